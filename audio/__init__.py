@@ -1,0 +1,1 @@
+"""Sound and arrays: reading, resampling, features, augmentation."""

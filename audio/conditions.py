@@ -1,0 +1,170 @@
+"""Recording conditions that a voice should survive.
+
+All functions take float32 waveforms `[batch, samples]`, keep their shape and run in
+`tf.data` or any graph. Numbers that differ from row to row come as `[batch]`; chance
+comes only from `seed`, two integers: the same seed gives the same bits.
+Nothing here clips: `limit` makes a whole row quieter instead.
+"""
+
+import math
+
+import tensorflow as tf
+
+MU = 255.0  # of the telephone's logarithmic code
+SKIRT_HZ = 100.0  # from full to nothing at the edge of a band
+
+
+def add_noise(waveform, noise, *, snr_db):
+    """Add noise at an exact signal-to-noise ratio.
+
+    `snr_db = 10 * log10(mean(waveform**2) / mean(added**2))`, over the whole row. A
+    row of silence, and one that gets silence for noise, stays as it is.
+
+    Args:
+        waveform: Float32 `[batch, samples]`.
+        noise: Float32, shaped as `waveform`, at any level.
+        snr_db: The ratio in dB, a number or `[batch]`.
+
+    Returns:
+        Waveforms with noise, `[batch, samples]`.
+    """
+    ratio = tf.pow(10.0, -tf.convert_to_tensor(snr_db, tf.float32) / 10)
+    power = tf.math.divide_no_nan(_power(waveform), _power(noise)) * ratio
+    return waveform + tf.sqrt(power)[:, None] * noise
+
+
+def coloured_noise(slope, *, samples, seed):
+    """Draw noise whose power falls with frequency as `1 / f**slope`.
+
+    Args:
+        slope: `0` is white, `1` pink, `2` brown; float `[batch]`.
+        samples: Number of samples.
+        seed: Integers `[2]`.
+
+    Returns:
+        Noise of power one, float32 `[batch, samples]`.
+    """
+    slope = tf.convert_to_tensor(slope, tf.float32)
+    white = tf.random.stateless_normal(
+        [tf.shape(slope)[0], samples], seed, alg="philox"
+    )
+    spectrum = tf.signal.rfft(white)
+    bins = tf.range(tf.shape(spectrum)[1], dtype=tf.float32)
+    shape = tf.pow(tf.maximum(bins, 1.0), -slope[:, None] / 2)
+    noise = tf.signal.irfft(spectrum * tf.cast(shape, tf.complex64), [samples])
+    return tf.math.divide_no_nan(noise, tf.sqrt(_power(noise))[:, None])
+
+
+def speed(waveform, ratio):
+    """Play each row faster (`ratio > 1`) or slower, cut or filled up with zeros.
+
+    As with a tape, pitch and formants move too: the result is another voice to a
+    speaker encoder unless the ratio stays near one. The change is exact for sound
+    below both Nyquist frequencies; a ratio of one changes no bit.
+
+    Args:
+        waveform: Float32 `[batch, samples]`.
+        ratio: Float > 0, `[batch]`; rounded to a whole number of samples.
+
+    Returns:
+        Waveforms, `[batch, samples]`.
+    """
+    samples = tf.shape(waveform)[1]
+    size = samples + 256  # silence between the end and, in the circle, the start
+    spectra = tf.signal.rfft(tf.pad(waveform, [[0, 0], [0, 256]]))
+
+    def play(spectrum_and_ratio):
+        spectrum, ratio = spectrum_and_ratio
+        played = tf.cast(tf.round(tf.cast(size, tf.float32) / ratio), tf.int32)
+        row = tf.signal.irfft(_resized(spectrum, played // 2 + 1), [played])
+        return _resized(row, samples) * tf.cast(played / size, tf.float32)
+
+    ratio = tf.convert_to_tensor(ratio, tf.float32)
+    rows = tf.map_fn(play, (spectra, ratio), fn_output_signature=tf.float32)
+    rows = tf.reshape(rows, tf.shape(waveform))
+    return tf.where(ratio[:, None] == 1, waveform, rows)
+
+
+def gain(waveform, gain_db):
+    """Change the level of each row by `gain_db`, a number or `[batch]`."""
+    factor = tf.pow(10.0, tf.convert_to_tensor(gain_db, tf.float32) / 20)
+    return waveform * tf.reshape(factor, [-1, 1])
+
+
+def limit(waveform, peak=1.0):
+    """Make rows that pass `peak`, a number or `[batch]`, quieter until they fit."""
+    loudest = tf.reduce_max(tf.abs(waveform), axis=1)
+    peak = tf.convert_to_tensor(peak, tf.float32)
+    fitting = tf.math.divide_no_nan(waveform, loudest[:, None])
+    fitting *= tf.reshape(peak, [-1, 1])
+    return tf.where((loudest > peak)[:, None], fitting, waveform)
+
+
+def band(waveform, *, low_hz, high_hz, sample_rate=16000):
+    """Keep what lies between two frequencies, without delay.
+
+    The edges fall from full to nothing within 100 Hz outside of the band.
+
+    Args:
+        waveform: Float32 `[batch, samples]`.
+        low_hz: Lower edge, a number or `[batch]`; `0` keeps all.
+        high_hz: Upper edge, a number or `[batch]`.
+        sample_rate: Hz. Defaults to `16000`.
+
+    Returns:
+        Waveforms, `[batch, samples]`.
+    """
+    samples = tf.shape(waveform)[1]
+    ringing = sample_rate // 20  # 50 ms of the filter, not into the start
+    size = samples + ringing
+    spectrum = tf.signal.rfft(tf.pad(waveform, [[0, 0], [0, ringing]]))
+    hz = tf.range(tf.shape(spectrum)[1], dtype=tf.float32)
+    hz *= tf.cast(sample_rate / size, tf.float32)
+    low, high = (
+        tf.reshape(tf.convert_to_tensor(edge, tf.float32), [-1, 1])
+        for edge in (low_hz, high_hz)
+    )
+    outside = tf.maximum(tf.maximum(low - hz, hz - high), 0.0) / SKIRT_HZ
+    keep = 0.5 + 0.5 * tf.cos(math.pi * tf.minimum(outside, 1.0))
+    spectrum *= tf.cast(keep, tf.complex64)
+    return tf.signal.irfft(spectrum, [size])[:, :samples]
+
+
+def mu_law(waveform, levels=256):
+    """Round to the levels of a telephone's logarithmic code.
+
+    `code = sign(x) * log(1 + 255 * |x|) / log(256)` is what is rounded. Rows above
+    full scale are coded relative to their own peak.
+
+    Args:
+        waveform: Float32 `[batch, samples]`.
+        levels: Number of codes. Defaults to `256`, 8 bits.
+
+    Returns:
+        Waveforms, `[batch, samples]`.
+    """
+    scale = tf.maximum(tf.reduce_max(tf.abs(waveform), axis=1, keepdims=True), 1.0)
+    x = waveform / scale
+    code = tf.sign(x) * tf.math.log1p(MU * tf.abs(x)) / math.log1p(MU)
+    code = tf.round(code * (levels // 2 - 1)) / (levels // 2 - 1)
+    return scale * tf.sign(code) * tf.math.expm1(tf.abs(code) * math.log1p(MU)) / MU
+
+
+def quantise(waveform, bits):
+    """Round to the grid of a bit depth, steps of `2**(1 - bits)`.
+
+    `bits` is a number or `[batch]`. Unlike a converter it has codes beyond full
+    scale, so nothing clips.
+    """
+    bits = tf.reshape(tf.cast(bits, tf.float32), [-1, 1])
+    step = tf.pow(2.0, 1 - bits)
+    return tf.round(waveform / step) * step
+
+
+def _power(waveform):
+    return tf.reduce_mean(tf.square(waveform), axis=1)
+
+
+def _resized(x, size):
+    """The first `size` elements of a vector, with zeros where it has fewer."""
+    return tf.pad(x[:size], [[0, tf.maximum(size - tf.shape(x)[0], 0)]])

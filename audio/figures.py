@@ -1,0 +1,92 @@
+"""What one utterance looks like: its waveform, its spectrum, what a network sees.
+
+A figure is returned, never shown or saved: that is the caller's. Its look follows the
+Matplotlib style in force when it is drawn.
+"""
+
+import numpy as np
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from scipy.signal import ShortTimeFFT
+from scipy.signal.windows import hann
+
+FLOOR_DB = -80.0  # what is this far below the loudest point is drawn as silence
+
+
+def utterance_figure(
+    waveform: np.ndarray,
+    features: np.ndarray,
+    *,
+    sample_rate: int = 16000,
+    hop_s: float = 0.01,
+    title: str = "",
+    features_label: str = "mel band",
+) -> Figure:
+    """Draw waveform, spectrogram and features of one utterance over one time axis.
+
+    Args:
+        waveform: Float `[samples]`.
+        features: Float `[frames, bands]`, as the network gets them.
+        sample_rate: Hz. Defaults to `16000`.
+        hop_s: Seconds from one frame of the features to the next. Defaults to `0.01`.
+        title: Stands above. Defaults to nothing.
+        features_label: Names the axis of the features. Defaults to `"mel band"`.
+
+    Returns:
+        The figure, with three axes.
+    """
+    waveform, features = np.asarray(waveform), np.asarray(features)
+    if waveform.ndim != 1 or features.ndim != 2 or not waveform.size:
+        raise ValueError(
+            "An utterance is a waveform [samples] and features [frames, bands]. "
+            f"Received: {waveform.shape} and {features.shape}"
+        )
+    figure = Figure(figsize=(8.0, 6.0), layout="constrained")
+    axes = figure.subplots(3, 1, sharex=True, height_ratios=[1, 2, 2])
+    _draw_waveform(axes[0], waveform, sample_rate)
+    spectrum = _draw_spectrogram(axes[1], waveform, sample_rate)
+    figure.colorbar(spectrum, ax=axes[1], label="level (dB)")
+    seen = _draw_features(axes[2], features, hop_s)
+    figure.colorbar(seen, ax=axes[2], label="value")
+    axes[0].set(xlim=(0, len(waveform) / sample_rate), title=title)
+    axes[1].set(ylabel="frequency (kHz)")
+    axes[2].set(ylabel=features_label, xlabel="time (s)")
+    return figure
+
+
+def _draw_waveform(axes, waveform, sample_rate):
+    times = np.arange(len(waveform)) / sample_rate
+    axes.plot(times, waveform, linewidth=0.5)
+    limit = max(np.abs(waveform).max(), 1e-3) * 1.05
+    axes.set(ylabel="amplitude", ylim=(-limit, limit))
+
+
+def _draw_spectrogram(axes, waveform, sample_rate):
+    length = round(0.025 * sample_rate)
+    waveform = np.pad(waveform, (0, max(length - len(waveform), 0)))
+    transform = ShortTimeFFT(hann(length), round(0.005 * sample_rate), sample_rate)
+    power = transform.spectrogram(waveform)
+    level_db = 10 * np.log10(np.maximum(power, np.finfo(float).tiny))
+    top = level_db.max()
+    left, right, low, high = transform.extent(len(waveform))
+    return axes.imshow(
+        level_db - top,
+        origin="lower",
+        aspect="auto",
+        extent=(left, right, low / 1000, high / 1000),
+        norm=Normalize(FLOOR_DB, 0),
+        cmap="magma",
+    )
+
+
+def _draw_features(axes, features, hop_s):
+    low, high = np.percentile(features, [1, 99])  # one loud band must not hide the rest
+    return axes.imshow(
+        features.T,
+        origin="lower",
+        aspect="auto",
+        extent=(0, len(features) * hop_s, -0.5, features.shape[1] - 0.5),
+        norm=Normalize(low, max(high, low + 1e-6)),
+        cmap="magma",
+        interpolation="nearest",
+    )

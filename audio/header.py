@@ -1,0 +1,174 @@
+"""What a sound file says about itself, judged before a decoder sees its samples.
+
+Accepted are WAV (linear PCM or float), FLAC, OGG (Vorbis, Opus) and MP3 with 1 to 8
+channels, 4 to 192 kHz, at least one sample and a bounded length.
+"""
+
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import soundfile
+
+MAX_DURATION_S = 4 * 3600.0
+MAX_CHANNELS = 8
+MIN_RATE, MAX_RATE = 4_000, 192_000  # Hz
+
+SUBTYPES = {
+    "WAV": {"PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"},
+    "FLAC": {"PCM_S8", "PCM_16", "PCM_24"},
+    "OGG": {"VORBIS", "OPUS"},
+    "MP3": {"MPEG_LAYER_III"},
+}
+
+
+class AudioError(ValueError):
+    """A sound file that can not be used; the message names the file and the reason."""
+
+    def __init__(self, path, reason):
+        super().__init__(f"{path}: {reason}")
+        self.path = str(path)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class WaveInfo:
+    """What the header of a sound file says.
+
+    Args:
+        path: The file.
+        sample_rate: Hz.
+        channels: Number of channels.
+        num_samples: Samples in each channel.
+        duration_s: Seconds.
+        format: `"WAV"`, `"FLAC"`, `"OGG"` or `"MP3"`.
+        subtype: The coding of the samples, as `"PCM_16"`.
+    """
+
+    path: Path
+    sample_rate: int
+    channels: int
+    num_samples: int
+    duration_s: float
+    format: str
+    subtype: str
+
+
+def inspect(
+    path: str | os.PathLike, *, max_duration_s: float = MAX_DURATION_S
+) -> WaveInfo:
+    """Read a sound file's header and refuse what `read` could not use.
+
+    Accepted are WAV (linear PCM or float), FLAC, OGG (Vorbis, Opus) and MP3 with 1 to
+    8 channels, 4 to 192 kHz and at least one sample.
+
+    Args:
+        path: The file.
+        max_duration_s: Longest sound accepted, in seconds. Defaults to four hours.
+
+    Raises:
+        AudioError: The file is missing, not one of these formats, or out of bounds.
+    """
+    path = Path(path)
+    with open_sound(path) as file:
+        return describe(path, file, max_duration_s)
+
+
+def open_sound(path: Path) -> soundfile.SoundFile:
+    """Open a file for decoding once its first bytes look like sound we accept."""
+    if not path.is_file():
+        raise AudioError(path, "there is no such file")
+    try:
+        with path.open("rb") as file:
+            _check_magic(path, file)
+        return soundfile.SoundFile(path)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise AudioError(path, f"can not be opened as sound: {error}") from error
+
+
+def _check_magic(path, file):
+    head = file.read(12)
+    if not head:
+        raise AudioError(path, "the file is empty")
+    if head[:3] == b"ID3":  # a tag, its length in four times seven bits, then the sound
+        file.seek(
+            10
+            + sum(
+                (byte & 127) << shift
+                for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=False)
+            )
+        )
+        head = file.read(12)
+    if head[:4] == b"RIFF" and head[8:] == b"WAVE":
+        _check_wav(path, file)
+    elif head[:4] not in (b"fLaC", b"OggS") and not (
+        head[:1] == b"\xff" and head[1:2] >= b"\xe0"
+    ):
+        raise AudioError(path, "not a WAV, FLAC, OGG or MP3 file by its first bytes")
+
+
+def _check_wav(path, file):
+    """Judge a WAV by its chunks: linear or float samples, and all of them there.
+
+    The decoders of rarer codings have a history of overflows, so they are never
+    started; and the library would take a WAV cut short for a shorter one.
+    """
+    size = os.fstat(file.fileno()).st_size
+    coding = None
+    for _ in range(1000):
+        head = file.read(8)
+        if len(head) < 8:
+            break
+        name, length = struct.unpack("<4sI", head)
+        start = file.tell()
+        if name == b"fmt ":
+            body = file.read(min(length, 40))
+            coding = struct.unpack_from("<H", body)[0] if len(body) >= 16 else None
+            if coding == 0xFFFE and len(body) >= 26:  # extensible: the real tag is here
+                coding = struct.unpack_from("<H", body, 24)[0]
+        elif name == b"data":
+            if coding not in (1, 3):
+                raise AudioError(
+                    path, f"WAV coding {coding} is not linear PCM or float"
+                )
+            if length != 0xFFFFFFFF and start + length > size:  # all ones: to the end
+                raise AudioError(
+                    path,
+                    f"truncated: the header promises {length} bytes of samples, "
+                    f"the file holds {size - start}",
+                )
+            return
+        file.seek(start + length + length % 2)
+    raise AudioError(path, "a WAV file without samples")
+
+
+def describe(path: Path, file: soundfile.SoundFile, max_duration_s: float) -> WaveInfo:
+    """Read the header of an open file, or refuse it."""
+    kind = "WAV" if file.format == "WAVEX" else file.format
+    if file.subtype not in SUBTYPES.get(kind, ()):
+        raise AudioError(path, f"{kind} with {file.subtype} samples is not accepted")
+    if not 1 <= file.channels <= MAX_CHANNELS:
+        raise AudioError(
+            path, f"{file.channels} channels; 1 to {MAX_CHANNELS} are read"
+        )
+    if not MIN_RATE <= file.samplerate <= MAX_RATE:
+        raise AudioError(
+            path, f"{file.samplerate} Hz; {MIN_RATE} to {MAX_RATE} Hz are read"
+        )
+    if file.frames <= 0:
+        raise AudioError(path, "there are no samples in it")
+    duration_s = file.frames / file.samplerate
+    if duration_s > max_duration_s:
+        raise AudioError(
+            path, f"{duration_s:.0f} s long; at most {max_duration_s:.0f} s are read"
+        )
+    return WaveInfo(
+        path=path,
+        sample_rate=file.samplerate,
+        channels=file.channels,
+        num_samples=file.frames,
+        duration_s=duration_s,
+        format=kind,
+        subtype=file.subtype,
+    )

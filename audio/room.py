@@ -1,0 +1,90 @@
+"""Rooms made up from two numbers: how long they ring and how near the voice stands.
+
+`response[n] = direct[n] + r * exp(-ln(1000) * n / (rt60 * sample_rate)) * g[n]`
+
+`direct` is one at `n = 0`, so a room delays nothing; `g` holds a few early reflections
+and Gaussian noise; the envelope falls by 60 dB in `rt60` seconds; `r` sets the energy
+of the direct sound over all the rest. The energy of a response is one.
+"""
+
+import math
+
+import tensorflow as tf
+
+EARLY_S = 0.05  # reflections that stand alone arrive within this
+NUM_REFLECTIONS = 8
+REFLECTION = 8.0  # size of one, over the noise around it
+
+
+def response(rt60_s, *, direct_db, seed, duration_s=0.6, sample_rate=16000):
+    """Draw one impulse response for every row.
+
+    Args:
+        rt60_s: Seconds until the sound has fallen by 60 dB, float `[batch]`.
+        direct_db: Energy of the direct sound over the rest, in dB, float `[batch]`.
+        seed: Integers `[2]`.
+        duration_s: Length of the responses, a Python number. Defaults to `0.6`.
+        sample_rate: Hz. Defaults to `16000`.
+
+    Returns:
+        Responses, float32 `[batch, round(duration_s * sample_rate)]`.
+    """
+    samples = max(round(duration_s * sample_rate), 2)
+    rt60_s = tf.convert_to_tensor(rt60_s, tf.float32)
+    tail_seed, time_seed, sign_seed = tf.unstack(tf.random.split(seed, 3, alg="philox"))
+    times = tf.range(1, samples, dtype=tf.float32) / sample_rate
+    envelope = tf.exp(-math.log(1000.0) * times / rt60_s[:, None])
+    shape = tf.shape(envelope)
+    tail = tf.random.stateless_normal(shape, tail_seed, alg="philox")
+    late = envelope * (tail + _reflections(shape, time_seed, sign_seed, sample_rate))
+    wanted = tf.pow(10.0, -tf.convert_to_tensor(direct_db, tf.float32) / 10)
+    energy = tf.reduce_sum(tf.square(late), axis=1)
+    late *= tf.sqrt(tf.math.divide_no_nan(wanted, energy))[:, None]
+    whole = tf.concat([tf.ones_like(late[:, :1]), late], axis=1)
+    return whole / tf.norm(whole, axis=1, keepdims=True)
+
+
+def _reflections(shape, time_seed, sign_seed, sample_rate):
+    """A few lone spikes of either sign within the first 50 ms."""
+    counts = [shape[0], NUM_REFLECTIONS]
+    last = tf.minimum(round(EARLY_S * sample_rate), shape[1])
+    first = tf.minimum(round(0.002 * sample_rate), last - 1)
+    when = tf.random.stateless_uniform(
+        counts, time_seed, minval=first, maxval=last, dtype=tf.int32, alg="philox"
+    )
+    sign = tf.sign(
+        tf.random.stateless_uniform(
+            counts, sign_seed, minval=-1, maxval=1, alg="philox"
+        )
+    )
+    spikes = tf.one_hot(when, shape[1]) * REFLECTION * sign[..., None]
+    return tf.reduce_sum(spikes, axis=1)  # (batch, samples - 1)
+
+
+def reverberate(waveform, impulses):
+    """Hear each waveform through its impulse response, cut to the same length.
+
+    A response of one at time 0 and nothing after is no room at all.
+
+    Args:
+        waveform: Float32 `[batch, samples]`.
+        impulses: Float32 `[batch, any]`, as `response` gives them.
+
+    Returns:
+        Waveforms, shaped as `waveform`.
+    """
+    samples = tf.shape(waveform)[1]
+    size = _fast_size(samples + tf.shape(impulses)[1])
+    product = _spectrum(waveform, size) * _spectrum(impulses, size)
+    return tf.signal.irfft(product, [size])[:, :samples]
+
+
+def _spectrum(x, size):
+    """Fourier transform of rows filled up to `size`, of which there may be none."""
+    return tf.signal.rfft(tf.pad(x, [[0, 0], [0, size - tf.shape(x)[1]]]))
+
+
+def _fast_size(samples):
+    """The next power of two."""
+    bits = tf.math.ceil(tf.math.log(tf.cast(samples, tf.float64)) / math.log(2.0))
+    return tf.bitwise.left_shift(1, tf.cast(bits, tf.int32))

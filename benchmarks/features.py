@@ -1,0 +1,95 @@
+"""How fast are filterbank energies in the graph, next to python_speech_features?
+
+Both turn the same minute of sound into the same 64 energies per 10 ms on one core, in
+turns, as one recording and as thirty utterances of 2 s. Speed is seconds of sound per
+second of processor time, the median of several runs; the last column is the largest
+difference between the two after normalising each frame.
+
+    python benchmarks/features.py
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+os.environ.update(dict.fromkeys(ONE_THREAD, "1"), TF_CPP_MIN_LOG_LEVEL="3")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+SAMPLE_RATE = 16000
+
+
+def measure(functions, waveform, runs):
+    """Median processor seconds of each function over the waveform, run in turns."""
+    seconds = [[] for _ in functions]
+    for function in functions:  # the first call traces the graph
+        function(waveform)
+    for _ in range(runs):
+        for function, times in zip(functions, seconds, strict=True):
+            start = time.process_time()
+            function(waveform)
+            times.append(time.process_time() - start)
+    return [statistics.median(times) for times in seconds]
+
+
+def peer(waveform):
+    """The way of python_speech_features: one utterance after the other."""
+    import numpy as np
+    import python_speech_features
+
+    rows = [
+        python_speech_features.fbank(row, samplerate=SAMPLE_RATE, nfilt=64)[0]
+        for row in waveform
+    ]
+    return np.stack(rows)
+
+
+def build_graph():
+    """Our layer as it runs inside a model, one traced function."""
+    import tensorflow as tf
+
+    from audio.fbank import Filterbank
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    signature = [tf.TensorSpec([None, None], tf.float32)]
+    graph = tf.function(Filterbank().__call__, input_signature=signature)
+    return lambda waveform: graph(waveform).numpy()
+
+
+def difference(ours, theirs):
+    """Largest difference once every frame has mean 0 and deviation 1."""
+    from audio.fbank import FeatureNormalisation
+
+    mean, deviation = theirs.mean(-1, keepdims=True), theirs.std(-1, keepdims=True)
+    return abs(FeatureNormalisation()(ours).numpy() - (theirs - mean) / deviation).max()
+
+
+def main():
+    """Measure, and print one line for each shape of the input."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--runs", type=int, default=7, help="runs of each (7)")
+    runs = parser.parse_args().runs
+    if hasattr(os, "sched_setaffinity"):  # one core, whatever the libraries think
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+    import numpy as np
+
+    ours = build_graph()
+    minute = 0.1 * np.random.default_rng(0).normal(size=60 * SAMPLE_RATE)
+    print(f"{'input':<12}{'psf':>12}{'in the graph':>14}{'ratio':>9}{'difference':>13}")
+    for rows, seconds in ((1, 60), (5, 12), (30, 2)):
+        waveform = minute.reshape(rows, -1).astype(np.float32)
+        slow, fast = measure([peer, ours], waveform, runs)
+        gap = difference(ours(waveform), peer(waveform))
+        print(
+            f"{f'{rows} x {seconds} s':<12}{60 / slow:>10.0f} x{60 / fast:>12.0f} x"
+            f"{slow / fast:>9.2f}{gap:>13.1e}"
+        )
+
+
+if __name__ == "__main__":
+    main()

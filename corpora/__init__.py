@@ -1,0 +1,1 @@
+"""Where speech comes from: manifests, folders, known corpora, a synthetic one."""

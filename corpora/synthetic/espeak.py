@@ -1,0 +1,265 @@
+"""eSpeak NG by plain ctypes: text in, waveform and exact phone and word times out.
+
+The shared library comes with the package `espeakng-loader` and is loaded when a
+`Synthesiser` opens, not before. The library remembers the phase of its oscillators
+and more from one text to the next, so every `Synthesiser` loads it afresh and unloads
+it at the end: the same request then gives the same samples, whatever came before (as
+long as nothing else in the process holds the library; hence `studio`).
+
+A phone lasts until the next one starts, and the silent closure before a plosive
+belongs to it. A pause belongs to nobody: it is a gap between two phones.
+"""
+
+import _ctypes
+import ctypes
+import importlib
+import threading
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+INSTALL = "pip install espeakng-loader"
+SYNCHRONOUS = 2  # no sound card: samples come to the callback
+OPTIONS = 0x1 | 0x2 | 0x8000  # phone events, named in IPA; never exit the process
+UTF8 = 1
+SETTINGS = {"rate": 1, "volume": 2, "pitch": 3, "liveliness": 4}
+LIMITS = {
+    "rate": (80, 450),
+    "volume": (0, 200),
+    "pitch": (0, 99),
+    "liveliness": (0, 99),
+}
+END_OF_EVENTS, WORD, PHONE = 0, 1, 7
+STRESS = "ˈˌ"
+_one_at_a_time = threading.Lock()
+
+
+class SynthesisError(RuntimeError):
+    """The synthesiser is installed but refuses to start, a voice or a text."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """What is heard from `start_s` to `end_s`: a phone in IPA, or a word.
+
+    Args:
+        start_s: Start in seconds.
+        end_s: End in seconds.
+        name: The phone without stress marks, or the word as written.
+    """
+
+    start_s: float
+    end_s: float
+    name: str
+
+    def stretched(self, scale: float) -> "Label":
+        """The label in a waveform that is `scale` times longer."""
+        return replace(self, start_s=self.start_s * scale, end_s=self.end_s * scale)
+
+
+@dataclass(frozen=True)
+class Speech:
+    """A waveform and what is heard in it.
+
+    Args:
+        waveform: Float32 `[samples]` in [-1, 1].
+        sample_rate: Hz.
+        phones: Labels in order, without overlap.
+        words: Labels in order, without overlap.
+    """
+
+    waveform: np.ndarray
+    sample_rate: int
+    phones: tuple[Label, ...]
+    words: tuple[Label, ...]
+
+
+class _Id(ctypes.Union):
+    _fields_ = [("number", ctypes.c_int), ("string", ctypes.c_char * 8)]
+
+
+class _Event(ctypes.Structure):
+    _fields_ = [
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", _Id),
+    ]
+
+
+_Callback = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
+)
+
+
+class Synthesiser:
+    """A fresh eSpeak NG, to be used in a `with` statement.
+
+    One may be open at a time in a process, for one text, because the library keeps
+    global state; render in parallel by processes.
+
+    Example:
+        >>> with Synthesiser() as synthesiser:
+        ...     speech = synthesiser.say("Good morning.", voice="en-us+f1")
+
+    Raises:
+        ImportError: `espeakng-loader` is not installed.
+        SynthesisError: The library does not start, or another one is open.
+    """
+
+    def __enter__(self):
+        if not _one_at_a_time.acquire(blocking=False):
+            raise SynthesisError(
+                "One `Synthesiser` may be open at a time in a process."
+            )
+        try:
+            self._open(loader())
+        except BaseException:
+            _one_at_a_time.release()
+            raise
+        return self
+
+    def __exit__(self, *error):
+        self._library.espeak_Terminate()
+        _unload(self._library)
+        self._library = None
+        _one_at_a_time.release()
+
+    def say(
+        self,
+        text: str,
+        *,
+        voice: str = "en-us",
+        rate: int = 175,
+        pitch: int = 50,
+        liveliness: int = 50,
+        volume: int = 30,
+    ) -> Speech:
+        """Speak a text.
+
+        Args:
+            text: What to say.
+            voice: A language, or `language+variant`. Defaults to `"en-us"`.
+            rate: Words per minute, 80 to 450. Defaults to `175`.
+            pitch: Height of the voice, 0 to 99, where 50 is the variant's own.
+            liveliness: Range of the melody, 0 to 99; 0 is monotone.
+            volume: Loudness, 0 to 200. Loud variants clip above the default, `30`.
+
+        Returns:
+            The speech at the library's own sample rate, 22 050 Hz.
+        """
+        if self._samples:
+            raise SynthesisError("A `Synthesiser` speaks once; open another one.")
+        self._set(voice, rate=rate, pitch=pitch, liveliness=liveliness, volume=volume)
+        data = text.encode()
+        if not text.strip() or b"\0" in data:
+            raise ValueError(f"`text` needs words and no NUL. Received: {text!r}")
+        size, mark = ctypes.c_size_t(len(data) + 1), ctypes.c_uint(0)
+        status = self._library.espeak_Synth(
+            data, size, 0, 1, 0, UTF8, ctypes.byref(mark), None
+        )
+        if status or not self._samples:
+            raise SynthesisError(f"eSpeak NG said nothing. Received: {text!r}")
+        samples = np.concatenate(self._samples)
+        phones = _phones(self._events, samples, self._sample_rate)
+        words = _words(self._events, phones, text)
+        waveform = samples.astype(np.float32) / 32768
+        return Speech(
+            waveform, self._sample_rate, tuple(label for _, label in phones), words
+        )
+
+    def _open(self, package):
+        try:
+            self._library = ctypes.CDLL(package.get_library_path())
+        except OSError as error:
+            raise SynthesisError(f"eSpeak NG can not be loaded: {error}") from error
+        folder = str(Path(package.get_data_path())).encode()
+        rate = self._library.espeak_Initialize(SYNCHRONOUS, 0, folder, OPTIONS)
+        if rate <= 0:
+            _unload(self._library)
+            raise SynthesisError(f"eSpeak NG does not start: status {rate}.")
+        self._sample_rate, self._samples, self._events = rate, [], []
+        self._callback = _Callback(self._receive)  # kept alive as long as the library
+        self._library.espeak_SetSynthCallback(self._callback)
+
+    def _set(self, voice, **settings):
+        for name, value in settings.items():
+            low, high = LIMITS[name]
+            if not low <= value <= high:
+                raise ValueError(
+                    f"`{name}` must be from {low} to {high}. Received: {value}"
+                )
+        if self._library.espeak_SetVoiceByName(voice.encode()):
+            raise SynthesisError(f"eSpeak NG has no such voice. Received: {voice!r}")
+        for name, value in settings.items():
+            self._library.espeak_SetParameter(SETTINGS[name], int(value), 0)
+
+    def _receive(self, samples, count, events):
+        if samples and count > 0:
+            self._samples.append(np.ctypeslib.as_array(samples, (count,)).copy())
+        index = 0
+        while events[index].type != END_OF_EVENTS:
+            event = events[index]
+            name = bytes(event.id.string) if event.type == PHONE else b""
+            self._events.append((event.type, event.sample, event.text_position, name))
+            index += 1
+        return 0
+
+
+def loader():
+    """The package that carries eSpeak NG; if missing, the error says how to get it."""
+    try:
+        return importlib.import_module("espeakng_loader")
+    except ImportError as error:
+        raise ImportError(
+            f"The synthetic corpus is spoken by eSpeak NG. Install it: {INSTALL}"
+        ) from error
+
+
+def _unload(library):
+    close = getattr(_ctypes, "dlclose", None) or _ctypes.FreeLibrary
+    close(library._handle)
+
+
+def _phones(events, samples, sample_rate):
+    """Phone labels, each with the index of its event. Nameless phones are pauses."""
+    marks = [(i, e[1], _plain(e[3])) for i, e in enumerate(events) if e[0] == PHONE]
+    starts = [
+        _closure(samples, start, marks[k - 1][1]) if k and marks[k - 1][2] else start
+        for k, (_, start, _) in enumerate(marks)
+    ]
+    ends = [*starts[1:], len(samples)]
+    return [
+        (index, Label(start / sample_rate, end / sample_rate, name))
+        for (index, _, name), start, end in zip(marks, starts, ends, strict=True)
+        if name and end > start
+    ]
+
+
+def _closure(samples, start, earliest):
+    """Where the digital silence begins that ends at `start`; it is a closure."""
+    sounding = np.flatnonzero(samples[earliest:start])
+    return earliest + int(sounding[-1]) + 1 if len(sounding) else start
+
+
+def _plain(name):
+    text = name.split(b"\0")[0].decode(errors="ignore")
+    return text.strip(STRESS).strip()
+
+
+def _words(events, phones, text):
+    """Word labels; words spoken as one, such as "of the", share a label."""
+    marks = [(i, e[2] - 1) for i, e in enumerate(events) if e[0] == WORD]
+    stops = [*marks[1:], (len(events), len(text))]
+    words = []
+    for (first, position), (last, stop) in zip(marks, stops, strict=True):
+        inside = [label for index, label in phones if first < index < last]
+        name = text[position:stop].strip(" \t\n.,;:!?\"'")
+        if inside and name:
+            words.append(Label(inside[0].start_s, inside[-1].end_s, name))
+    return tuple(words)

@@ -1,0 +1,150 @@
+"""Where it was recorded: rooms, noise, microphones and levels.
+
+`recording = level * microphone(room(voice) + noise)`
+
+Conditions are drawn anew for every utterance, from the same distribution for every
+speaker, so that they hide the voice and never give it away. The direct sound keeps
+its place: labels stay true.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
+
+EARLY_S = 0.04  # reflections from the walls come one by one, then as a tail
+REFERENCE_HZ = 1000.0  # where a tilt changes nothing
+PEAK = 0.98
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How one utterance is recorded.
+
+    Args:
+        rt60_s: Time in which the room's sound falls by 60 dB; 0 is no room.
+        reverb_db: Energy of the room's sound relative to the direct sound.
+        snr_db: Speech over noise, both as averages over the utterance.
+        noise_tilt_db: Slope of the noise per octave: 0 white, -3 pink, -6 brown.
+        tilt_db: Slope of the microphone per octave.
+        low_hz: Where the microphone begins to hear.
+        high_hz: Where it stops.
+        level_db: Level of the result relative to full scale, as root mean square.
+    """
+
+    rt60_s: float = 0.0
+    reverb_db: float = 0.0
+    snr_db: float = np.inf
+    noise_tilt_db: float = 0.0
+    tilt_db: float = 0.0
+    low_hz: float = 0.0
+    high_hz: float = 8000.0
+    level_db: float = -23.0
+
+
+CLEAN = Conditions()
+
+
+def draw(rng: np.random.Generator) -> Conditions:
+    """Draw conditions: from a quiet study to a telephone in a hall."""
+    narrow = rng.random() < 0.15  # a telephone
+    room = rng.random() < 0.7  # else outdoors or close to the mouth
+    return Conditions(
+        rt60_s=float(rng.uniform(0.15, 0.6)) if room else 0.0,
+        reverb_db=float(rng.uniform(-14, 0)) if room else 0.0,
+        snr_db=float(rng.uniform(8, 30)),
+        noise_tilt_db=float(rng.uniform(-6, 0)),
+        tilt_db=float(rng.normal(0, 1.0)),
+        low_hz=float(300 if narrow else rng.uniform(30, 150)),
+        high_hz=float(3400 if narrow else np.exp(rng.uniform(*np.log([5000, 8000])))),
+        level_db=float(rng.uniform(-34, -18)),
+    )
+
+
+def record(
+    waveform: np.ndarray,
+    conditions: Conditions,
+    *,
+    rng: np.random.Generator,
+    sample_rate: int = 16000,
+) -> np.ndarray:
+    """Record a voice.
+
+    Args:
+        waveform: The voice, float `[samples]`.
+        conditions: Where and how.
+        rng: Draws the room's reflections and the noise.
+        sample_rate: Hz. Defaults to `16000`.
+
+    Returns:
+        Float32 `[samples]`, as long as the voice and below full scale.
+    """
+    voice = np.asarray(waveform, np.float64)
+    if conditions.rt60_s > 0:
+        voice = _convolve(voice, room(conditions, rng, sample_rate))
+    if np.isfinite(conditions.snr_db):
+        noise = coloured_noise(
+            len(voice), conditions.noise_tilt_db, rng, sample_rate=sample_rate
+        )
+        voice = voice + noise * _rms(voice) * 10 ** (-conditions.snr_db / 20)
+    heard = microphone(voice, conditions, sample_rate)
+    return at_level(heard, conditions.level_db)
+
+
+def room(conditions: Conditions, rng: np.random.Generator, sample_rate: int):
+    """An impulse response: the direct sound at sample 0, echoes, a decaying tail."""
+    length = max(2, int(conditions.rt60_s * sample_rate))
+    time_s = np.arange(length) / sample_rate
+    tail = rng.standard_normal(length) * 10 ** (-3 * time_s / conditions.rt60_s)
+    sparse = rng.random(length) < 0.01  # a few reflections before the tail
+    tail *= np.where(time_s < EARLY_S, 6.0 * sparse, 1.0)
+    tail[0] = 0.0
+    energy = np.sqrt(np.sum(tail**2)) or 1.0
+    response = tail / energy * 10 ** (conditions.reverb_db / 20)
+    response[0] = 1.0
+    return response
+
+
+def coloured_noise(
+    num_samples: int, tilt_db: float, rng: np.random.Generator, *, sample_rate: int
+) -> np.ndarray:
+    """Gaussian noise of unit power whose spectrum falls by `tilt_db` per octave."""
+    size = next_fast_len(num_samples, real=True)
+    hz = np.maximum(rfftfreq(size, 1 / sample_rate), 50.0)
+    phases = rng.standard_normal((2, len(hz)))
+    spectrum = (phases[0] + 1j * phases[1]) * _slope(hz, tilt_db)
+    noise = irfft(spectrum, size)[:num_samples]
+    return noise / _rms(noise)
+
+
+def microphone(waveform: np.ndarray, conditions: Conditions, sample_rate: int):
+    """Filter without delay: a tilt, and second-order edges at both ends of the band."""
+    size = next_fast_len(len(waveform) + sample_rate // 20, real=True)
+    hz = rfftfreq(size, 1 / sample_rate)
+    gain = _slope(np.maximum(hz, 50.0), conditions.tilt_db)
+    if conditions.low_hz > 0:
+        gain = gain / np.sqrt(1 + (conditions.low_hz / np.maximum(hz, 1.0)) ** 4)
+    if conditions.high_hz < sample_rate / 2:
+        gain = gain / np.sqrt(1 + (hz / conditions.high_hz) ** 16)
+    return irfft(rfft(waveform, size) * gain, size)[: len(waveform)]
+
+
+def at_level(waveform: np.ndarray, level_db: float) -> np.ndarray:
+    """Scale to a level, or to the loudest that stays below full scale."""
+    gain = 10 ** (level_db / 20) / max(_rms(waveform), 1e-9)
+    gain = min(gain, PEAK / max(float(np.abs(waveform).max()), 1e-9))
+    return (waveform * gain).astype(np.float32)
+
+
+def _convolve(waveform, response):
+    size = next_fast_len(len(waveform) + len(response) - 1, real=True)
+    spectrum = rfft(waveform, size) * rfft(response, size)
+    return irfft(spectrum, size)[: len(waveform)]
+
+
+def _slope(hz, tilt_db):
+    return 10 ** (tilt_db * np.log2(hz / REFERENCE_HZ) / 20)
+
+
+def _rms(waveform):
+    return float(np.sqrt(np.mean(np.square(waveform))))

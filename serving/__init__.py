@@ -1,0 +1,1 @@
+"""The way out: SavedModels that a server loads."""

@@ -1,0 +1,126 @@
+"""Versions of a model, as a server polls for them.
+
+A server looks into a folder about once a second and loads the highest number in it:
+`<base>/1`, `<base>/2`, ... A version is therefore written under a name that is no
+number, tried there, and only then renamed: it is either not there or all there.
+"""
+
+import errno
+import os
+import shutil
+import uuid
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def versions(base) -> list[int]:
+    """The numbers published in a folder, rising; none if there is no folder."""
+    base = Path(base)
+    names = (path.name for path in base.iterdir()) if base.is_dir() else ()
+    return sorted(int(name) for name in names if name.isascii() and name.isdigit())
+
+
+def latest(base) -> Path:
+    """The folder of the highest version.
+
+    Raises:
+        FileNotFoundError: If none is published.
+    """
+    found = versions(base)
+    if not found:
+        raise FileNotFoundError(f"No version is published there. Received: {base}")
+    return next(
+        path for path in Path(base).iterdir() if path.name.lstrip("0") == str(found[-1])
+    )
+
+
+@contextmanager
+def version_folder(base, *, version=None):
+    """Give a hidden folder to write to; publish it when the block ends well.
+
+    When the block raises, nothing is published and the hidden folder is removed.
+    After a power cut one may remain: its name starts with `.tmp-`, no server reads
+    it, and it can be deleted.
+
+    Args:
+        base: Folder of the versions, made if missing.
+        version: Number to publish. Defaults to one above the highest.
+
+    Yields:
+        A dictionary with `folder`, where to write, and after the block `published`,
+        the folder under its number.
+
+    Raises:
+        FileExistsError: If the version is published already.
+    """
+    base = Path(base)
+    if version is not None and (type(version) is not int or version < 1):
+        raise ValueError(
+            f"`version` must be a whole number from 1. Received: {version}"
+        )
+    if version in versions(base):
+        raise FileExistsError(
+            f"A version is never replaced. Received: {base}/{version}"
+        )
+    base.mkdir(parents=True, exist_ok=True)
+    work = {"folder": base / f".tmp-{uuid.uuid4().hex}"}
+    work["folder"].mkdir()
+    try:
+        yield work
+        _sync(work["folder"])
+        work["published"] = _rename(work["folder"], base, version)
+        _sync_one(base)
+    finally:
+        shutil.rmtree(work["folder"], ignore_errors=True)
+
+
+def _rename(folder, base, version) -> Path:
+    """Take the number, or the next free one if somebody was faster."""
+    number = version or max(versions(base), default=0) + 1
+    while True:
+        try:
+            os.rename(folder, base / str(number))
+            return base / str(number)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            if version:
+                raise FileExistsError(
+                    f"A version is never replaced. Received: {base}/{version}"
+                ) from error
+            number += 1
+
+
+def _sync(folder):
+    for place, _, names in os.walk(folder):
+        for name in names:
+            _sync_one(os.path.join(place, name))
+        _sync_one(place)
+
+
+def _sync_one(path):
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def publish(base, signatures, *, about=None, assets=None, version=None) -> Path:
+    """Save signatures, try them, and publish them as the next version.
+
+    Args:
+        base: Folder of the versions, such as `runs/tiny/export`.
+        signatures: Maps a name to a `serving.export.Signature` or its fields.
+        about: What the model is, for `assets.extra/about.json`.
+        assets: Maps further file names in `assets.extra` to their bytes.
+        version: Number to publish. Defaults to one above the highest.
+
+    Returns:
+        The published folder, `<base>/<version>`.
+    """
+    from serving import export
+
+    with version_folder(base, version=version) as work:
+        export.save(work["folder"], signatures, about=about, assets=assets)
+    return work["published"]

@@ -1,0 +1,104 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from audio import wave
+from corpora.corpus import Corpus, Utterance
+from voiceemb import evaluation, figures
+
+
+@pytest.fixture
+def corpus(tmp_path, rng):
+    """Three speakers of four files, one of them damaged; the pitch is the speaker."""
+    rows = []
+    for speaker, i in itertools.product(range(3), range(4)):
+        time = np.arange(8000) / 16000
+        x = np.sin(2 * np.pi * (100 + 60 * speaker) * time) * 0.3
+        x = (x + rng.normal(scale=0.01, size=8000)).astype("float32")
+        path = tmp_path / f"s{speaker}" / f"{i}.wav"
+        path.parent.mkdir(exist_ok=True)
+        wave.write(path, x, sample_rate=16000)
+        rows.append(Utterance(path, f"s{speaker}"))
+    rows[0].path.write_text("this is no sound")
+    return Corpus("tones", tuple(rows))
+
+
+def pitch(waveforms):
+    """An extractor that can not err: the loudest frequency as an angle."""
+    peaks = np.array([np.abs(np.fft.rfft(x)).argmax() * 2.0 for x in waveforms])
+    return np.stack([np.cos(peaks / 50), np.sin(peaks / 50)], axis=-1)
+
+
+def noise(waveforms):
+    rng = np.random.default_rng(1)
+    return np.stack([rng.normal(size=8) for _ in waveforms])
+
+
+def test_extractors_are_compared_on_the_same_trials(corpus, capsys):
+    found = evaluation.evaluate(corpus, {"pitch": pitch, "noise": noise}, resamples=20)
+    assert len(found.sets["pitch"]) == 11 and len(found.skipped) == 1
+    assert "1 of 12 utterances can not be used" in capsys.readouterr().err
+    perfect, useless = found.row("pitch"), found.row("noise")
+    assert perfect["eer"] == 0 and useless["eer"] > 0.2
+    assert perfect["trials_sha256"] == useless["trials_sha256"]
+    assert perfect["num_trials"] == 11 * 10 // 2
+    assert perfect["protocol"] == "open-set, unseen speakers"
+
+
+def test_both_trial_lists_and_both_protocols_are_named(corpus):
+    found = evaluation.evaluate(
+        corpus,
+        {"pitch": pitch},
+        protocol="closed-set",
+        trial_lists=("all-pairs", "deep-speaker"),
+        resamples=0,
+    )
+    assert [row["trial_list"] for row in found.rows] == ["all-pairs", "deep-speaker"]
+    assert {row["protocol"] for row in found.rows} == {"closed-set, unseen utterances"}
+
+
+def test_an_evaluation_without_a_pair_is_refused(corpus):
+    alone = Corpus("alone", corpus.utterances[:4])
+    with pytest.raises(ValueError, match="at least two speakers"):
+        evaluation.evaluate(alone, {"pitch": pitch})
+
+
+def test_speakers_of_the_training_are_refused_or_left_out(corpus):
+    with pytest.raises(ValueError, match="1 of 3 .* trained on: s1"):
+        evaluation.unheard(corpus, {"other/s1", "s9"})
+    left = evaluation.unheard(corpus, {"other/s1"}, leave_out=True)
+    assert left.speakers == ("s0", "s2")
+    assert evaluation.unheard(corpus, {"s9"}) == corpus
+
+
+@pytest.mark.slow
+def test_every_figure_of_an_evaluation_is_drawn(corpus, tmp_path):
+    found = evaluation.evaluate(corpus, {"pitch": pitch, "noise": noise}, resamples=20)
+    paths = figures.draw_evaluation(found, tmp_path, extractor="pitch", prefix="test_")
+    assert [p.name for p in paths] == [
+        f"test_{name}.png" for name in ("tsne", "det", "scores", "matrix")
+    ]
+    for path in paths:
+        assert path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 5000
+
+
+@pytest.mark.real_data
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name, eer",
+    [
+        ("librispeech_test_other", 0.053),
+        ("vctk_excerpt", 0.081),
+        ("emodb", 0.335),
+        ("korean_emotiontts", 0.120),
+    ],
+)
+def test_the_baseline_has_its_known_error_on_real_speech(real_data, name, eer):
+    """Measured apart from this code, with another implementation of the protocol."""
+    from corpora.folders import open_corpus
+
+    found = evaluation.evaluate(
+        open_corpus(real_data / name), {"mfcc": evaluation.cepstra}, resamples=0
+    )
+    assert found.row("mfcc")["eer"] == pytest.approx(eer, abs=0.001)

@@ -1,0 +1,51 @@
+"""Devices: where a model's copies live, and which process speaks for all."""
+
+import keras
+import tensorflow as tf
+
+STRATEGIES = {
+    "default": tf.distribute.get_strategy,
+    "mirrored": tf.distribute.MirroredStrategy,
+    "multiworker": tf.distribute.MultiWorkerMirroredStrategy,
+}
+
+
+def open_strategy(name="default", *, policy="float32"):
+    """A `tf.distribute.Strategy` by name, and the number format of new layers.
+
+    Build and compile the model inside `strategy.scope()`.
+
+    Args:
+        name: `"default"`, one device; `"mirrored"`, all GPUs of this machine;
+            `"multiworker"`, the machines that `TF_CONFIG` lists, each running
+            this same program on a run folder they share.
+        policy: Keras dtype policy: `"float32"`, `"mixed_float16"` (the compiled
+            optimiser then scales the loss) or `"mixed_bfloat16"`.
+    """
+    if name not in STRATEGIES:
+        raise ValueError(
+            f"`name` must be one of {', '.join(STRATEGIES)}. Received: name={name}"
+        )
+    keras.config.set_dtype_policy(policy)
+    return STRATEGIES[name]()
+
+
+def is_chief(strategy):
+    """Whether this process writes the files of the run."""
+    return strategy.extended.should_checkpoint
+
+
+def is_multiworker(strategy):
+    """Whether other processes train in step with this one."""
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+
+def anyone(strategy, flag):
+    """Whether `flag` is true in any of the processes; all must ask together."""
+    return bool(_count(strategy, tf.constant(int(flag))))
+
+
+@tf.function
+def _count(strategy, flag):
+    votes = strategy.run(lambda: tf.identity(flag))
+    return strategy.reduce("SUM", votes, axis=None)

@@ -1,0 +1,47 @@
+"""The command line of a training script: a preset, and whatever replaces its fields."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import tyro
+
+from training.run import Run, RunError
+
+
+def parse(presets, *, default, about, arguments=None):
+    """Reads a command line into a config.
+
+    `--preset NAME` picks an instance of `presets`; every field of it can be replaced,
+    as in `--triplet.steps 200`. `--fresh` sets an existing run of the same name aside.
+
+    Args:
+        presets: Name to frozen dataclass.
+        default: The preset that is meant when none is named.
+        about: Text for `--help`, usually the script's docstring.
+        arguments: List of str. Defaults to those of the process.
+
+    Returns:
+        The config, and whether to start afresh.
+    """
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--preset", choices=presets, default=default)
+    first.add_argument("--fresh", action="store_true")
+    chosen, rest = first.parse_known_args(arguments)
+    about = (
+        f"{about}\n\nPresets (--preset): {', '.join(presets)}; here {chosen.preset}. "
+        "--fresh sets an existing run of this name aside."
+    )
+    preset = presets[chosen.preset]
+    config = tyro.cli(type(preset), default=preset, args=rest, description=about)
+    return config, chosen.fresh
+
+
+def open_run(folder, name, config, *, fresh=False, needed_bytes=0):
+    """Opens `folder/name` for a config, or ends the program with the reason."""
+    try:
+        return Run.open(
+            Path(folder) / name, config, resume=not fresh, needed_bytes=needed_bytes
+        )
+    except RunError as error:
+        sys.exit(f"error: {error}")

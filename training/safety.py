@@ -1,0 +1,76 @@
+"""Safety: the same bits twice, a polite stop, and a sentence when training fails.
+
+The first Ctrl-C (SIGINT) or SIGTERM lets the running step end, saves, and leaves
+with exit code 130; the second one quits at once. Checkpoints are written whole or
+not at all, so even that loses only the steps since the last one.
+"""
+
+import os
+import shlex
+import signal
+import sys
+import threading
+
+import keras
+import tensorflow as tf
+
+
+class Interrupted(SystemExit):
+    """The run was asked to stop and has saved: uncaught, it exits with code 130."""
+
+    def __init__(self, step):
+        super().__init__(130)
+        self.step = step
+
+
+class Diverged(RuntimeError):
+    """Loss, gradients or weights are not finite any more."""
+
+
+def make_deterministic(seed):
+    """Make the same program give the same bits on the same machine.
+
+    Seeds Python, NumPy, TensorFlow and Keras, and makes TensorFlow choose
+    deterministic kernels. Call it before models and datasets are built.
+
+    Args:
+        seed: Int.
+    """
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+class Interrupts:
+    """While open, turns the first SIGINT or SIGTERM into `requested`.
+
+    Python allows signal handlers only in the main thread; elsewhere this does
+    nothing. The handlers found are put back on exit.
+    """
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self):
+        self.requested = False
+        self._found = {}
+
+    def __enter__(self):
+        if threading.current_thread() is threading.main_thread():
+            self._found = {s: signal.signal(s, self._handle) for s in self.signals}
+        return self
+
+    def __exit__(self, *error):
+        for number, handler in self._found.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number, frame):
+        self.requested = True
+        for each in self.signals:  # the system itself quits, even amid a long step
+            signal.signal(each, signal.SIG_DFL)
+        # not print(): a handler may interrupt a write to the same buffer
+        message = "\nStopping after this step; once more quits at once.\n"
+        os.write(sys.__stderr__.fileno(), message.encode())
+
+
+def how_to_go_on():
+    """The sentence that tells how to go on with a run: the same command again."""
+    return f"To go on, run the same command again:\n  {shlex.join(sys.orig_argv)}"

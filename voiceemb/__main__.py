@@ -1,0 +1,191 @@
+"""`python -m voiceemb`: embed recordings, compare two, or measure an encoder."""
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def main(arguments=None):
+    """Runs one command; an error that a user can mend is one line on stderr."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run_command(options)
+    except (FileNotFoundError, ValueError) as error:  # AudioError is a ValueError
+        sys.exit(f"error: {error}")
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="python -m voiceemb", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    embed = commands.add_parser("embed", help="write an embedding set (.npz)")
+    embed.add_argument(
+        "paths",
+        nargs="+",
+        type=Path,
+        help="sound files, folders of speakers, manifests",
+    )
+    embed.add_argument("--out", required=True, type=Path, help="the .npz to write")
+    embed.set_defaults(run_command=_embed)
+
+    verify = commands.add_parser("verify", help="is it the same voice in two files?")
+    verify.add_argument("paths", nargs=2, type=Path, metavar=("A", "B"))
+    verify.add_argument(
+        "--threshold", type=float, help="cosine; by default the run's own"
+    )
+    verify.set_defaults(run_command=_verify)
+
+    evaluate = commands.add_parser(
+        "evaluate", help="error rates on speakers it has never heard"
+    )
+    evaluate.add_argument(
+        "--corpus", required=True, nargs="+", type=Path, help="each gives its own rows"
+    )
+    evaluate.add_argument(
+        "--out", type=Path, help="figures and trials; by default RUN/evaluation"
+    )
+    evaluate.add_argument(
+        "--protocol", choices=("open-set", "closed-set"), default="open-set"
+    )
+    evaluate.add_argument(
+        "--deep-speaker",
+        action="store_true",
+        help="also by 1 anchor, 1 positive and 99 negatives a speaker",
+    )
+    evaluate.add_argument(
+        "--leave-out-trained",
+        action="store_true",
+        help="leave out speakers whose name the run was trained on",
+    )
+    evaluate.set_defaults(run_command=_evaluate)
+
+    for command in (embed, verify, evaluate):
+        command.add_argument(
+            "--run", required=True, type=Path, help="a run folder or an export"
+        )
+    return parser
+
+
+def _embed(options):
+    import datetime
+
+    from voiceemb import evaluation
+    from voiceemb.embeddings import EmbeddingSet
+    from voiceemb.encoder import Encoder
+
+    if options.out.suffix != ".npz":
+        raise ValueError(f"--out names a .npz file. Received: {options.out}")
+    corpus = _open(options.paths)
+    encoder = Encoder.load(options.run)
+    good, skipped = evaluation.usable(corpus, sample_rate=encoder.sample_rate)
+    for reason in skipped.values():
+        print(f"left out: {reason}", file=sys.stderr)
+    if not good:
+        raise ValueError(f"No file could be used. Received: {len(corpus)} files")
+    about = {**encoder.about, "date": datetime.date.today().isoformat()}
+    voices = EmbeddingSet(
+        encoder.embed_utterances(
+            (evaluation.read(u, sample_rate=encoder.sample_rate) for u in good),
+            progress=_progress(len(good)),
+        ),
+        [u.speaker for u in good],
+        evaluation.names(corpus, good),
+        about,
+    )
+    voices.save(options.out)
+    print(f"{options.out}: {len(voices)} embeddings of {encoder.dim} dimensions")
+
+
+def _verify(options):
+    from voiceemb.encoder import Encoder
+
+    encoder = Encoder.load(options.run)
+    a, b = (encoder.embed_utterance(path) for path in options.paths)
+    cosine = encoder.similarity(a, b)
+    limit, source = options.threshold, "as asked"
+    if limit is None:
+        limit, source = _threshold(options.run)
+    print(f"cosine {cosine:.4f}")
+    if limit is None:
+        print("no threshold is known for this encoder; give one with --threshold")
+    else:
+        answer = "the same voice" if cosine >= limit else "two voices"
+        print(f"{answer} (threshold {limit:.4f}, {source})")
+
+
+def _evaluate(options):
+    from metrics import verification
+    from voiceemb import evaluation, figures, report
+    from voiceemb.encoder import Encoder
+
+    encoder = Encoder.load(options.run)
+    known = report.trained_speakers(options.run)
+    extractors = {encoder.about["extractor"]: encoder.embed_utterances}
+    if encoder.model is not None:
+        extractors["untrained network"] = report.untrained(options.run).embed_utterances
+    extractors[evaluation.BASELINE] = evaluation.cepstra
+    out = options.out or options.run / "evaluation"
+    rows = []
+    for source in options.corpus:
+        corpus = _open([source])
+        if options.protocol == "open-set":
+            corpus = evaluation.unheard(
+                corpus, known, leave_out=options.leave_out_trained
+            )
+        one = evaluation.evaluate(
+            corpus,
+            extractors,
+            protocol=options.protocol,
+            trial_lists=("all-pairs", "deep-speaker")[: 1 + options.deep_speaker],
+            sample_rate=encoder.sample_rate,
+        )
+        rows += one.rows
+        folder = out / corpus.name
+        report.save_trials(one, folder)
+        figures.draw_evaluation(one, folder, extractor=encoder.about["extractor"])
+    report.write_rows(out / "metrics.json", rows)
+    print(verification.table(rows))
+    print(f"figures and trials: {out}", file=sys.stderr)
+
+
+def _open(paths):
+    """A corpus out of files, folders and manifests; files alone have no speaker."""
+    from corpora import folders
+    from corpora.corpus import Corpus, Utterance
+
+    missing = [str(path) for path in paths if not path.exists()]
+    if missing:
+        raise FileNotFoundError(f"There is no {', '.join(missing)}")
+    files = [p for p in paths if p.is_file() and p.suffix.lower() != ".csv"]
+    sources = [p for p in paths if p not in files]
+    found = [Utterance(path, "") for path in files]
+    if sources:
+        found += folders.open_corpus(sources).utterances
+    name = folders.open_corpus(sources).name if sources else "files"
+    return Corpus(name, tuple(found))
+
+
+def _threshold(run):
+    """The threshold that training found, and where; or `(None, "")`."""
+    import json
+
+    path = run / "metrics.json"
+    if not path.is_file():
+        return None, ""
+    limit = json.loads(path.read_text(encoding="utf-8"))["threshold"]
+    if limit is None:
+        return None, ""
+    return limit["value"], f"equal errors on {limit['name']}, {limit['protocol']}"
+
+
+def _progress(total):
+    def show(done):
+        if sys.stderr.isatty() or done == total:
+            end = "\n" if done == total else "\r"
+            print(f"{done}/{total} utterances", end=end, file=sys.stderr, flush=True)
+
+    return show
+
+
+if __name__ == "__main__":
+    main()

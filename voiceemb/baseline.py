@@ -1,0 +1,40 @@
+"""What any encoder has to beat: mean and deviation of cepstra, without learning.
+
+An utterance is described by the mean and the standard deviation of 20 mel cepstra over
+the louder 70 % of its frames, each standardised over the set that is compared.
+"""
+
+import numpy as np
+
+NUM_CEPSTRA = 20
+LOUDER = 0.7  # share of the frames that counts
+
+
+def cepstral_statistics(waveform, *, sample_rate=16000):
+    """Mean and deviation of the cepstra of one utterance.
+
+    Args:
+        waveform: float32 `[samples]`.
+        sample_rate: In Hz. Defaults to `16000`.
+
+    Returns:
+        float32 `[40]`: 20 means, then 20 standard deviations.
+    """
+    from python_speech_features import mfcc
+
+    cepstra = mfcc(
+        waveform * 32768.0,
+        samplerate=sample_rate,
+        numcep=NUM_CEPSTRA,
+        nfilt=40,
+        nfft=512,
+    )
+    level = cepstra[:, 0]  # the log energy of the frame
+    loud = cepstra[level >= np.quantile(level, 1 - LOUDER)]
+    return np.concatenate([loud.mean(axis=0), loud.std(axis=0)]).astype(np.float32)
+
+
+def standardise(statistics):
+    """Gives every column of `[n, dim]` zero mean and unit deviation over the set."""
+    deviation = np.maximum(statistics.std(axis=0), 1e-9)
+    return (statistics - statistics.mean(axis=0)) / deviation

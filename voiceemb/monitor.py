@@ -1,0 +1,41 @@
+"""Watches a triplet run for collapse: every voice mapped to one point.
+
+A collapsed encoder scores exactly the margin for ever; its gradient no longer tells
+voices apart, and hours may pass before somebody looks.
+"""
+
+
+class Collapsed(RuntimeError):
+    """The encoder maps (almost) all voices to one point."""
+
+
+class CollapseMonitor:
+    """Stops a run whose embeddings have (almost) no spread for a while.
+
+    Args:
+        least_spread: Spread below which a run counts as collapsed, see
+            `TripletLearner.measure`. Defaults to `0.05`.
+        patience: Number of logged steps in a row that it takes. Defaults to `5`.
+
+    Raises:
+        Collapsed: From a call, with what to change.
+    """
+
+    def __init__(self, least_spread=0.05, patience=5):
+        self.least_spread = least_spread
+        self.patience = patience
+        self.low = 0
+
+    def __call__(self, step, logs):
+        """Takes the scalars logged at `step`; `logs["spread"]` decides."""
+        self.low = self.low + 1 if logs["spread"] < self.least_spread else 0
+        if self.low >= self.patience:
+            raise Collapsed(
+                f"Training collapsed at step {step}: for the last {self.low} logged "
+                "steps all voices were (almost) one point "
+                f"(spread {logs['spread']:.4f}, loss {logs['loss']:.4f}, cosine of one "
+                f"speaker {logs['same']:.4f}, of two {logs['other']:.4f}). Start from "
+                "softmax pre-training (--softmax.steps), lower the learning rate "
+                "(--triplet.learning-rate), or let hardness grow more slowly "
+                "(--triplet.warm-up, --triplet.strategy semi_hard)."
+            )

@@ -1,0 +1,108 @@
+"""The two lessons of a speaker encoder: first names, then distances.
+
+A phase compiles a learner around the encoder, feeds it from a cache, judges it by the
+open-set EER of speakers it does not train on, and leaves the encoder with the weights
+that did best.
+"""
+
+import functools
+
+from training import loop, optimisers
+from voiceemb.learners import SpeakerClassifier, TripletLearner
+from voiceemb.monitor import CollapseMonitor
+
+
+def softmax(
+    encoder, data, *, run, devices, steps, batch, dropout, optimiser, seed, **settings
+):
+    """Phase one: the encoder learns to name the training speakers.
+
+    Args:
+        encoder: A `SpeakerEncoder`.
+        data: A `voiceemb.data.Data`.
+        run: The run, a `training.run.Run`.
+        devices: The `tf.distribute.Strategy` in whose scope `encoder` was made.
+        steps, batch, dropout: See `configs.Softmax`.
+        optimiser: Dict of arguments of `training.optimisers.build`.
+        seed: Seed of dropout.
+        **settings: Passed on to `training.loop.fit`.
+
+    Returns:
+        The `training.loop.Result`.
+    """
+    speakers = len(data.train.speakers)
+    with devices.scope():
+        learner = SpeakerClassifier(encoder, speakers, dropout, seed, name="classifier")
+        learner.compile(optimizer=optimisers.build(steps=steps, **optimiser))
+    settings |= {"run": run, "phase": "softmax", "steps": steps, "strategy": devices}
+    draw = functools.partial(data.draw.classes, batch=batch)
+    return _fit(learner, draw, data, **settings)
+
+
+def triplet(
+    encoder,
+    data,
+    *,
+    run,
+    devices,
+    steps,
+    strategy,
+    batch,
+    speakers,
+    utterances,
+    margin,
+    reduction,
+    warm_up,
+    optimiser,
+    seed,
+    **settings,
+):
+    """Phase two: the encoder learns distances from triplets.
+
+    Args:
+        encoder: A `SpeakerEncoder`.
+        data: A `voiceemb.data.Data`.
+        run: The run, a `training.run.Run`.
+        devices: The `tf.distribute.Strategy` in whose scope `encoder` was made.
+        steps, strategy, batch, speakers, utterances, margin, reduction, warm_up: See
+            `configs.Triplet`.
+        optimiser: Dict of arguments of `training.optimisers.build`.
+        seed: Seed of random positives and negatives.
+        **settings: Passed on to `training.loop.fit`.
+
+    Returns:
+        The `training.loop.Result`.
+
+    Raises:
+        Collapsed: If all voices become one point.
+    """
+    with devices.scope():
+        learner = TripletLearner(
+            encoder, strategy, margin, reduction, warm_up, seed, name="triplet_learner"
+        )
+        learner.compile(optimizer=optimisers.build(steps=steps, **optimiser))
+    settings |= {"run": run, "phase": "triplet", "steps": steps, "strategy": devices}
+    if strategy == "random":
+        draw = functools.partial(data.draw.triplets, batch=batch)
+    else:
+        draw = functools.partial(
+            data.draw.groups, speakers=speakers, utterances=utterances
+        )
+    return _fit(learner, draw, data, watch=CollapseMonitor(), **settings)
+
+
+def _fit(learner, draw, data, *, run, steps, **settings):
+    judge = data.judge(learner.encoder)
+    result = loop.fit(
+        learner,
+        data.batches(draw, steps),
+        run=run,
+        steps=steps,
+        measure=learner.measure,
+        validate=judge,
+        monitor="eer" if judge else None,
+        **settings,
+    )
+    if result.best_weights:
+        run.load_weights(learner, result.best_weights)
+    return result
