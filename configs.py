@@ -113,28 +113,30 @@ class SpeakerEncoder:
     corpus is rendered.
     """
 
-    name: str = "speaker_encoder"  # of the folder below `runs`
-    corpus: tuple[str, ...] = ()
+    name: str = "speaker_encoder"  # of the run, a folder below `runs`
+    corpus: tuple[str, ...] = ()  # folders or manifests; several are joined
     exclude_speakers: tuple[str, ...] = ()  # left out altogether
     synthetic: Synthetic = field(default_factory=Synthetic)
-    runs: str = "runs"
-    cache: str = "cache"
+    runs: str = "runs"  # where runs lie side by side
+    cache: str = "cache"  # where caches lie side by side
     validation_speakers: int = 16  # never trained on; they choose the best weights
     test_speakers: int = 20  # neither trained on nor used to choose
     closed_share: float = 0.1  # share of training speakers' utterances kept for a test
-    crop_frames: int = 160
+    crop_frames: int = 160  # of a training crop and of a window later
     encoder: Encoder = field(default_factory=Encoder)
     softmax: Softmax = field(default_factory=Softmax)
     triplet: Triplet = field(default_factory=Triplet)
     augmentation: Augmentation = field(default_factory=Augmentation)
-    log_every: int = 20  # steps
-    validate_every: int = 200
-    save_every: int = 200
+    log_every: int = 20  # steps between rows of the history
+    validate_every: int = 200  # steps between validations
+    save_every: int = 200  # steps between checkpoints
     patience: int = 20  # steps without a finite gradient, in a row
-    seed: int = 0
-    policy: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    seed: int = 0  # of everything drawn
+    policy: Literal["float32", "mixed_bfloat16", "mixed_float16"] = (
+        "float32"  # of layers
+    )
     jit_compile: bool = False  # XLA; slower on CPU
-    strategy: Literal["default", "mirrored", "multiworker"] = "default"
+    strategy: Literal["default", "mirrored", "multiworker"] = "default"  # of devices
 
 
 _tiny = SpeakerEncoder(
@@ -144,6 +146,8 @@ _tiny = SpeakerEncoder(
     triplet=Triplet(
         steps=200, speakers=16, utterances=4, optimiser=Optimiser(learning_rate=5e-4)
     ),
+    validate_every=100,
+    save_every=100,
 )
 
 _seed = SpeakerEncoder(

@@ -25,7 +25,9 @@ def main(arguments=None):
         configs.SPEAKER_ENCODERS, default="tiny", about=__doc__, arguments=arguments
     )
     plan = dataclasses.asdict(config)
-    run = options.open_run(config.runs, config.name, plan, fresh=fresh)
+    run = options.open_run(
+        config.runs, config.name, plan, fresh=fresh, may_change=("runs", "cache")
+    )
 
     from audio.augment import Augmenter
     from corpora import folders

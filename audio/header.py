@@ -102,9 +102,9 @@ def _check_magic(path, file):
         head = file.read(12)
     if head[:4] == b"RIFF" and head[8:] == b"WAVE":
         _check_wav(path, file)
-    elif head[:4] not in (b"fLaC", b"OggS") and not (
-        head[:1] == b"\xff" and head[1:2] >= b"\xe0"
-    ):
+    elif head[:4] == b"OggS":
+        _check_ogg(path, file)
+    elif head[:4] != b"fLaC" and not (head[:1] == b"\xff" and head[1:2] >= b"\xe0"):
         raise AudioError(path, "not a WAV, FLAC, OGG or MP3 file by its first bytes")
 
 
@@ -141,6 +141,18 @@ def _check_wav(path, file):
             return
         file.seek(start + length + length % 2)
     raise AudioError(path, "a WAV file without samples")
+
+
+def _check_ogg(path, file):
+    """Judge an OGG by its last page, which is whole and says that it is the last."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(size - 65_307, 0))  # the longest that a page can be
+    tail = file.read()
+    start = tail.rfind(b"OggS")
+    page = tail[start:] if start >= 0 else b""
+    lengths = page[27 : 27 + page[26]] if len(page) > 26 else b""
+    if not (lengths and page[5] & 4 and len(page) >= 27 + len(lengths) + sum(lengths)):
+        raise AudioError(path, "truncated: the last page of the stream is missing")
 
 
 def describe(path: Path, file: soundfile.SoundFile, max_duration_s: float) -> WaveInfo:

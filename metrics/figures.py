@@ -193,9 +193,8 @@ def matrix_figure(matrix, *, labels=None, title="Comparison", scale="mean cosine
         return figure
     labels = np.asarray(labels, str)
     if len(labels) != len(matrix):
-        raise ValueError(
-            f"`labels` must name every row. Received: {len(labels)} for {len(matrix)}"
-        )
+        rule = "`labels` must name every row"
+        raise ValueError(f"{rule}. Received: {len(labels)} for {len(matrix)} rows")
     edges = np.append(np.flatnonzero(labels[1:] != labels[:-1]) + 1, len(labels))
     starts = np.append(0, edges[:-1])
     font = float(np.clip(260 / len(starts), 3.5, 9))
@@ -224,6 +223,7 @@ def scatter_figure(embeddings, labels, *, title="t-SNE", seed=0, max_points=1500
         max_points: Most points to place. Defaults to `1500`.
     """
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     embeddings, labels = np.asarray(embeddings, float), np.asarray(labels, str)
     if embeddings.ndim != 2 or labels.shape != embeddings.shape[:1] or len(labels) < 4:
@@ -236,13 +236,13 @@ def scatter_figure(embeddings, labels, *, title="t-SNE", seed=0, max_points=1500
     norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
     perplexity = min(30.0, (len(labels) - 1) / 3)
     plane = TSNE(2, perplexity=perplexity, random_state=seed, init="random")
-    places = plane.fit_transform(embeddings / np.where(norms == 0, 1, norms))
+    with threadpool_limits(1):  # faster here: threads wait for each other
+        places = plane.fit_transform(embeddings / np.where(norms == 0, 1, norms))
     figure, axes = new_figure(size=(7.4, 5.2))
     names = np.unique(labels)
     for i, name in enumerate(names):
         x, y = places[labels == name].T
-        marker = MARKERS[i // len(COLOURS) % len(MARKERS)]
-        look = {"color": COLOURS[i % len(COLOURS)], "marker": marker, "alpha": 0.8}
+        look = {"color": COLOURS[i % 7], "marker": MARKERS[i // 7 % 7], "alpha": 0.8}
         axes.scatter(x, y, s=18, linewidths=0, label=name, **look)
     axes.set(title=title, xticks=[], yticks=[])
     axes.set_xlabel(f"{len(labels)} utterances of {len(names)} speakers")
@@ -268,12 +268,19 @@ def history_figure(rows, *, columns=None, title="Training"):
     down = -(-len(points) // across)
     size = (3.6 * across + 0.4, 2.5 * down + 0.5)
     figure, panels = new_figure(down, across, size=size, squeeze=False)
+    known = dict.fromkeys(phase for phases in points.values() for phase in phases)
+    looks = {
+        phase: {"color": COLOURS[i % 7], "linestyle": DASHES[i % 4]}
+        for i, phase in enumerate(known)
+    }
+    for phase, look in looks.items():
+        panels.flat[0].plot([], [], label=phase, **look)
     for axes, (name, phases) in zip(panels.flat, points.items(), strict=False):
-        for i, (phase, pairs) in enumerate(phases.items()):
-            look = {"color": COLOURS[i % 7], "linestyle": DASHES[i % 4]}
-            sparse = "o" if len(pairs) <= 25 else ""
-            axes.plot(*zip(*pairs, strict=True), marker=sparse, markersize=3, **look)
-            axes.plot([], [], label=phase, **look)
+        for phase, pairs in phases.items():
+            dots = "o" if len(pairs) <= 25 else ""
+            axes.plot(
+                *zip(*pairs, strict=True), marker=dots, markersize=3, **looks[phase]
+            )
         axes.set(title=name, xlabel="step")
     for axes in panels.flat[len(points) :]:
         axes.set_axis_off()

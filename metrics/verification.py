@@ -263,7 +263,11 @@ def table(rows) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         for line in lines
     ]
-    notes = [f"{row['name'] or 'note'}: {row['note']}" for row in rows if row["note"]]
+    notes = [
+        f"{row['trial_list']}, {row['protocol']}: {row['note']}"
+        for row in rows
+        if row["note"]
+    ]
     return "\n".join(line.rstrip() for line in [*text, *dict.fromkeys(notes)])
 
 

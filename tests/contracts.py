@@ -1,4 +1,4 @@
-"""Contracts that every member of a kind passes: add a member to a list, it is tested."""
+"""Contracts of a kind: add a member to a test's list, and it is tested."""
 
 import keras
 import numpy as np

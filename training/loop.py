@@ -58,7 +58,7 @@ def fit(
     better="lower",
     log_every=10,
     validate_every=None,
-    save_every=None,
+    save_every=500,
     patience=20,
     strategy=None,
     jit_compile=False,
@@ -77,7 +77,9 @@ def fit(
             or what else `fit` of Keras takes, that follow it without end.
         run: A `training.run.Run`.
         phase: Name of this part of the run; a folder under `checkpoints/`.
-        steps: The step to end at.
+        steps: The step to end at. A phase that ended may be continued by more steps,
+            and is then the longer phase to the bit if its old end was a multiple of
+            `log_every` and `validate_every` and no schedule depends on `steps`.
         measure: Maps `(x, y, y_pred)` to a dict of scalars to log, in the graph.
         watch: Called with `(step, logs)` at each logged row; may raise to stop.
         validate: Returns a dict of floats; called with the averaged weights lent
@@ -87,10 +89,11 @@ def fit(
         log_every: Steps between rows of the history.
         validate_every: Steps between validations. Defaults to once, at the end.
         save_every: Steps between checkpoints, besides those after validations
-            and at the end. Defaults to none.
+            and at the end. Defaults to `500`.
         patience: So many steps skipped in a row stop training.
         strategy: The `tf.distribute.Strategy`. Defaults to the one in place.
-        jit_compile: Whether XLA compiles the forward and backward pass.
+        jit_compile: Whether XLA compiles the forward and backward pass. Tested on
+            one device.
 
     Returns:
         A `Result`.
@@ -100,11 +103,9 @@ def fit(
         Diverged: Training is not finite any more.
         RunError: The disk is full, or the checkpoint is another model's.
     """
-    if monitor and not validate:
-        raise ValueError(f"`monitor` needs `validate`. Received: monitor={monitor}")
     strategy = strategy or tf.distribute.get_strategy()
     _build(model, batches, strategy)
-    keeper = _Keeper(model, run, phase, strategy, monitor, better, patience)
+    keeper = _Keeper(model, run, phase, strategy, validate, monitor, better, patience)
     start = keeper.restore()
     if start >= steps:
         return keeper.result()
@@ -130,7 +131,7 @@ def fit(
             if logging:
                 keeper.log(step, watch)
             if judging and validate:
-                keeper.judge(step, validate)
+                keeper.judge(step)
             stopping = interrupts.requested
             if is_multiworker(strategy):  # all must leave at the same step
                 stopping = logging and anyone(strategy, stopping)
@@ -145,13 +146,18 @@ def fit(
 class _Keeper:
     """Keeps what a phase has reached: its rows, its best, its checkpoints."""
 
-    def __init__(self, model, run, phase, strategy, monitor, better, patience):
+    def __init__(
+        self, model, run, phase, strategy, validate, monitor, better, patience
+    ):
+        if monitor and not validate:
+            raise ValueError(f"`monitor` needs `validate`. Received: monitor={monitor}")
         if better not in ("lower", "higher"):
             raise ValueError(
                 f"`better` must be 'lower' or 'higher'. Received: better={better}"
             )
         self.model, self.run, self.phase = model, run, phase
-        self.monitor, self.better, self.patience = monitor, better, patience
+        self.validate, self.monitor, self.better = validate, monitor, better
+        self.patience = patience
         self.chief = is_chief(strategy)
         folder = run.folder / "checkpoints" / phase
         self.state = TrainState(model, folder, write=self.chief)
@@ -198,10 +204,10 @@ class _Keeper:
         if watch:
             watch(step, logs)
 
-    def judge(self, step, validate):
+    def judge(self, step):
         """Validate, and keep the weights if they are the best so far."""
         with averaged(self.model):
-            values = {name: float(value) for name, value in validate().items()}
+            values = {name: float(value) for name, value in self.validate().items()}
             self.history.add(step, values)
             if self.monitor and self._is_best(values):
                 self.state.best.assign(values[self.monitor])

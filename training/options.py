@@ -37,11 +37,19 @@ def parse(presets, *, default, about, arguments=None):
     return config, chosen.fresh
 
 
-def open_run(folder, name, config, *, fresh=False, needed_bytes=0):
-    """Opens `folder/name` for a config, or ends the program with the reason."""
+def open_run(folder, name, config, *, fresh=False, may_change=()):
+    """Opens `folder/name` for a config, or ends the program with the reason.
+
+    Args:
+        folder: Where runs lie side by side.
+        name: Name of the run.
+        config: Nested dict of the whole config.
+        fresh: Set an existing run of this name aside. Defaults to `False`.
+        may_change: Patterns of keys that may differ, see `Run.open`.
+    """
     try:
         return Run.open(
-            Path(folder) / name, config, resume=not fresh, needed_bytes=needed_bytes
+            Path(folder) / name, config, resume=not fresh, may_change=may_change
         )
     except RunError as error:
         sys.exit(f"error: {error}")

@@ -309,8 +309,8 @@ class Encoder:
         least, most = LEAST_S * self.sample_rate, MOST_S * self.sample_rate
         if waveform.ndim != 1 or not least <= len(waveform) <= most:
             raise ValueError(
-                f"An utterance is a waveform [samples] of {LEAST_S} s to {MOST_S:.0f} s "
-                f"at {self.sample_rate} Hz. Received: shape {waveform.shape}"
+                f"An utterance is a waveform [samples] of {LEAST_S} s to {MOST_S:.0f} "
+                f"s at {self.sample_rate} Hz. Received: shape {waveform.shape}"
             )
         if not np.isfinite(waveform).all():
             raise ValueError("A waveform must be finite. Received: NaN or infinity")

@@ -70,7 +70,7 @@ def draw_utterance(utterance, encoder, folder):
     waveform = read(utterance, sample_rate=encoder.sample_rate)
     model = encoder.model
     features = model.normalisation(model.features(waveform[None]))[0].numpy()
-    figure = utterance_figure(
+    figure = figures.styled(utterance_figure)(
         waveform,
         features,
         sample_rate=encoder.sample_rate,

@@ -190,12 +190,30 @@ def test_an_extensible_wav_is_read(tmp_path):
     assert len(wave.read(tmp_path / "a.wav")) == 8000
 
 
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".mp3"])
 @pytest.mark.parametrize("keep", [0.3, 0.7, 0.99])
-def test_a_truncated_flac_is_refused(tmp_path, rng, keep):
-    wave.write(tmp_path / "a.flac", rng.uniform(-0.5, 0.5, 32000))
-    data = (tmp_path / "a.flac").read_bytes()
-    (tmp_path / "a.flac").write_bytes(data[: int(len(data) * keep)])
-    refuse(tmp_path / "a.flac", "a.flac")
+def test_a_truncated_file_is_refused(tmp_path, rng, suffix, keep):
+    path = tmp_path / f"a{suffix}"
+    wave.write(path, rng.uniform(-0.5, 0.5, 32000))
+    data = path.read_bytes()
+    assert len(wave.read(path)) == 32000
+    path.write_bytes(data[: int(len(data) * keep)])
+    refuse(path, "truncated|can not be decoded")
+
+
+def test_an_ogg_cut_between_two_pages_is_refused(tmp_path, rng):
+    path = tmp_path / "a.ogg"
+    wave.write(path, rng.uniform(-0.5, 0.5, 48000))
+    data = path.read_bytes()
+    path.write_bytes(data[: data.rfind(b"OggS")])
+    refuse(path, "truncated")
+
+
+def test_full_scale_becomes_the_highest_code(tmp_path):
+    for subtype, bits in (("PCM_16", 16), ("PCM_24", 24)):
+        wave.write(tmp_path / "a.wav", np.array([1.0, -1.0]), subtype=subtype)
+        expected = np.array([1 - 2.0 ** (1 - bits), -1.0])
+        np.testing.assert_array_equal(wave.read(tmp_path / "a.wav"), expected)
 
 
 @pytest.mark.parametrize(

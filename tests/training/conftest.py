@@ -1,7 +1,10 @@
-"""A real disk that is quickly full."""
+"""A real disk that is quickly full, and real processes that train."""
 
+import os
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -19,3 +22,28 @@ def small_disk(tmp_path):
         pytest.skip("mounting a disk is not permitted here")
     yield disk
     subprocess.run(["umount", disk], check=True)
+
+
+@pytest.fixture
+def start():
+    """Starts `program.py` on a run folder; what still runs at the end is killed."""
+    root, processes = Path(__file__).resolve().parents[2], []
+
+    def start(folder, *arguments, out=None, **environment):
+        environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, **environment}
+        command = [sys.executable, Path(__file__).with_name("program.py"), folder]
+        command += ["--out", out or folder.with_suffix(".npz"), *map(str, arguments)]
+        process = subprocess.Popen(
+            command,
+            env={**environment, "PYTHONPATH": str(root)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
+        process.stderr.close()

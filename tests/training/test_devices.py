@@ -1,13 +1,9 @@
 """Replicas and workers take the step that one device would take."""
 
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -16,20 +12,7 @@ import tensorflow as tf
 
 from training import devices
 
-ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = Path(__file__).with_name("program.py")
-
-
-def start(folder, out, *arguments, **environment):
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        **environment,
-    }
-    command = [sys.executable, PROGRAM, folder, "--out", out, "--steps", "10"]
-    command += ["--plain", "--nan-at", "4", *arguments]
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+SETTINGS = ("--steps", 10, "--plain", "--nan-at", 4)
 
 
 def arrays(process, out):
@@ -40,7 +23,7 @@ def arrays(process, out):
     return found
 
 
-def start_workers(folder, *arguments):
+def start_workers(start, folder, *arguments):
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
     cluster = {"worker": [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]}
     for each in sockets:
@@ -49,8 +32,9 @@ def start_workers(folder, *arguments):
     for index in range(2):
         config = {"cluster": cluster, "task": {"type": "worker", "index": index}}
         out = folder.with_name(f"{folder.name}{index}.npz")
-        environment = {"TF_CONFIG": json.dumps(config)}
-        workers.append((start(folder, out, *arguments, **environment), out))
+        settings = (*SETTINGS, *arguments)
+        process = start(folder, *settings, out=out, TF_CONFIG=json.dumps(config))
+        workers.append((process, out))
     return workers
 
 
@@ -66,29 +50,29 @@ def numbers(folder):
 
 
 @pytest.mark.slow
-def test_two_replicas_take_the_steps_of_one(tmp_path):
+def test_two_replicas_take_the_steps_of_one(tmp_path, start):
     one, two = (tmp_path / name for name in ("one", "two"))
-    alone = start(one, tmp_path / "one.npz")
-    mirrored = start(two, tmp_path / "two.npz", "--replicas", "2")
+    alone = start(one, *SETTINGS)
+    mirrored = start(two, *SETTINGS, "--replicas", 2)
     expected = arrays(alone, tmp_path / "one.npz")
     check_equal(arrays(mirrored, tmp_path / "two.npz"), expected)
     np.testing.assert_allclose(numbers(two), numbers(one), rtol=1e-5)
 
 
 @pytest.mark.slow
-def test_two_workers_stop_together_and_then_end_as_one_would(tmp_path):
+def test_two_workers_stop_together_and_then_end_as_one_would(tmp_path, start):
     """Only the second is asked to stop, and only the first writes."""
     folder = tmp_path / "workers"
-    workers = start_workers(folder, "--pause-s", "1")
+    workers = start_workers(start, folder, "--pause-s", 1)
     while not (folder / "checkpoints" / "only" / "checkpoint").exists():
         time.sleep(0.01)
     workers[1][0].send_signal(signal.SIGINT)
     for process, _ in workers:
         process.communicate(timeout=60)
         assert process.returncode == 130
-    alone = start(tmp_path / "one", tmp_path / "one.npz")
+    alone = start(tmp_path / "one", *SETTINGS)
     expected = arrays(alone, tmp_path / "one.npz")
-    for worker in start_workers(folder):
+    for worker in start_workers(start, folder):
         check_equal(arrays(*worker), expected)
     np.testing.assert_allclose(numbers(folder), numbers(tmp_path / "one"), rtol=1e-5)
 

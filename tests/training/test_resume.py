@@ -1,12 +1,8 @@
 """What is found again after a stop is what was there, to the bit."""
 
 import csv
-import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -16,18 +12,6 @@ import tensorflow as tf
 from training.resume import TrainState, Window
 from training.run import RunError
 from training.safety import Diverged
-
-ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = Path(__file__).with_name("program.py")
-
-
-def start(folder, *arguments, **kwargs):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, PROGRAM, folder, "--out", folder.with_suffix(".npz")]
-    command += map(str, arguments)
-    return subprocess.Popen(
-        command, env=environment, stderr=subprocess.PIPE, text=True, **kwargs
-    )
 
 
 def finish(process):
@@ -51,7 +35,7 @@ def wait_for_step(process, folder, step):
 @pytest.mark.slow
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_an_interrupted_and_a_killed_run_end_as_one_that_was_left_alone(
-    tmp_path, replicas
+    tmp_path, start, replicas
 ):
     settings = ("--replicas", replicas, "--nan-at", 16)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -68,7 +52,6 @@ def test_an_interrupted_and_a_killed_run_end_as_one_that_was_left_alone(
     wait_for_step(second, broken, 21)
     second.kill()  # SIGKILL
     assert second.wait() == -signal.SIGKILL
-    second.stderr.close()
 
     errors = finish(start(broken, *settings))
     assert "Resuming only after step" in errors
