@@ -5,6 +5,8 @@ on with the very data it would have seen. Only the crops themselves are read fro
 cache, by offset: memory does not grow with the corpus and nothing is shuffled.
 """
 
+import functools
+
 import numpy as np
 
 
@@ -31,6 +33,7 @@ class Draw:
         rows = dict(zip(names.tolist(), np.split(order, first[1:]), strict=True))
         self.rows = {name: few for name, few in rows.items() if len(few) > 1}
         self.names = np.array(sorted(self.rows))
+        self._order = functools.lru_cache(maxsize=2)(self._shuffle)
         if len(self.names) < 2:
             raise ValueError(
                 "Training needs at least two speakers with two utterances each. "
@@ -43,13 +46,9 @@ class Draw:
         Returns:
             `(record, start)`, int `[batch]` each.
         """
-        num = len(self.speaker)
         place = np.arange(step * batch, (step + 1) * batch)
-        epochs = {
-            epoch: np.random.default_rng([self.seed, 1, epoch]).permutation(num)
-            for epoch in np.unique(place // num).tolist()
-        }
-        record = np.array([epochs[p // num][p % num] for p in place.tolist()])
+        epoch, at = np.divmod(place, len(self.speaker))
+        record = np.array([self._order(e)[i] for e, i in zip(epoch.tolist(), at, strict=True)])
         return record, self._starts(record, self._rng(2, step))
 
     def triplets(self, step, *, batch):
@@ -86,6 +85,9 @@ class Draw:
     def _few(rows, count, rng):
         rounds = -(-count // len(rows))
         return np.concatenate([rng.permutation(rows) for _ in range(rounds)])[:count]
+
+    def _shuffle(self, epoch):
+        return self._rng(1, epoch).permutation(len(self.speaker))
 
     def _starts(self, record, rng):
         room = np.maximum(self.length[record] - self.crop, 0)
