@@ -158,13 +158,21 @@ def _card(run, trained, parts, results, rows, table):
         train=len(parts.train.speakers),
         utterances=len(parts.train),
         phases="; ".join(
-            f"{name}: {r.step} steps ({r.skipped} skipped), best validation EER "
-            f"{100 * r.best:.2f} % ({parts.protocol}) at step {r.best_step}"
-            for name, r in results.items()
+            _phase(name, result, parts.protocol) for name, result in results.items()
         ),
         sha256=trained.about["sha256"],
         threshold=f"cosine {limit['value']:.3f} ({limit['name']}, {limit['protocol']})"
         if limit
         else "none",
         table=table,
+    )
+
+
+def _phase(name, result, protocol):
+    text = f"{name}: {result.step} steps ({result.skipped} skipped)"
+    if result.best is None:
+        return f"{text}, no validation"
+    return (
+        f"{text}, best validation EER {100 * result.best:.2f} % ({protocol}) at step "
+        f"{result.best_step}"
     )

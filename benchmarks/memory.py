@@ -1,0 +1,61 @@
+"""Does training need more memory for more hours? Peak of 1 x against 10 x.
+
+    python benchmarks/memory.py
+
+Runs `train_triplet.py` from end to end (caching, training, evaluation, figures,
+export), each time in a process of its own and on a fresh cache, on synthetic voices
+with few and with ten times as many utterances, and prints the peak resident memory.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main():
+    """Prints one line a corpus and the ratio."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--utterances", type=int, default=6, help="of each, at 1 x")
+    parser.add_argument("--speakers", type=int, default=24)
+    options = parser.parse_args()
+    peaks = []
+    with tempfile.TemporaryDirectory() as folder:
+        for times in (1, 10):
+            utterances = options.utterances * times
+            peak_mib, wall_s = _train(Path(folder), options.speakers, utterances)
+            peaks.append(peak_mib)
+            print(
+                f"{times:2} x: {options.speakers} speakers of {utterances} utterances, "
+                f"peak {peak_mib:.0f} MiB, {wall_s:.0f} s",
+                flush=True,
+            )
+    print(f"ratio of peaks {peaks[1] / peaks[0]:.3f}")
+
+
+def _train(folder, speakers, utterances):
+    corpus = f"corpus-{utterances}"
+    render = ["-m", "corpora", "synthetic", str(folder / corpus)]
+    render += ["--num-speakers", str(speakers), "--utterances", str(utterances)]
+    where = {"cwd": ROOT, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run([sys.executable, *render], check=True, **where)
+    command = [
+        *(sys.executable, str(ROOT / "train_triplet.py"), "--preset", "smoke"),
+        *("--name", corpus, "--corpus", str(folder / corpus)),
+        *("--runs", str(folder / "runs"), "--cache", str(folder / "cache")),
+    ]
+    start = time.monotonic()
+    process = subprocess.Popen(command, **where)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"training failed with status {status}")
+    return usage.ru_maxrss / 1024, time.monotonic() - start
+
+
+if __name__ == "__main__":
+    main()
