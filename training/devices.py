@@ -49,3 +49,9 @@ def anyone(strategy, flag):
 def _count(strategy, flag):
     votes = strategy.run(lambda: tf.identity(flag))
     return strategy.reduce("SUM", votes, axis=None)
+
+
+def wait_for_all(strategy):
+    """Return once every process has come here; alone, at once."""
+    if is_multiworker(strategy):
+        anyone(strategy, False)

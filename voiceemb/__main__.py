@@ -1,6 +1,7 @@
 """`python -m voiceemb`: embed recordings, compare two, or measure an encoder."""
 
 import argparse
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ def main(arguments=None):
     options = _parser().parse_args(arguments)
     try:
         options.run_command(options)
-    except (FileNotFoundError, ValueError) as error:  # AudioError is a ValueError
+    except (OSError, ValueError) as error:  # AudioError is a ValueError
         sys.exit(f"error: {error}")
 
 
@@ -71,17 +72,17 @@ def _embed(options):
 
     from voiceemb import evaluation
     from voiceemb.embeddings import EmbeddingSet
-    from voiceemb.encoder import Encoder
 
     if options.out.suffix != ".npz":
         raise ValueError(f"--out names a .npz file. Received: {options.out}")
     corpus = _open(options.paths)
-    encoder = Encoder.load(options.run)
+    encoder = _load(options.run)
     good, skipped = evaluation.usable(corpus, sample_rate=encoder.sample_rate)
     for reason in skipped.values():
         print(f"left out: {reason}", file=sys.stderr)
     if not good:
         raise ValueError(f"No file could be used. Received: {len(corpus)} files")
+    _check_writable(options.out)
     about = {**encoder.about, "date": datetime.date.today().isoformat()}
     voices = EmbeddingSet(
         encoder.embed_utterances(
@@ -97,9 +98,7 @@ def _embed(options):
 
 
 def _verify(options):
-    from voiceemb.encoder import Encoder
-
-    encoder = Encoder.load(options.run)
+    encoder = _load(options.run)
     a, b = (encoder.embed_utterance(path) for path in options.paths)
     cosine = encoder.similarity(a, b)
     limit, source = options.threshold, "as asked"
@@ -116,9 +115,8 @@ def _verify(options):
 def _evaluate(options):
     from metrics import verification
     from voiceemb import evaluation, figures, report
-    from voiceemb.encoder import Encoder
 
-    encoder = Encoder.load(options.run)
+    encoder = _load(options.run)
     known = report.trained_speakers(options.run)
     extractors = {encoder.about["extractor"]: encoder.embed_utterances}
     if encoder.model is not None:
@@ -148,6 +146,30 @@ def _evaluate(options):
     print(f"figures and trials: {out}", file=sys.stderr)
 
 
+def _load(run):
+    """The encoder at `run`; whatever is wrong with its files is one error."""
+    from voiceemb.encoder import Encoder
+
+    try:
+        return Encoder.load(run)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # h5py, Keras and TensorFlow each raise their own
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{run} can not be loaded. Received: {reason}") from error
+
+
+def _check_writable(path):
+    """Raises `OSError` before any work if a file can not be written later."""
+    import tempfile
+
+    if path.is_dir():
+        raise IsADirectoryError(f"A file is to be written, but {path} is a folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path.parent):
+        pass
+
+
 def _open(paths):
     """A corpus out of files, folders and manifests; files alone have no speaker."""
     from corpora import folders
@@ -158,11 +180,9 @@ def _open(paths):
         raise FileNotFoundError(f"There is no {', '.join(missing)}")
     files = [p for p in paths if p.is_file() and p.suffix.lower() != ".csv"]
     sources = [p for p in paths if p not in files]
-    found = [Utterance(path, "") for path in files]
-    if sources:
-        found += folders.open_corpus(sources).utterances
-    name = folders.open_corpus(sources).name if sources else "files"
-    return Corpus(name, tuple(found))
+    corpus = folders.open_corpus(sources) if sources else Corpus("files", ())
+    alone = tuple(Utterance(path, "") for path in files)
+    return dataclasses.replace(corpus, utterances=(*alone, *corpus.utterances))
 
 
 def _threshold(run):
@@ -172,10 +192,16 @@ def _threshold(run):
     path = run / "metrics.json"
     if not path.is_file():
         return None, ""
-    limit = json.loads(path.read_text(encoding="utf-8"))["threshold"]
-    if limit is None:
-        return None, ""
-    return limit["value"], f"equal errors on {limit['name']}, {limit['protocol']}"
+    try:
+        limit = json.loads(path.read_text(encoding="utf-8"))["threshold"]
+        if limit is None:
+            return None, ""
+        return limit["value"], f"equal errors on {limit['name']}, {limit['protocol']}"
+    except (ValueError, LookupError, TypeError) as error:
+        raise ValueError(
+            f"A threshold must be in {path}; give one with --threshold. "
+            f"Received: {type(error).__name__}, {error}"
+        ) from error
 
 
 def _progress(total):

@@ -22,12 +22,13 @@ def cepstral_statistics(waveform, *, sample_rate=16000):
     """
     from python_speech_features import mfcc
 
+    frame = round(0.025 * sample_rate)
     cepstra = mfcc(
         waveform * 32768.0,
         samplerate=sample_rate,
         numcep=NUM_CEPSTRA,
         nfilt=40,
-        nfft=512,
+        nfft=1 << (frame - 1).bit_length(),  # 512 at 16 kHz
     )
     level = cepstra[:, 0]  # the log energy of the frame
     loud = cepstra[level >= np.quantile(level, 1 - LOUDER)]

@@ -48,7 +48,9 @@ class Draw:
         """
         place = np.arange(step * batch, (step + 1) * batch)
         epoch, at = np.divmod(place, len(self.speaker))
-        record = np.array([self._order(e)[i] for e, i in zip(epoch.tolist(), at, strict=True)])
+        record = np.array(
+            [self._order(e)[i] for e, i in zip(epoch.tolist(), at, strict=True)]
+        )
         return record, self._starts(record, self._rng(2, step))
 
     def triplets(self, step, *, batch):

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from corpora import records, splits
-from corpora.corpus import Corpus
+from corpora.corpus import Corpus, some
 from metrics import verification
 from voiceemb import batches
 from voiceemb.encoder import crop_samples, unit
@@ -59,18 +59,19 @@ def divide(corpus, *, validation, test, closed_share, exclude=(), seed=0):
         corpus: A `corpora.corpus.Corpus`.
         validation, test: Speakers wanted in each.
         closed_share: Share of the training speakers' utterances to keep back.
-        exclude: Names of speakers to leave out altogether.
+        exclude: Names of speakers to leave out altogether; a name without a corpus
+            before it means the speakers of that name in every corpus joined.
         seed: Another seed draws another division.
 
     Returns:
         `Parts`.
 
     Raises:
-        ValueError: If fewer than two speakers have two utterances each.
+        ValueError: If fewer than two speakers have two utterances each, or a speaker
+            to leave out does not speak.
     """
     if exclude:
-        kept = [name for name in corpus.speakers if bare(name) not in set(exclude)]
-        corpus = corpus.subset(kept)
+        corpus = _without(corpus, set(exclude))
     train, held, final = splits.check(corpus), None, None
     fifth = len(train.speakers) // 5
     sizes = [min(validation, fifth), min(test, fifth)]
@@ -82,6 +83,35 @@ def divide(corpus, *, validation, test, closed_share, exclude=(), seed=0):
     if held is None:
         return Parts(train, closed, None, closed, "closed-set")
     return Parts(train, held, final, closed, "open-set")
+
+
+def _without(corpus, exclude):
+    """The corpus without some speakers, who must be in it."""
+    unknown = sorted(exclude - {*corpus.speakers, *map(bare, corpus.speakers)})
+    if unknown:
+        raise ValueError(
+            f"`exclude` must name speakers of the corpus. Received: {some(unknown)}, "
+            f"who do not speak in {corpus.name!r}"
+        )
+    left = [name for name in corpus.speakers if not {name, bare(name)} & exclude]
+    if len(left) < 2:
+        raise ValueError(
+            f"`exclude` must leave two speakers. Received: {len(exclude)} names, which "
+            f"leave {len(left)} of {len(corpus.speakers)} speakers of {corpus.name!r}"
+        )
+    return corpus.subset(left)
+
+
+def _without(corpus, exclude):
+    names = {n for name in corpus.speakers for n in (name, bare(name))}
+    unknown = [name for name in exclude if name not in names]
+    if unknown:
+        raise ValueError(
+            f"Speakers to exclude must speak in corpus {corpus.name!r}. "
+            f"Received: {some(unknown)}"
+        )
+    left = [n for n in corpus.speakers if not {n, bare(n)} & set(exclude)]
+    return corpus.subset(left)
 
 
 def _keep_back(corpus, share, seed):
@@ -127,7 +157,7 @@ def cached(corpus, folder, encoder, *, waveforms=False):
         spec = tf.TensorSpec([None, None], tf.float32)
         energies = tf.function(encoder.features, input_signature=[spec])
         options |= {
-            "transform": lambda waveform: energies(waveform[None])[0].numpy(),
+            "transform": lambda waveform: in_blocks(energies, filterbank, waveform),
             "about": about,
             "min_length": LEAST_FRAMES,
         }
@@ -135,6 +165,32 @@ def cached(corpus, folder, encoder, *, waveforms=False):
     digest = hashlib.sha256(key.encode()).hexdigest()[:12]
     name = corpus.name.replace("/", "-")
     return records.cache(corpus, Path(folder) / f"{name}-{digest}", **options)
+
+
+def in_blocks(energies, filterbank, waveform, *, frames=6000):
+    """The energies of a long waveform, computed a minute at a time.
+
+    Equal to those of the whole: a block begins one frame early, so that its first
+    frame knows the sample before it, and that frame is dropped.
+
+    Args:
+        energies: Maps waveforms `[1, samples]` to a tensor `[1, frames, bands]`.
+        filterbank: The `Filterbank` behind it.
+        waveform: float32 `[samples]`.
+        frames: Frames of a block. Defaults to `6000`.
+
+    Returns:
+        float32 `[frames, bands]`.
+    """
+    total = filterbank.num_frames(len(waveform))
+    blocks = []
+    for first in range(0, total, frames):
+        early = min(first, 1)
+        start = (first - early) * filterbank.hop
+        end = start + crop_samples(filterbank, early + frames)
+        end = len(waveform) if first + frames >= total else end
+        blocks.append(energies(waveform[None, start:end])[0, early:].numpy())
+    return np.concatenate(blocks)
 
 
 class Data:
@@ -148,11 +204,18 @@ class Data:
         augment: Maps `(waveforms [rows, samples], seed)` to waveforms inside the graph;
             waveforms are then cached instead of features. Defaults to none.
         seed: Seed of everything drawn.
+
+    Attributes:
+        parts: `Parts` again, without what the caches had to leave out.
+
+    Raises:
+        ValueError: If too little can be read to learn from it, or to choose by it.
     """
 
     def __init__(self, parts, encoder, *, cache, crop_frames, augment=None, seed=0):
         self.train = cached(parts.train, cache, encoder, waveforms=bool(augment))
         self.validation = parts.validation and cached(parts.validation, cache, encoder)
+        self.parts = _readable(parts, self.train, self.validation)
         self.window, self.seed = crop_frames, seed
         self.crop, self.prepare = crop_frames, None
         if augment:
@@ -197,6 +260,30 @@ class Data:
             return {"eer": verification.eer(trials.label, scores)}
 
         return validate
+
+
+def _readable(parts, train, validation):
+    """The parts without the utterances that their caches had to leave out."""
+
+    def kept(corpus, cache):
+        rows = tuple(corpus.utterances[row] for row in cache.row.tolist())
+        return dataclasses.replace(corpus, utterances=rows)
+
+    changes = {"train": kept(parts.train, train)}
+    if validation is not None:
+        held = kept(parts.validation, validation)
+        counts = [len(group) for group in held.by_speaker().values()]
+        if len(counts) < 2 or max(counts) < 2:
+            raise ValueError(
+                "The utterances that choose the best weights must be of two speakers, "
+                f"one of whom speaks twice. Received: {len(held)} of "
+                f"{len(parts.validation)} that can be read, of {len(counts)} speakers; "
+                "leave out speakers who can not be read (--exclude-speakers)"
+            )
+        changes["validation"] = held
+        if parts.closed is parts.validation:
+            changes["closed"] = held
+    return dataclasses.replace(parts, **changes)
 
 
 def embed_records(embed, cache, *, window, at_once=64):

@@ -17,6 +17,7 @@ from audio import wave
 LEAST_S = 0.1  # shortest utterance that can be embedded, in seconds
 MOST_S = 4 * 3600.0  # longest, in seconds
 WINDOWS_AT_ONCE = 32
+MOST_FRAMES = 6000  # of features that a server embeds in one piece
 
 
 def window_starts(num_samples, window):
@@ -65,15 +66,16 @@ def embed_function(encoder, *, window):
         with tf.control_dependencies(checks):
             length = tf.minimum(total, window)
         num = (total + window - 1) // window
+        at_once = tf.maximum(WINDOWS_AT_ONCE // tf.maximum(batch, 1), 1)
         starts = tf.range(num) * (total - length) // tf.maximum(num - 1, 1)
 
         def add(done, mean):
-            some = starts[done : done + WINDOWS_AT_ONCE]
+            some = starts[done : done + at_once]
             index = some[:, None] + tf.range(length)
             rows = tf.reshape(tf.gather(waveform, index, axis=1), [-1, length])
             points = encoder(encoder.features(rows), training=False)
             points = tf.reshape(points, [batch, -1, encoder.embedding_dim])
-            return done + WINDOWS_AT_ONCE, mean + tf.reduce_sum(points, axis=1)
+            return done + at_once, mean + tf.reduce_sum(points, axis=1)
 
         zeros = tf.zeros([batch, encoder.embedding_dim])
         start = (tf.constant(0, tf.int64), zeros)
@@ -102,7 +104,16 @@ def signatures(encoder, *, window):
     features = tf.TensorSpec([None, None, bands], tf.float32, name="features")
 
     def embed_features(features):
-        return encoder(features, training=False)
+        frames = tf.shape(features)[1]
+        checks = [
+            tf.debugging.assert_positive(frames, "`features` have no frame"),
+            tf.debugging.assert_less_equal(
+                frames, MOST_FRAMES, f"`features` have over {MOST_FRAMES} frames"
+            ),
+            tf.debugging.assert_all_finite(features, "`features` must be finite"),
+        ]
+        with tf.control_dependencies(checks):
+            return encoder(tf.identity(features), training=False)
 
     rng = np.random.default_rng(0)
     sound = rng.uniform(-0.1, 0.1, (2, 3 * window // 2)).astype(np.float32)
@@ -319,9 +330,7 @@ class Encoder:
 
 def crop_samples(filterbank, num_frames):
     """Samples that fill `num_frames` frames of a filterbank without padding."""
-    window = round(filterbank.window_s * filterbank.sample_rate)
-    hop = round(filterbank.hop_s * filterbank.sample_rate)
-    return (num_frames - 1) * hop + window
+    return (num_frames - 1) * filterbank.hop + filterbank.length
 
 
 def unit(x):

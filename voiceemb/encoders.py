@@ -29,6 +29,8 @@ class Network(keras.Model):
     Call arguments:
         features: Normalised features, `[batch, frames, bands]`.
         mask: `None`, or bool `[batch, frames]`, true where a frame is not padding.
+            Padding has no say in the average but is still seen by convolutions at its
+            edge: the output is near that of the frames alone, not equal to it.
     """
 
     def __init__(self, embedding_dim=512, weight_decay=1e-5, **kwargs):
@@ -188,7 +190,8 @@ class SpeakerEncoder(keras.Model):
     """
 
     def __init__(self, filterbank, normalisation, network, **kwargs):
-        super().__init__(**kwargs)
+        # Half precision must not round energies before their logarithm is taken.
+        super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
         self.filterbank = filterbank
         self.normalisation = normalisation

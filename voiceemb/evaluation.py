@@ -50,10 +50,17 @@ class Evaluation:
         )
 
 
-def cepstra(waveforms):
+def cepstra(sample_rate=16000):
     """The baseline as an extractor: `cepstral_statistics`, standardised together."""
-    statistics = [baseline.cepstral_statistics(waveform) for waveform in waveforms]
-    return baseline.standardise(np.stack(statistics))
+
+    def extract(waveforms):
+        statistics = [
+            baseline.cepstral_statistics(waveform, sample_rate=sample_rate)
+            for waveform in waveforms
+        ]
+        return baseline.standardise(np.stack(statistics))
+
+    return extract
 
 
 def usable(corpus, *, sample_rate=16000):
@@ -131,7 +138,7 @@ def evaluate(
     Args:
         corpus: A `corpora.corpus.Corpus`.
         extractors: Name to a function of an iterable of waveforms giving embeddings
-            `[utterances, dim]`, such as `Encoder.embed_utterances` or `cepstra`.
+            `[utterances, dim]`, such as `Encoder.embed_utterances` or `cepstra()`.
         protocol: `"open-set"` if no speaker was trained on, `"closed-set"` if only
             the utterances are new.
         trial_lists: `"all-pairs"`, `"deep-speaker"` or both.

@@ -23,7 +23,6 @@ class SpeakerClassifier(keras.Model):
         encoder: A `SpeakerEncoder`.
         num_speakers: Number of classes.
         dropout: Share of the affine output that is dropped. Defaults to `0.5`.
-
         seed: Seed of the dropout. Defaults to `0`.
 
     Call arguments:
@@ -31,7 +30,7 @@ class SpeakerClassifier(keras.Model):
     """
 
     def __init__(self, encoder, num_speakers, dropout=0.5, seed=0, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         if num_speakers < 2:
             raise ValueError(
                 f"`num_speakers` must be at least 2. Received: {num_speakers}"
@@ -108,7 +107,7 @@ class TripletLearner(keras.Model):
         seed=0,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         if strategy not in triplets.STRATEGIES:
             raise ValueError(
                 f"`strategy` must be one of {sorted(triplets.STRATEGIES)}. "
@@ -150,15 +149,14 @@ class TripletLearner(keras.Model):
             rows = stack(y_pred)
             return self.triplet_loss(ops.zeros_like(rows), rows) + _penalty(self)
         cosine, positive, negative = self._table(y, y_pred)
-        chance = keras.random.uniform((2, *cosine.shape), seed=self.random_state)
+        chance = keras.random.uniform((2, *ops.shape(cosine)), seed=self.random_state)
         losses = [
             self._reduce(*choose(cosine, positive, negative, chance=chance))
             for choose in (triplets.random, triplets.STRATEGIES[self.strategy])
         ]
         hardness = self._hardness()
         mined = (1 - hardness) * losses[0] + hardness * losses[1]
-        ready = Ready(reduction=self.reduction)
-        return ready(ops.zeros_like(mined), mined) + _penalty(self)
+        return _scaled(mined, self.reduction) + _penalty(self)
 
     def measure(self, x, y, y_pred):
         """What a collapse shows first.
@@ -217,19 +215,27 @@ def _weighted_mean(values, weight):
     return ops.sum(values * weight) / ops.maximum(ops.sum(weight), 1.0)
 
 
-class Ready(keras.losses.Loss):
+class ScaledOverReplicas(keras.losses.Loss):
     """Passes on a loss that is computed already, reduced over replicas as Keras does.
 
     A replica's mean is divided by the number of replicas, so that replicas add up.
+
+    Call arguments:
+        y_true: Unused.
+        y_pred: The loss, `[1]`: Keras does not scale a scalar.
     """
 
     def call(self, y_true, y_pred):
         return y_pred
 
 
+def _scaled(loss, reduction="sum_over_batch_size"):
+    loss = ops.reshape(loss, (1,))
+    return ScaledOverReplicas(reduction=reduction)(loss, loss)
+
+
 def _penalty(model):
     """The L2 penalties of a model's layers, counted once over all replicas."""
     if not model.losses:
         return 0.0
-    penalty = ops.sum(ops.stack(model.losses))
-    return Ready()(ops.zeros_like(penalty), penalty)
+    return _scaled(ops.sum(ops.stack(model.losses)))

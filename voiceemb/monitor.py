@@ -36,6 +36,6 @@ class CollapseMonitor:
                 f"(spread {logs['spread']:.4f}, loss {logs['loss']:.4f}, cosine of one "
                 f"speaker {logs['same']:.4f}, of two {logs['other']:.4f}). Start from "
                 "softmax pre-training (--softmax.steps), lower the learning rate "
-                "(--triplet.learning-rate), or let hardness grow more slowly "
+                "(--triplet.optimiser.learning-rate), or let hardness grow more slowly "
                 "(--triplet.warm-up, --triplet.strategy semi_hard)."
             )

@@ -60,7 +60,7 @@ def finish(run, parts, results):
     extractors = {
         run.folder.name: trained.embed_utterances,
         "untrained network": untrained(run.folder).embed_utterances,
-        evaluation.BASELINE: evaluation.cepstra,
+        evaluation.BASELINE: evaluation.cepstra(trained.sample_rate),
     }
     evaluations = {}
     for name, protocol in (("test", "open-set"), ("closed", "closed-set")):

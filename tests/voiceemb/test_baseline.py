@@ -18,6 +18,13 @@ def test_silence_between_words_does_not_count(rng):
     assert np.abs(alone[0] - cepstral_statistics(quiet)[0]) > 5
 
 
+def test_another_rate_is_described_by_frames_of_the_same_length(rng, caplog):
+    """25 ms at 48 kHz are 1,200 samples: more points, no frame cut short."""
+    x = rng.normal(scale=0.1, size=48000).astype("float32")
+    assert cepstral_statistics(x, sample_rate=48000).shape == (40,)
+    assert not caplog.records
+
+
 def test_standardised_columns_have_zero_mean_and_unit_deviation(rng):
     x = standardise(rng.normal(3, 7, (50, 40)))
     np.testing.assert_allclose(x.mean(axis=0), 0, atol=1e-9)

@@ -80,6 +80,19 @@ def test_excluded_speakers_are_in_no_part_even_when_joined():
         assert named == {f"s{i:02}" for i in range(15)} - {"s03", "s07"}
 
 
+def test_a_speaker_to_exclude_whom_nobody_knows_is_an_error():
+    with pytest.raises(ValueError, match="must speak .* s99"):
+        divide(paper_corpus(15, 4), exclude=("s01", "s99"))
+
+
+@pytest.mark.parametrize("samples", [100, 1600, 31_999, 32_000, 32_001, 50_123])
+def test_energies_in_blocks_are_those_of_the_whole(samples, encoder, rng):
+    x = rng.normal(size=samples).astype("float32")
+    whole = encoder.features(x[None])[0]
+    found = data.in_blocks(encoder.features, encoder.filterbank, x, frames=50)
+    np.testing.assert_allclose(found, whole, rtol=1e-5, atol=1e-9)
+
+
 @pytest.mark.parametrize("speakers, each", [(1, 9), (9, 1)])
 def test_one_speaker_or_one_utterance_each_is_an_error(speakers, each):
     with pytest.raises(ValueError, match="at least 2 speakers"):

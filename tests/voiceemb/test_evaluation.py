@@ -99,6 +99,6 @@ def test_the_baseline_has_its_known_error_on_real_speech(real_data, name, eer):
     from corpora.folders import open_corpus
 
     found = evaluation.evaluate(
-        open_corpus(real_data / name), {"mfcc": evaluation.cepstra}, resamples=0
+        open_corpus(real_data / name), {"mfcc": evaluation.cepstra()}, resamples=0
     )
     assert found.row("mfcc")["eer"] == pytest.approx(eer, abs=0.001)

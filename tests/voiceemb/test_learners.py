@@ -146,6 +146,34 @@ def test_fit_alone_teaches_names_and_every_weight_learns(rng):
     assert float(model.measure(None, labels, model(x))["accuracy"]) == 1
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", triplets.STRATEGIES)
+def test_a_last_batch_of_another_size_trains_too(strategy, rng):
+    model = learner(strategy, warm_up=3)
+    labels = np.repeat(np.arange(5), 3).reshape(5, 3)
+    model.fit(energies(rng, 5, 3), labels, batch_size=3, epochs=1, verbose=0)
+    assert all(np.isfinite(w).all() for w in model.get_weights())
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_half_precision_sees_quiet_sound_as_single_does(policy, rng):
+    """Energies of quiet sound are far below what float16 holds: 1e-9 and less."""
+    quiet = rng.uniform(1e-12, 1e-9, (2, 3, 32, 64)).astype("float32")
+    keras.utils.set_random_seed(0)
+    expected = TripletLearner(small())(quiet)
+    keras.config.set_dtype_policy(policy)
+    try:
+        keras.utils.set_random_seed(0)
+        model = TripletLearner(small())
+        found = model(quiet)
+        model.compile(optimizer=keras.optimizers.SGD())
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert (np.sum(found * expected, axis=-1) > 0.99).all()
+    scaled = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert scaled == (policy == "mixed_float16")
+
+
 def test_learners_are_rebuilt_from_their_config(rng):
     for model in (
         SpeakerClassifier(small(), 3, 0.1, seed=4),
