@@ -84,6 +84,10 @@ class Augmentation:
     """What may happen to a training crop (`audio.augment.Augmenter`)."""
 
     enabled: bool = False  # on: waveforms are cached and features made in each step
+    noises: str = ""  # folder of noise recordings; without, noise of random colour
+    num_masks: int = (
+        0  # SpecAugment's stripes of bands, and of frames; needs no `enabled`
+    )
     speed_probability: float = 0.0
     noise_probability: float = 0.5
     snr_db: tuple[float, float] = (5.0, 30.0)
@@ -119,6 +123,7 @@ class SpeakerEncoder:
     synthetic: Synthetic = field(default_factory=Synthetic)
     runs: str = "runs"  # where runs lie side by side
     cache: str = "cache"  # where caches lie side by side
+    kin: str = "variant"  # manifest column; who shares its value stays in one part
     validation_speakers: int = 16  # never trained on; they choose the best weights
     test_speakers: int = 20  # neither trained on nor used to choose
     closed_share: float = 0.1  # share of training speakers' utterances kept for a test

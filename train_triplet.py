@@ -29,13 +29,44 @@ def main(arguments=None):
         config.runs, config.name, plan, fresh=fresh, may_change=("runs", "cache")
     )
 
-    from audio.augment import Augmenter
+    from corpora.synthetic.espeak import SynthesisError
+    from serving.publish import publish
+    from training import devices
+    from training.run import RunError
+    from training.safety import Diverged
+    from voiceemb import phases, report
+    from voiceemb.encoder import signatures
+    from voiceemb.monitor import Collapsed
+    from voiceemb.parts import remember
+
+    with options.preparing(run, SynthesisError):
+        strategy, encoder, parts, voices = _prepare(config, plan)
+    settings = {name: plan[name] for name in SETTINGS} | {"devices": strategy}
+    with options.explained(ValueError, OSError, RunError, Diverged, Collapsed):
+        remember(parts, run)
+        results = {
+            phase.__name__: phase(
+                encoder, voices, run=run, **plan[phase.__name__], **settings
+            )
+            for phase in (phases.softmax, phases.triplet)
+            if plan[phase.__name__]["steps"]
+        }
+        if not devices.is_chief(strategy):
+            return run.folder  # one process writes the rest
+        run.save_weights(encoder)
+        devices.open_strategy("default", policy="float32")  # for who serves it
+        trained = report.finish(run, parts, results)
+        served = signatures(trained.model, window=trained.window)
+        publish(run.path("export"), served, about=trained.about)
+    return run.folder
+
+
+def _prepare(config, plan):
+    """The devices, the untrained encoder on them, and the data, divided and cached."""
     from corpora import folders
     from corpora.synthetic.render import render
-    from serving.publish import publish
     from training import devices, safety
-    from voiceemb import data, encoders, phases, report
-    from voiceemb.encoder import signatures
+    from voiceemb import data, encoders
 
     safety.make_deterministic(config.seed)
     strategy = devices.open_strategy(config.strategy, policy=config.policy)
@@ -43,40 +74,22 @@ def main(arguments=None):
         corpus = folders.open_corpus(config.corpus)
     else:
         corpus = render(**plan["synthetic"])
-    parts = data.divide(
+    with strategy.scope():
+        encoder = encoders.build(**plan["encoder"])
+    parts, voices = data.prepare(
         corpus,
+        encoder,
+        cache=config.cache,
+        crop_frames=config.crop_frames,
+        augmentation=plan["augmentation"],
         validation=config.validation_speakers,
         test=config.test_speakers,
         closed_share=config.closed_share,
         exclude=config.exclude_speakers,
+        kin=config.kin or None,
         seed=config.seed,
     )
-    run.write_json("speakers.json", parts.speakers())
-    with strategy.scope():
-        encoder = encoders.build(**plan["encoder"])
-    augmentation = plan["augmentation"]
-    voices = data.Data(
-        parts,
-        encoder,
-        cache=config.cache,
-        crop_frames=config.crop_frames,
-        augment=Augmenter(**augmentation) if augmentation.pop("enabled") else None,
-        seed=config.seed,
-    )
-    settings = {name: plan[name] for name in SETTINGS} | {"devices": strategy}
-    results = {
-        phase.__name__: phase(
-            encoder, voices, run=run, **plan[phase.__name__], **settings
-        )
-        for phase in (phases.softmax, phases.triplet)
-        if plan[phase.__name__]["steps"]
-    }
-    run.save_weights(encoder)
-    devices.open_strategy("default", policy="float32")  # for who serves it
-    trained = report.finish(run, parts, results)
-    served = signatures(trained.model, window=trained.window)
-    publish(run.path("export"), served, about=trained.about)
-    return run.folder
+    return strategy, encoder, parts, voices
 
 
 if __name__ == "__main__":

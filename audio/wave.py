@@ -7,7 +7,6 @@ with the file's name and the reason.
 """
 
 import os
-import uuid
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from audio.header import (
     inspect,
     open_sound,
 )
+from files import replacing
 
 __all__ = ["AudioError", "WaveInfo", "inspect", "read", "resample", "write"]
 
@@ -115,16 +115,12 @@ def write(
         )
     _check_rate(sample_rate, "sample_rate")
     samples = _on_grid(_checked(waveform, limit=1.0), subtype)
-    temporary = path.with_name(f".{uuid.uuid4().hex}{suffix}")
+    coding = {"subtype": subtype, "format": suffix[1:].upper()}
     try:
-        soundfile.write(
-            temporary, samples, sample_rate, subtype=subtype, format=suffix[1:].upper()
-        )
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            soundfile.write(temporary, samples, sample_rate, **coding)
     except soundfile.LibsndfileError as error:
         raise AudioError(path, f"can not be written: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def resample(waveform: np.ndarray, *, from_rate: int, to_rate: int) -> np.ndarray:

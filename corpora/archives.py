@@ -1,7 +1,6 @@
 """Archives: fetched from a server that may fail, unpacked without being trusted."""
 
 import errno
-import hashlib
 import os
 import shutil
 import tarfile
@@ -12,7 +11,8 @@ import urllib.request
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 
-from corpora.progress import Progress
+import files
+from progress import Bar
 
 BLOCK = 1 << 20
 EXPANSION = 20  # a compressed corpus of sound hardly grows; a bomb does
@@ -52,7 +52,7 @@ def fetch(
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"`url` must be http or https. Received: {url}")
     path = Path(path)
-    if path.is_file() and _sha256(path) == sha256:
+    if path.is_file() and files.sha256(path) == sha256:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
@@ -70,7 +70,7 @@ def fetch(
                     f"{part}; the same call goes on from there"
                 ) from error
             time.sleep(wait_s * 2 ** (failures - 1))
-    found = _sha256(part)
+    found = files.sha256(part)
     if found != sha256:
         part.unlink()
         raise ValueError(
@@ -154,16 +154,16 @@ def _go_on(url: str, part: Path, timeout_s: float) -> None:
 
 
 def _copy(response, part: Path, have: int, total: int) -> None:
-    progress = Progress(part.stem, total >> 20, unit="MiB")
-    try:
-        with part.open("r+b" if have else "wb") as file:
-            file.seek(have)
-            while block := response.read(BLOCK):
-                file.write(block)
-                have += len(block)
-                progress.step((have >> 20) - progress.done)
-    finally:
-        progress.close()
+    options = {"done": have, "unit": "B", "unit_scale": True, "unit_divisor": 1024}
+    with (
+        Bar(part.stem, total if total > have else None, **options) as bar,
+        part.open("r+b" if have else "wb") as file,
+    ):
+        file.seek(have)
+        while block := response.read(BLOCK):
+            file.write(block)
+            have += len(block)
+            bar.update(len(block))
     if have < total:
         raise OSError(f"the connection ended after {have} of {total} bytes")
 
@@ -177,11 +177,6 @@ def _is_final(error: Exception) -> bool:
     if isinstance(error, urllib.error.HTTPError):
         return 400 <= error.code < 500 and error.code not in (408, 429)
     return getattr(error, "errno", None) == errno.ENOSPC
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _extract(

@@ -18,8 +18,9 @@ import numpy as np
 from audio import wave
 from corpora import index
 from corpora.corpus import Corpus, Utterance
-from corpora.progress import Progress
-from corpora.shards import PARTIAL, ShardWriter
+from corpora.shards import ShardWriter
+from files import PARTIAL, replacing
+from progress import Bar
 
 LOCK = ".records.lock"
 FULL_SCALE = 32768  # of 16-bit sound: stored = round(waveform * FULL_SCALE)
@@ -59,14 +60,17 @@ class Build:
 
     def run(self, threads: int) -> None:
         """Decode ahead in threads; transform and write in order."""
-        progress = Progress(f"caching {self.corpus.name}", len(self.corpus))
+        title = f"caching {self.corpus.name}"
         try:
-            with contextlib.closing(self._decoded(threads)) as waveforms:
+            with (
+                Bar(title, len(self.corpus), unit=" utterances") as bar,
+                contextlib.closing(self._decoded(threads)) as waveforms,
+            ):
                 for row, waveform in enumerate(waveforms):
                     reason = self._add(row, waveform)
                     if reason:
                         self.skipped.append((row, reason))
-                    progress.step()
+                    bar.update()
             self.writer.close()
             if not self.rows:
                 raise ValueError(
@@ -77,13 +81,14 @@ class Build:
         except BaseException:
             self.writer.discard()
             raise
-        finally:
-            progress.close()
 
     def save(self, key: str) -> None:
         """Write what was skipped, what was done, and last the index."""
         folder, corpus = self.writer.folder, self.corpus
-        with (folder / index.SKIPPED).open("w", newline="", encoding="utf-8") as file:
+        with (
+            replacing(folder / index.SKIPPED) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
             rows = csv.writer(file)
             rows.writerow(["row", "utterance", "speaker", "reason"])
             for row, reason in self.skipped:
@@ -190,7 +195,7 @@ def holds(folder: Path, key: str) -> bool:
 def clear(folder: Path) -> None:
     """Remove a cache that is out of date, or the rest of one that was cut off."""
     (folder / index.INDEX).unlink(missing_ok=True)
-    for pattern in ("records-*.tfrecord", "*" + PARTIAL):
+    for pattern in ("records-*.tfrecord", f"*{PARTIAL}*"):
         for path in folder.glob(pattern):
             path.unlink()
     for name in (index.ABOUT, index.SKIPPED):

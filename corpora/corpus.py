@@ -73,6 +73,20 @@ class Corpus:
             self, utterances=tuple(u for u in self.utterances if u.speaker in wanted)
         )
 
+    def rows(self, part: Iterable[Utterance]) -> tuple[int, ...]:
+        """Where the utterances of a part stand in this corpus, in the part's order.
+
+        Utterances are told by file, start, end and speaker.
+        """
+        row, part = {_identity(u): i for i, u in enumerate(self)}, tuple(part)
+        missing = [str(u.path) for u in part if _identity(u) not in row]
+        if missing:
+            raise ValueError(
+                f"`part` must hold utterances of corpus {self.name!r}. "
+                f"Received {len(missing)} others: {some(missing)}"
+            )
+        return tuple(row[_identity(u)] for u in part)
+
     def keys(self) -> tuple[str, ...]:
         """A name for each utterance, the same wherever the corpus lies.
 
@@ -99,6 +113,10 @@ def some(names: Sequence[str], limit: int = 8) -> str:
     """The first few of many names, for a message."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
+
+
+def _identity(utterance: Utterance) -> tuple:
+    return utterance.path, utterance.start, utterance.end, utterance.speaker
 
 
 def _common_folder(utterances: Sequence[Utterance]) -> str:

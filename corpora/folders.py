@@ -77,7 +77,7 @@ def scan(folder: str | os.PathLike, *, name: str | None = None) -> Corpus:
     """
     folder = Path(folder)
     utterances, outside = [], []
-    for path in _recordings(folder):
+    for path in recordings(folder):
         parts = path.relative_to(folder).parts
         if len(parts) == 1:
             outside.append(path.name)
@@ -97,7 +97,7 @@ def scan(folder: str | os.PathLike, *, name: str | None = None) -> Corpus:
     return Corpus(name or folder.resolve().name, tuple(utterances))
 
 
-def _recordings(folder: Path) -> Iterator[Path]:
+def recordings(folder: Path) -> Iterator[Path]:
     """Sound files below a folder, sorted, each real folder visited once."""
     visited = set()
     for parent, folders, files in os.walk(folder, followlinks=True, onerror=_fail):

@@ -7,13 +7,13 @@ read without pickle and believed only after it is checked.
 
 import hashlib
 import json
-import os
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from corpora.corpus import Corpus
+from files import replacing
 
 FORMAT = 1
 INDEX, ABOUT, SKIPPED = "index.npz", "about.json", "skipped.csv"
@@ -36,19 +36,16 @@ def fingerprint(corpus: Corpus, recipe: dict) -> str:
 def save(folder: Path, about: dict, paths: list[str], **arrays) -> None:
     """Write `about.json` and then, at once, the index that makes a cache complete."""
     text = json.dumps(about, indent=1, ensure_ascii=False, sort_keys=True)
-    (folder / ABOUT).write_text(text + "\n", encoding="utf-8", errors="surrogateescape")
+    with replacing(folder / ABOUT) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8", errors="surrogateescape")
     joined = "\0".join(paths).encode(errors="surrogateescape")
-    partial = folder / (INDEX + ".partial")
-    with partial.open("wb") as file:
+    with replacing(folder / INDEX) as temporary:
         np.savez(
-            file,
+            temporary,
             about=np.frombuffer(json.dumps(about).encode(), np.uint8),
             paths=np.frombuffer(joined, np.uint8),
             **arrays,
         )
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, folder / INDEX)
 
 
 def load(folder: Path) -> dict:

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from corpora.corpus import Corpus, Utterance
 from corpora.splits import check, split_by_speaker, split_by_utterance
+from files import replacing
 
 __all__ = [
     "AUDIO_SUFFIXES",
@@ -104,21 +105,19 @@ def write(manifest: str | os.PathLike, utterances: Iterable[Utterance]) -> Path:
         raise ValueError(f"`extra` must not repeat a column. Received: {clash}")
     manifest.parent.mkdir(parents=True, exist_ok=True)
     folder, resolved = manifest.parent.resolve(), {}
-    partial = manifest.with_name(f".{manifest.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("w", newline="", encoding="utf-8") as file:
-            rows = csv.DictWriter(file, [*COLUMNS, *extra], restval="")
-            rows.writeheader()
-            for u in utterances:
-                parent = u.path.parent
-                if parent not in resolved:
-                    resolved[parent] = _relative(parent.resolve(), folder)
-                path = (resolved[parent] / u.path.name).as_posix()
-                values = (path, u.speaker, u.start, u.end, u.text)
-                rows.writerow(dict(zip(COLUMNS, values, strict=True)) | u.extra)
-        os.replace(partial, manifest)
-    finally:
-        partial.unlink(missing_ok=True)
+    with (
+        replacing(manifest) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        rows = csv.DictWriter(file, [*COLUMNS, *extra], restval="")
+        rows.writeheader()
+        for u in utterances:
+            parent = u.path.parent
+            if parent not in resolved:
+                resolved[parent] = _relative(parent.resolve(), folder)
+            path = (resolved[parent] / u.path.name).as_posix()
+            values = (path, u.speaker, u.start, u.end, u.text)
+            rows.writerow(dict(zip(COLUMNS, values, strict=True)) | u.extra)
     return manifest
 
 

@@ -6,15 +6,19 @@ into features, to TFRecord shards. `Records` reads them back:
     records = cache(corpus, folder)
     records.crop(i, start, length) == records.read(i)[start : start + length]
 
+One cache serves every division of its corpus: `records.part(corpus.rows(train))` are
+records of the utterances `train` alone.
+
 A folder holds `records-*.tfrecord`, `index.npz` (where each record begins),
 `about.json` (what was done, for people) and `skipped.csv` (what could not be read, and
 why). `index.npz` is written last: a folder without it is not a cache, however the
 caching ended. Memory is bounded by a few utterances, never by the corpus.
 """
 
+import copy
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,11 +42,12 @@ class Records:
         speakers: Names of the speakers, sorted.
         speaker: Who speaks in each record, an index into `speakers`, int32 `[num]`.
         length: Samples or frames of each record, int32 `[num]`.
-        row: Which utterance of the corpus each record is, int32 `[num]`; rows that
-            are missing were skipped.
+        row: Which utterance of the corpus (or part) each record is, int32 `[num]`;
+            rows that are missing were skipped.
         paths: Name of each record, as `Corpus.keys` gives it, tuple of str.
         shape: What follows the time axis: `()` for waveforms, else as `(bands,)`.
-        about: How the records were made, as in `about.json`.
+        about: How the records were made, as in `about.json`; of the whole cache, also
+            in a part.
         num_skipped: Number of utterances that could not be cached.
     """
 
@@ -67,7 +72,8 @@ class Records:
         self._shard, self._offset = rows["shard"], rows["offset"]
         self._stored = index.STORED[self.about["kind"]]
         self._step = int(np.prod(self.shape, dtype=int)) * self._stored.itemsize
-        self._reader = ShardReader(self._shard_paths())
+        shards = [self.folder / name for name in self.about["shards"]]
+        self._reader = ShardReader(shards)
 
     def __len__(self) -> int:
         return self.num
@@ -83,28 +89,82 @@ class Records:
         """
         return self._floats(self._bytes(i, start, length))
 
+    def crops(self, i: np.ndarray, start: np.ndarray, length: int) -> np.ndarray:
+        """Crops of one length; a record that is shorter is repeated from `start` on.
+
+        Args:
+            i: Which records, int, of any shape.
+            start: Where each crop starts, of the same shape; 0 in a short record.
+            length: Samples or frames of a crop.
+
+        Returns:
+            Float32 `[*i.shape, length, ...]`.
+        """
+        crops = np.empty((i.size, length, *self.shape), np.float32)
+        pairs = zip(i.ravel().tolist(), start.ravel().tolist(), strict=True)
+        for crop, (record, first) in zip(crops, pairs, strict=True):
+            few = min(length, int(self.length[record]))
+            crop[:few] = self.crop(record, first, few)
+            if few < length:
+                crop[few:] = crop[np.arange(few, length) % few]
+        return crops.reshape(*i.shape, *crops.shape[1:])
+
     def dataset(self):
         """All records in order, as a `tf.data.Dataset` of `(array, speaker)`."""
         import tensorflow as tf
 
-        stored = tf.as_dtype(self._stored.newbyteorder("="))
-        scale = 1 / caching.FULL_SCALE if self._stored.kind == "i" else 1.0
-        spec = {"data": tf.io.FixedLenFeature([], tf.string)}
+        def records():
+            for i, speaker in enumerate(self.speaker):
+                yield self.read(i), speaker
 
-        def parse(record):
-            data = tf.io.parse_single_example(record, spec)["data"]
-            data = tf.cast(tf.io.decode_raw(data, stored), tf.float32) * scale
-            return tf.reshape(data, [-1, *self.shape])
+        array = tf.TensorSpec((None, *self.shape), tf.float32)
+        signature = (array, tf.TensorSpec((), tf.int32))
+        return tf.data.Dataset.from_generator(records, output_signature=signature)
 
-        files = [str(path) for path in self._shard_paths()]
-        arrays = tf.data.TFRecordDataset(files).map(
-            parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-        )
-        speakers = tf.data.Dataset.from_tensor_slices(self.speaker)
-        return tf.data.Dataset.zip(arrays, speakers)
+    def part(self, rows: Sequence[int]) -> "Records":
+        """Some of the utterances, as if they alone had been cached.
 
-    def _shard_paths(self) -> list[Path]:
-        return [self.folder / name for name in self.about["shards"]]
+        Nothing is copied: a part reads the same shards.
+
+        Args:
+            rows: Rows of the corpus, each once, in the order wanted: `row` of the part
+                counts in it. `Corpus.rows` finds those of a division.
+
+        Returns:
+            The records, of the speakers who are left.
+
+        Raises:
+            ValueError: If `rows` are not rows of the corpus, or all were skipped.
+        """
+        rows, total = np.asarray(rows), self.num + self.num_skipped
+        whole = rows.ndim == 1 and rows.dtype.kind in "iu"
+        if not whole or len(set(rows.tolist()) & set(range(total))) < len(rows):
+            raise ValueError(
+                f"`rows` must be whole numbers in [0, {total}), each once. "
+                f"Received: {rows.tolist()[:8]}... of type {rows.dtype}"
+            )
+        record = np.full(total, -1)
+        record[self.row] = np.arange(self.num)
+        kept = np.flatnonzero(record[rows] >= 0)
+        if not len(kept):
+            raise ValueError(
+                "A part must have an utterance that could be cached. "
+                f"Received: {len(rows)} rows of {self.folder}, all of them skipped"
+            )
+        return self._of(record[rows[kept]], row=kept, num_skipped=len(rows) - len(kept))
+
+    def _of(self, chosen: np.ndarray, *, row: np.ndarray, num_skipped: int):
+        """These records, as a part in which they are the utterances `row`."""
+        part = copy.copy(self)
+        part.num, part.num_skipped = len(chosen), num_skipped
+        part.row = row.astype(np.int32)
+        present, speaker = np.unique(self.speaker[chosen], return_inverse=True)
+        part.speaker = speaker.astype(np.int32)
+        part.speakers = tuple(self.speakers[i] for i in present)
+        part.paths = tuple(self.paths[i] for i in chosen)
+        for name in ("length", "_shard", "_offset"):
+            setattr(part, name, getattr(self, name)[chosen])
+        return part
 
     def _bytes(self, i: int, start: int, length: int | None) -> bytes:
         if not 0 <= i < self.num:

@@ -16,8 +16,9 @@ import threading
 import weakref
 from pathlib import Path
 
+from files import PARTIAL
+
 HEAD, TAIL = 12, 4  # bytes around a record: its length and its checksums
-PARTIAL = ".partial"
 
 
 class ShardWriter:

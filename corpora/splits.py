@@ -2,10 +2,15 @@
 
 A split is drawn by hashing the seed with names, never by a generator, so it is the
 same on every machine, and for a speaker it does not depend on what others say.
+
+Speakers may be kin: two synthetic voices made of one eSpeak variant, or two channels of
+one person, are different labels and nearly one voice. A family stays together, so a
+held-out voice is not one that was heard under another name.
 """
 
 import hashlib
 import warnings
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -18,17 +23,24 @@ def split_by_speaker(
     counts: Sequence[int | None] | None = None,
     shares: Sequence[float] | None = None,
     seed: int = 0,
+    kin: str | None = None,
 ) -> tuple[Corpus, ...]:
     """Part the speakers, so that no voice is in two parts (open set).
 
-    The draw depends on the seed and the speakers' names alone: not on the order
-    of the rows, nor on how much each speaker says.
+    The draw depends on the seed and the names of speakers and families alone: not on
+    the order of the rows, nor on how much each speaker says.
 
     Args:
         corpus: What to part.
         counts: Speakers in each part; one of them may be `None`, all the rest.
         shares: Or the share of the speakers in each part, at most 1 in all.
         seed: Another seed draws another split. Defaults to `0`.
+        kin: A column of the manifest. Speakers who share a value of it, directly or
+            through others, are a family and come into one part, all or none; those
+            without a value have no kin. Families are dealt whole, in the order drawn,
+            until a part has its count or more, so a later part may get fewer. What
+            is left goes to the part that is `None`, or to none. Defaults to `None`:
+            nobody is kin.
 
     Returns:
         One corpus for each count or share, in that order.
@@ -46,12 +58,18 @@ def split_by_speaker(
             f"{corpus.name!r}. Received: counts={counts}, shares={shares}, "
             f"which makes parts of {sizes}"
         )
-    drawn = sorted(corpus.speakers, key=lambda speaker: _draw(seed, speaker))
-    ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
-    return tuple(
-        corpus.subset(drawn[end - size : end])
-        for size, end in zip(sizes, ends, strict=True)
-    )
+    families = _families(corpus, kin)
+    drawn = deque(sorted(families, key=lambda family: _draw(seed, family[0])))
+    rest = counts.index(None) if counts and None in counts else None
+    parts = _deal(drawn, sizes, rest)
+    if not all(parts):
+        raise ValueError(
+            f"Every part must get a family, and the {total} speakers of corpus "
+            f"{corpus.name!r} are {len(families)} families of up to "
+            f"{max(map(len, families))}. Received: counts={counts}, shares={shares}, "
+            f"kin={kin!r}, which makes parts of {[len(part) for part in parts]}"
+        )
+    return tuple(corpus.subset(part) for part in parts)
 
 
 def split_by_utterance(
@@ -118,6 +136,37 @@ def check(corpus: Corpus, *, min_speakers: int = 2, min_utterances: int = 2) -> 
             f"Speakers who say too little are left out. {dropped}", stacklevel=2
         )
     return corpus.subset(kept) if few else corpus
+
+
+def _families(corpus: Corpus, kin: str | None) -> list[list[str]]:
+    """Speakers who share a value of a column, directly or through others; sorted."""
+    family, first = {speaker: {speaker} for speaker in corpus.speakers}, {}
+    for u in corpus:
+        if kin in u.extra:
+            one, other = u.speaker, first.setdefault(u.extra[kin], u.speaker)
+            if family[one] is not family[other]:
+                family[other] |= family[one]
+                family.update(dict.fromkeys(family[one], family[other]))
+    return [sorted(each) for name, each in family.items() if name == min(each)]
+
+
+def _deal(families: deque, sizes: Sequence[int], rest: int | None) -> list[list[str]]:
+    """Deal families into parts until each has its size; those left are part `rest`.
+
+    Parts before `rest` are dealt from the front and those after it from the back, so
+    the parts lie in the order drawn: where nobody is kin, `rest` is dealt like the
+    others.
+    """
+    parts = [[] for _ in sizes]
+    before = range(len(sizes) if rest is None else rest)
+    after = reversed(range(len(before) + 1, len(sizes)))
+    for numbers, take in ((before, families.popleft), (after, families.pop)):
+        for i in numbers:
+            while families and len(parts[i]) < sizes[i]:
+                parts[i] += take()
+    if rest is not None:
+        parts[rest] = [speaker for family in families for speaker in family]
+    return parts
 
 
 def _draw(seed: int, key: str) -> bytes:

@@ -9,12 +9,12 @@ Reference:
 """
 
 import functools
-import os
 import warnings
 from pathlib import Path
 
 import numpy as np
 
+from files import replacing
 from metrics.rates import as_trials, crossing
 
 COLOURS = (
@@ -104,14 +104,9 @@ def save(figure, path, *, dpi=150) -> Path:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph .* missing from font")
-            figure.savefig(temporary, dpi=dpi)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(temporary, dpi=dpi)
     return path
 
 

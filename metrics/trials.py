@@ -6,13 +6,14 @@ can be known to answer the same question. Lists are made from a seed, bounded in
 """
 
 import hashlib
-import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
+
+from files import replacing
 
 LABELS = {"1": True, "target": True, "0": False, "nontarget": False}
 
@@ -242,13 +243,9 @@ def write_trials(path, trials: Trials, *, scores=None) -> str:
 
 def _write_lines(path, lines):
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replacing(path) as temporary:
         with open(temporary, "w", encoding="utf-8", newline="\n") as file:
             file.writelines(lines)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_trials(path) -> Trials:

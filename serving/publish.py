@@ -15,9 +15,7 @@ from pathlib import Path
 
 def versions(base) -> list[int]:
     """The numbers published in a folder, rising; none if there is no folder."""
-    base = Path(base)
-    names = (path.name for path in base.iterdir()) if base.is_dir() else ()
-    return sorted(int(name) for name in names if name.isascii() and name.isdigit())
+    return [int(path.name) for path in _numbered(base)]
 
 
 def latest(base) -> Path:
@@ -26,12 +24,18 @@ def latest(base) -> Path:
     Raises:
         FileNotFoundError: If none is published.
     """
-    found = versions(base)
+    found = _numbered(base)
     if not found:
         raise FileNotFoundError(f"No version is published there. Received: {base}")
-    return next(
-        path for path in Path(base).iterdir() if path.name.lstrip("0") == str(found[-1])
-    )
+    return found[-1]
+
+
+def _numbered(base) -> list[Path]:
+    """What has a number for a name, `7` and `007` alike, by rising number."""
+    base = Path(base)
+    paths = base.iterdir() if base.is_dir() else ()
+    paths = [path for path in paths if path.name.isascii() and path.name.isdigit()]
+    return sorted(paths, key=lambda path: (int(path.name), path.name))
 
 
 @contextmanager

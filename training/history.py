@@ -12,8 +12,6 @@ import io
 
 import tensorflow as tf
 
-from training.run import replacing
-
 
 class History:
     """The rows of one phase, among those of all phases of a run.
@@ -26,7 +24,7 @@ class History:
     """
 
     def __init__(self, run, phase, *, step=0, write=True):
-        self.path = run.path("history.csv")
+        self._run, self.path = run, run.path("history.csv")
         self.phase = phase
         rows = read(self.path) if self.path.exists() else []
         self._all = [r for r in rows if r["phase"] != phase or r["step"] <= step]
@@ -58,8 +56,7 @@ class History:
         writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(self._all)
-        with replacing(self.path) as temporary:
-            temporary.write_text(text.getvalue(), encoding="utf-8")
+        self._run.write_text(self.path.name, text.getvalue())
         self._draw()
         self._dirty = False
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
+from progress import Bar
 from training.averaging import averaged
 from training.devices import anyone, is_chief, is_multiworker
 from training.history import History
-from training.progress import Progress
 from training.resume import TrainState
 from training.safety import Diverged, Interrupted, Interrupts, how_to_go_on
 from training.step import compile_step
@@ -121,7 +121,7 @@ def fit(
     with Interrupts() as interrupts, keeper.sitting(start, steps) as progress:
         for step, batch in _numbered(data, start, steps):
             keeper.state.window.add(take_step(batch))
-            progress.update(step)
+            progress.update()
             logging, judging, saving = (
                 step == steps or bool(every) and step % every == 0
                 for every in (log_every, validate_every, save_every)
@@ -175,7 +175,8 @@ class _Keeper:
         if self.chief:
             self.state.tidy()
             self.run.check_space((self.state.keep + 2) * self.state.num_bytes)
-        with Progress(self.phase, steps, start, quiet=not self.chief) as self.progress:
+        bar = Bar(self.phase, steps, done=start, shown=self.chief, unit=" steps")
+        with bar as self.progress:
             if start:
                 self.progress.note(f"Resuming {self.phase} after step {start}.")
             try:
@@ -198,7 +199,7 @@ class _Keeper:
         """Make a row of the steps since the last one."""
         rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
         logs = self.state.window.take_means()
-        self.progress.update(step, logs)
+        self.progress.set_postfix(logs, refresh=False)
         logs |= {"learning_rate": float(rate), "skipped": int(self.state.skipped)}
         self.history.add(step, logs)
         if watch:

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import tyro
@@ -47,9 +48,53 @@ def open_run(folder, name, config, *, fresh=False, may_change=()):
         fresh: Set an existing run of this name aside. Defaults to `False`.
         may_change: Patterns of keys that may differ, see `Run.open`.
     """
-    try:
+    with explained(RunError):
         return Run.open(
             Path(folder) / name, config, resume=not fresh, may_change=may_change
         )
-    except RunError as error:
+
+
+@contextmanager
+def explained(*kinds):
+    """Ends the program with a line where a traceback would help no user.
+
+    Errors of these kinds are mended by another command line, other data or another
+    disk; under `python -X dev` they keep their traceback. Ctrl-C exits with code 130
+    and says how to go on.
+
+    Args:
+        *kinds: Classes of errors; all others keep their traceback.
+    """
+    try:
+        yield
+    except kinds as error:
+        if sys.flags.dev_mode:
+            raise
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        from training.safety import how_to_go_on
+
+        print(f"\nStopped. {how_to_go_on()}", file=sys.stderr)
+        sys.exit(130)
+
+
+@contextmanager
+def preparing(run, *kinds):
+    """`explained`, for what comes before training: no mistake takes the name.
+
+    A folder made for this run is removed again when the command turns out to be
+    wrong, so that the mended one finds it free.
+
+    Args:
+        run: A `training.run.Run` that holds no more than its config.
+        *kinds: Further classes of errors to explain.
+    """
+    with explained(ValueError, OSError, ImportError, RunError, *kinds):
+        try:
+            yield
+        except Exception:
+            if not run.resumed:
+                (run.folder / "config.json").unlink(missing_ok=True)
+                with suppress(OSError):  # hidden files may lie there
+                    run.folder.rmdir()
+            raise

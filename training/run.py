@@ -2,23 +2,25 @@
 
 `config.json` (the whole config and the versions it ran with), `history.csv`,
 `checkpoints/`, `model.weights.h5` with its sha256 beside it, `metrics.json`,
-`events/`, `figures/`, `export/` and `card.md`. A file here is whole or absent:
-it is written under a temporary name in the same folder, then renamed. A folder
-never mixes two configs.
+`events/`, `figures/`, `export/` and `card.md`. A file here is whole or absent.
+A folder never mixes two configs, and one process at a time trains in it.
 """
 
 import fnmatch
-import hashlib
 import json
 import os
 import platform
 import shutil
 import tempfile
+import weakref
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
+from files import replacing, sha256
+
+LOCK = ".lock"
 PACKAGES = ("tensorflow", "keras", "numpy")
 SPARE_BYTES = 16 * 2**20  # for history, figures and cards, whatever the model's size
 
@@ -37,14 +39,25 @@ class Run:
         folder: The folder of this run, `runs/<name>`.
         config: The config the run was opened with.
         resumed: Whether the folder held this run before.
+        hold: What keeps other processes out, as long as it lives.
     """
 
     folder: Path
     config: dict
     resumed: bool = False
+    hold: object = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def open(cls, folder, config, *, resume=True, may_change=(), needed_bytes=0):
+    def open(
+        cls,
+        folder,
+        config,
+        *,
+        resume=True,
+        may_change=(),
+        needed_bytes=0,
+        exclusive=True,
+    ):
         """Make or reopen a run folder, or say why it cannot be used.
 
         Args:
@@ -57,17 +70,24 @@ class Run:
                 of an existing run, as `("*.steps",)` to train longer. The new
                 value replaces the old one in `config.json`.
             needed_bytes: Free space wanted on the disk, beyond a small reserve.
+            exclusive: Keep other processes out as long as the run is in use (the
+                default). `False` is for the workers of a chief, who share its run
+                and leave the folder to it: they check, set aside and write nothing.
 
         Raises:
             RunError: The folder holds another config or something else, cannot
-                be written, or its disk is too full.
+                be written, another process trains there, or its disk is too full.
         """
         folder, config = Path(folder), json.loads(json.dumps(config, default=str))
+        if not exclusive:
+            return cls(folder, config, resumed=True)
         if not resume and (folder / "config.json").exists():
+            hold = _Hold.on(folder)
             _set_aside(folder)
         _check_writable(folder)
         resumed = _check_same(folder, config, may_change)
-        run = cls(folder, config, resumed)
+        hold = _Hold.on(folder)
+        run = cls(folder, config, resumed, hold)
         run.check_space(needed_bytes)
         run.write_json("config.json", {"config": config, "versions": _versions()})
         return run
@@ -80,7 +100,7 @@ class Run:
 
     def write_text(self, name, text):
         """Write a text file whole or not at all; returns its path."""
-        with replacing(self.path(name)) as temporary:
+        with _written(self.path(name)) as temporary:
             temporary.write_text(text, encoding="utf-8")
         return self.folder / name
 
@@ -104,7 +124,7 @@ class Run:
             The path of the file.
         """
         path = self.path(name)
-        with replacing(path) as temporary, _without_optimizer(model):
+        with _written(path) as temporary, _without_optimizer(model):
             model.save_weights(temporary)
             digest = sha256(temporary)
         self.write_text(f"{name}.sha256", f"{digest}  {path.name}\n")
@@ -133,35 +153,56 @@ class Run:
             )
 
 
-@contextmanager
-def replacing(path):
-    """Yield a temporary path beside `path`; on success it takes its place.
+class _Hold:
+    """This process' hold on a folder: let go when nobody refers to it any more.
 
-    The temporary name keeps the suffixes of `path`, by which some writers choose
-    a format, and starts with a dot. On any error it is removed, `path` untouched.
-
-    Raises:
-        RunError: The disk is full or refuses.
+    The system lets go of it when the process ends, however it ends.
     """
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+
+    _all = weakref.WeakValueDictionary()
+
+    def __init__(self, file):
+        weakref.finalize(self, os.close, file)
+
+    @classmethod
+    def on(cls, folder):
+        """The hold on a folder, shared by all who have it open in this process."""
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            return None
+        file = os.open(folder / LOCK, os.O_RDONLY | os.O_CREAT, 0o666)
+        status = os.fstat(file)
+        own = cls._all.get((status.st_dev, status.st_ino))
+        if own is not None:
+            os.close(file)
+            return own
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            raise RunError(
+                "One process at a time trains in a run folder: wait for the other, "
+                f"stop it, or give this run another name (--name). Received: {folder}"
+            ) from None
+        except OSError:  # a network disk without locks
+            os.close(file)
+            return None
+        own = cls._all[status.st_dev, status.st_ino] = cls(file)
+        return own
+
+
+@contextmanager
+def _written(path):
+    """`files.replacing`, for a disk that is full or refuses: a `RunError`."""
     try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            yield temporary
     except OSError as error:
         raise RunError(
             f"{path.name} cannot be written; what stood there before is untouched. "
             f"Received: {path.parent}, {error}"
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def sha256(path):
-    """The sha256 of a file, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -72,5 +72,9 @@ class Interrupts:
 
 
 def how_to_go_on():
-    """The sentence that tells how to go on with a run: the same command again."""
-    return f"To go on, run the same command again:\n  {shlex.join(sys.orig_argv)}"
+    """The sentence that tells how to go on with a run: the same command again.
+
+    Without `--fresh`, which would start over.
+    """
+    command = shlex.join(word for word in sys.orig_argv if word != "--fresh")
+    return f"To go on, run the same command again:\n  {command}"

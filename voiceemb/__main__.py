@@ -46,7 +46,12 @@ def _parser():
         "--out", type=Path, help="figures and trials; by default RUN/evaluation"
     )
     evaluate.add_argument(
-        "--protocol", choices=("open-set", "closed-set"), default="open-set"
+        "--protocol",
+        choices=("open-set", "closed-set"),
+        help="by default open-set, which the run must be able to check",
+    )
+    evaluate.add_argument(
+        "--trials", type=Path, help="lines `label enrol test` instead of all pairs"
     )
     evaluate.add_argument(
         "--deep-speaker",
@@ -117,24 +122,33 @@ def _evaluate(options):
     from voiceemb import evaluation, figures, report
 
     encoder = _load(options.run)
-    known = report.trained_speakers(options.run)
+    known, protocol = report.trained_speakers(options.run), options.protocol
+    if known is None and protocol is None:
+        raise ValueError(
+            "An export does not know whom it was trained on: name the run folder, or "
+            f"say --protocol yourself. Received: {options.run}"
+        )
     extractors = {encoder.about["extractor"]: encoder.embed_utterances}
     if encoder.model is not None:
         extractors["untrained network"] = report.untrained(options.run).embed_utterances
-    extractors[evaluation.BASELINE] = evaluation.cepstra
-    out = options.out or options.run / "evaluation"
+    extractors[evaluation.BASELINE] = evaluation.cepstra(encoder.sample_rate)
+    is_run = (options.run / "config.json").is_file()
+    out = options.out or (options.run if is_run else Path()) / "evaluation"
+    lists = [options.trials and verification.read_trials(options.trials)]
+    if options.trials is None:
+        lists = ("all-pairs", "deep-speaker")[: 1 + options.deep_speaker]
     rows = []
     for source in options.corpus:
         corpus = _open([source])
-        if options.protocol == "open-set":
+        if protocol != "closed-set" and known is not None:
             corpus = evaluation.unheard(
                 corpus, known, leave_out=options.leave_out_trained
             )
         one = evaluation.evaluate(
             corpus,
             extractors,
-            protocol=options.protocol,
-            trial_lists=("all-pairs", "deep-speaker")[: 1 + options.deep_speaker],
+            protocol=protocol or "open-set",
+            trial_lists=lists,
             sample_rate=encoder.sample_rate,
         )
         rows += one.rows
@@ -171,17 +185,29 @@ def _check_writable(path):
 
 
 def _open(paths):
-    """A corpus out of files, folders and manifests; files alone have no speaker."""
+    """A corpus out of files, folders and manifests.
+
+    Files have no speaker, nor has a folder in which recordings lie side by side.
+    """
     from corpora import folders
     from corpora.corpus import Corpus, Utterance
 
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
         raise FileNotFoundError(f"There is no {', '.join(missing)}")
-    files = [p for p in paths if p.is_file() and p.suffix.lower() != ".csv"]
-    sources = [p for p in paths if p not in files]
+    alone, sources = [], []
+    for path in paths:
+        if path.suffix.lower() == ".csv" or (path / "manifest.csv").is_file():
+            sources.append(path)
+        elif path.is_file():
+            alone.append(Utterance(path, ""))
+        elif any(sound.parent == path for sound in folders.recordings(path)):
+            for sound in folders.recordings(path):
+                *speaker, _ = sound.relative_to(path).parts
+                alone.append(Utterance(sound, speaker[0] if speaker else ""))
+        else:
+            sources.append(path)
     corpus = folders.open_corpus(sources) if sources else Corpus("files", ())
-    alone = tuple(Utterance(path, "") for path in files)
     return dataclasses.replace(corpus, utterances=(*alone, *corpus.utterances))
 
 
@@ -196,7 +222,7 @@ def _threshold(run):
         limit = json.loads(path.read_text(encoding="utf-8"))["threshold"]
         if limit is None:
             return None, ""
-        return limit["value"], f"equal errors on {limit['name']}, {limit['protocol']}"
+        return limit["value"], f"equal errors on {limit['corpus']}"
     except (ValueError, LookupError, TypeError) as error:
         raise ValueError(
             f"A threshold must be in {path}; give one with --threshold. "

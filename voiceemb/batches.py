@@ -99,28 +99,6 @@ class Draw:
         return np.random.default_rng([self.seed, purpose, step])
 
 
-def read_crops(records, record, start, length):
-    """Reads crops of one length; a record that is shorter is repeated.
-
-    Args:
-        records: A `corpora.records.Records`.
-        record, start: Which record, and from where, int arrays of one shape.
-        length: Frames (or samples) of a crop.
-
-    Returns:
-        Array `[*record.shape, length, ...]`.
-    """
-    crops = []
-    for i, at in zip(record.ravel().tolist(), start.ravel().tolist(), strict=True):
-        few = min(length, int(records.length[i]))
-        crop = records.crop(i, at, few)
-        if few < length:
-            crop = np.take(crop, np.arange(length) % few, axis=0)
-        crops.append(crop)
-    crops = np.stack(crops)
-    return crops.reshape(*record.shape, *crops.shape[1:])
-
-
 def dataset(draw, records, *, crop, step, steps, prepare=None, seed=0):
     """Batches `step, ..., steps - 1` as a `tf.data.Dataset` of `(crops, speakers)`.
 
@@ -140,18 +118,18 @@ def dataset(draw, records, *, crop, step, steps, prepare=None, seed=0):
     """
     import tensorflow as tf
 
-    example, shape = records.crop(0, 0, 1), draw(step)[0].shape
+    shape = draw(step)[0].shape
 
     def load(step):
         record, start = draw(int(step))
         speaker = records.speaker[record].astype(np.int32)
-        return read_crops(records, record, start, crop), speaker
+        return records.crops(record, start, crop), speaker
 
     def batch(step):
         crops, speaker = tf.numpy_function(
-            load, [step], (example.dtype, tf.int32), stateful=False
+            load, [step], (tf.float32, tf.int32), stateful=False
         )
-        crops.set_shape((*shape, crop, *example.shape[1:]))
+        crops.set_shape((*shape, crop, *records.shape))
         speaker.set_shape(shape)
         if prepare is not None:
             crops = prepare(crops, tf.stack([seed, tf.cast(step, tf.int32)]))

@@ -1,137 +1,61 @@
-"""What an encoder learns from and is judged by: who is held out, and the caches.
+"""What an encoder learns from: one cache of a corpus, read as its parts ask.
 
-Speakers fall into three parts that never mix: those it trains on, those whose EER
-chooses the best weights, and those kept for the final test. Of the training speakers
-some utterances are kept back as well, for the closed-set figure. A corpus too small to
-spare speakers is judged on such utterances alone, and every print says so.
+A cache holds energies, or waveforms when they are to be augmented. It belongs to the
+corpus and not to a part, so another division of the same corpus needs no other cache.
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
 
-from corpora import records, splits
-from corpora.corpus import Corpus, some
+from audio import wave
+from corpora import records
+from corpora.manifest import AUDIO_SUFFIXES
 from metrics import verification
 from voiceemb import batches
 from voiceemb.encoder import crop_samples, unit
+from voiceemb.parts import divide
 
-PARTS = ("train", "validation", "test", "closed")
-LEAST_HELD_OUT = 2  # speakers; fewer make no different pair
 LEAST_FRAMES = 10  # 0.1 s
 
 
-@dataclasses.dataclass(frozen=True)
-class Parts:
-    """A corpus, divided; a part that can not be had is `None`.
+def prepare(
+    corpus, encoder, *, cache, crop_frames, augmentation=None, seed=0, **division
+):
+    """Divides a corpus and opens its cache, ready for the phases.
 
-    Args:
-        train: Utterances to learn from.
-        validation: Utterances whose EER chooses the weights.
-        test: Utterances of speakers who are in neither.
-        closed: Utterances of training speakers kept from training.
-        protocol: Of `validation`: `"open-set"`, or `"closed-set"` if it is `closed`.
-    """
-
-    train: Corpus
-    validation: Corpus | None
-    test: Corpus | None
-    closed: Corpus | None
-    protocol: str
-
-    def speakers(self):
-        """Speakers of each part, lists by name, ready for JSON."""
-        parts = {name: getattr(self, name) for name in PARTS}
-        return {name: list(part.speakers) for name, part in parts.items() if part}
-
-
-def divide(corpus, *, validation, test, closed_share, exclude=(), seed=0):
-    """Divides a corpus by speakers, then its training part by utterances.
-
-    No part but the training part gets more than a fifth of the speakers; if that is
-    fewer than two, no speaker is held out at all. Utterances are kept back only of
-    speakers who have at least four.
+    What can not be divided is refused before hours of caching; what can not be read is
+    then left out, and the rest is divided.
 
     Args:
         corpus: A `corpora.corpus.Corpus`.
-        validation, test: Speakers wanted in each.
-        closed_share: Share of the training speakers' utterances to keep back.
-        exclude: Names of speakers to leave out altogether; a name without a corpus
-            before it means the speakers of that name in every corpus joined.
-        seed: Another seed draws another division.
+        encoder: The `SpeakerEncoder` that is to be trained.
+        cache: Folder in which caches lie side by side.
+        crop_frames: Frames of a training crop and of a validation window.
+        augmentation: Dict of `enabled`, `num_masks` and arguments of `augmenter`.
+            Defaults to none.
+        seed: Seed of everything drawn. Defaults to `0`.
+        **division: Further arguments of `voiceemb.parts.divide`.
 
     Returns:
-        `Parts`.
-
-    Raises:
-        ValueError: If fewer than two speakers have two utterances each, or a speaker
-            to leave out does not speak.
+        `voiceemb.parts.Parts` and `Data`.
     """
-    if exclude:
-        corpus = _without(corpus, set(exclude))
-    train, held, final = splits.check(corpus), None, None
-    fifth = len(train.speakers) // 5
-    sizes = [min(validation, fifth), min(test, fifth)]
-    if min(sizes) >= LEAST_HELD_OUT:
-        train, held, final = splits.split_by_speaker(
-            train, counts=[None, *sizes], seed=seed
-        )
-    train, closed = _keep_back(train, closed_share, seed)
-    if held is None:
-        return Parts(train, closed, None, closed, "closed-set")
-    return Parts(train, held, final, closed, "open-set")
-
-
-def _without(corpus, exclude):
-    """The corpus without some speakers, who must be in it."""
-    unknown = sorted(exclude - {*corpus.speakers, *map(bare, corpus.speakers)})
-    if unknown:
-        raise ValueError(
-            f"`exclude` must name speakers of the corpus. Received: {some(unknown)}, "
-            f"who do not speak in {corpus.name!r}"
-        )
-    left = [name for name in corpus.speakers if not {name, bare(name)} & exclude]
-    if len(left) < 2:
-        raise ValueError(
-            f"`exclude` must leave two speakers. Received: {len(exclude)} names, which "
-            f"leave {len(left)} of {len(corpus.speakers)} speakers of {corpus.name!r}"
-        )
-    return corpus.subset(left)
-
-
-def _without(corpus, exclude):
-    names = {n for name in corpus.speakers for n in (name, bare(name))}
-    unknown = [name for name in exclude if name not in names]
-    if unknown:
-        raise ValueError(
-            f"Speakers to exclude must speak in corpus {corpus.name!r}. "
-            f"Received: {some(unknown)}"
-        )
-    left = [n for n in corpus.speakers if not {n, bare(n)} & set(exclude)]
-    return corpus.subset(left)
-
-
-def _keep_back(corpus, share, seed):
-    """Parts off two or more utterances of every speaker who has four or more."""
-    groups = corpus.by_speaker()
-    rich = [name for name, group in groups.items() if len(group) >= 4]
-    if len(rich) < 2 or not share:
-        return corpus, None
-    fewest = min(len(groups[name]) for name in rich)
-    _, closed = splits.split_by_utterance(
-        corpus.subset(rich), max(share, 2 / fewest), seed=seed
-    )
-    held = set(closed.utterances)
-    train = tuple(u for u in corpus if u not in held)
-    return dataclasses.replace(corpus, utterances=train), closed
-
-
-def bare(speaker):
-    """A speaker's name without the corpus that joining puts before it."""
-    return speaker.rpartition("/")[2]
+    divided = functools.partial(divide, seed=seed, **division)
+    divided(corpus)
+    conditions, augment = dict(augmentation or {}), None
+    num_masks = conditions.pop("num_masks", 0)
+    if conditions.pop("enabled", False):
+        rate = encoder.filterbank.sample_rate
+        augment = augmenter(sample_rate=rate, **conditions)
+    found = cached(corpus, cache, encoder, waveforms=augment is not None)
+    parts = divided(readable(corpus, found))
+    settings = {"augment": augment, "num_masks": num_masks, "seed": seed}
+    data = Data(parts, corpus, found, encoder, crop_frames=crop_frames, **settings)
+    return parts, data
 
 
 def cached(corpus, folder, encoder, *, waveforms=False):
@@ -167,6 +91,12 @@ def cached(corpus, folder, encoder, *, waveforms=False):
     return records.cache(corpus, Path(folder) / f"{name}-{digest}", **options)
 
 
+def readable(corpus, cache):
+    """The corpus without the utterances that its cache had to leave out."""
+    kept = tuple(corpus.utterances[row] for row in cache.row.tolist())
+    return dataclasses.replace(corpus, utterances=kept)
+
+
 def in_blocks(energies, filterbank, waveform, *, frames=6000):
     """The energies of a long waveform, computed a minute at a time.
 
@@ -194,33 +124,40 @@ def in_blocks(energies, filterbank, waveform, *, frames=6000):
 
 
 class Data:
-    """Caches of the training and validation parts, as the phases use them.
+    """What the phases learn from and are judged by, read from one cache.
 
     Args:
-        parts: `Parts`.
+        parts: `Parts` of `corpus`.
+        corpus: The whole corpus, as it was cached.
+        cache: `corpora.records.Records` of it, see `cached`.
         encoder: The `SpeakerEncoder` that is to be trained.
-        cache: Folder in which caches lie side by side.
         crop_frames: Frames of a training crop and of a validation window.
         augment: Maps `(waveforms [rows, samples], seed)` to waveforms inside the graph;
-            waveforms are then cached instead of features. Defaults to none.
-        seed: Seed of everything drawn.
-
-    Attributes:
-        parts: `Parts` again, without what the caches had to leave out.
-
-    Raises:
-        ValueError: If too little can be read to learn from it, or to choose by it.
+            the cache must then hold waveforms. Defaults to none.
+        num_masks: Stripes that hide bands, and as many that hide frames, of each
+            training crop (SpecAugment). Defaults to `0`.
+        seed: Seed of everything drawn. Defaults to `0`.
     """
 
-    def __init__(self, parts, encoder, *, cache, crop_frames, augment=None, seed=0):
-        self.train = cached(parts.train, cache, encoder, waveforms=bool(augment))
-        self.validation = parts.validation and cached(parts.validation, cache, encoder)
-        self.parts = _readable(parts, self.train, self.validation)
-        self.window, self.seed = crop_frames, seed
-        self.crop, self.prepare = crop_frames, None
-        if augment:
+    def __init__(
+        self,
+        parts,
+        corpus,
+        cache,
+        encoder,
+        *,
+        crop_frames,
+        augment=None,
+        num_masks=0,
+        seed=0,
+    ):
+        self.train = cache.part(corpus.rows(parts.train))
+        self.validation = parts.validation and cache.part(corpus.rows(parts.validation))
+        self.sounds, self.seed = cache.shape == (), seed
+        self.crop = crop_frames
+        if self.sounds:
             self.crop = crop_samples(encoder.filterbank, crop_frames)
-            self.prepare = _augmented(encoder, augment)
+        self.prepare = _preparation(encoder, self.sounds, augment, num_masks)
         self.draw = batches.Draw(
             self.train.speaker, self.train.length, crop=self.crop, seed=seed
         )
@@ -244,55 +181,36 @@ class Data:
     def judge(self, encoder):
         """A function that says the EER of the validation part, `{"eer": ...}`.
 
-        `None` if there is no such part.
+        It is quick and not what a user will see: at most three windows of each
+        utterance count, and a short one is repeated. `None` if there is no such part.
         """
         if self.validation is None:
             return None
         import tensorflow as tf
 
-        embed = tf.function(lambda x: encoder(x, training=False), reduce_retracing=True)
+        @tf.function(reduce_retracing=True)
+        def embed(crops):
+            features = encoder.features(crops) if self.sounds else crops
+            return encoder(features, training=False)
+
         speaker = np.asarray(self.validation.speakers)[self.validation.speaker]
         trials = verification.all_pairs(speaker)
 
         def validate():
-            embeddings = embed_records(embed, self.validation, window=self.window)
+            embeddings = embed_records(embed, self.validation, window=self.crop)
             scores = verification.cosine_scores(embeddings, trials)
             return {"eer": verification.eer(trials.label, scores)}
 
         return validate
 
 
-def _readable(parts, train, validation):
-    """The parts without the utterances that their caches had to leave out."""
-
-    def kept(corpus, cache):
-        rows = tuple(corpus.utterances[row] for row in cache.row.tolist())
-        return dataclasses.replace(corpus, utterances=rows)
-
-    changes = {"train": kept(parts.train, train)}
-    if validation is not None:
-        held = kept(parts.validation, validation)
-        counts = [len(group) for group in held.by_speaker().values()]
-        if len(counts) < 2 or max(counts) < 2:
-            raise ValueError(
-                "The utterances that choose the best weights must be of two speakers, "
-                f"one of whom speaks twice. Received: {len(held)} of "
-                f"{len(parts.validation)} that can be read, of {len(counts)} speakers; "
-                "leave out speakers who can not be read (--exclude-speakers)"
-            )
-        changes["validation"] = held
-        if parts.closed is parts.validation:
-            changes["closed"] = held
-    return dataclasses.replace(parts, **changes)
-
-
 def embed_records(embed, cache, *, window, at_once=64):
-    """Embeds cached features: the mean of up to three windows of each record.
+    """Embeds what is cached: the mean of up to three windows of each record.
 
     Args:
-        embed: Maps features `[batch, window, bands]` to a tensor `[batch, dim]`.
-        cache: `corpora.records.Records` of features.
-        window: Frames of a window.
+        embed: Maps crops `[batch, window, ...]` to a tensor `[batch, dim]`.
+        cache: `corpora.records.Records`.
+        window: Length of a window, in the unit of the cache.
         at_once: Windows in a batch. Defaults to `64`.
 
     Returns:
@@ -308,20 +226,59 @@ def embed_records(embed, cache, *, window, at_once=64):
     points = []
     for at in range(0, len(owner), at_once):
         rows = slice(at, at + at_once)
-        crops = batches.read_crops(cache, owner[rows], start[rows], window)
-        points.append(embed(crops).numpy())
+        points.append(embed(cache.crops(owner[rows], start[rows], window)).numpy())
     points = np.concatenate(points)
     total = np.zeros((len(cache), points.shape[-1]), np.float32)
     np.add.at(total, owner, points)
     return unit(total)
 
 
-def _augmented(encoder, augment):
+def augmenter(*, noises="", sample_rate=16000, **conditions):
+    """An `audio.augment.Augmenter` whose noises, if any, are read from a folder.
+
+    Args:
+        noises: Folder of noise recordings. Defaults to none, for coloured noise.
+        sample_rate: In Hz. Defaults to `16000`.
+        **conditions: Further arguments of `Augmenter`.
+    """
+    from audio.augment import Augmenter
+
+    if not noises:
+        return Augmenter(sample_rate=sample_rate, **conditions)
+    found = sorted(p for p in Path(noises).rglob("*") if p.suffix in AUDIO_SUFFIXES)
+    if not found:
+        raise ValueError(f"`noises` must be a folder of recordings. Received: {noises}")
+    sounds = [wave.read(path, sample_rate=sample_rate) for path in found]
+    return Augmenter(noises=sounds, sample_rate=sample_rate, **conditions)
+
+
+def _preparation(encoder, sounds, augment, num_masks):
+    """What becomes of crops inside the graph, see `batches.dataset`; or `None`."""
+    if augment and not sounds:
+        raise ValueError("Only waveforms can be augmented. Received: cached features")
+    if not sounds and not num_masks:
+        return None
     import tensorflow as tf
 
+    from audio.augment import spec_augment
+
+    def hide(energies, seed):
+        # What hides is the frame's own level, so that it is nothing once normalised.
+        logs = tf.math.log(tf.maximum(energies, 1e-30))
+        level = tf.exp(tf.reduce_mean(logs, axis=-1, keepdims=True))
+        masks = {"num_band_masks": num_masks, "num_frame_masks": num_masks}
+        return spec_augment(energies, seed=seed, value=level, **masks)
+
     def prepare(crops, seed):
-        rows = tf.reshape(crops, [-1, crops.shape[-1]])
-        energies = encoder.features(augment(rows, seed=seed))
-        return tf.reshape(energies, [*crops.shape[:-1], *energies.shape[1:]])
+        lead = crops.shape[: crops.shape.rank - (1 if sounds else 2)]
+        x = tf.reshape(crops, [-1, *crops.shape[len(lead) :]])
+        x = augment(x, seed=seed) if augment else x
+        x = encoder.features(x) if sounds else x
+        x = (
+            hide(x, tf.random.experimental.stateless_fold_in(seed, 1))
+            if num_masks
+            else x
+        )
+        return tf.reshape(x, [*lead, *x.shape[1:]])
 
     return prepare

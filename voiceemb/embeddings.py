@@ -7,11 +7,12 @@ what the encoder writes and what the diffusion over voices reads.
 
 import dataclasses
 import json
-import os
 import zipfile
 from pathlib import Path
 
 import numpy as np
+
+from files import replacing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,19 +55,14 @@ class EmbeddingSet:
         if path.suffix != ".npz":
             raise ValueError(f"An embedding set is a .npz file. Received: {path}")
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with open(unfinished, "wb") as file:
-                np.savez_compressed(
-                    file,
-                    embeddings=np.asarray(self.embeddings, np.float32),
-                    speaker=np.asarray(self.speaker, str),
-                    segment=np.asarray(self.segment, str),
-                    about=json.dumps(self.about, ensure_ascii=False),
-                )
-            os.replace(unfinished, path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with replacing(path) as unfinished, unfinished.open("wb") as file:
+            np.savez_compressed(
+                file,
+                embeddings=np.asarray(self.embeddings, np.float32),
+                speaker=np.asarray(self.speaker, str),
+                segment=np.asarray(self.segment, str),
+                about=json.dumps(self.about, ensure_ascii=False),
+            )
 
     @classmethod
     def load(cls, path):

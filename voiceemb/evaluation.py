@@ -13,9 +13,9 @@ from audio import wave
 from corpora.corpus import some
 from metrics import verification
 from voiceemb import baseline
-from voiceemb.data import bare
 from voiceemb.embeddings import EmbeddingSet
 from voiceemb.encoder import LEAST_S
+from voiceemb.parts import bare
 
 BASELINE = "MFCC statistics"
 
@@ -141,7 +141,8 @@ def evaluate(
             `[utterances, dim]`, such as `Encoder.embed_utterances` or `cepstra()`.
         protocol: `"open-set"` if no speaker was trained on, `"closed-set"` if only
             the utterances are new.
-        trial_lists: `"all-pairs"`, `"deep-speaker"` or both.
+        trial_lists: `"all-pairs"`, `"deep-speaker"` or a `metrics.trials.Trials` that
+            names utterances as `names` does; several in a list.
         sample_rate: In Hz. Defaults to `16000`.
         resamples: Of the bootstrap by speaker. Defaults to `1000`.
         seed: Of trials and bootstrap. Defaults to `0`.
@@ -173,9 +174,13 @@ def evaluate(
     for name, extract in extractors.items():
         embeddings = extract(read(u, sample_rate=sample_rate) for u in good)
         sets[name] = EmbeddingSet(embeddings, speaker, segment, {"extractor": name})
-    for kind in trial_lists:
-        make = verification.LISTS[kind]
-        trials[kind] = make(speaker, segments=segment, seed=seed)
+    for wanted in trial_lists:
+        if isinstance(wanted, verification.Trials):
+            kind, listed = wanted.kind, wanted.locate(segment, speaker)
+        else:
+            make = verification.LISTS[wanted]
+            kind, listed = wanted, make(speaker, segments=segment, seed=seed)
+        trials[kind] = listed
         for name, voices in sets.items():
             cosines = verification.cosine_scores(voices.embeddings, trials[kind])
             scores[kind, name] = cosines

@@ -25,7 +25,7 @@ def draw_evaluation(evaluation, folder, *, extractor, prefix=""):
     Returns:
         The paths, in the order above.
     """
-    kind, folder = "all-pairs", Path(folder)
+    kind, folder = next(iter(evaluation.trials)), Path(folder)
     voices, trials = evaluation.sets[extractor], evaluation.trials[kind]
     what = f"{evaluation.corpus}, {evaluation.protocol}"
     curves = {
@@ -43,7 +43,7 @@ def draw_evaluation(evaluation, folder, *, extractor, prefix=""):
         "scores": figures.score_figure(
             trials.label,
             evaluation.scores[kind, extractor],
-            threshold=evaluation.row(extractor)["eer_threshold"],
+            threshold=evaluation.row(extractor, kind)["eer_threshold"],
             title=f"Cosines of {what}",
         ),
         "matrix": figures.matrix_figure(

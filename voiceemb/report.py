@@ -6,8 +6,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from files import replacing
 from metrics import figures, verification
-from training.run import replacing
 from voiceemb import encoders, evaluation
 from voiceemb import figures as drawing
 from voiceemb.encoder import Encoder, crop_samples
@@ -33,8 +33,7 @@ A network that maps speech to unit vectors, near for one speaker and far for two
 
 Intervals are 95 % bootstraps over speakers. *Open-set* speakers were never trained on
 nor used to choose the weights; *closed-set* utterances are new but their speakers are
-not. The threshold is the one at the EER of the first line that scores this network: it
-says where errors balance on that set, and no more.
+not. The threshold is where both errors were equal on the validation part, and no more.
 
 ## Limits
 
@@ -50,7 +49,7 @@ def finish(run, parts, results):
 
     Args:
         run: A `training.run.Run`.
-        parts: `voiceemb.data.Parts`.
+        parts: `voiceemb.parts.Parts`.
         results: Phase name to `training.loop.Result`.
 
     Returns:
@@ -76,7 +75,8 @@ def finish(run, parts, results):
     rows = [row for one in evaluations.values() for row in one.rows]
     table = verification.table(rows) if rows else "No speakers could be held out."
     print(table)
-    write_rows(run.path("metrics.json"), rows)
+    limit = threshold(trained, parts)
+    write_rows(run.path("metrics.json"), rows, threshold=limit)
     for name, one in evaluations.items():
         save_trials(one, run.path(f"trials/{name}"))
         drawing.draw_evaluation(
@@ -88,7 +88,7 @@ def finish(run, parts, results):
     if history:
         figures.save(figures.history_figure(history), run.path("figures/training.png"))
     drawing.draw_utterance(parts.train.utterances[0], trained, run.path("figures"))
-    run.write_card(_card(run, trained, parts, results, rows, table))
+    run.write_card(_card(run, trained, parts, results, limit, table))
     return trained
 
 
@@ -107,28 +107,51 @@ def untrained(run):
 
 
 def trained_speakers(run):
-    """Names of all speakers that training or choosing saw; none for an export."""
+    """Names of all speakers that training or choosing saw; `None` if not known."""
     path = Path(run) / "speakers.json"
     if not path.is_file():
-        return set()
-    parts = json.loads(path.read_text("utf-8"))
+        return None
+    parts = json.loads(path.read_text("utf-8"))["speakers"]
     return {*parts["train"], *parts.get("validation", ())}
 
 
-def write_rows(path, rows):
-    """Writes reports and the threshold of the first as JSON, whole or not at all."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"table": rows, "threshold": threshold(rows)}, indent=2)
-    with replacing(Path(path)) as unfinished:
+def write_rows(path, rows, **more):
+    """Writes reports as JSON, whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as unfinished:
+        text = json.dumps({"table": rows, **more}, indent=2)
         unfinished.write_text(text + "\n", encoding="utf-8")
 
 
-def threshold(rows):
-    """The threshold at the EER of the first row, and where it was found; or `None`."""
-    if not rows:
+def threshold(trained, parts):
+    """The cosine at which errors balance on the speakers that chose the weights.
+
+    Args:
+        trained: A `voiceemb.Encoder`.
+        parts: `voiceemb.parts.Parts`.
+
+    Returns:
+        Dict of `value`, `eer`, `protocol` and `corpus`, or `None` without a
+        validation part. It is never taken from the test part, whose figures would
+        then say too much.
+    """
+    if parts.validation is None:
         return None
-    keys = ("name", "protocol", "trial_list", "trials_sha256", "eer")
-    return {"value": rows[0]["eer_threshold"], **{k: rows[0][k] for k in keys}}
+    one = evaluation.evaluate(
+        parts.validation,
+        {"trained": trained.embed_utterances},
+        protocol=parts.protocol,
+        sample_rate=trained.sample_rate,
+        resamples=0,
+    )
+    row = one.row("trained")
+    return {
+        "value": row["eer_threshold"],
+        "eer": row["eer"],
+        "protocol": row["protocol"],
+        "corpus": f"{parts.validation.name}, validation",
+    }
 
 
 def save_trials(one, folder):
@@ -137,13 +160,14 @@ def save_trials(one, folder):
     for kind, trials in one.trials.items():
         verification.write_trials(folder / f"{kind}.txt", trials)
         scores = {name: s for (k, name), s in one.scores.items() if k == kind}
-        np.savez_compressed(folder / f"{kind}.scores.npz", **scores)
+        path = folder / f"{kind}.scores.npz"
+        with replacing(path) as unfinished, unfinished.open("wb") as file:
+            np.savez_compressed(file, **scores)
 
 
-def _card(run, trained, parts, results, rows, table):
+def _card(run, trained, parts, results, limit, table):
     config = run.config
     front_end, encoder = config["encoder"]["front_end"], config["encoder"]
-    limit = threshold(rows)
     return CARD.format(
         name=run.folder.name,
         folder=run.folder.as_posix(),
@@ -161,7 +185,8 @@ def _card(run, trained, parts, results, rows, table):
             _phase(name, result, parts.protocol) for name, result in results.items()
         ),
         sha256=trained.about["sha256"],
-        threshold=f"cosine {limit['value']:.3f} ({limit['name']}, {limit['protocol']})"
+        threshold=f"cosine {limit['value']:.3f}, where errors balance on "
+        f"{limit['corpus']} ({limit['protocol']})"
         if limit
         else "none",
         table=table,

@@ -1,7 +1,7 @@
 """A corpus of synthetic voices, rendered into a folder once and read ever after.
 
     <folder>/<speaker>/<speaker>-<number>.flac   16 kHz, one channel
-    <folder>/manifest.csv    path, speaker, text, gender, and how it was recorded
+    <folder>/manifest.csv    path, speaker, text, gender, variant, recording
     <folder>/segments.csv    path, start, end, phone, speaker
     <folder>/words.csv       path, start, end, word, speaker
     <folder>/about.json      the order it was rendered from, versions, speakers
@@ -18,7 +18,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,8 +27,9 @@ from pathlib import Path
 from corpora import manifest
 from corpora.synthetic import espeak, voices
 from corpora.synthetic.studio import Order
+from progress import Bar
 
-RECIPE = 1  # raised whenever the same order would sound different
+RECIPE = 2  # raised whenever the same order would give other sounds or tables
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("espeakng-loader", "numpy", "scipy", "soundfile", "soxr")
 
@@ -64,7 +64,9 @@ def render(
         progress: Show progress on standard error. Defaults to `True`.
 
     Returns:
-        The corpus, with columns for gender, pitch and conditions in `extra`.
+        The corpus, with columns for gender, pitch and conditions in `extra`, and
+        `variant`: whose voices come from one variant of eSpeak are kin, see
+        `corpora.splits`.
 
     Raises:
         ValueError: The folder holds something else.
@@ -115,7 +117,8 @@ def _render(folder, order, workers, progress):
     partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.partial")
     partial.mkdir()
     try:
-        with _Progress(order.num_speakers * order.utterances, shown=progress) as bar:
+        total, options = order.num_speakers * order.utterances, {"unit": " utterances"}
+        with Bar("synthetic corpus", total, shown=progress, **options) as bar:
             rows = _record(order, partial, min(workers, order.num_speakers), bar)
         _write_tables(partial, rows)
         _write_about(partial, order, rows)
@@ -183,7 +186,7 @@ class _Studio:
         rows = []
         for line in self.process.stdout:
             rows.append(json.loads(line))
-            bar.advance()
+            bar.update()
         if self.process.wait():
             self.errors.seek(0)
             said = self.errors.read().decode(errors="replace").strip()
@@ -202,31 +205,6 @@ class _Studio:
         self.errors.close()
 
 
-class _Progress:
-    """A count on standard error: in place on a terminal, else only at the end."""
-
-    def __init__(self, total, *, shown):
-        self.total, self.done, self.shown = total, 0, shown
-        self.lock = threading.Lock()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        if self.shown:
-            start = "\r" if sys.stderr.isatty() else ""
-            print(f"{start}{self}", file=sys.stderr, flush=True)
-
-    def __str__(self):
-        return f"synthetic corpus: {self.done} of {self.total} utterances"
-
-    def advance(self):
-        with self.lock:
-            self.done += 1
-            if self.shown and self.done % 10 == 0 and sys.stderr.isatty():
-                print(f"\r{self}", end="", file=sys.stderr, flush=True)
-
-
 def _write_tables(folder, rows):
     utterances = [
         manifest.Utterance(
@@ -235,6 +213,7 @@ def _write_tables(folder, rows):
             text=row["text"],
             extra={
                 "gender": row["gender"],
+                "variant": row["variant"],
                 "f0_hz": f"{row['f0_hz']:.1f}",
                 **{key: f"{value:.4g}" for key, value in row["conditions"].items()},
             },

@@ -68,9 +68,9 @@ def visit(order: Order, index: int, folder: Path) -> Iterator[dict]:
     """Record everything speaker `index` has to say.
 
     Yields:
-        For each recording: `path` within the folder, `speaker`, `gender`, `text`,
-        `f0_hz`, `conditions`, `num_samples`, and `phones` and `words` as lists of
-        `[start_s, end_s, name]`.
+        For each recording: `path` within the folder, `speaker`, `gender`, `variant`,
+        `text`, `f0_hz`, `conditions`, `num_samples`, and `phones` and `words` as lists
+        of `[start_s, end_s, name]`.
     """
     speaker = order.speakers()[index]
     (folder / speaker.name).mkdir(exist_ok=True)
@@ -92,6 +92,7 @@ def visit(order: Order, index: int, folder: Path) -> Iterator[dict]:
             "path": path,
             "speaker": speaker.name,
             "gender": speaker.gender,
+            "variant": speaker.variant.name,
             "text": text,
             "f0_hz": round(speaker.f0_hz * 2 ** (prosody.semitones / 12), 1),
             "conditions": asdict(conditions),
@@ -119,7 +120,7 @@ def main():
         for index in job["speakers"]:
             for row in visit(order, index, folder):
                 print(json.dumps(row), flush=True)
-    except (espeak.SynthesisError, OSError) as error:
+    except (espeak.SynthesisError, wave.AudioError, OSError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
 
 

@@ -123,3 +123,102 @@ def test_checking_names_who_says_too_little():
 def test_a_corpus_one_can_not_learn_from_is_an_error(bad, reason):
     with pytest.raises(ValueError, match=reason):
         check(bad)
+
+
+# Kin: speakers of one value, here their number modulo something, stay together
+
+
+def with_kin(speakers=20, families=6, column="variant"):
+    return Corpus(
+        "c",
+        tuple(
+            Utterance(Path(f"/c/s{s}/{u}.wav"), f"s{s}", extra={column: f"v{number}"})
+            for s in range(speakers)
+            for number in [s % families]
+            for u in range(2)
+        ),
+    )
+
+
+def values(part, column="variant"):
+    return {u.extra[column] for u in part}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"counts": (None, 3, 4)},
+        {"counts": (3, None, 4)},
+        {"counts": (3, 4, None)},
+        {"counts": (3, 4)},
+        {"shares": (0.5, 0.3, 0.2)},
+    ],
+)
+@pytest.mark.parametrize("seed", range(5))
+def test_kin_are_never_in_two_parts(options, seed):
+    """Families of 20 in 6 have 3 or 4: a part passes its count by 3 at most."""
+    parts = split_by_speaker(with_kin(), **options, seed=seed, kin="variant")
+    seen = [value for part in parts for value in values(part)]
+    assert len(set(seen)) == len(seen)
+    for part in parts:  # whole families
+        assert part == with_kin().subset(
+            u.speaker for u in with_kin() if u.extra["variant"] in values(part)
+        )
+    for part, count in zip(parts, options.get("counts", ()), strict=False):
+        assert count is None or count <= len(part.speakers) <= count + 3
+    if len(parts) == 3:  # nobody is left out
+        assert sum(len(part) for part in parts) == len(with_kin())
+
+
+def test_a_split_of_kin_depends_on_seed_and_names_and_not_on_order():
+    options = {"counts": (None, 5), "kin": "variant"}
+    rows = list(with_kin().utterances)
+    _, first = split_by_speaker(with_kin(), **options)
+    random.Random(1).shuffle(rows)
+    _, shuffled = split_by_speaker(Corpus("d", tuple(rows)), **options)
+    others = [split_by_speaker(with_kin(), **options, seed=s)[1] for s in range(1, 9)]
+    assert shuffled.speakers == first.speakers
+    assert any(other.speakers != first.speakers for other in others)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"counts": (None, 3, 4)},
+        {"counts": (3, None, 4)},
+        {"counts": (2, 2)},
+        {"shares": (0.8, 0.1, 0.1)},
+    ],
+)
+def test_speakers_without_the_column_are_parted_as_if_it_were_not_asked_for(options):
+    plain = split_by_speaker(corpus(), **options, seed=3)
+    assert split_by_speaker(corpus(), **options, seed=3, kin="variant") == plain
+    alone = with_kin(families=20)  # every speaker is a family
+    found = split_by_speaker(alone, **options, seed=3, kin="variant")
+    assert [p.speakers for p in found] == [p.speakers for p in plain]
+
+
+def test_kin_of_kin_are_kin():
+    """A speaker heard on two channels ties everyone who was heard on either."""
+    channels = {"a": "1", "c": "2", "b": "12", "d": "3", "e": "3", "f": ""}
+    rows = tuple(
+        Utterance(Path(f"/{name}{i}.wav"), name, extra={"channel": i} if i else {})
+        for name, own in channels.items()
+        for i in own or [None]
+    )
+    for seed in range(20):
+        parts = split_by_speaker(
+            Corpus("c", rows), counts=(1, None), seed=seed, kin="channel"
+        )
+        first, second = (set(part.speakers) for part in parts)
+        assert first in ({"a", "b", "c"}, {"d", "e"}, {"f"})
+        assert first | second == set(channels)
+
+
+def test_one_family_fills_no_two_parts():
+    with pytest.raises(ValueError, match="20 speakers of corpus 'c' are 1 families"):
+        split_by_speaker(with_kin(families=1), counts=(None, 3), kin="variant")
+    with pytest.raises(
+        ValueError, match=r"2 families of up to 10.*parts of \[10, 10, "
+    ):
+        split_by_speaker(with_kin(families=2), counts=(3, 3, None), kin="variant")

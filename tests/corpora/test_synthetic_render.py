@@ -14,7 +14,7 @@ from sklearn.metrics import roc_curve
 
 from audio import wave
 from corpora import manifest
-from corpora.synthetic import espeak, render
+from corpora.synthetic import espeak, render, voices
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {"num_speakers": 3, "utterances": 2, "workers": 1, "progress": False}
@@ -46,6 +46,27 @@ def test_the_folder_is_an_ordinary_corpus(clean):
         assert (info.format, info.sample_rate, info.channels) == ("FLAC", 16000, 1)
         assert utterance.path.parent.name == utterance.speaker
         assert 1.5 < info.duration_s < 5.5 and utterance.text
+
+
+def test_voices_of_one_variant_of_espeak_are_kin(clean):
+    """More voices than variants: only the column tells which of them are alike."""
+    about = json.loads((clean / "about.json").read_text())["speakers"]
+    variants = {speaker["name"]: speaker["variant"]["name"] for speaker in about}
+    for utterance in manifest.read(clean / "manifest.csv"):
+        assert utterance.extra["variant"] == variants[utterance.speaker]
+    everyone = voices.draw(100, seed=0)
+    rows = tuple(
+        manifest.Utterance(Path(f"{s.name}.flac"), s.name, extra={"variant": name})
+        for s in everyone
+        for name in [s.variant.name]
+    )
+    train, test = manifest.split_by_speaker(
+        manifest.Corpus("synthetic", rows), counts=(None, 20), kin="variant"
+    )
+    of = {s.name: s.variant.name for s in everyone}
+    heard, unheard = ({of[name] for name in part.speakers} for part in (train, test))
+    assert not heard & unheard
+    assert 20 <= len(test.speakers) < 20 + max(map(list(of.values()).count, heard))
 
 
 def test_texts_differ_within_a_speaker(clean):
@@ -165,7 +186,7 @@ def test_an_interrupted_rendering_leaves_nothing(tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(render._Progress, "advance", interrupt)
+    monkeypatch.setattr(render.Bar, "update", interrupt)
     with pytest.raises(KeyboardInterrupt):
         render.render(tmp_path / "corpus", **SMALL)
     assert not any(tmp_path.iterdir())
@@ -190,7 +211,7 @@ def test_progress_goes_to_standard_error(tmp_path, capsys):
     order = {**SMALL, "num_speakers": 1, "progress": True}
     render.render(tmp_path / "corpus", **order)
     out, err = capsys.readouterr()
-    assert not out and "2 of 2 utterances" in err
+    assert not out and "synthetic corpus: 100%" in err and "2/2" in err
 
 
 def test_studios_do_without_tensorflow():

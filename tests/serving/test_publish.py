@@ -35,6 +35,15 @@ def test_only_numbers_are_versions(tmp_path):
     assert write(tmp_path).name == "8"
 
 
+@pytest.mark.parametrize("name", ["0", "000"])
+def test_nought_is_a_number_too(tmp_path, name):
+    """Servers count from 0, whoever made that folder; we publish from 1 on."""
+    (tmp_path / name).mkdir()
+    assert publish.versions(tmp_path) == [0]
+    assert publish.latest(tmp_path) == tmp_path / name
+    assert write(tmp_path).name == "1" == publish.latest(tmp_path).name
+
+
 def test_while_it_is_written_no_server_sees_it(tmp_path):
     with publish.version_folder(tmp_path) as work:
         (work["folder"] / "saved_model.pb").write_text("half")

@@ -80,10 +80,12 @@ def main():
     with strategy.scope():
         model = plain_model() if given.plain else rich_model()
     first = model.trainable_variables[0].value
+    chief = devices.is_chief(strategy)
+    config = {"replicas": given.replicas}
     result = fit(
         model,
         lambda step: batches(step, given.nan_at),
-        run=Run.open(given.folder, {"replicas": given.replicas}),
+        run=Run.open(given.folder, config, exclusive=chief),
         phase="only",
         steps=given.steps,
         measure=lambda x, y, y_pred: {"error": tf.reduce_mean(tf.abs(y - y_pred))},

@@ -48,7 +48,7 @@ def test_nothing_is_written_before_a_flush_nor_by_a_helper(run):
     helper = History(run, "a", write=False)
     helper.add(1, {"loss": 0.0})
     helper.flush()
-    assert {path.name for path in run.folder.iterdir()} == {"config.json"}
+    assert {path.name for path in run.folder.glob("[!.]*")} == {"config.json"}
 
 
 def test_events_hold_each_row_once(run):

@@ -55,7 +55,8 @@ def test_it_learns_and_says_so(run, capsys):
     assert [row["step"] for row in result.history] == [10, 20, 30, 40]
     losses = [row["loss"] for row in result.history]
     assert losses == sorted(losses, reverse=True)
-    assert "a 40/40" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "a: 100%" in shown and "40/40" in shown and "loss=" in shown
 
 
 def test_rows_are_means_over_the_steps_between_them(run):

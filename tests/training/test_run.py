@@ -1,15 +1,23 @@
 """A run folder is one run's, whole, and checked before any work."""
 
+import dataclasses
 import errno
+import importlib.util
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from training.run import Run, RunError, replacing, sha256
+from files import sha256
+from training.run import Run, RunError
 
+ROOT = Path(__file__).resolve().parents[2]
+needs_locks = pytest.mark.skipif(
+    not importlib.util.find_spec("fcntl"), reason="this system has no flock"
+)
 CONFIG = {"audio": {"sample_rate": 16000}, "softmax": {"steps": 100}, "seed": 0}
 
 
@@ -57,6 +65,86 @@ def test_a_fresh_start_sets_the_old_run_aside_and_deletes_nothing(tmp_path):
         run.write_card(f"seed {seed}")
     cards = {p.parent.name: p.read_text() for p in tmp_path.glob("*/card.md")}
     assert cards == {"a-1": "seed 0\n", "a-2": "seed 1\n", "a": "seed 2\n"}
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    """Another process that trains in `tmp_path / "a"` until it is killed."""
+    code = """
+import json, sys, time
+from training.run import Run
+run = Run.open(sys.argv[1], json.loads(sys.argv[2]))
+print("open", flush=True)
+time.sleep(60)
+"""
+    command = [sys.executable, "-c", code, tmp_path / "a", json.dumps(CONFIG)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"open\n"
+        yield process
+        process.kill()
+
+
+@needs_locks
+@pytest.mark.parametrize("resume", [True, False])
+def test_one_process_at_a_time_trains_in_a_folder(tmp_path, elsewhere, resume):
+    with pytest.raises(RunError, match="One process at a time") as error:
+        Run.open(tmp_path / "a", CONFIG, resume=resume)
+    assert str(tmp_path / "a") in str(error.value) and "--name" in str(error.value)
+    assert not (tmp_path / "a-1").exists()
+    assert Run.open(tmp_path / "b", CONFIG)
+    elsewhere.kill()  # lets go, though it can not say so
+    elsewhere.wait()
+    assert Run.open(tmp_path / "a", CONFIG, resume=resume).resumed is resume
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_workers_share_the_run_of_their_chief_and_touch_nothing(tmp_path, resume):
+    chief = Run.open(tmp_path / "a", CONFIG)
+    worker = Run.open(tmp_path / "a", CONFIG, resume=resume, exclusive=False)
+    assert worker == dataclasses.replace(chief, resumed=True)
+    early = Run.open(tmp_path / "b", CONFIG, resume=resume, exclusive=False)
+    assert not early.folder.exists() and early.hold is None
+    assert not Run.open(tmp_path / "b", CONFIG).resumed
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+OPEN = """
+import sys
+from training.run import Run, RunError
+try:
+    Run.open(sys.argv[1], {})
+except RunError:
+    sys.exit(3)
+"""
+
+
+@needs_locks
+def test_a_run_keeps_others_out_as_long_as_anyone_here_has_it(tmp_path):
+    def others_can():
+        command = [sys.executable, "-c", OPEN, tmp_path]
+        return subprocess.run(command, cwd=ROOT).returncode == 0
+
+    one = Run.open(tmp_path, {})
+    two = Run.open(tmp_path, {})  # a notebook's cell that is run again
+    del one
+    assert not others_can()
+    del two
+    assert others_can()
+
+
+def test_where_there_are_no_locks_a_run_opens_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    for _ in range(2):
+        assert Run.open(tmp_path / "a", CONFIG).hold is None
+
+
+@needs_locks
+def test_a_disk_that_knows_no_locks_is_no_obstacle(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    assert Run.open(tmp_path / "a", CONFIG).hold is None
 
 
 def test_a_folder_of_other_files_is_no_run(tmp_path):
@@ -109,24 +197,11 @@ def test_a_full_and_a_read_only_disk_are_refused_first(small_disk):
         Run.open(small_disk / "run", CONFIG)
     with pytest.raises(RunError, match="card.md cannot be written.*No space left"):
         run.write_text("card.md", "x" * 2**20)
-    assert [path.name for path in run.folder.iterdir()] == ["config.json"]
+    assert [path.name for path in run.folder.glob("[!.]*")] == ["config.json"]
     (small_disk / "ballast").unlink()
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     with pytest.raises(RunError, match="Read-only file system"):
         Run.open(small_disk / "run", CONFIG)
-
-
-def test_a_file_is_replaced_whole_or_stays(tmp_path):
-    path = tmp_path / "a.weights.h5"
-    path.write_text("old")
-    with pytest.raises(KeyError), replacing(path) as temporary:
-        assert temporary.parent == tmp_path and temporary.name.endswith(".weights.h5")
-        temporary.write_text("half")
-        raise KeyError
-    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
-    with replacing(path) as temporary:
-        temporary.write_text("new")
-    assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]
 
 
 class Weights:
@@ -175,4 +250,4 @@ def test_json_and_card_are_text_for_people(tmp_path):
 
 def test_opening_a_run_needs_no_tensorflow():
     code = "import sys, training.run; sys.exit('tensorflow' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=os.getcwd())
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

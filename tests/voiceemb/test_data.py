@@ -1,6 +1,3 @@
-import itertools
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -8,81 +5,7 @@ from audio import wave
 from corpora.corpus import Corpus, Utterance
 from voiceemb import data, encoders
 from voiceemb.encoder import unit
-
-
-def paper_corpus(speakers, each):
-    """Rows without files, as dividing needs no sound."""
-    return Corpus(
-        "paper",
-        tuple(
-            Utterance(Path(f"/x/{s}/{i}.wav"), f"s{s:02}")
-            for s, i in itertools.product(range(speakers), range(each))
-        ),
-    )
-
-
-def divide(corpus, **changes):
-    settings = {"validation": 4, "test": 5, "closed_share": 0.2, **changes}
-    return data.divide(corpus, **settings)
-
-
-def test_parts_share_no_speaker_and_no_utterance():
-    corpus = paper_corpus(30, 10)
-    parts = divide(corpus)
-    assert parts.protocol == "open-set"
-    assert len(parts.validation.speakers) == 4 and len(parts.test.speakers) == 5
-    open_sets = [set(p.speakers) for p in (parts.train, parts.validation, parts.test)]
-    assert not any(a & b for a, b in itertools.combinations(open_sets, 2))
-    assert set(parts.closed.speakers) == set(parts.train.speakers)
-    whole = [u for p in (*parts_of(parts),) for u in p]
-    assert sorted(u.path for u in whole) == sorted(u.path for u in corpus)
-    assert len(parts.closed) == 21 * 2
-
-
-def parts_of(parts):
-    return (parts.train, parts.validation, parts.test, parts.closed)
-
-
-def test_the_same_seed_divides_the_same_way_and_another_another():
-    corpus = paper_corpus(30, 4)
-    assert divide(corpus).test.speakers == divide(corpus).test.speakers
-    assert divide(corpus).test.speakers != divide(corpus, seed=1).test.speakers
-
-
-def test_a_small_corpus_spares_a_fifth_of_its_speakers_at_most():
-    parts = divide(paper_corpus(12, 5), validation=16, test=20)
-    assert [len(p.speakers) for p in parts_of(parts)[:3]] == [8, 2, 2]
-
-
-def test_a_tiny_corpus_is_judged_by_utterances_and_says_so():
-    parts = divide(paper_corpus(3, 6))
-    assert parts.protocol == "closed-set" and parts.test is None
-    assert len(parts.train.speakers) == 3
-    assert parts.validation.utterances == parts.closed.utterances
-    assert not set(parts.train.utterances) & set(parts.closed.utterances)
-
-
-def test_two_speakers_with_two_utterances_train_without_any_judge():
-    parts = divide(paper_corpus(2, 2))
-    assert len(parts.train) == 4
-    assert parts.validation is parts.closed is parts.test is None
-    assert parts.speakers() == {"train": ["s00", "s01"]}
-
-
-def test_excluded_speakers_are_in_no_part_even_when_joined():
-    corpus = paper_corpus(15, 4)
-    joined = Corpus(
-        "joined", tuple(Utterance(u.path, f"set/{u.speaker}") for u in corpus)
-    )
-    for whole in (corpus, joined):
-        parts = divide(whole, exclude=("s03", "s07"))
-        named = {data.bare(n) for p in parts_of(parts) for n in p.speakers}
-        assert named == {f"s{i:02}" for i in range(15)} - {"s03", "s07"}
-
-
-def test_a_speaker_to_exclude_whom_nobody_knows_is_an_error():
-    with pytest.raises(ValueError, match="must speak .* s99"):
-        divide(paper_corpus(15, 4), exclude=("s01", "s99"))
+from voiceemb.parts import Parts
 
 
 @pytest.mark.parametrize("samples", [100, 1600, 31_999, 32_000, 32_001, 50_123])
@@ -91,12 +14,6 @@ def test_energies_in_blocks_are_those_of_the_whole(samples, encoder, rng):
     whole = encoder.features(x[None])[0]
     found = data.in_blocks(encoder.features, encoder.filterbank, x, frames=50)
     np.testing.assert_allclose(found, whole, rtol=1e-5, atol=1e-9)
-
-
-@pytest.mark.parametrize("speakers, each", [(1, 9), (9, 1)])
-def test_one_speaker_or_one_utterance_each_is_an_error(speakers, each):
-    with pytest.raises(ValueError, match="at least 2 speakers"):
-        divide(paper_corpus(speakers, each))
 
 
 @pytest.fixture(scope="module")
@@ -151,29 +68,98 @@ def test_cached_records_embed_as_their_windows_do(spoken, encoder, tmp_path):
         np.testing.assert_allclose(found[i], expected, atol=1e-5)
 
 
+@pytest.fixture
+def parts(spoken):
+    return Parts(spoken, spoken, None, spoken, "closed-set")
+
+
+def first_batch(parts, cache, encoder, **options):
+    voices = data.Data(parts, parts.train, cache, encoder, crop_frames=20, **options)
+    batches = voices.batches(lambda s: voices.draw.triplets(s, batch=2), steps=1)
+    return next(iter(batches(0)))[0].numpy()
+
+
 def test_augmented_batches_are_features_of_augmented_waveforms(
-    spoken, encoder, tmp_path
+    parts, encoder, tmp_path
 ):
-    parts = data.Parts(spoken, None, None, None, "closed-set")
-
-    def data_of(augment):
-        voices = data.Data(
-            parts, encoder, cache=tmp_path, crop_frames=20, augment=augment
-        )
-        batches = voices.batches(lambda s: voices.draw.triplets(s, batch=2), steps=1)
-        (features, _) = next(iter(batches(0)))
-        return features.numpy()
-
-    plain = data_of(lambda waveform, seed: waveform)
-    louder = data_of(lambda waveform, seed: 2 * waveform)
+    cache = data.cached(parts.train, tmp_path, encoder, waveforms=True)
+    plain = first_batch(parts, cache, encoder, augment=lambda x, seed: x)
+    louder = first_batch(parts, cache, encoder, augment=lambda x, seed: 2 * x)
     assert plain.shape == (2, 3, 20, 64)
     np.testing.assert_allclose(louder, 4 * plain, rtol=1e-4)  # energies, not logs
 
 
-def test_no_validation_means_no_judge(spoken, encoder, tmp_path):
-    parts = data.Parts(spoken, None, None, None, "closed-set")
-    voices = data.Data(parts, encoder, cache=tmp_path, crop_frames=20)
-    assert voices.judge(encoder) is None
-    parts = data.Parts(spoken, spoken, None, spoken, "closed-set")
-    voices = data.Data(parts, encoder, cache=tmp_path, crop_frames=20)
+def test_masks_hide_stripes_behind_the_level_of_the_frame(parts, encoder, tmp_path):
+    cache = data.cached(parts.train, tmp_path, encoder)
+    plain = first_batch(parts, cache, encoder)
+    masked = first_batch(parts, cache, encoder, num_masks=2)
+    level = np.exp(np.log(plain).mean(axis=-1, keepdims=True))
+    hidden = masked != plain
+    assert 0.02 < hidden.mean() < 0.9
+    np.testing.assert_allclose(
+        masked[hidden], np.broadcast_to(level, plain.shape)[hidden], rtol=1e-4
+    )
+
+
+def test_features_can_not_be_augmented(parts, encoder, tmp_path):
+    cache = data.cached(parts.train, tmp_path, encoder)
+    with pytest.raises(ValueError, match="Only waveforms can be augmented"):
+        first_batch(parts, cache, encoder, augment=lambda x, seed: x)
+
+
+@pytest.mark.parametrize("waveforms", [False, True])
+def test_features_and_waveforms_are_judged_alike(parts, encoder, tmp_path, waveforms):
+    cache = data.cached(parts.train, tmp_path, encoder, waveforms=waveforms)
+    voices = data.Data(parts, parts.train, cache, encoder, crop_frames=20)
     assert 0 <= voices.judge(encoder)()["eer"] <= 1
+    embeddings = data.embed_records(
+        lambda x: encoder(encoder.features(x) if waveforms else x),
+        voices.validation,
+        window=voices.crop,
+    )
+    assert embeddings.shape == (6, 8)
+
+
+def test_no_validation_means_no_judge(spoken, encoder, tmp_path):
+    parts = Parts(spoken, None, None, None, "closed-set")
+    cache = data.cached(spoken, tmp_path, encoder)
+    voices = data.Data(parts, spoken, cache, encoder, crop_frames=20)
+    assert voices.judge(encoder) is None
+
+
+def test_noises_are_read_from_a_folder(spoken, tmp_path):
+    with pytest.raises(ValueError, match="`noises` must be a folder of recordings"):
+        data.augmenter(noises=str(tmp_path), noise_probability=1.0)
+    folder = str(spoken.utterances[0].path.parent)
+    augment = data.augmenter(noises=folder, noise_probability=1.0)
+    silence = np.full((2, 4000), 1e-3, "float32")
+    assert np.abs(augment(silence, seed=[0, 1]) - silence).max() > 0
+
+
+def test_unreadable_utterances_are_in_no_part(spoken, encoder, tmp_path):
+    bad = tmp_path / "bad.wav"
+    bad.write_text("no sound")
+    whole = Corpus("whole", (Utterance(bad, "low"), *spoken.utterances))
+    cache = data.cached(whole, tmp_path / "cache", encoder)
+    assert data.readable(whole, cache).utterances == spoken.utterances
+
+
+def test_preparing_divides_what_can_be_read_and_augments_on_request(
+    spoken, encoder, tmp_path
+):
+    bad = tmp_path / "bad.wav"
+    bad.write_text("no sound")
+    whole = Corpus("whole", (Utterance(bad, "low"), *spoken.utterances))
+    settings = {"validation": 4, "test": 4, "closed_share": 0.2, "crop_frames": 20}
+    for enabled in (False, True):
+        parts, voices = data.prepare(
+            whole,
+            encoder,
+            cache=tmp_path / "cache",
+            augmentation={"enabled": enabled, "num_masks": 1, "noise_probability": 1.0},
+            **settings,
+        )
+        assert len(parts.train) == 6 and voices.sounds == enabled
+        batches = voices.batches(lambda s, v=voices: v.draw.triplets(s, batch=2), 1)
+        features, _ = next(iter(batches(0)))
+        assert features.shape == (2, 3, 20, 64)

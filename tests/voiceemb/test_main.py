@@ -54,7 +54,7 @@ def test_verify_tells_score_answer_and_where_the_threshold_is_from(places, capsy
     cli.main(["verify", file, file, "--run", str(run)])
     said = capsys.readouterr().out
     assert "cosine 1.0000" in said and "the same voice" in said
-    assert "open-set" in said
+    assert "validation" in said
     cli.main(["verify", file, file, "--run", str(run), "--threshold", "1.1"])
     assert "two voices (threshold 1.1000, as asked)" in capsys.readouterr().out
 
@@ -73,6 +73,49 @@ def test_evaluate_refuses_speakers_it_was_trained_on(places, tmp_path, capsys):
     assert len(rows) == 3 and rows[0]["num_speakers"] == 2
     assert (tmp_path / "smoke" / "det.png").is_file()
     assert (tmp_path / "smoke" / "all-pairs.txt").is_file()
+
+
+@pytest.mark.slow
+def test_embed_takes_a_folder_of_recordings_of_nobody_in_particular(
+    places, tmp_path, capsys
+):
+    run, corpus = places
+    loose = tmp_path / "meeting"
+    loose.mkdir()
+    for i, file in enumerate(sorted(corpus.glob("*/*.flac"))[:3]):
+        (loose / f"{i}.flac").write_bytes(file.read_bytes())
+    out = tmp_path / "set.npz"
+    cli.main(["embed", str(loose), "--run", str(run), "--out", str(out)])
+    voices = EmbeddingSet.load(out)
+    assert len(voices) == 3 and set(voices.speaker) == {""}
+
+
+@pytest.mark.slow
+def test_an_export_is_evaluated_only_under_a_protocol_that_is_said(
+    places, tmp_path, capsys
+):
+    run, corpus = places
+    command = ["evaluate", "--corpus", str(corpus), "--run", str(run / "export")]
+    with pytest.raises(SystemExit, match="does not know whom it was trained on"):
+        cli.main(command)
+    cli.main([*command, "--protocol", "closed-set", "--out", str(tmp_path)])
+    assert "closed-set" in capsys.readouterr().out
+    assert not (run / "export" / "evaluation").exists()
+
+
+@pytest.mark.slow
+def test_evaluate_takes_a_list_of_trials(places, tmp_path, capsys):
+    run, corpus = places
+    trials = run / "trials" / "test" / "all-pairs.txt"
+    lines = trials.read_text().splitlines()[:30:3]
+    listed = tmp_path / "list.txt"
+    listed.write_text("\n".join(lines) + "\n")
+    command = ["evaluate", "--corpus", str(corpus), "--run", str(run)]
+    command += ["--trials", str(listed), "--out", str(tmp_path), "--leave-out-trained"]
+    cli.main(command)
+    rows = json.loads((tmp_path / "metrics.json").read_text())["table"]
+    assert {row["num_trials"] for row in rows} == {len(lines)}
+    assert {row["trial_list"] for row in rows} == {"list"}
 
 
 @pytest.mark.parametrize(

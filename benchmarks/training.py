@@ -1,0 +1,293 @@
+"""How fast is training when features come from a cache, next to a generator?
+
+Both sides train the encoder of the preset `tiny` by the same random triplets, 32 of
+them or 96 crops of 160 frames in a batch, drawn by the same seed:
+
+* ours: features are cached once, `voiceemb.data` reads the crops from the cache and
+  `training.loop.fit` takes the steps;
+* the originals' way: a Python generator reads the same crops from the sound files,
+  computes their features by `python_speech_features` for every batch, and Keras
+  `fit` takes the steps.
+
+They run in turns, in one process. The first steps, which compile, count on neither
+side. Each side also trains on one batch that stays in memory: the share of a step's
+time that this saves is what input costs, that is waiting for it and sharing the
+processors with it.
+
+NumPy's own threads only get in the way of `python_speech_features`, so the generator
+is given its best case, one of them; `--blas-threads 0` leaves NumPy as it comes.
+
+    python benchmarks/training.py
+    python benchmarks/training.py --blas-threads 0
+    python benchmarks/training.py --quick
+    python benchmarks/training.py --corpus my_recordings   # 16 kHz, one channel
+"""
+
+import argparse
+import dataclasses
+import functools
+import itertools
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+BLAS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+CROP = 160  # frames
+TRIPLETS = 32
+WARM = 5  # steps that do not count: they compile, and empty what was fetched ahead
+
+
+class Stopwatch:
+    """Wall and processor seconds between two steps."""
+
+    def __init__(self, first, last):
+        self.steps, self.times = {first, last}, []
+
+    def __call__(self, step, logs):
+        """Note the time, once the step's loss has arrived."""
+        if step in self.steps:
+            float(logs["loss"])
+            self.times.append((time.perf_counter(), time.process_time()))
+
+    def per_step(self):
+        """Wall and processor seconds of one step."""
+        steps = max(self.steps) - min(self.steps)
+        first, last = self.times
+        return [(b - a) / steps for a, b in zip(first, last, strict=True)]
+
+
+class Side:
+    """A learner of its own; both sides start from the same weights."""
+
+    def __init__(self, encoder):
+        import keras
+
+        from training import optimisers
+        from voiceemb import encoders
+        from voiceemb.learners import TripletLearner
+
+        keras.utils.set_random_seed(0)
+        self.encoder = encoders.build(**encoder)
+        self.learner = TripletLearner(self.encoder, "random")
+        optimiser = optimisers.build(steps=1000)
+        # By default Keras lets XLA compile `fit`, which is slower on a processor.
+        self.learner.compile(optimizer=optimiser, jit_compile=False)
+
+
+class Ours(Side):
+    """Crops of cached features, and the steps of `training.loop`."""
+
+    def __init__(self, encoder, corpus, folder):
+        from training.run import Run
+        from voiceemb import data
+        from voiceemb.parts import Parts
+
+        super().__init__(encoder)
+        parts = Parts(corpus, None, None, None, "closed-set")
+        start = time.perf_counter()
+        cache = data.cached(corpus, folder / "cache", self.encoder)
+        self.data = data.Data(parts, corpus, cache, self.encoder, crop_frames=CROP)
+        self.caching = time.perf_counter() - start
+        self.run = Run.open(folder / "run", {})
+        self.draw = functools.partial(self.data.draw.triplets, batch=TRIPLETS)
+        self.phases = itertools.count()
+
+    def input(self):
+        """The batches, fetched ahead by `tf.data`."""
+        return self.data.batches(self.draw, sys.maxsize)(0).as_numpy_iterator()
+
+    def time(self, steps, *, in_memory):
+        """Seconds per step, wall and processor."""
+        import tensorflow as tf
+
+        from training import loop
+
+        batches = self.data.batches(self.draw, WARM + steps)
+        if in_memory:
+            batch = next(self.input())
+
+            def batches(step):
+                return tf.data.Dataset.from_tensors(batch).repeat()
+
+        watch = Stopwatch(WARM, WARM + steps)
+        loop.fit(
+            self.learner,
+            batches,
+            run=self.run,
+            phase=f"phase{next(self.phases)}",
+            steps=WARM + steps,
+            measure=self.learner.measure,
+            watch=watch,
+            log_every=WARM,
+        )
+        return watch.per_step()
+
+
+class Generator(Side):
+    """Features made for every batch in a Python generator, and Keras `fit`."""
+
+    def __init__(self, encoder, corpus, records, draw):
+        from voiceemb.encoder import crop_samples
+
+        super().__init__(encoder)
+        self.records, self.draw = records, draw
+        self.utterances = [corpus.utterances[row] for row in records.row]
+        self.samples = crop_samples(self.encoder.filterbank, CROP)
+
+    def input(self):
+        """The generator of batches."""
+        import numpy as np
+
+        for step in itertools.count():
+            record, start = self.draw(step)
+            rows = zip(record.ravel().tolist(), start.ravel().tolist(), strict=True)
+            crops = np.stack([self.features(i, frame) for i, frame in rows])
+            speaker = self.records.speaker[record]
+            yield crops.reshape(*record.shape, *crops.shape[1:]), speaker
+
+    def features(self, i, frame):
+        """Filterbank energies of one crop, float32 `[CROP, bands]`."""
+        import numpy as np
+        import python_speech_features
+        import soundfile
+
+        utterance, bank = self.utterances[i], self.encoder.filterbank
+        first = round((utterance.start or 0) * bank.sample_rate) + frame * bank.hop
+        waveform, rate = soundfile.read(utterance.path, self.samples, first)
+        if rate != bank.sample_rate or waveform.ndim != 1:
+            sys.exit(
+                f"This comparison needs one channel at {bank.sample_rate} Hz. "
+                f"Received: {utterance.path}, {rate} Hz, shape {waveform.shape}"
+            )
+        energies, _ = python_speech_features.fbank(waveform, rate, nfilt=bank.num_bands)
+        frames = np.arange(CROP) % min(CROP, int(self.records.length[i]))
+        return energies[frames].astype(np.float32)
+
+    def time(self, steps, *, in_memory):
+        """Seconds per step, wall and processor."""
+        import keras
+
+        watch = Stopwatch(WARM, WARM + steps)
+        callback = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs: watch(batch + 1, logs)
+        )
+        batches = self.input()
+        if in_memory:
+            batches = (batch for batch in itertools.repeat(next(batches)))
+        self.learner.fit(
+            batches,
+            steps_per_epoch=WARM + steps,
+            shuffle=False,
+            callbacks=[callback],
+            verbose=0,
+        )
+        return watch.per_step()
+
+
+def seconds_per_batch(side, batches):
+    """Processor seconds in which a side makes one batch and does nothing else."""
+    feed = side.input()
+    for _ in range(WARM):
+        next(feed)
+    start = time.process_time()
+    for _ in range(batches):
+        next(feed)
+    return (time.process_time() - start) / batches
+
+
+def difference(sides):
+    """Largest difference of the first batch's features, as the network sees them.
+
+    The first frame of a crop is left out: pre-emphasis there knows the sample before
+    it if the whole recording was transformed, and does not if the crop was.
+    """
+    ours, theirs = (
+        side.encoder.normalisation(rows.reshape(-1, *rows.shape[-2:])).numpy()
+        for side, (rows, _) in ((side, next(side.input())) for side in sides)
+    )
+    return abs(ours - theirs)[:, 1:].max()
+
+
+def measure(sides, steps, repeats):
+    """Wall and processor seconds per step, `{(side, in_memory): [repeats][2]}`."""
+    runs = {}
+    for _ in range(repeats):
+        for in_memory in (False, True):
+            for name, side in sides.items():
+                seconds = side.time(steps, in_memory=in_memory)
+                runs.setdefault((name, in_memory), []).append(seconds)
+    return runs
+
+
+def medians(rows):
+    """The median of each column."""
+    return [statistics.median(column) for column in zip(*rows, strict=True)]
+
+
+def report(sides, runs):
+    """Print a row for each side, and the median of the ratios of each repeat."""
+    print(
+        f"\n{'':<22}{'steps/s':>8}{'ms/step':>9}{'CPU ms':>8} |"
+        f"{'in memory: ms':>14}{'CPU ms':>8}{'input':>7} |{'a batch alone, CPU ms':>22}"
+    )
+    for name, side in sides.items():
+        wall, cpu = medians(runs[name, False])
+        memory_wall, memory_cpu = medians(runs[name, True])
+        print(
+            f"{name:<22}{1 / wall:>8.2f}{1e3 * wall:>9.0f}{1e3 * cpu:>8.0f} |"
+            f"{1e3 * memory_wall:>14.0f}{1e3 * memory_cpu:>8.0f}"
+            f"{1 - memory_wall / wall:>7.0%} |"
+            f"{1e3 * seconds_per_batch(side, 4 * WARM):>22.1f}"
+        )
+    ours, theirs = (runs[name, False] for name in sides)
+    wall, cpu = medians(
+        [b / a for a, b in zip(*pair, strict=True)]
+        for pair in zip(ours, theirs, strict=True)
+    )
+    print(f"ours is {wall:.2f} x as fast and needs {1 / cpu:.2f} x the CPU time")
+
+
+def main():
+    """Prepare the corpus, measure both sides and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--corpus", help="folder or manifest; default: synthetic")
+    parser.add_argument("--steps", type=int, default=20, help="that count (20)")
+    parser.add_argument("--repeats", type=int, default=3, help="of each side (3)")
+    parser.add_argument("--blas-threads", type=int, default=1, help="of NumPy (1)")
+    parser.add_argument("--quick", action="store_true", help="5 steps, once")
+    options = parser.parse_args()
+    steps, repeats = (5, 1) if options.quick else (options.steps, options.repeats)
+    if options.blas_threads:  # before NumPy is imported
+        os.environ.update(dict.fromkeys(BLAS, str(options.blas_threads)))
+
+    import configs
+    from corpora import folders
+    from corpora.synthetic.render import render
+
+    encoder = dataclasses.asdict(configs.SPEAKER_ENCODERS["tiny"].encoder)
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        if options.corpus:
+            corpus = folders.open_corpus(options.corpus)
+        else:
+            corpus = render(folder / "voices", num_speakers=16, utterances=6)
+        ours = Ours(encoder, corpus, folder)
+        theirs = Generator(encoder, corpus, ours.data.train, ours.draw)
+        print(
+            f"{len(corpus)} utterances of {len(corpus.speakers)} speakers, cached once "
+            f"in {ours.caching:.1f} s; {ours.encoder.count_params():,} parameters; "
+            f"{os.cpu_count()} processors\n"
+            f"the first batch of both differs by {difference([ours, theirs]):.1e}"
+        )
+        sides = {"ours": ours, "generator + Keras fit": theirs}
+        report(sides, measure(sides, steps, repeats))
+
+
+if __name__ == "__main__":
+    main()

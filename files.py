@@ -1,0 +1,52 @@
+"""Files: whole or absent.
+
+A file is written under another name in its own folder and takes its place when it is
+complete and on the disk, so whoever reads sees the old one or the new one, however
+the writing ended. Writers of one file at once do not meet; the last one wins.
+
+This is a leaf: it imports the standard library only, and so every package may import
+it. Each of them writes files, none of them owns the way to do it, and the import law
+leaves no other place that all can reach.
+"""
+
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PARTIAL = ".partial"  # in the name of every file that is not complete yet
+
+
+@contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a new path beside `path`; when the block ends well it takes its place.
+
+    The new name starts with a dot, is nobody else's, and ends in the suffixes of
+    `path`, by which some writers choose a format. When the block raises, the new
+    file is removed and `path` is untouched; after a kill it may remain, as
+    `.<digits>.partial<suffixes>`, and can be deleted.
+
+    Args:
+        path: The file to write; its folder exists.
+
+    Yields:
+        The path to write to.
+    """
+    path = Path(path)
+    suffixes = "".join(path.suffixes[-2:])
+    temporary = path.with_name(f".{uuid.uuid4().hex}{PARTIAL}{suffixes}")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sha256(path: str | os.PathLike) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
