@@ -9,6 +9,17 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 
+def least(config, **limits):
+    """Refuses a config whose fields are below their limits, with the field's name."""
+    for name, limit in limits.items():
+        value = getattr(config, name)
+        if value is not None and not value >= limit:
+            raise ValueError(
+                f"`{name}` of {type(config).__name__} must be at least {limit}. "
+                f"Received: {value}"
+            )
+
+
 @dataclass(frozen=True)
 class FrontEnd:
     """How sound becomes mel energies (`audio.fbank.Filterbank`)."""
@@ -19,6 +30,9 @@ class FrontEnd:
     num_bands: int = 64
     fft_size: int = 512
     preemphasis: float = 0.97
+
+    def __post_init__(self):
+        least(self, sample_rate=4000, num_bands=1, fft_size=1, window_s=0, hop_s=1e-4)
 
 
 @dataclass(frozen=True)
@@ -37,6 +51,9 @@ class Encoder:
     norm: Literal["frame", "utterance", "mean", "sliding", "none"] = "frame"
     front_end: FrontEnd = field(default_factory=FrontEnd)
 
+    def __post_init__(self):
+        least(self, num_blocks=0, filters=1, embedding_dim=2, weight_decay=0)
+
 
 @dataclass(frozen=True)
 class Optimiser:
@@ -51,6 +68,14 @@ class Optimiser:
     clip_norm: float | None = None  # largest norm of all gradients together
     ema: float | None = None  # decay of the moving average of the weights
 
+    def __post_init__(self):
+        least(self, final_rate=0, warm_up=0, momentum=0, clip_norm=1e-9, ema=0)
+        if self.learning_rate <= 0 or (self.ema or 0) >= 1:
+            raise ValueError(
+                "`learning_rate` must be above 0 and `ema` below 1. "
+                f"Received: {self.learning_rate} and {self.ema}"
+            )
+
 
 @dataclass(frozen=True)
 class Softmax:
@@ -60,6 +85,11 @@ class Softmax:
     batch: int = 64
     dropout: float = 0.5
     optimiser: Optimiser = field(default_factory=Optimiser)
+
+    def __post_init__(self):
+        least(self, steps=0, batch=1, dropout=0)
+        if self.dropout >= 1:
+            raise ValueError(f"`dropout` must be below 1. Received: {self.dropout}")
 
 
 @dataclass(frozen=True)
@@ -77,6 +107,9 @@ class Triplet:
     reduction: Literal["sum_over_batch_size", "sum"] = "sum_over_batch_size"
     warm_up: int = 100  # steps until the strategy counts in full
     optimiser: Optimiser = field(default_factory=Optimiser)
+
+    def __post_init__(self):
+        least(self, steps=0, batch=1, speakers=2, utterances=2, margin=1e-6, warm_up=0)
 
 
 @dataclass(frozen=True)
@@ -98,6 +131,9 @@ class Augmentation:
     gain_probability: float = 0.5
     gain_db: tuple[float, float] = (-10.0, 6.0)
 
+    def __post_init__(self):
+        least(self, num_masks=0)
+
 
 @dataclass(frozen=True)
 class Synthetic:
@@ -107,6 +143,9 @@ class Synthetic:
     num_speakers: int = 100
     utterances: int = 16
     seed: int = 0
+
+    def __post_init__(self):
+        least(self, num_speakers=2, utterances=2)
 
 
 @dataclass(frozen=True)
@@ -142,6 +181,27 @@ class SpeakerEncoder:
     )
     jit_compile: bool = False  # XLA; slower on CPU
     strategy: Literal["default", "mirrored", "multiworker"] = "default"  # of devices
+
+    def __post_init__(self):
+        least(
+            self,
+            validation_speakers=0,
+            test_speakers=0,
+            closed_share=0,
+            crop_frames=10,
+            log_every=1,
+            validate_every=1,
+            save_every=1,
+            patience=1,
+        )
+        if self.closed_share >= 1:
+            raise ValueError(
+                f"`closed_share` must be below 1. Received: {self.closed_share}"
+            )
+        if not self.name or self.name in (".", "..") or set(self.name) & set("/\\\0"):
+            raise ValueError(
+                f"`name` must name one folder below `runs`. Received: {self.name!r}"
+            )
 
 
 _tiny = SpeakerEncoder(

@@ -83,7 +83,7 @@ def open_sound(path: Path) -> soundfile.SoundFile:
         with path.open("rb") as file:
             _check_magic(path, file)
         return soundfile.SoundFile(path)
-    except (soundfile.LibsndfileError, OSError) as error:
+    except (soundfile.LibsndfileError, OSError, UnicodeError) as error:
         raise AudioError(path, f"can not be opened as sound: {error}") from error
 
 

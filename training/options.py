@@ -1,13 +1,16 @@
 """The command line of a training script: a preset, and whatever replaces its fields."""
 
 import argparse
+import json
+import os
 import sys
+import warnings
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import tyro
 
-from training.run import Run, RunError
+from training.run import LOCK, Run, RunError
 
 
 def parse(presets, *, default, about, arguments=None):
@@ -34,7 +37,8 @@ def parse(presets, *, default, about, arguments=None):
         "--fresh sets an existing run of this name aside."
     )
     preset = presets[chosen.preset]
-    config = tyro.cli(type(preset), default=preset, args=rest, description=about)
+    with explained(ValueError):
+        config = tyro.cli(type(preset), default=preset, args=rest, description=about)
     return config, chosen.fresh
 
 
@@ -50,8 +54,20 @@ def open_run(folder, name, config, *, fresh=False, may_change=()):
     """
     with explained(RunError):
         return Run.open(
-            Path(folder) / name, config, resume=not fresh, may_change=may_change
+            Path(folder) / name,
+            config,
+            resume=not fresh,
+            may_change=may_change,
+            exclusive=_leads(),
         )
+
+
+def _leads():
+    """Whether this process is the chief of those that `TF_CONFIG` lists, or alone."""
+    config = json.loads(os.environ.get("TF_CONFIG") or "{}")
+    chief = "chief" if "chief" in config.get("cluster", {}) else "worker"
+    task = config.get("task", {"type": "worker", "index": 0})
+    return task["type"] == chief and int(task["index"]) == 0
 
 
 @contextmanager
@@ -89,12 +105,15 @@ def preparing(run, *kinds):
         run: A `training.run.Run` that holds no more than its config.
         *kinds: Further classes of errors to explain.
     """
-    with explained(ValueError, OSError, ImportError, RunError, *kinds):
+    kinds = (ValueError, OSError, ImportError, RunError, *kinds)
+    with explained(*kinds), warnings.catch_warnings():
+        warnings.formatwarning = lambda message, *_: f"{message}\n"
         try:
             yield
         except Exception:
             if not run.resumed:
-                (run.folder / "config.json").unlink(missing_ok=True)
-                with suppress(OSError):  # hidden files may lie there
+                for name in ("config.json", LOCK):
+                    (run.folder / name).unlink(missing_ok=True)
+                with suppress(OSError):  # somebody else's files may lie there
                     run.folder.rmdir()
             raise

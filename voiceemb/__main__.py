@@ -75,6 +75,7 @@ def _parser():
 def _embed(options):
     import datetime
 
+    from progress import Bar
     from voiceemb import evaluation
     from voiceemb.embeddings import EmbeddingSet
 
@@ -89,11 +90,11 @@ def _embed(options):
         raise ValueError(f"No file could be used. Received: {len(corpus)} files")
     _check_writable(options.out)
     about = {**encoder.about, "date": datetime.date.today().isoformat()}
+    sounds = (evaluation.read(u, sample_rate=encoder.sample_rate) for u in good)
+    with Bar("embedding", len(good), unit=" utterances") as bar:
+        embeddings = encoder.embed_utterances(sounds, progress=lambda _: bar.update())
     voices = EmbeddingSet(
-        encoder.embed_utterances(
-            (evaluation.read(u, sample_rate=encoder.sample_rate) for u in good),
-            progress=_progress(len(good)),
-        ),
+        embeddings,
         [u.speaker for u in good],
         evaluation.names(corpus, good),
         about,
@@ -228,15 +229,6 @@ def _threshold(run):
             f"A threshold must be in {path}; give one with --threshold. "
             f"Received: {type(error).__name__}, {error}"
         ) from error
-
-
-def _progress(total):
-    def show(done):
-        if sys.stderr.isatty() or done == total:
-            end = "\n" if done == total else "\r"
-            print(f"{done}/{total} utterances", end=end, file=sys.stderr, flush=True)
-
-    return show
 
 
 if __name__ == "__main__":

@@ -18,13 +18,21 @@ from corpora.manifest import AUDIO_SUFFIXES
 from metrics import verification
 from voiceemb import batches
 from voiceemb.encoder import crop_samples, unit
-from voiceemb.parts import divide
+from voiceemb.parts import divide, without
 
 LEAST_FRAMES = 10  # 0.1 s
 
 
 def prepare(
-    corpus, encoder, *, cache, crop_frames, augmentation=None, seed=0, **division
+    corpus,
+    encoder,
+    *,
+    cache,
+    crop_frames,
+    augmentation=None,
+    exclude=(),
+    seed=0,
+    **division,
 ):
     """Divides a corpus and opens its cache, ready for the phases.
 
@@ -38,6 +46,7 @@ def prepare(
         crop_frames: Frames of a training crop and of a validation window.
         augmentation: Dict of `enabled`, `num_masks` and arguments of `augmenter`.
             Defaults to none.
+        exclude: Names of speakers to leave out, see `voiceemb.parts.without`.
         seed: Seed of everything drawn. Defaults to `0`.
         **division: Further arguments of `voiceemb.parts.divide`.
 
@@ -45,14 +54,16 @@ def prepare(
         `voiceemb.parts.Parts` and `Data`.
     """
     divided = functools.partial(divide, seed=seed, **division)
-    divided(corpus)
+    wanted = without(corpus, exclude)
+    divided(wanted)
     conditions, augment = dict(augmentation or {}), None
     num_masks = conditions.pop("num_masks", 0)
     if conditions.pop("enabled", False):
         rate = encoder.filterbank.sample_rate
         augment = augmenter(sample_rate=rate, **conditions)
     found = cached(corpus, cache, encoder, waveforms=augment is not None)
-    parts = divided(readable(corpus, found))
+    heard = readable(corpus, found)
+    parts = divided(heard.subset(set(wanted.speakers) & set(heard.speakers)))
     settings = {"augment": augment, "num_masks": num_masks, "seed": seed}
     data = Data(parts, corpus, found, encoder, crop_frames=crop_frames, **settings)
     return parts, data

@@ -209,10 +209,11 @@ class Encoder:
     def _load_run(cls, path):
         from voiceemb import encoders
 
-        config = json.loads((path / "config.json").read_text())["config"]
+        config = json.loads((path / "config.json").read_text("utf-8"))["config"]
         weights = path / "model.weights.h5"
         stated = weights.with_name(f"{weights.name}.sha256")
-        stated = stated.read_text("utf-8").split()[0] if stated.is_file() else "absent"
+        stated = stated.read_text("utf-8") if stated.is_file() else ""
+        stated = (stated.split() or ["absent"])[0]
         digest = sha256(weights)
         if digest != stated:
             raise ValueError(

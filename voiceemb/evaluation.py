@@ -74,7 +74,7 @@ def usable(corpus, *, sample_rate=16000):
         try:
             waveform = read(utterance, sample_rate=sample_rate)
             if len(waveform) < LEAST_S * sample_rate:
-                raise wave.AudioError(f"{utterance.path}: shorter than {LEAST_S} s")
+                raise wave.AudioError(utterance.path, f"shorter than {LEAST_S} s")
             good.append(utterance)
         except (wave.AudioError, OSError) as error:
             skipped[str(utterance.path)] = str(error)

@@ -44,7 +44,7 @@ class Parts:
         }
 
 
-def divide(corpus, *, validation, test, closed_share, exclude=(), kin=None, seed=0):
+def divide(corpus, *, validation, test, closed_share, kin=None, seed=0):
     """Divides a corpus by speakers, then its training part by utterances.
 
     No part but the training part gets more than a fifth of the speakers; if that is
@@ -55,8 +55,6 @@ def divide(corpus, *, validation, test, closed_share, exclude=(), kin=None, seed
         corpus: A `corpora.corpus.Corpus`.
         validation, test: Speakers wanted in each.
         closed_share: Share of the training speakers' utterances to keep back.
-        exclude: Names of speakers to leave out altogether; a name without a corpus
-            before it means the speakers of that name in every corpus joined.
         kin: A column of the manifest; speakers who share its value stay together, see
             `splits.split_by_speaker`. A corpus without the column has no kin.
         seed: Another seed draws another division.
@@ -65,11 +63,8 @@ def divide(corpus, *, validation, test, closed_share, exclude=(), kin=None, seed
         `Parts`.
 
     Raises:
-        ValueError: If fewer than two speakers have two utterances each, or a speaker
-            to leave out does not speak.
+        ValueError: If fewer than two speakers have two utterances each.
     """
-    if exclude:
-        corpus = _without(corpus, set(exclude))
     train, held, final = splits.check(corpus), None, None
     fifth = len(train.speakers) // 5
     sizes = [min(validation, fifth), min(test, fifth)]
@@ -83,8 +78,18 @@ def divide(corpus, *, validation, test, closed_share, exclude=(), kin=None, seed
     return Parts(train, held, final, closed, "open-set")
 
 
-def _without(corpus, exclude):
-    """The corpus without some speakers, who must be in it."""
+def without(corpus, exclude):
+    """The corpus without some speakers.
+
+    Args:
+        corpus: A `corpora.corpus.Corpus`.
+        exclude: Their names; a name without a corpus before it means the speakers of
+            that name in every corpus joined.
+
+    Raises:
+        ValueError: If a speaker to leave out does not speak, or fewer than two remain.
+    """
+    exclude = set(exclude)
     unknown = sorted(exclude - {*corpus.speakers, *map(bare, corpus.speakers)})
     if unknown:
         raise ValueError(
@@ -92,7 +97,7 @@ def _without(corpus, exclude):
             f"Received: {some(unknown)}"
         )
     left = [name for name in corpus.speakers if not {name, bare(name)} & exclude]
-    if len(left) < 2:
+    if exclude and len(left) < 2:
         raise ValueError(
             "Speakers to exclude must leave two others. Received: "
             f"{len(corpus.speakers)} speakers in {corpus.name!r}, of whom "

@@ -74,14 +74,14 @@ def test_excluded_speakers_are_in_no_part_even_when_joined():
         "joined", tuple(Utterance(u.path, f"set/{u.speaker}") for u in corpus)
     )
     for whole in (corpus, joined):
-        parts = divide(whole, exclude=("s03", "s07"))
+        parts = divide(division.without(whole, ("s03", "s07")))
         named = {division.bare(n) for p in parts_of(parts) for n in p.speakers}
         assert named == {f"s{i:02}" for i in range(15)} - {"s03", "s07"}
 
 
 def test_a_speaker_to_exclude_whom_nobody_knows_is_an_error():
     with pytest.raises(ValueError, match="must speak .* s99"):
-        divide(paper_corpus(15, 4), exclude=("s01", "s99"))
+        division.without(paper_corpus(15, 4), ("s01", "s99"))
 
 
 def test_a_run_never_goes_on_with_other_utterances(tmp_path):
