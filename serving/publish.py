@@ -6,6 +6,7 @@ number, tried there, and only then renamed: it is either not there or all there.
 """
 
 import errno
+import json
 import os
 import shutil
 import uuid
@@ -113,10 +114,13 @@ def _sync_one(path):
 def publish(base, signatures, *, about=None, assets=None, version=None) -> Path:
     """Save signatures, try them, and publish them as the next version.
 
+    Weights that the latest version holds already are not published again.
+
     Args:
         base: Folder of the versions, such as `runs/tiny/export`.
         signatures: Maps a name to a `serving.export.Signature` or its fields.
-        about: What the model is, for `assets.extra/about.json`.
+        about: What the model is, for `assets.extra/about.json`; its `sha256`, if it
+            has one, tells whether the weights are those of the latest version.
         assets: Maps further file names in `assets.extra` to their bytes.
         version: Number to publish. Defaults to one above the highest.
 
@@ -125,6 +129,17 @@ def publish(base, signatures, *, about=None, assets=None, version=None) -> Path:
     """
     from serving import export
 
+    if version is None and versions(base) and _is_of(latest(base), about):
+        return latest(base)
     with version_folder(base, version=version) as work:
         export.save(work["folder"], signatures, about=about, assets=assets)
     return work["published"]
+
+
+def _is_of(folder, about):
+    """Whether a published version says that it holds the weights of `about`."""
+    path = folder / "assets.extra" / "about.json"
+    digest = (about or {}).get("sha256")
+    if digest is None or not path.is_file():
+        return False
+    return json.loads(path.read_text("utf-8")).get("sha256") == digest

@@ -129,3 +129,20 @@ def test_a_version_is_a_whole_number_from_one(tmp_path, version):
 def test_no_version_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="No version.*Received"):
         publish.latest(tmp_path / "none")
+
+
+def test_the_same_weights_are_not_published_twice(tmp_path):
+    import tensorflow as tf
+
+    class Model(tf.Module):
+        def __init__(self):
+            self.weight = tf.Variable(2.0)
+
+    model, spec = Model(), tf.TensorSpec([None], tf.float32, name="x")
+    signatures = {"double": (lambda x: model.weight * x, [spec], "y")}
+    names = [
+        publish.publish(tmp_path, signatures, about={"sha256": digest}).name
+        for digest in ("a", "a", "b", "b")
+    ]
+    assert names == ["1", "1", "2", "2"]
+    assert publish.publish(tmp_path, signatures).name == "3"  # who can tell
