@@ -216,7 +216,7 @@ def open_sides(folder, files, options):
             place = Path(options.peer_venv or folder / "peer").resolve()
             sides[PEER] = Peer(install(place), files)
         except OSError as error:
-            print(f"{PEER} is not compared, as it can not be installed: {error}")
+            print(f"{PEER} is not compared, as it can not be had: {error}")
     return sides
 
 

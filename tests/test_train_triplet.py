@@ -1,6 +1,8 @@
 """The script from end to end, on voices synthesised for it."""
 
 import json
+import os
+import socket
 import subprocess
 import sys
 
@@ -113,3 +115,30 @@ def test_weights_that_were_exchanged_are_refused(trained_run, tmp_path):
     (tmp_path / "model.weights.h5").write_bytes(weights)
     with pytest.raises(ValueError, match="not those the run has written"):
         Encoder.load(tmp_path)
+
+
+def test_two_machines_train_one_run_and_one_of_them_writes_it(tmp_path):
+    """Two workers on this machine stand for two machines that share a folder."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    cluster = {"worker": [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]}
+    for each in sockets:
+        each.close()
+    command = [
+        *(sys.executable, str(ROOT / "train_triplet.py"), "--preset", "smoke"),
+        *("--synthetic.num-speakers", "12", "--synthetic.utterances", "5"),
+        *("--strategy", "multiworker"),
+    ]
+    workers = []
+    for index in range(2):
+        config = {"cluster": cluster, "task": {"type": "worker", "index": index}}
+        environment = {**os.environ, "TF_CONFIG": json.dumps(config)}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        workers.append(
+            subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes)
+        )
+    said = [worker.communicate(timeout=240) for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0], said[0][1] + said[1][1]
+    assert "open-set" in said[0][0] and not said[1][0]
+    run = tmp_path / "runs" / "smoke"
+    assert [p.name for p in (run / "export").iterdir()] == ["1"]
+    assert Encoder.load(run).dim == 32
