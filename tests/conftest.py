@@ -1,5 +1,6 @@
 """Fixtures every test may use: seeded noise and the real recordings, if present."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,21 @@ def real_data():
     if not REAL_DATA.is_dir():
         pytest.skip("real recordings (../shared/data) are not on this machine")
     return REAL_DATA
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 24 MiB of its own; skipped where mounting is not permitted."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", disk]
+    if (
+        not shutil.which("mount")
+        or subprocess.run(command, capture_output=True).returncode
+    ):
+        pytest.skip("mounting a disk is not permitted here")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -239,21 +239,6 @@ def script(tmp_path, monkeypatch, capsys):
     return run
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of 24 MiB of its own; skipped where mounting is not permitted."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", disk]
-    if (
-        not shutil.which("mount")
-        or subprocess.run(command, capture_output=True).returncode
-    ):
-        pytest.skip("mounting a disk is not permitted here")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
-
-
 def fill(disk, *, leave):
     """Leave so many bytes of a disk free."""
     left = shutil.disk_usage(disk).free - leave
