@@ -63,6 +63,17 @@ def test_frames_follow_the_159_160_rule():
     assert filterbank.num_frames(25_681) == filterbank.num_frames(25_840) == 160
 
 
+@pytest.mark.parametrize("shape", ["basic", "simple"])
+def test_a_residual_block_whose_kernels_are_zero_only_clips(shape, rng):
+    block = blocks.ResidualBlock(4, shape)
+    x = rng.normal(scale=20, size=(2, 5, 6, 4)).astype("float32")
+    block(x)
+    for weight in block.weights:
+        if weight.name == "kernel":
+            weight.assign(np.zeros(weight.shape))
+    np.testing.assert_allclose(block(x), x.clip(0, blocks.CLIP), atol=1e-6)
+
+
 def test_masked_frames_have_no_say_in_the_mean(rng):
     x = rng.normal(size=(2, 5, 3)).astype("float32")
     mask = np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]], bool)

@@ -87,6 +87,18 @@ def test_hardness_rises_evenly_to_the_full_strategy(rng):
     assert easy <= warm
 
 
+def test_halfway_through_the_warm_up_both_losses_count_half(rng):
+    embedding, labels = groups(rng)
+    losses = {}
+    for step in (0, 5, 10):
+        model = learner("batch_hard", warm_up=10)  # the same seed, the same chance
+        model.optimizer.build(model.trainable_variables)
+        model.optimizer.iterations.assign(step)
+        losses[step] = float(model.compute_loss(y=labels, y_pred=embedding))
+    assert losses[0] < losses[10]
+    assert np.isclose(losses[5], (losses[0] + losses[10]) / 2)
+
+
 def test_measures_show_a_collapse_and_a_perfect_encoder():
     model = learner("random")
     labels = np.repeat(np.arange(4), 2).reshape(4, 2)
