@@ -38,6 +38,9 @@ def make_deterministic(seed):
     """
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
+    # Measured: with its graph optimiser TensorFlow sums the gradients of some batch
+    # normalisations in the order in which threads come, whatever the line above says.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 class Interrupts:
