@@ -64,7 +64,9 @@ def test_det_of_two_gaussians_is_a_straight_line():
 
 def test_a_perfect_curve_can_be_drawn(tmp_path):
     curve = det_curve([1, 1, 0, 0], [4, 3, 2, 1])
-    figures.save(figures.det_figure({"perfect": curve}), tmp_path / "a.png", dpi=30)
+    figure = figures.det_figure({"perfect": curve})
+    figures.save(figure, tmp_path / "a.png", dpi=30)
+    assert figure.axes[0].lines[1].get_label() == "perfect: EER 0.0 %"
 
 
 def test_histograms_hold_every_pair_once(rng):
@@ -102,7 +104,9 @@ def test_scatter_is_the_same_each_time_and_says_how_much_it_shows(rng):
 
 @pytest.mark.slow
 def test_zero_and_equal_embeddings_can_be_drawn():
-    figures.scatter_figure(np.zeros((6, 3)), list("aabbcc"))
+    axes = figures.scatter_figure(np.zeros((6, 3)), list("aabbcc")).axes[0]
+    points = np.concatenate([dots.get_offsets() for dots in axes.collections])
+    assert len(points) == 6 and np.isfinite(points).all()
 
 
 def test_a_history_draws_what_was_measured():
