@@ -5,11 +5,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Every test starts from the same weights, alone and among the others."""
+    keras.utils.set_random_seed(0)
 
 
 @pytest.fixture
