@@ -15,6 +15,16 @@ def test_every_preset_is_frozen_and_named_after_itself(name):
         preset.seed = 3
 
 
+def large_margin(**softmax):
+    return configs.SpeakerEncoder(
+        softmax=configs.Softmax(**softmax), large_margin=configs.LargeMargin(steps=5)
+    )
+
+
+def test_a_large_margin_may_follow_a_softmax_with_a_margin():
+    assert large_margin(steps=9, head="am").large_margin.margin == 0.5
+
+
 @pytest.mark.parametrize(
     "make, rule",
     [
@@ -25,6 +35,16 @@ def test_every_preset_is_frozen_and_named_after_itself(name):
         (lambda: configs.Triplet(margin=float("nan")), "`margin` of Triplet"),
         (lambda: configs.Softmax(batch=0), "`batch` of Softmax"),
         (lambda: configs.Softmax(dropout=1.0), "`dropout` must be below 1"),
+        (lambda: configs.Softmax(margin=-0.1), "`margin` of Softmax"),
+        (lambda: configs.Softmax(margin=1.6), "`margin` of Softmax must be below"),
+        (lambda: configs.Softmax(margin_rise=(9, 3)), "`margin_rise` must be two"),
+        (lambda: configs.Softmax(sub_centres=0), "`sub_centres` of Softmax"),
+        (lambda: configs.Softmax(crop_frames=3), "`crop_frames` of Softmax"),
+        (lambda: configs.Metric(speakers=1), "`speakers` of Metric"),
+        (lambda: configs.Metric(temperature=0.0), "`temperature` of Metric"),
+        (lambda: configs.LargeMargin(margin=2.0), "`margin` of LargeMargin"),
+        (lambda: large_margin(steps=0, head="aam"), "`large_margin` goes on with"),
+        (lambda: large_margin(steps=9, head="softmax"), "head `am` or `aam`"),
         (lambda: configs.Optimiser(learning_rate=-1.0), "`learning_rate` must be"),
         (lambda: configs.Optimiser(ema=1.5), "`ema` below 1"),
         (lambda: configs.FrontEnd(num_bands=0), "`num_bands` of FrontEnd"),

@@ -1,6 +1,6 @@
-"""What speaker networks are built of: convolutions, residual blocks, a masked mean.
+"""What speaker networks are built of: masks, convolutions, residual blocks.
 
-Every convolution is followed by batch normalisation and the clipped ReLU,
+Every convolution here is followed by batch normalisation and the clipped ReLU,
 `min(max(x, 0), 20)`, of Deep Speaker.
 """
 
@@ -10,16 +10,30 @@ from keras import layers, ops
 CLIP = 20.0  # of the clipped ReLU
 
 
+def hide(x, mask=None):
+    """Puts zeros where frames are padding.
+
+    Args:
+        x: `[batch, time, ...]`.
+        mask: `None`, or bool `[batch, time]`, true where a frame counts.
+    """
+    if mask is None:
+        return x
+    mask = ops.reshape(mask, (*ops.shape(mask), *[1] * (len(x.shape) - 2)))
+    return ops.where(mask, x, ops.zeros_like(x))
+
+
 def masked_mean(x, mask=None):
-    """Average over time, leaving out the frames that are padding.
+    """Average over time in float32, leaving out the frames that are padding.
 
     Args:
         x: `[batch, time, dim]`.
         mask: `None`, or bool `[batch, time]`, true where a frame counts.
 
     Returns:
-        `[batch, dim]`; zero for a row without any valid frame.
+        Float32 `[batch, dim]`; zero for a row without any valid frame.
     """
+    x = ops.cast(x, "float32")  # a sum of many frames overflows half precision
     if mask is None:
         return ops.mean(x, axis=1)
     weight = ops.expand_dims(ops.cast(mask, x.dtype), axis=-1)
