@@ -4,6 +4,9 @@
 
 Embeddings have unit length, so a cosine is a dot product. An encoder that maps every
 voice to one point scores exactly `margin`: the value at which a run has collapsed.
+
+Below it stands what all losses share: unit length, means, and the share of a replica.
+`voiceemb.margins` has the losses of classes, `voiceemb.contrasts` those of batches.
 """
 
 import keras
@@ -84,3 +87,34 @@ class CosineTripletLoss(keras.losses.Loss):
 
     def get_config(self):
         return {**super().get_config(), "margin": self.margin}
+
+
+def direction(x, axis=-1):
+    """Vectors at unit length; zero stays zero, and its gradient finite."""
+    square = ops.sum(ops.square(x), axis=axis, keepdims=True)
+    return x * ops.rsqrt(ops.maximum(square, 1e-12))
+
+
+def weighted_mean(values, weight):
+    """The mean of values by their weights, each 0 or 1; 0 if all weights are 0."""
+    return ops.sum(values * weight) / ops.maximum(ops.sum(weight), 1.0)
+
+
+class ScaledOverReplicas(keras.losses.Loss):
+    """Passes on a loss that is computed already, reduced over replicas as Keras does.
+
+    A replica's mean is divided by the number of replicas, so that replicas add up.
+
+    Call arguments:
+        y_true: Unused.
+        y_pred: The loss, `[1]`: Keras does not scale a scalar.
+    """
+
+    def call(self, y_true, y_pred):
+        return y_pred
+
+
+def scaled(loss, reduction="sum_over_batch_size"):
+    """A replica's share of a scalar loss, see `ScaledOverReplicas`."""
+    loss = ops.reshape(loss, (1,))
+    return ScaledOverReplicas(reduction=reduction)(loss, loss)

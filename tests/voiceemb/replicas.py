@@ -2,12 +2,14 @@
 
 import json
 import sys
+from functools import partial
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from voiceemb import encoders
+from voiceemb.contrasts import CONTRASTS, ContrastLearner
 from voiceemb.learners import SpeakerClassifier, TripletLearner
 
 
@@ -25,12 +27,19 @@ def main(replicas):
     halves = np.concatenate([features[:2], features[:2]])
     groups = np.array([[0] * 3, [1] * 3] * 2, "int32")
     given = np.array([[0, 0, 1], [1, 1, 2], [2, 2, 0], [3, 3, 1]], "int32")
+    # A contrast is that of a replica's own speakers: each gets the same two.
+    own = halves[: 2 * replicas], groups[: 2 * replicas]
     found = {}
     for name, x, y, make in (
         ("random", features, given, lambda e: TripletLearner(e, "random")),
         ("sum", features, given, lambda e: TripletLearner(e, "random", 0.1, "sum")),
         ("mined", halves, groups, lambda e: TripletLearner(e, "batch_hard")),
         ("classes", features[:, 0], given[:, 0], lambda e: SpeakerClassifier(e, 4)),
+        (
+            *("margin", features[:, 0], given[:, 0]),
+            lambda e: SpeakerClassifier(e, 4, head="aam", sub_centres=2),
+        ),
+        *((name, *own, partial(ContrastLearner, contrast=name)) for name in CONTRASTS),
     ):
         with strategy.scope():
             keras.utils.set_random_seed(0)
@@ -40,7 +49,7 @@ def main(replicas):
                 )
             )
             model(x[:1])
-        data = tf.data.Dataset.from_tensors((x, y)).unbatch().batch(4)
+        data = tf.data.Dataset.from_tensors((x, y)).unbatch().batch(len(x))
         batch = next(iter(strategy.experimental_distribute_dataset(data)))
 
         def loss_of(batch, model=model):

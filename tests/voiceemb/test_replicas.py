@@ -23,5 +23,5 @@ def losses(replicas):
 
 @pytest.mark.slow
 def test_two_replicas_have_the_loss_of_one():
-    """Triplets, their sum and classes; the penalty on the weights counts once too."""
+    """Triplets, classes and contrasts; the penalty on the weights counts once too."""
     assert losses(2) == pytest.approx(losses(1), rel=1e-5)
