@@ -1,4 +1,4 @@
-"""Trains a speaker encoder: softmax first, then the cosine triplet loss.
+"""Trains a speaker encoder: softmax, triplets, and what else is given steps.
 
     python train_triplet.py                              # tiny, on synthetic voices
     python train_triplet.py --corpus my_recordings       # folders named after speakers
@@ -13,9 +13,14 @@ import dataclasses
 import configs
 from training import options
 
+MAY_CHANGE = ("corpus", "runs", "cache", "stop_after")  # what was heard is remembered
 SETTINGS = (
     *("seed", "log_every", "validate_every", "save_every"),
-    *("patience", "jit_compile"),
+    *("patience", "stop_after", "jit_compile"),
+)
+DATA = (
+    *("cache", "crop_frames", "crop_lengths", "balance", "augmentation"),
+    *("closed_share", "apart", "seed"),
 )
 
 
@@ -26,7 +31,7 @@ def main(arguments=None):
     )
     plan = dataclasses.asdict(config)
     run = options.open_run(
-        config.runs, config.name, plan, fresh=fresh, may_change=("runs", "cache")
+        config.runs, config.name, plan, fresh=fresh, may_change=MAY_CHANGE
     )
 
     from corpora.synthetic.espeak import SynthesisError
@@ -43,12 +48,12 @@ def main(arguments=None):
         strategy, encoder, parts, voices = _prepare(config, plan)
     settings = {name: plan[name] for name in SETTINGS} | {"devices": strategy}
     with options.explained(ValueError, OSError, RunError, Diverged, Collapsed):
-        remember(parts, run)
+        remember(parts, run, sounds=voices.digest())
         results = {
             phase.__name__: phase(
                 encoder, voices, run=run, **plan[phase.__name__], **settings
             )
-            for phase in (phases.softmax, phases.triplet)
+            for phase in phases.PHASES
             if plan[phase.__name__]["steps"]
         }
         if not devices.is_chief(strategy):
@@ -63,31 +68,30 @@ def main(arguments=None):
 
 def _prepare(config, plan):
     """The devices, the untrained encoder on them, and the data, divided and cached."""
-    from corpora import folders
-    from corpora.synthetic.render import render
+    from corpora.mixing import gather
     from training import devices, safety
     from voiceemb import data, encoders
 
     safety.make_deterministic(config.seed)
     strategy = devices.open_strategy(config.strategy, policy=config.policy)
-    if config.corpus:
-        corpus = folders.open_corpus(config.corpus)
-    else:
-        corpus = render(**plan["synthetic"])
+    alone = not config.corpus
+    corpus = gather(
+        config.corpus,
+        cache=config.cache,
+        synthetic=plan["synthetic"] if alone or config.add_synthetic else None,
+        num_styles=config.styles,
+        seed=config.seed,
+    )
     with strategy.scope():
         encoder = encoders.build(**plan["encoder"])
     parts, voices = data.prepare(
         corpus,
         encoder,
-        cache=config.cache,
-        crop_frames=config.crop_frames,
-        augmentation=plan["augmentation"],
         validation=config.validation_speakers,
         test=config.test_speakers,
-        closed_share=config.closed_share,
         exclude=config.exclude_speakers,
         kin=config.kin or None,
-        seed=config.seed,
+        **{name: plan[name] for name in DATA},
     )
     return strategy, encoder, parts, voices
 

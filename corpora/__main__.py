@@ -3,6 +3,7 @@
 python -m corpora synthetic corpus --num-speakers 80
 python -m corpora librispeech data train-clean-100
 python -m corpora manifest my_recordings
+python -m corpora styles retold my_recordings --count 6
 python -m corpora join all/manifest.csv data/LibriSpeech my_recordings
 python -m corpora check my_recordings --decode
 python -m corpora cache my_recordings cache/mine
@@ -52,6 +53,12 @@ def _parser() -> argparse.ArgumentParser:
     manifest = command(_manifest, "write the manifest of a folder of recordings")
     manifest.add_argument("source", help="folder to read")
     manifest.add_argument("--out", help="the CSV file; default SOURCE/manifest.csv")
+
+    styles = command(_styles, "say every recording again in other moods")
+    styles.add_argument("folder", help="where to put the manifest and the retellings")
+    styles.add_argument("source", help="folder or manifest")
+    styles.add_argument("--count", type=int, default=6, help="of each recording")
+    styles.add_argument("--seed", type=int, default=0)
 
     join = command(_join, "write one manifest for several corpora")
     join.add_argument("out", help="the CSV file")
@@ -108,6 +115,14 @@ def _manifest(options) -> int:
         raise ValueError(f"A manifest is not replaced. Received: {out}, which exists")
     corpus = folders.open_corpus(options.source)
     return _say(corpus, manifest.write(out, corpus))
+
+
+def _styles(options) -> int:
+    from corpora import folders, styles
+
+    corpus = folders.open_corpus(options.source)
+    told = styles.render(corpus, options.folder, count=options.count, seed=options.seed)
+    return _say(told, options.folder)
 
 
 def _join(options) -> int:

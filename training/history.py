@@ -12,6 +12,8 @@ import io
 
 import tensorflow as tf
 
+TEXT = ("phase", "weights")  # columns that hold no number
+
 
 class History:
     """The rows of one phase, among those of all phases of a run.
@@ -36,7 +38,7 @@ class History:
 
     @property
     def rows(self):
-        """The rows of this phase, dicts of numbers."""
+        """The rows of this phase, dicts of numbers and the `weights` of saved steps."""
         return [row for row in self._all if row["phase"] == self.phase]
 
     def add(self, step, values):
@@ -65,7 +67,7 @@ class History:
             self._events = tf.summary.create_file_writer(str(self._events_folder))
         with self._events.as_default():
             for row in self.rows[self._drawn :]:
-                for name in row.keys() - {"phase", "step"}:
+                for name in row.keys() - {*TEXT, "step"}:
                     tf.summary.scalar(name, row[name], step=row["step"])
         self._events.flush()
         self._drawn = len(self.rows)
@@ -81,6 +83,6 @@ def read(path):
 
 
 def _parse(key, cell):
-    if key == "phase":
+    if key in TEXT:
         return cell
     return int(cell) if cell.lstrip("-").isdigit() else float(cell)

@@ -18,7 +18,7 @@ from progress import Bar
 from training.averaging import averaged
 from training.devices import anyone, is_chief, is_multiworker
 from training.history import History
-from training.resume import TrainState
+from training.resume import TrainState, digest
 from training.safety import Diverged, Interrupted, Interrupts, how_to_go_on
 from training.step import compile_step
 
@@ -60,6 +60,7 @@ def fit(
     validate_every=None,
     save_every=500,
     patience=20,
+    stop_after=None,
     strategy=None,
     jit_compile=False,
 ):
@@ -89,8 +90,11 @@ def fit(
         log_every: Steps between rows of the history.
         validate_every: Steps between validations. Defaults to once, at the end.
         save_every: Steps between checkpoints, besides those after validations
-            and at the end. Defaults to `500`.
+            and at the end; the history then names the sha256 of the weights.
+            Defaults to `500`.
         patience: So many steps skipped in a row stop training.
+        stop_after: Steps of this sitting after which it ends as Ctrl-C would end it.
+            Defaults to no limit.
         strategy: The `tf.distribute.Strategy`. Defaults to the one in place.
         jit_compile: Whether XLA compiles the forward and backward pass. Tested on
             one device.
@@ -132,9 +136,11 @@ def fit(
                 keeper.log(step, watch)
             if judging and validate:
                 keeper.judge(step)
-            stopping = interrupts.requested
+            stopping = interrupts.requested or step - start == stop_after
             if is_multiworker(strategy):  # all must leave at the same step
                 stopping = logging and anyone(strategy, stopping)
+            if save_every and step % save_every == 0:
+                keeper.mark(step)
             if saving or stopping or (judging and validate):
                 keeper.save(step)
             if stopping and step < steps:
@@ -228,6 +234,10 @@ class _Keeper:
         if math.isnan(best):
             return math.isfinite(value)
         return value < best if self.better == "lower" else value > best
+
+    def mark(self, step):
+        """Note which weights these are: another run can be held against them."""
+        self.history.add(step, {"weights": digest(self.model)})
 
     def save(self, step):
         """Write the rows, then the checkpoint they belong to."""

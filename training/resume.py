@@ -6,10 +6,12 @@ the step, the skipped steps, the best value and what was measured since the last
 logged row. The order of data needs no saving: it is a function of the step.
 """
 
+import hashlib
 import json
 import math
 import shutil
 
+import keras
 import tensorflow as tf
 
 from training.run import RunError
@@ -117,6 +119,14 @@ class TrainState:
                 shutil.rmtree(path)
             elif not str(path).startswith(tuple(f"{known}." for known in listed)):
                 path.unlink()
+
+
+def digest(model):
+    """SHA-256 of a model's variables, in hex: equal for weights equal to the bit."""
+    sha = hashlib.sha256()
+    for variable in model.variables:
+        sha.update(keras.ops.convert_to_numpy(variable).tobytes())
+    return sha.hexdigest()
 
 
 class Window(tf.train.experimental.PythonState):

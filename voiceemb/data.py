@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,12 @@ import numpy as np
 from audio import wave
 from corpora import records
 from corpora.manifest import AUDIO_SUFFIXES
+from files import sha256
 from metrics import verification
 from voiceemb import batches
 from voiceemb.encoder import crop_samples, unit
-from voiceemb.parts import divide, without
+from voiceemb.parts import corpus_of, divide, without
+from voiceemb.speeds import AtSpeeds
 
 LEAST_FRAMES = 10  # 0.1 s
 
@@ -29,6 +32,8 @@ def prepare(
     *,
     cache,
     crop_frames,
+    crop_lengths=(),
+    balance="utterances",
     augmentation=None,
     exclude=(),
     seed=0,
@@ -44,8 +49,11 @@ def prepare(
         encoder: The `SpeakerEncoder` that is to be trained.
         cache: Folder in which caches lie side by side.
         crop_frames: Frames of a training crop and of a validation window.
-        augmentation: Dict of `enabled`, `num_masks` and arguments of `augmenter`.
-            Defaults to none.
+        crop_lengths: Frames of training crops, one drawn for each batch. Defaults to
+            `crop_frames` alone.
+        balance: What has an even share of the batches, see `batches.Draw`.
+        augmentation: Dict of `enabled`, `num_masks`, `speeds` and arguments of
+            `augmenter`. Defaults to none.
         exclude: Names of speakers to leave out, see `voiceemb.parts.without`.
         seed: Seed of everything drawn. Defaults to `0`.
         **division: Further arguments of `voiceemb.parts.divide`.
@@ -58,14 +66,27 @@ def prepare(
     divided(wanted)
     conditions, augment = dict(augmentation or {}), None
     num_masks = conditions.pop("num_masks", 0)
+    speeds = conditions.pop("speeds", (1.0,))
     if conditions.pop("enabled", False):
         rate = encoder.filterbank.sample_rate
         augment = augmenter(sample_rate=rate, **conditions)
-    found = cached(corpus, cache, encoder, waveforms=augment is not None)
+    waveforms = augment is not None or tuple(speeds) != (1.0,)
+    found = cached(corpus, cache, encoder, waveforms=waveforms)
     heard = readable(corpus, found)
     parts = divided(heard.subset(set(wanted.speakers) & set(heard.speakers)))
-    settings = {"augment": augment, "num_masks": num_masks, "seed": seed}
-    data = Data(parts, corpus, found, encoder, crop_frames=crop_frames, **settings)
+    data = Data(
+        parts,
+        corpus,
+        found,
+        encoder,
+        crop_frames=crop_frames,
+        crop_lengths=crop_lengths,
+        balance=balance,
+        speeds=speeds,
+        augment=augment,
+        num_masks=num_masks,
+        seed=seed,
+    )
     return parts, data
 
 
@@ -143,11 +164,19 @@ class Data:
         cache: `corpora.records.Records` of it, see `cached`.
         encoder: The `SpeakerEncoder` that is to be trained.
         crop_frames: Frames of a training crop and of a validation window.
+        crop_lengths: Frames of training crops, one drawn for each batch. Defaults to
+            `crop_frames` alone.
+        balance: What has an even share of the batches, see `batches.Draw`.
+        speeds: Ratios of speed at which a training speaker becomes another, see
+            `voiceemb.speeds`; the cache must then hold waveforms. Defaults to none.
         augment: Maps `(waveforms [rows, samples], seed)` to waveforms inside the graph;
             the cache must then hold waveforms. Defaults to none.
         num_masks: Stripes that hide bands, and as many that hide frames, of each
             training crop (SpecAugment). Defaults to `0`.
         seed: Seed of everything drawn. Defaults to `0`.
+
+    Attributes:
+        num_classes: Number of voices to tell apart, at all speeds.
     """
 
     def __init__(
@@ -158,29 +187,60 @@ class Data:
         encoder,
         *,
         crop_frames,
+        crop_lengths=(),
+        balance="utterances",
+        speeds=(1.0,),
         augment=None,
         num_masks=0,
         seed=0,
     ):
+        self.cache = cache
         self.train = cache.part(corpus.rows(parts.train))
+        if tuple(speeds) != (1.0,):
+            self.train = AtSpeeds(self.train, speeds)
         self.validation = parts.validation and cache.part(corpus.rows(parts.validation))
         self.sounds, self.seed = cache.shape == (), seed
-        self.crop = crop_frames
-        if self.sounds:
-            self.crop = crop_samples(encoder.filterbank, crop_frames)
+        self._filterbank = encoder.filterbank
+        self.crop = self._units(crop_frames)
+        self.crops = [self._units(frames) for frames in crop_lengths] or self.crop
         self.prepare = _preparation(encoder, self.sounds, augment, num_masks)
+        voices = np.array([corpus_of(name) for name in self.train.speakers])
         self.draw = batches.Draw(
-            self.train.speaker, self.train.length, crop=self.crop, seed=seed
+            self.train.speaker,
+            self.train.length,
+            crop=self.crop,
+            corpus=voices[self.train.speaker],
+            balance=balance,
+            seed=seed,
         )
+        self.num_classes = len(self.train.speakers)
 
-    def batches(self, draw, steps):
-        """The function from a step to its batches that `training.loop.fit` wants."""
+    def digest(self):
+        """SHA-256 of all that is cached of the corpus, in hex: sounds, not names."""
+        sha = hashlib.sha256()
+        for name in self.cache.about["shards"]:
+            sha.update(sha256(self.cache.folder / name).encode())
+        return sha.hexdigest()
+
+    def _units(self, frames):
+        """Frames in the unit of the cache."""
+        return crop_samples(self._filterbank, frames) if self.sounds else frames
+
+    def batches(self, draw, steps, *, crop_frames=None):
+        """The function from a step to its batches that `training.loop.fit` wants.
+
+        Args:
+            draw: As the methods of `Draw`, see `batches.dataset`.
+            steps: Step before which the data ends.
+            crop_frames: Frames of a crop. Defaults to the lengths of the training.
+        """
+        crop = self.crops if crop_frames is None else self._units(crop_frames)
 
         def after(step):
             return batches.dataset(
                 draw,
                 self.train,
-                crop=self.crop,
+                crop=crop,
                 step=step,
                 steps=steps,
                 prepare=self.prepare,
@@ -192,8 +252,10 @@ class Data:
     def judge(self, encoder):
         """A function that says the EER of the validation part, `{"eer": ...}`.
 
-        It is quick and not what a user will see: at most three windows of each
-        utterance count, and a short one is repeated. `None` if there is no such part.
+        Of several corpora it is the mean of the EER in each, which are named too: a
+        trial across two would only tell their microphones apart. It is quick and not
+        what a user will see: at most three windows of each utterance count, and a
+        short one is repeated. `None` if there is no such part.
         """
         if self.validation is None:
             return None
@@ -205,14 +267,39 @@ class Data:
             return encoder(features, training=False)
 
         speaker = np.asarray(self.validation.speakers)[self.validation.speaker]
-        trials = verification.all_pairs(speaker)
+        domain = np.array([corpus_of(name) for name in speaker])
+        rows = {name: np.flatnonzero(domain == name) for name in np.unique(domain)}
+        trials = {
+            name: verification.all_pairs(speaker[few])
+            for name, few in rows.items()
+            if _can_be_tried(speaker[few])
+        }
+        if not trials:
+            raise ValueError(
+                "A validation needs a corpus with two speakers, and one of them "
+                f"twice. Received: {len(rows)} corpora of {len(speaker)} utterances"
+            )
 
         def validate():
             embeddings = embed_records(embed, self.validation, window=self.crop)
-            scores = verification.cosine_scores(embeddings, trials)
-            return {"eer": verification.eer(trials.label, scores)}
+            found = {
+                name: verification.eer(
+                    pairs.label,
+                    verification.cosine_scores(embeddings[rows[name]], pairs),
+                )
+                for name, pairs in trials.items()
+            }
+            each = {f"eer_{name}": value for name, value in found.items()}
+            return {"eer": float(np.mean([*found.values()]))} | (
+                each if len(each) > 1 else {}
+            )
 
         return validate
+
+
+def _can_be_tried(speaker):
+    _, counts = np.unique(speaker, return_counts=True)
+    return len(counts) > 1 and counts.max() > 1
 
 
 def embed_records(embed, cache, *, window, at_once=64):
@@ -282,7 +369,7 @@ def _preparation(encoder, sounds, augment, num_masks):
 
     def prepare(crops, seed):
         lead = crops.shape[: crops.shape.rank - (1 if sounds else 2)]
-        x = tf.reshape(crops, [-1, *crops.shape[len(lead) :]])
+        x = tf.reshape(crops, [math.prod(lead), *_sizes(crops.shape[len(lead) :])])
         x = augment(x, seed=seed) if augment else x
         x = encoder.features(x) if sounds else x
         x = (
@@ -290,6 +377,11 @@ def _preparation(encoder, sounds, augment, num_masks):
             if num_masks
             else x
         )
-        return tf.reshape(x, [*lead, *x.shape[1:]])
+        return tf.reshape(x, [*lead, *_sizes(x.shape[1:])])
 
     return prepare
+
+
+def _sizes(shape):
+    """A static shape for `tf.reshape`; at most one size may be unknown."""
+    return [-1 if size is None else size for size in shape]

@@ -44,8 +44,12 @@ class Parts:
         }
 
 
-def divide(corpus, *, validation, test, closed_share, kin=None, seed=0):
+def divide(corpus, *, validation, test, closed_share, apart=(), kin=None, seed=0):
     """Divides a corpus by speakers, then its training part by utterances.
+
+    Weights chosen on the corpora one trains on are chosen for those: `apart` names
+    corpora that are heard in validation alone, as other microphones and other people
+    will be. No other speaker is then used to choose.
 
     No part but the training part gets more than a fifth of the speakers; if that is
     fewer than two, no speaker is held out at all. Utterances are kept back only of
@@ -53,8 +57,9 @@ def divide(corpus, *, validation, test, closed_share, kin=None, seed=0):
 
     Args:
         corpus: A `corpora.corpus.Corpus`.
-        validation, test: Speakers wanted in each.
+        validation, test: Speakers wanted in each; none of them with `0`.
         closed_share: Share of the training speakers' utterances to keep back.
+        apart: Names of joined corpora whose speakers all go to validation.
         kin: A column of the manifest; speakers who share its value stay together, see
             `splits.split_by_speaker`. A corpus without the column has no kin.
         seed: Another seed draws another division.
@@ -63,18 +68,30 @@ def divide(corpus, *, validation, test, closed_share, kin=None, seed=0):
         `Parts`.
 
     Raises:
-        ValueError: If fewer than two speakers have two utterances each.
+        ValueError: If fewer than two speakers have two utterances each, or there is
+            no corpus of a name in `apart`.
     """
     train, held, final = splits.check(corpus), None, None
+    if apart:
+        train, held = _apart(train, apart)
+        few = min(test, len(train.speakers) // 5)
+        if few >= LEAST_HELD_OUT:
+            train, final = splits.split_by_speaker(
+                train, counts=[None, few], seed=seed, kin=kin
+            )
+        train, closed = _keep_back(train, closed_share, seed)
+        return Parts(train, held, final, closed, "open-set")
     fifth = len(train.speakers) // 5
-    sizes = [min(validation, fifth), min(test, fifth)]
-    if min(sizes) >= LEAST_HELD_OUT:
-        train, held, final = splits.split_by_speaker(
+    sizes = [min(wanted, fifth) for wanted in (validation, test) if wanted]
+    if sizes and min(sizes) >= LEAST_HELD_OUT:
+        train, *others = splits.split_by_speaker(
             train, counts=[None, *sizes], seed=seed, kin=kin
         )
+        held = others.pop(0) if validation else None
+        final = others.pop(0) if test else None
     train, closed = _keep_back(train, closed_share, seed)
     if held is None:
-        return Parts(train, closed, None, closed, "closed-set")
+        return Parts(train, closed, final, closed, "closed-set")
     return Parts(train, held, final, closed, "open-set")
 
 
@@ -121,29 +138,53 @@ def _keep_back(corpus, share, seed):
     return dataclasses.replace(corpus, utterances=train), closed
 
 
-def remember(parts, run):
+def remember(parts, run, *, sounds=None):
     """Writes who is in each part; a run never goes on with other utterances.
 
     Args:
         parts: `Parts`.
         run: The run, a `training.run.Run`.
+        sounds: SHA-256 of what was cached of them, see `Data.digest`. Defaults to
+            nothing known.
 
     Raises:
-        ValueError: If the run began with other utterances.
+        ValueError: If the run began with other utterances or other sounds.
     """
-    path, about = run.folder / "speakers.json", parts.about()
+    path, about = run.folder / "speakers.json", parts.about() | {"sounds": sounds}
     if path.is_file():
-        began = json.loads(path.read_text("utf-8"))["digests"]
+        began = json.loads(path.read_text("utf-8"))
         changed = [
-            name for name in PARTS if began.get(name) != about["digests"].get(name)
+            name
+            for name in PARTS
+            if began["digests"].get(name) != about["digests"].get(name)
         ]
+        if sounds and began.get("sounds") not in (None, sounds):
+            changed.append("sounds")
         if changed:
             raise ValueError(
                 "A run goes on with the utterances it began with: start afresh "
                 "(--fresh) or under another name (--name). Received: "
-                f"{parts.train.name!r}, whose parts changed: {', '.join(changed)}"
+                f"{parts.train.name!r}, where these changed: {', '.join(changed)}"
             )
     run.write_json(path.name, about)
+
+
+def _apart(corpus, names):
+    """The corpus without some of those it was joined of, and those."""
+    found = {corpus_of(speaker) for speaker in corpus.speakers}
+    if not set(names) < found:
+        raise ValueError(
+            "Corpora held apart must be some, not all, of those joined: "
+            f"{some(sorted(found))}. Received: {some(sorted(names))}"
+        )
+    held = [name for name in corpus.speakers if corpus_of(name) in names]
+    left = [name for name in corpus.speakers if corpus_of(name) not in names]
+    return corpus.subset(left), corpus.subset(held)
+
+
+def corpus_of(speaker):
+    """The corpus a speaker came from when it was joined; empty for a single one."""
+    return speaker.rpartition("/")[0]
 
 
 def bare(speaker):

@@ -1,6 +1,10 @@
 """The end of a run: what it reached, in numbers, pictures and a card."""
 
+import hashlib
 import json
+import os
+import shutil
+import uuid
 from pathlib import Path
 
 import keras
@@ -11,6 +15,12 @@ from metrics import figures, verification
 from voiceemb import encoders, evaluation
 from voiceemb import figures as drawing
 from voiceemb.encoder import Encoder, crop_samples
+
+PLACES = ("corpus", "runs", "cache", "stop_after")  # where and when, not what
+PACKED = (
+    *("model.weights.h5", "model.weights.h5.sha256", "metrics.json", "speakers.json"),
+    *("calibration.json", "history.csv", "card.md"),
+)
 
 CARD = """# Speaker encoder `{name}`
 
@@ -23,6 +33,8 @@ A network that maps speech to unit vectors, near for one speaker and far for two
 | learned from | {corpus}: {train} speakers, {utterances} utterances |
 | phases | {phases} |
 | weights | `model.weights.h5`, sha256 `{sha256}` |
+| config | `config.json`, sha256 of its numbers `{config}` |
+| data | sha256 of names `{names}`, of sounds `{sounds}` |
 | threshold | {threshold} |
 
 ## Figures
@@ -124,6 +136,43 @@ def write_rows(path, rows, **more):
         unfinished.write_text(text + "\n", encoding="utf-8")
 
 
+def pack(run, folder):
+    """Copies what a user of a trained encoder needs, and no more: data, no program.
+
+    Places of the machine that trained it become names; weights, numbers, the card and,
+    if there is one, the calibration stay as they are.
+
+    Args:
+        run: Folder of the run.
+        folder: Where to; made anew, it must not exist.
+
+    Returns:
+        `folder`, which `Encoder.load` takes as it takes a run.
+    """
+    run, folder = Path(run), Path(folder)
+    Encoder.load(run)  # whole, or an error before anything is written
+    if folder.exists():
+        raise ValueError(f"A folder is packed anew. Received: {folder}, which exists")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    whole = json.loads((run / "config.json").read_text("utf-8"))
+    config = whole["config"]
+    config["corpus"] = [Path(source).name for source in config["corpus"]]
+    for place in ("runs", "cache"):
+        config[place] = Path(config[place]).name
+    unfinished = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.partial")
+    unfinished.mkdir()
+    try:
+        text = json.dumps(whole, indent=2)
+        (unfinished / "config.json").write_text(text + "\n", encoding="utf-8")
+        for name in PACKED:
+            if (run / name).is_file():
+                shutil.copyfile(run / name, unfinished / name)
+        os.rename(unfinished, folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return folder
+
+
 def threshold(trained, parts):
     """The cosine at which errors balance on the speakers that chose the weights.
 
@@ -167,6 +216,9 @@ def save_trials(one, folder):
 
 def _card(run, trained, parts, results, limit, table):
     config = run.config
+    numbers = {key: config[key] for key in sorted(config) if key not in PLACES}
+    numbers = json.dumps(numbers, sort_keys=True).encode()
+    heard = json.loads(run.path("speakers.json").read_text("utf-8"))
     front_end, encoder = config["encoder"]["front_end"], config["encoder"]
     return CARD.format(
         name=run.folder.name,
@@ -185,6 +237,9 @@ def _card(run, trained, parts, results, limit, table):
             _phase(name, result, parts.protocol) for name, result in results.items()
         ),
         sha256=trained.about["sha256"],
+        config=hashlib.sha256(numbers).hexdigest(),
+        names=heard["digests"]["train"],
+        sounds=heard["sounds"],
         threshold=f"cosine {limit['value']:.3f}, where errors balance on "
         f"{limit['corpus']} ({limit['protocol']})"
         if limit
@@ -194,7 +249,8 @@ def _card(run, trained, parts, results, limit, table):
 
 
 def _phase(name, result, protocol):
-    text = f"{name}: {result.step} steps ({result.skipped} skipped)"
+    steps = f"{result.step} steps ({result.skipped} skipped)"
+    text = f"{name.replace('_', ' ')}: {steps}"
     if result.best is None:
         return f"{text}, no validation"
     return (

@@ -80,7 +80,7 @@ def test_crops_start_inside_their_record(draw):
 def test_data_from_a_later_step_is_the_later_part_of_the_data(draw):
     def batches(step):
         data = dataset(
-            lambda s: draw.triplets(s, batch=4),
+            lambda s, crop: draw.triplets(s, batch=4, crop=crop),
             Memory(),
             crop=32,
             step=step,
@@ -100,7 +100,7 @@ def test_data_from_a_later_step_is_the_later_part_of_the_data(draw):
 
 def test_preparation_gets_the_seed_of_its_step(draw):
     data = dataset(
-        lambda s: draw.triplets(s, batch=1),
+        lambda s, crop: draw.triplets(s, batch=1, crop=crop),
         Memory(),
         crop=32,
         step=2,
@@ -114,3 +114,57 @@ def test_preparation_gets_the_seed_of_its_step(draw):
 def test_too_few_speakers_are_an_error_that_counts_them():
     with pytest.raises(ValueError, match="2 speakers, of whom 1 have two"):
         Draw([0, 0, 1], [9, 9, 9], crop=4)
+
+
+def test_balanced_speakers_come_equally_often_however_much_they_say():
+    speaker = np.repeat([0, 1, 2], [2, 10, 88])
+    draw = Draw(speaker, np.full(100, 50), crop=32, balance="speakers")
+    record = np.concatenate([draw.classes(s, batch=60)[0] for s in range(50)])
+    share = np.bincount(speaker[record]) / len(record)
+    np.testing.assert_allclose(share, 1 / 3, atol=0.04)
+    assert set(record) == set(range(100))
+
+
+def test_balanced_corpora_come_equally_often_however_many_speakers_they_have():
+    speaker = np.repeat(np.arange(12), 3)
+    corpus = np.where(speaker < 2, "small", "large")
+    draw = Draw(speaker, np.full(36, 50), crop=32, corpus=corpus, balance="corpora")
+    record = np.concatenate([draw.classes(s, batch=60)[0] for s in range(50)])
+    assert np.isclose((corpus[record] == "small").mean(), 0.5, atol=0.04)
+    for step in range(20):
+        record, _ = draw.groups(step, speakers=4, utterances=2)
+        assert (corpus[record[:, 0]] == "small").sum() == 2
+        assert len(set(speaker[record[:, 0]])) == 4
+        record, _ = draw.groups(step, speakers=9, utterances=2)
+        assert (corpus[record[:, 0]] == "small").sum() == 2  # all there are
+    first = [draw.groups(s, speakers=1, utterances=2)[0][0, 0] for s in range(60)]
+    assert 15 < (corpus[first] == "small").sum() < 45  # neither comes first
+
+
+def test_a_balance_nobody_knows_is_refused():
+    with pytest.raises(ValueError, match="must be one of"):
+        Draw(SPEAKER, LENGTH, crop=4, balance="women")
+
+
+def test_crops_of_several_lengths_are_drawn_one_for_each_batch(draw):
+    def lengths(step):
+        data = dataset(
+            lambda s, crop: draw.classes(s, batch=4, crop=crop),
+            Memory(),
+            crop=[10, 20, 40],
+            step=step,
+            steps=40,
+        )
+        assert data.element_spec[0].shape.as_list() == [4, None, 2]
+        return [x.shape[1] for x, _ in data]
+
+    whole = lengths(0)
+    assert set(whole) == {10, 20, 40}
+    assert lengths(30) == whole[30:]  # a function of the step alone
+
+
+def test_a_longer_crop_starts_where_it_still_fits(draw):
+    starts = [draw.classes(s, batch=10, crop=60) for s in range(50)]
+    for record, start in starts:
+        assert (start <= np.maximum(LENGTH[record] - 60, 0)).all()
+    assert max(start.max() for _, start in starts) == 90 - 60

@@ -1,3 +1,6 @@
+import dataclasses
+import functools
+
 import numpy as np
 import pytest
 
@@ -75,7 +78,7 @@ def parts(spoken):
 
 def first_batch(parts, cache, encoder, **options):
     voices = data.Data(parts, parts.train, cache, encoder, crop_frames=20, **options)
-    batches = voices.batches(lambda s: voices.draw.triplets(s, batch=2), steps=1)
+    batches = voices.batches(functools.partial(voices.draw.triplets, batch=2), steps=1)
     return next(iter(batches(0)))[0].numpy()
 
 
@@ -120,6 +123,46 @@ def test_features_and_waveforms_are_judged_alike(parts, encoder, tmp_path, wavef
     assert embeddings.shape == (6, 8)
 
 
+def test_each_speed_makes_of_a_speaker_another_class(parts, encoder, tmp_path):
+    cache = data.cached(parts.train, tmp_path, encoder, waveforms=True)
+    voices = data.Data(
+        parts, parts.train, cache, encoder, crop_frames=20, speeds=(1.0, 0.9)
+    )
+    assert voices.num_classes == 4 and len(parts.train.speakers) == 2
+    (x, y), *_ = voices.batches(functools.partial(voices.draw.classes, batch=6), 1)(0)
+    assert x.shape == (6, 20, 64) and 0 <= y.numpy().min() <= y.numpy().max() < 4
+    assert voices.validation.speakers == parts.validation.speakers  # as they are
+
+
+def test_crop_lengths_and_those_of_a_phase_are_in_frames(parts, encoder, tmp_path):
+    cache = data.cached(parts.train, tmp_path, encoder, waveforms=True)
+    voices = data.Data(
+        parts, parts.train, cache, encoder, crop_frames=20, crop_lengths=(15, 30)
+    )
+    draw = functools.partial(voices.draw.classes, batch=2)
+    assert {x.shape[1] for x, _ in voices.batches(draw, 30)(0)} == {15, 30}
+    assert {x.shape[1] for x, _ in voices.batches(draw, 4, crop_frames=40)(0)} == {40}
+
+
+def test_voices_of_two_corpora_are_judged_within_each(parts, encoder, tmp_path):
+    """The same recordings under two names: the mean is that of each."""
+    rows = [
+        dataclasses.replace(u, speaker=f"{name}/{u.speaker}", path=copied)
+        for name in ("one", "two")
+        for u in parts.train
+        if (copied := tmp_path / f"{name}-{u.path.name}").write_bytes(
+            u.path.read_bytes()
+        )
+    ]
+    corpus = Corpus("both", tuple(rows))
+    cache = data.cached(corpus, tmp_path / "cache", encoder)
+    both = Parts(corpus, corpus, None, None, "open-set")
+    voices = data.Data(both, corpus, cache, encoder, crop_frames=20)
+    found = voices.judge(encoder)()
+    assert set(found) == {"eer", "eer_one", "eer_two"}
+    assert found["eer_one"] == found["eer_two"] == found["eer"]
+
+
 def test_no_validation_means_no_judge(spoken, encoder, tmp_path):
     parts = Parts(spoken, None, None, None, "closed-set")
     cache = data.cached(spoken, tmp_path, encoder)
@@ -160,6 +203,6 @@ def test_preparing_divides_what_can_be_read_and_augments_on_request(
             **settings,
         )
         assert len(parts.train) == 6 and voices.sounds == enabled
-        batches = voices.batches(lambda s, v=voices: v.draw.triplets(s, batch=2), 1)
+        batches = voices.batches(functools.partial(voices.draw.triplets, batch=2), 1)
         features, _ = next(iter(batches(0)))
         assert features.shape == (2, 3, 20, 64)

@@ -118,3 +118,39 @@ def test_kin_stay_in_one_part():
 def test_one_speaker_or_one_utterance_each_is_an_error(speakers, each):
     with pytest.raises(ValueError, match="at least 2 speakers"):
         divide(paper_corpus(speakers, each))
+
+
+def joined(**sizes):
+    return Corpus(
+        "joined",
+        tuple(
+            Utterance(Path(f"/x/{name}/{s}/{i}.wav"), f"{name}/s{s:02}")
+            for name, speakers in sizes.items()
+            for s, i in itertools.product(range(speakers), range(6))
+        ),
+    )
+
+
+def test_a_corpus_held_apart_chooses_alone_and_teaches_nothing():
+    parts = divide(joined(near=20, far=3), apart=("far",))
+    assert parts.validation.speakers == ("far/s00", "far/s01", "far/s02")
+    heard = {
+        division.corpus_of(s) for s in (*parts.train.speakers, *parts.test.speakers)
+    }
+    assert heard == {"near"} and len(parts.test.speakers) == 4
+    assert parts.protocol == "open-set" and parts.closed is not None
+
+
+@pytest.mark.parametrize("apart", [("nowhere",), ("near", "far")])
+def test_what_is_held_apart_must_be_some_of_what_is_joined(apart):
+    with pytest.raises(ValueError, match="must be some, not all"):
+        divide(joined(near=20, far=3), apart=apart)
+
+
+def test_a_part_nobody_wants_is_left_out_and_the_other_stays():
+    chosen = divide(paper_corpus(30, 6), test=0)
+    assert len(chosen.validation.speakers) == 4 and chosen.test is None
+    assert chosen.protocol == "open-set" and len(chosen.train.speakers) == 26
+    tested = divide(paper_corpus(30, 6), validation=0)
+    assert len(tested.test.speakers) == 5 and tested.protocol == "closed-set"
+    assert tested.validation is tested.closed
