@@ -8,11 +8,14 @@ what the encoder writes and what the diffusion over voices reads.
 import dataclasses
 import json
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 
 from files import replacing
+
+BAD_FILE = (zipfile.BadZipFile, zlib.error, KeyError, EOFError, ValueError, TypeError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,14 +75,15 @@ class EmbeddingSet:
             ValueError: If `path` is not an embedding set, or holds objects.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                return cls(
-                    file["embeddings"],
-                    file["speaker"],
-                    file["segment"],
-                    json.loads(str(file["about"])),
-                )
-        except (zipfile.BadZipFile, KeyError, EOFError, ValueError) as error:
+            # Opened here: NumPy would leave a torn file open.
+            with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
+                points, about = file["embeddings"], json.loads(str(file["about"]))
+                names = file["speaker"], file["segment"]
+            kinds = [points.dtype.kind, *(column.dtype.kind for column in names)]
+            if kinds != ["f", "U", "U"] or not isinstance(about, dict):
+                raise TypeError(f"arrays of kinds {kinds}, about {type(about)}")
+            return cls(points.astype(np.float32, copy=False), *names, about)
+        except BAD_FILE as error:
             raise ValueError(
                 f"Not an embedding set (.npz of plain arrays `embeddings`, `speaker`, "
                 f"`segment`, `about`): {path}. Received: {error}"

@@ -48,3 +48,36 @@ def test_sets_that_do_not_fit_together_are_refused(rng):
         EmbeddingSet(unit(rng, 3, 8), ["a"], ["a", "b", "c"], {})
     with pytest.raises(ValueError, match="must be finite"):
         EmbeddingSet(np.full((1, 8), np.nan), ["a"], ["a"], {})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"embeddings": np.array([["a"]])},
+        {"speaker": np.array([1])},
+        {"segment": np.array([1.5])},
+        {"about": "[]"},
+        {"about": "{"},
+    ],
+)
+def test_arrays_of_another_kind_are_refused(tmp_path, change):
+    whole = {"embeddings": np.ones((1, 4), "f"), "speaker": np.array(["a"])}
+    whole |= {"segment": np.array(["s"]), "about": "{}"}
+    np.savez(tmp_path / "set.npz", **whole)
+    assert len(EmbeddingSet.load(tmp_path / "set.npz")) == 1
+    np.savez(tmp_path / "set.npz", **whole | change)
+    with pytest.raises(ValueError, match="Not an embedding set"):
+        EmbeddingSet.load(tmp_path / "set.npz")
+
+
+def test_a_damaged_file_is_refused_wherever_it_is_torn(tmp_path, rng):
+    some(rng, 40).save(tmp_path / "set.npz")
+    whole = (tmp_path / "set.npz").read_bytes()
+    for at in range(0, len(whole), 97):
+        torn = bytearray(whole[: at or None])
+        torn[len(torn) // 2] ^= 0xFF
+        (tmp_path / "torn.npz").write_bytes(torn)
+        try:
+            EmbeddingSet.load(tmp_path / "torn.npz")
+        except ValueError as error:
+            assert "Not an embedding set" in str(error)
