@@ -40,9 +40,9 @@ def main(arguments=None):
     from training.run import RunError
     from training.safety import Diverged
     from voiceemb import phases, report
-    from voiceemb.encoder import signatures
     from voiceemb.monitor import Collapsed
     from voiceemb.parts import remember
+    from voiceemb.windows import signatures
 
     with options.preparing(run, SynthesisError):
         strategy, encoder, parts, voices = _prepare(config, plan)

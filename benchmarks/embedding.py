@@ -74,7 +74,7 @@ class Ours:
     def __init__(self, network, files):
         from audio import wave
         from voiceemb import Encoder, encoders
-        from voiceemb.encoder import crop_samples
+        from voiceemb.windows import crop_samples
 
         model = encoders.build(**dataclasses.asdict(network))
         window = crop_samples(model.filterbank, CROP)

@@ -133,7 +133,7 @@ class Generator(Side):
     """Features made for every batch in a Python generator, and Keras `fit`."""
 
     def __init__(self, encoder, corpus, records, draw):
-        from voiceemb.encoder import crop_samples
+        from voiceemb.windows import crop_samples
 
         super().__init__(encoder)
         self.records, self.draw = records, draw

@@ -8,20 +8,18 @@ import dataclasses
 import functools
 import hashlib
 import json
-import math
 from pathlib import Path
 
 import numpy as np
 
-from audio import wave
 from corpora import records
-from corpora.manifest import AUDIO_SUFFIXES
 from files import sha256
-from metrics import verification
 from voiceemb import batches
-from voiceemb.encoder import crop_samples, unit
+from voiceemb.judge import judge
 from voiceemb.parts import corpus_of, divide, without
+from voiceemb.preparation import augmenter, preparation
 from voiceemb.speeds import AtSpeeds
+from voiceemb.windows import crop_samples
 
 LEAST_FRAMES = 10  # 0.1 s
 
@@ -203,7 +201,7 @@ class Data:
         self._filterbank = encoder.filterbank
         self.crop = self._units(crop_frames)
         self.crops = [self._units(frames) for frames in crop_lengths] or self.crop
-        self.prepare = _preparation(encoder, self.sounds, augment, num_masks)
+        self.prepare = preparation(encoder, self.sounds, augment, num_masks)
         voices = np.array([corpus_of(name) for name in self.train.speakers])
         self.draw = batches.Draw(
             self.train.speaker,
@@ -250,138 +248,7 @@ class Data:
         return after
 
     def judge(self, encoder):
-        """A function that says the EER of the validation part, `{"eer": ...}`.
-
-        Of several corpora it is the mean of the EER in each, which are named too: a
-        trial across two would only tell their microphones apart. It is quick and not
-        what a user will see: at most three windows of each utterance count, and a
-        short one is repeated. `None` if there is no such part.
-        """
+        """What says the validation EER (`voiceemb.judge`); `None` if nobody is held."""
         if self.validation is None:
             return None
-        import tensorflow as tf
-
-        @tf.function(reduce_retracing=True)
-        def embed(crops):
-            features = encoder.features(crops) if self.sounds else crops
-            return encoder(features, training=False)
-
-        speaker = np.asarray(self.validation.speakers)[self.validation.speaker]
-        domain = np.array([corpus_of(name) for name in speaker])
-        rows = {name: np.flatnonzero(domain == name) for name in np.unique(domain)}
-        trials = {
-            name: verification.all_pairs(speaker[few])
-            for name, few in rows.items()
-            if _can_be_tried(speaker[few])
-        }
-        if not trials:
-            raise ValueError(
-                "A validation needs a corpus with two speakers, and one of them "
-                f"twice. Received: {len(rows)} corpora of {len(speaker)} utterances"
-            )
-
-        def validate():
-            embeddings = embed_records(embed, self.validation, window=self.crop)
-            found = {
-                name: verification.eer(
-                    pairs.label,
-                    verification.cosine_scores(embeddings[rows[name]], pairs),
-                )
-                for name, pairs in trials.items()
-            }
-            each = {f"eer_{name}": value for name, value in found.items()}
-            return {"eer": float(np.mean([*found.values()]))} | (
-                each if len(each) > 1 else {}
-            )
-
-        return validate
-
-
-def _can_be_tried(speaker):
-    _, counts = np.unique(speaker, return_counts=True)
-    return len(counts) > 1 and counts.max() > 1
-
-
-def embed_records(embed, cache, *, window, at_once=64):
-    """Embeds what is cached: the mean of up to three windows of each record.
-
-    Args:
-        embed: Maps crops `[batch, window, ...]` to a tensor `[batch, dim]`.
-        cache: `corpora.records.Records`.
-        window: Length of a window, in the unit of the cache.
-        at_once: Windows in a batch. Defaults to `64`.
-
-    Returns:
-        Unit vectors, float32 `[records, dim]`.
-    """
-    owner, start = [], []
-    for i, length in enumerate(cache.length.tolist()):
-        room = max(length - window, 0)
-        some = sorted({0, room // 2, room})
-        owner += [i] * len(some)
-        start += some
-    owner, start = np.array(owner), np.array(start)
-    points = []
-    for at in range(0, len(owner), at_once):
-        rows = slice(at, at + at_once)
-        points.append(embed(cache.crops(owner[rows], start[rows], window)).numpy())
-    points = np.concatenate(points)
-    total = np.zeros((len(cache), points.shape[-1]), np.float32)
-    np.add.at(total, owner, points)
-    return unit(total)
-
-
-def augmenter(*, noises="", sample_rate=16000, **conditions):
-    """An `audio.augment.Augmenter` whose noises, if any, are read from a folder.
-
-    Args:
-        noises: Folder of noise recordings. Defaults to none, for coloured noise.
-        sample_rate: In Hz. Defaults to `16000`.
-        **conditions: Further arguments of `Augmenter`.
-    """
-    from audio.augment import Augmenter
-
-    if not noises:
-        return Augmenter(sample_rate=sample_rate, **conditions)
-    found = sorted(p for p in Path(noises).rglob("*") if p.suffix in AUDIO_SUFFIXES)
-    if not found:
-        raise ValueError(f"`noises` must be a folder of recordings. Received: {noises}")
-    sounds = [wave.read(path, sample_rate=sample_rate) for path in found]
-    return Augmenter(noises=sounds, sample_rate=sample_rate, **conditions)
-
-
-def _preparation(encoder, sounds, augment, num_masks):
-    """What becomes of crops inside the graph, see `batches.dataset`; or `None`."""
-    if augment and not sounds:
-        raise ValueError("Only waveforms can be augmented. Received: cached features")
-    if not sounds and not num_masks:
-        return None
-    import tensorflow as tf
-
-    from audio.augment import spec_augment
-
-    def hide(energies, seed):
-        # What hides is the frame's own level, so that it is nothing once normalised.
-        logs = tf.math.log(tf.maximum(energies, 1e-30))
-        level = tf.exp(tf.reduce_mean(logs, axis=-1, keepdims=True))
-        masks = {"num_band_masks": num_masks, "num_frame_masks": num_masks}
-        return spec_augment(energies, seed=seed, value=level, **masks)
-
-    def prepare(crops, seed):
-        lead = crops.shape[: crops.shape.rank - (1 if sounds else 2)]
-        x = tf.reshape(crops, [math.prod(lead), *_sizes(crops.shape[len(lead) :])])
-        x = augment(x, seed=seed) if augment else x
-        x = encoder.features(x) if sounds else x
-        x = (
-            hide(x, tf.random.experimental.stateless_fold_in(seed, 1))
-            if num_masks
-            else x
-        )
-        return tf.reshape(x, [*lead, *_sizes(x.shape[1:])])
-
-    return prepare
-
-
-def _sizes(shape):
-    """A static shape for `tf.reshape`; at most one size may be unknown."""
-    return [-1 if size is None else size for size in shape]
+        return judge(encoder, self.validation, window=self.crop)

@@ -1,10 +1,4 @@
-"""From a recording to an embedding: the encoder as its users meet it.
-
-An utterance longer than a window is cut into windows of equal length, spread evenly
-from its first sample to its last; its embedding is the mean of theirs, brought back to
-unit length. A shorter one is embedded as it is. Both happen inside one graph, so a
-served model and this class give the same answer.
-"""
+"""From a recording to an embedding: the encoder as its users meet it."""
 
 import json
 from pathlib import Path
@@ -13,121 +7,17 @@ import numpy as np
 
 from audio import wave
 from files import sha256
+from voiceemb import calibrations
+from voiceemb.windows import (
+    AT_ONCE,
+    LEAST_S,
+    MOST_S,
+    crop_samples,
+    embed_function,
+    window_starts,
+)
 
-LEAST_S = 0.1  # shortest utterance that can be embedded, in seconds
-MOST_S = 4 * 3600.0  # longest, in seconds
-WINDOWS_AT_ONCE = 32
-MOST_FRAMES = 6000  # of features that a server embeds in one piece
-
-
-def window_starts(num_samples, window):
-    """First samples of the windows that cover an utterance evenly.
-
-    Args:
-        num_samples: Length of the utterance.
-        window: Length of a window; both int.
-
-    Returns:
-        Int array of `ceil(num_samples / window)` starts; the first is 0 and the last
-        window ends with the utterance.
-    """
-    num = -(-num_samples // window)
-    room = max(num_samples - window, 0)
-    return np.arange(num) * room // max(num - 1, 1)
-
-
-def embed_function(encoder, *, window):
-    """The graph from waveforms to embeddings, for use here and for export.
-
-    Args:
-        encoder: A built `SpeakerEncoder`.
-        window: Length of a window in samples.
-
-    Returns:
-        A function of `waveform` float32 `[batch, samples]` giving embeddings float32
-        `[batch, dim]`; it refuses NaN, less than 0.1 s and more than 4 h of sound.
-    """
-    import tensorflow as tf
-
-    sample_rate = encoder.filterbank.sample_rate
-    least, most = int(LEAST_S * sample_rate), int(MOST_S * sample_rate)
-
-    def embed(waveform):
-        batch, total = tf.unstack(tf.shape(waveform, out_type=tf.int64))
-        checks = [
-            tf.debugging.assert_greater_equal(
-                total, tf.constant(least, tf.int64), "`waveform` is shorter than 0.1 s"
-            ),
-            tf.debugging.assert_less_equal(
-                total, tf.constant(most, tf.int64), "`waveform` is longer than 4 h"
-            ),
-            tf.debugging.assert_all_finite(waveform, "`waveform` must be finite"),
-        ]
-        with tf.control_dependencies(checks):
-            length = tf.minimum(total, window)
-        num = (total + window - 1) // window
-        at_once = tf.maximum(WINDOWS_AT_ONCE // tf.maximum(batch, 1), 1)
-        starts = tf.range(num) * (total - length) // tf.maximum(num - 1, 1)
-
-        def add(done, mean):
-            some = starts[done : done + at_once]
-            index = some[:, None] + tf.range(length)
-            rows = tf.reshape(tf.gather(waveform, index, axis=1), [-1, length])
-            points = encoder(encoder.features(rows), training=False)
-            points = tf.reshape(points, [batch, -1, encoder.embedding_dim])
-            return done + at_once, mean + tf.reduce_sum(points, axis=1)
-
-        zeros = tf.zeros([batch, encoder.embedding_dim])
-        start = (tf.constant(0, tf.int64), zeros)
-        _, mean = tf.while_loop(lambda done, _: done < num, add, start)
-        return tf.math.l2_normalize(mean, axis=-1)
-
-    return embed
-
-
-def signatures(encoder, *, window):
-    """What a served encoder does, for `serving.publish.publish`.
-
-    Args:
-        encoder: A built `SpeakerEncoder`.
-        window: Length of a window in samples.
-
-    Returns:
-        `embed`, from `waveform` float32 `[batch, samples]`, and `embed_features`, from
-        filterbank energies `features` float32 `[batch, frames, bands]`; both give
-        `embedding` float32 `[batch, dim]`. Each with its input and output names.
-    """
-    import tensorflow as tf
-
-    bands = encoder.filterbank.num_bands
-    waveform = tf.TensorSpec([None, None], tf.float32, name="waveform")
-    features = tf.TensorSpec([None, None, bands], tf.float32, name="features")
-
-    def embed_features(features):
-        frames = tf.shape(features)[1]
-        checks = [
-            tf.debugging.assert_positive(frames, "`features` have no frame"),
-            tf.debugging.assert_less_equal(
-                frames, MOST_FRAMES, f"`features` have over {MOST_FRAMES} frames"
-            ),
-            tf.debugging.assert_all_finite(features, "`features` must be finite"),
-        ]
-        with tf.control_dependencies(checks):
-            return encoder(tf.identity(features), training=False)
-
-    rng = np.random.default_rng(0)
-    sound = rng.uniform(-0.1, 0.1, (2, 3 * window // 2)).astype(np.float32)
-    energies = rng.uniform(0.1, 9.0, (2, 40, bands)).astype(np.float32)
-    embed = embed_function(encoder, window=window)
-    return {
-        "embed": (embed, [waveform], "embedding", {"waveform": sound}),
-        "embed_features": (
-            embed_features,
-            [features],
-            "embedding",
-            {"features": energies},
-        ),
-    }
+PRETRAINED = Path(__file__).with_name("pretrained")  # weights of the package
 
 
 class Encoder:
@@ -141,6 +31,9 @@ class Encoder:
 
     Attributes:
         model: The `SpeakerEncoder` inside, or `None` for one that was exported.
+        folder: Where it was loaded from, or `None`.
+        calibration: What makes a cosine a probability, see `metrics.calibration`, or
+            `None` if that was never measured.
 
     Example:
         ```python
@@ -156,7 +49,25 @@ class Encoder:
         self.sample_rate = int(about["sample_rate"])
         self.dim = int(about["dim"])
         self.window = int(about["window_samples"])
-        self.model = None
+        self.model = self.folder = self.calibration = None
+
+    @classmethod
+    def pretrained(cls, name="small"):
+        """Loads weights that come with the package; nothing is downloaded.
+
+        Args:
+            name: Defaults to `"small"`; its `card.md` says what it is and is not for.
+
+        Raises:
+            ValueError: If the package has no weights of that name.
+        """
+        known = sorted(p.parent.name for p in PRETRAINED.glob("*/config.json"))
+        if name not in known:
+            raise ValueError(
+                f"`name` must be one of {known}, the weights that come with the "
+                f"package. Received: {name!r}"
+            )
+        return cls.load(PRETRAINED / name)
 
     @classmethod
     def of(cls, model, *, window, about=None):
@@ -194,7 +105,14 @@ class Encoder:
         """
         path = Path(path)
         if (path / "model.weights.h5").is_file():
-            return cls._load_run(path)
+            encoder = cls._load_run(path)
+            encoder.folder = path
+            if (path / calibrations.FILE).is_file():
+                sha = encoder.about["sha256"]
+                encoder.calibration = calibrations.read(
+                    path / calibrations.FILE, sha256=sha
+                )
+            return encoder
         versions = [p for p in path.glob("*/saved_model.pb") if p.parent.name.isdigit()]
         if versions:
             path = max(versions, key=lambda p: int(p.parent.name)).parent
@@ -285,7 +203,7 @@ class Encoder:
                 for start in window_starts(len(waveform), self.window).tolist():
                     rows.append(waveform[start : start + self.window])
                     owners.append(number)
-                    if len(rows) == WINDOWS_AT_ONCE:
+                    if len(rows) == AT_ONCE:
                         flush()
             if progress is not None:
                 progress(number + 1)
@@ -328,11 +246,6 @@ class Encoder:
         if not np.isfinite(waveform).all():
             raise ValueError("A waveform must be finite. Received: NaN or infinity")
         return waveform
-
-
-def crop_samples(filterbank, num_frames):
-    """Samples that fill `num_frames` frames of a filterbank without padding."""
-    return (num_frames - 1) * filterbank.hop + filterbank.length
 
 
 def unit(x):

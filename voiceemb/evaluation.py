@@ -1,7 +1,8 @@
 """Evaluation: what an encoder is worth on speakers it has never heard.
 
 Every corpus is embedded by the encoder and by whatever it is compared with, on the
-same utterances and the same trials, so that a figure never stands alone.
+same utterances and the same trials, so that a figure never stands alone. The cosine is
+always among the scores; a `Scoring` stands beside it under a name that says what it is.
 """
 
 import dataclasses
@@ -11,11 +12,12 @@ import numpy as np
 
 from audio import wave
 from corpora.corpus import some
-from metrics import verification
+from metrics import evidence, reliability, verification
 from voiceemb import baseline
 from voiceemb.embeddings import EmbeddingSet
-from voiceemb.encoder import LEAST_S
 from voiceemb.parts import bare
+from voiceemb.scorings import Scoring
+from voiceemb.windows import LEAST_S
 
 BASELINE = "MFCC statistics"
 
@@ -29,8 +31,9 @@ class Evaluation:
         protocol: `"open-set"` or `"closed-set"`.
         sets: Extractor name to `EmbeddingSet`, all of the same utterances.
         trials: Trial list name to `metrics.verification.Trials`.
-        scores: `(trial list, extractor)` to cosines, float `[trials]`.
-        rows: One report a pair of trial list and extractor.
+        scores: `(trial list, extractor)` to cosines, float `[trials]`; the name of a
+            `Scoring` instead of an extractor's, to what it made of them.
+        rows: One report a pair of trial list and extractor or scoring.
         skipped: Path to the reason why it could not be used.
     """
 
@@ -48,6 +51,22 @@ class Evaluation:
         return next(
             row for row in self.rows if (row["extractor"], row["trial_list"]) == asked
         )
+
+
+def speaker_means(corpus, extract, *, sample_rate=16000):
+    """The mean embedding of each speaker of a corpus, `{speaker: [dim]}`.
+
+    Args:
+        corpus: A `corpora.corpus.Corpus`; what can not be read is left out.
+        extract: Function of an iterable of waveforms, as `evaluate` takes them.
+        sample_rate: In Hz. Defaults to `16000`.
+    """
+    good = audible(corpus, sample_rate=sample_rate)[0]
+    if not good:
+        raise ValueError(f"{corpus.name!r} must hold speech. Received: none to read")
+    embeddings = extract(read(u, sample_rate=sample_rate) for u in good)
+    speaker = np.array([u.speaker for u in good], str)
+    return {name: embeddings[speaker == name].mean(axis=0) for name in set(speaker)}
 
 
 def cepstra(sample_rate=16000):
@@ -78,6 +97,18 @@ def usable(corpus, *, sample_rate=16000):
             good.append(utterance)
         except (wave.AudioError, OSError) as error:
             skipped[str(utterance.path)] = str(error)
+    return good, skipped
+
+
+def audible(corpus, *, sample_rate=16000):
+    """What `usable` gives, after a word on stderr about what is left out."""
+    good, skipped = usable(corpus, sample_rate=sample_rate)
+    if skipped:
+        print(
+            f"{corpus.name}: {len(skipped)} of {len(corpus)} utterances can not be "
+            f"used, for instance {next(iter(skipped.values()))}",
+            file=sys.stderr,
+        )
     return good, skipped
 
 
@@ -129,6 +160,7 @@ def evaluate(
     *,
     protocol="open-set",
     trial_lists=("all-pairs",),
+    scorings=None,
     sample_rate=16000,
     resamples=1000,
     seed=0,
@@ -143,24 +175,21 @@ def evaluate(
             the utterances are new.
         trial_lists: `"all-pairs"`, `"deep-speaker"` or a `metrics.trials.Trials` that
             names utterances as `names` does; several in a list.
+        scorings: Name to `Scoring`; each gives rows after those of its extractor,
+            which are always of cosines. Defaults to none.
         sample_rate: In Hz. Defaults to `16000`.
         resamples: Of the bootstrap by speaker. Defaults to `1000`.
         seed: Of trials and bootstrap. Defaults to `0`.
 
     Returns:
-        An `Evaluation`.
+        An `Evaluation`. A row is a report of `metrics.verification` with `corpus`,
+        `extractor`, `normalise` (`"none"` for cosines) and `cohort`.
 
     Raises:
         ValueError: If fewer than two speakers, or no speaker with two utterances,
             are left after unusable files.
     """
-    good, skipped = usable(corpus, sample_rate=sample_rate)
-    if skipped:
-        print(
-            f"{corpus.name}: {len(skipped)} of {len(corpus)} utterances can not be "
-            f"used, for instance {next(iter(skipped.values()))}",
-            file=sys.stderr,
-        )
+    good, skipped = audible(corpus, sample_rate=sample_rate)
     speaker = np.array([u.speaker for u in good], str)
     segment = np.array(names(corpus, good), str)
     _, counts = np.unique(speaker, return_counts=True)
@@ -170,27 +199,72 @@ def evaluate(
             f"Received: {len(good)} usable utterances of {len(counts)} speakers "
             f"in {corpus.name!r}"
         )
-    sets, trials, scores, rows = {}, {}, {}, []
+    sets, scores, rows = {}, {}, []
     for name, extract in extractors.items():
         embeddings = extract(read(u, sample_rate=sample_rate) for u in good)
         sets[name] = EmbeddingSet(embeddings, speaker, segment, {"extractor": name})
-    for wanted in trial_lists:
-        if isinstance(wanted, verification.Trials):
-            kind, listed = wanted.kind, wanted.locate(segment, speaker)
-        else:
-            make = verification.LISTS[wanted]
-            kind, listed = wanted, make(speaker, segments=segment, seed=seed)
-        trials[kind] = listed
-        for name, voices in sets.items():
-            cosines = verification.cosine_scores(voices.embeddings, trials[kind])
-            scores[kind, name] = cosines
-            report = verification.report(
-                trials[kind],
-                cosines,
-                protocol=protocol,
-                name=f"{corpus.name}: {name}",
-                resamples=resamples,
-                seed=seed,
-            )
-            rows.append({**report, "corpus": corpus.name, "extractor": name})
+    trials = _listed(trial_lists, segment, speaker, seed)
+    told = {"protocol": protocol, "resamples": resamples, "seed": seed}
+    for kind, listed in trials.items():
+        for name, way in _ways(extractors, scorings or {}).items():
+            scored = way.score(sets[way.extractor].embeddings, listed)
+            scores[kind, name] = scored
+            called = f"{corpus.name}: {name}"
+            about = {"corpus": corpus.name, "extractor": name}
+            about |= {"normalise": way.normalise, "cohort": way.cohort}
+            report = verification.report(listed, scored, name=called, **told)
+            about["note"] = "; ".join(filter(None, (report["note"], way.note)))
+            rows.append(report | about)
     return Evaluation(corpus.name, protocol, sets, trials, scores, rows, skipped)
+
+
+def _listed(wanted, segment, speaker, seed):
+    """Kind of list to `Trials`, each of rows of these utterances."""
+    trials = {}
+    for one in wanted:
+        if isinstance(one, verification.Trials):
+            trials[one.kind] = one.locate(segment, speaker)
+        else:
+            make = verification.LISTS[one]
+            trials[one] = make(speaker, segments=segment, seed=seed)
+    return trials
+
+
+def _ways(extractors, scorings):
+    """All ways to score: each extractor's cosine, then what else is asked of it."""
+    ways = {}
+    for name in extractors:
+        ways[name] = Scoring(name, "none", verification.cosine_scores)
+        ways |= {key: way for key, way in scorings.items() if way.extractor == name}
+    return ways
+
+
+def calibrated(one, extractor, calibration, *, prior=0.5):
+    """The evaluation with what a calibration is worth on it, in the rows of cosines.
+
+    Args:
+        one: An `Evaluation`.
+        extractor: Name of the one whose cosines it was fitted for.
+        calibration: A `metrics.calibration.Calibration`.
+        prior: At which probabilities are judged. Defaults to `0.5`.
+
+    Returns:
+        An `Evaluation` whose rows of `extractor` have `calibration`: `prior`, `ece`
+        (the expected calibration error), `cllr`, and `min_cllr`, which no calibration
+        of these scores could undercut.
+    """
+    rows = []
+    for row in one.rows:
+        if row["extractor"] == extractor:
+            label = one.trials[row["trial_list"]].label
+            scores = one.scores[row["trial_list"], extractor]
+            said = calibration.probability(scores, prior=prior)
+            found = {
+                "prior": prior,
+                "ece": reliability.expected_calibration_error(label, said, prior=prior),
+                "cllr": evidence.cllr(label, calibration.llr(scores)),
+                "min_cllr": evidence.min_cllr(label, scores),
+            }
+            row = row | {"calibration": found}
+        rows.append(row)
+    return dataclasses.replace(one, rows=rows)

@@ -1,9 +1,11 @@
 """The end of a run: what it reached, in numbers, pictures and a card."""
 
+import dataclasses
 import hashlib
 import json
 import os
 import shutil
+import sys
 import uuid
 from pathlib import Path
 
@@ -12,9 +14,10 @@ import numpy as np
 
 from files import replacing
 from metrics import figures, verification
-from voiceemb import encoders, evaluation
+from voiceemb import calibrations, encoders, evaluation
 from voiceemb import figures as drawing
-from voiceemb.encoder import Encoder, crop_samples
+from voiceemb.encoder import Encoder
+from voiceemb.windows import crop_samples
 
 PLACES = ("corpus", "runs", "cache", "stop_after")  # where and when, not what
 PACKED = (
@@ -67,6 +70,7 @@ def finish(run, parts, results):
     Returns:
         The trained `voiceemb.Encoder`, as a user would load it.
     """
+    run.path(calibrations.FILE).unlink(missing_ok=True)  # it was of other weights
     trained = Encoder.load(run.folder)
     extractors = {
         run.folder.name: trained.embed_utterances,
@@ -87,7 +91,7 @@ def finish(run, parts, results):
     rows = [row for one in evaluations.values() for row in one.rows]
     table = verification.table(rows) if rows else "No speakers could be held out."
     print(table)
-    limit = threshold(trained, parts)
+    limit = calibrate(trained, parts, run)
     write_rows(run.path("metrics.json"), rows, threshold=limit)
     for name, one in evaluations.items():
         save_trials(one, run.path(f"trials/{name}"))
@@ -173,17 +177,20 @@ def pack(run, folder):
     return folder
 
 
-def threshold(trained, parts):
-    """The cosine at which errors balance on the speakers that chose the weights.
+def calibrate(trained, parts, run):
+    """The cosine at which errors balance, and what cosines are worth as evidence.
+
+    Both come from the speakers that chose the weights, never from the test part, whose
+    figures would then say too much. The calibration is kept beside the weights.
 
     Args:
         trained: A `voiceemb.Encoder`.
         parts: `voiceemb.parts.Parts`.
+        run: The run, a `training.run.Run`.
 
     Returns:
         Dict of `value`, `eer`, `protocol` and `corpus`, or `None` without a
-        validation part. It is never taken from the test part, whose figures would
-        then say too much.
+        validation part.
     """
     if parts.validation is None:
         return None
@@ -194,12 +201,21 @@ def threshold(trained, parts):
         sample_rate=trained.sample_rate,
         resamples=0,
     )
-    row = one.row("trained")
+    row, sha = one.row("trained"), trained.about["sha256"]
+    corpus = f"{parts.validation.name}, validation"
+    try:
+        one = dataclasses.replace(one, corpus=corpus)
+        found, about = calibrations.fit([one], "trained")
+    except ValueError as error:  # too few trials, or none that part voices
+        print(f"No calibration: {error}", file=sys.stderr)
+    else:
+        path = run.path(calibrations.FILE)
+        calibrations.write(path, found, sha256=sha, about=about)
     return {
         "value": row["eer_threshold"],
         "eer": row["eer"],
         "protocol": row["protocol"],
-        "corpus": f"{parts.validation.name}, validation",
+        "corpus": corpus,
     }
 
 

@@ -13,7 +13,8 @@ import tensorflow as tf
 from serving.publish import publish
 from tests.conftest import ROOT
 from voiceemb import Encoder, encoders
-from voiceemb.encoder import PRETRAINED, signatures
+from voiceemb.encoder import PRETRAINED
+from voiceemb.windows import signatures
 
 NETWORKS = {
     "rescnn": {"stages": (4, 8), "num_blocks": 1, "embedding_dim": 8},

@@ -3,7 +3,8 @@ import pytest
 
 from audio import wave
 from voiceemb import Encoder, encoders
-from voiceemb.encoder import crop_samples, unit, window_starts
+from voiceemb.encoder import unit
+from voiceemb.windows import crop_samples, window_starts
 
 WINDOW = 8000
 

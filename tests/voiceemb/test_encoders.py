@@ -12,7 +12,7 @@ import configs
 from serving import publish
 from tests.contracts import check_gradients, check_layer
 from voiceemb import Encoder, blocks, encoders
-from voiceemb.encoder import signatures
+from voiceemb.windows import signatures
 
 SMALL = {"stages": (8, 16), "num_blocks": 1, "embedding_dim": 16}
 NETWORKS = {

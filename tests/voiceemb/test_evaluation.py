@@ -5,7 +5,9 @@ import pytest
 
 from audio import wave
 from corpora.corpus import Corpus, Utterance
-from voiceemb import evaluation, figures
+from metrics import reliability, scoring
+from metrics.calibration import LogisticCalibration
+from voiceemb import evaluation, figures, scorings
 
 
 @pytest.fixture
@@ -70,6 +72,86 @@ def test_speakers_of_the_training_are_refused_or_left_out(corpus):
     left = evaluation.unheard(corpus, {"other/s1"}, leave_out=True)
     assert left.speakers == ("s0", "s2")
     assert evaluation.unheard(corpus, {"s9"}) == corpus
+
+
+def test_centred_scores_stand_beside_cosines_and_forget_what_all_voices_share(corpus):
+    def shifted(waveforms):
+        return pitch(waveforms) + [100.0, 50.0]
+
+    found = evaluation.evaluate(
+        corpus,
+        {"pitch": pitch, "shifted": shifted},
+        scorings=scorings.centred("pitch") | scorings.centred("shifted"),
+        resamples=0,
+    )
+    said = "{}, centred on this corpus (unsupervised)"
+    order = ["pitch", said.format("pitch"), "shifted", said.format("shifted")]
+    assert [row["extractor"] for row in found.rows] == order
+    assert [row["normalise"] for row in found.rows] == ["none", "centre"] * 2
+    assert (
+        found.rows[1]["name"] == "tones: pitch, centred on this corpus (unsupervised)"
+    )
+    assert ["flatters" in row["note"] for row in found.rows] == [False, True] * 2
+    centred = [found.scores["all-pairs", said.format(name)] for name in found.sets]
+    np.testing.assert_allclose(*centred, atol=1e-9)
+    assert found.scores["all-pairs", "shifted"].min() > 0.99
+
+
+def test_as_norm_names_its_cohort_and_scores_as_the_metric_does(corpus):
+    cohort = np.random.default_rng(2).normal(size=(30, 8))
+    found = evaluation.evaluate(
+        corpus,
+        {"noise": noise, "pitch": pitch},
+        scorings=scorings.normed("noise", cohort, name="strangers", top=9),
+        resamples=0,
+    )
+    name = "noise, AS-norm by strangers (top 9 of 30)"
+    assert [row["extractor"] for row in found.rows] == ["noise", name, "pitch"]
+    assert [row["cohort"] for row in found.rows] == ["", "strangers", ""]
+    expected = scoring.as_norm(
+        found.scores["all-pairs", "noise"],
+        found.trials["all-pairs"],
+        found.sets["noise"].embeddings,
+        cohort,
+        top=9,
+    )
+    np.testing.assert_array_equal(found.scores["all-pairs", name], expected)
+    few = scorings.normed("noise", cohort[:5], name="few")
+    assert list(few) == ["noise, AS-norm by few (top 5 of 5)"]
+
+
+def test_a_cohort_has_one_mean_a_speaker(corpus):
+    means = evaluation.speaker_means(corpus, pitch)
+    assert sorted(means) == ["s0", "s1", "s2"]
+    expected = pitch([evaluation.read(u) for u in corpus.utterances[4:8]]).mean(axis=0)
+    np.testing.assert_allclose(means["s1"], expected)
+
+
+def test_a_calibration_is_judged_on_the_cosines_it_is_for(corpus, tmp_path):
+    found = evaluation.evaluate(
+        corpus,
+        {"pitch": pitch, "noise": noise},
+        scorings=scorings.centred("pitch"),
+        resamples=0,
+    )
+    calibration = LogisticCalibration(slope=2.0, offset=-1.0)
+    judged = evaluation.calibrated(found, "pitch", calibration, prior=0.2)
+    assert ["calibration" in row for row in judged.rows] == [True, False, False]
+    got = judged.rows[0]["calibration"]
+    label, cosines = found.trials["all-pairs"].label, found.scores["all-pairs", "pitch"]
+    odds = np.exp(2 * cosines - 1) * 0.2 / 0.8
+    probability = odds / (1 + odds)
+    assert got["prior"] == 0.2
+    assert got["ece"] == pytest.approx(
+        reliability.expected_calibration_error(label, probability, prior=0.2)
+    )
+    costs = [np.log2(1 + np.exp(-x)) for x in (2 * cosines - 1, 1 - 2 * cosines)]
+    cllr = (costs[0][label].mean() + costs[1][~label].mean()) / 2
+    assert got["cllr"] == pytest.approx(cllr)
+    assert 0 <= got["min_cllr"] <= got["cllr"]
+    assert "calibration" not in found.rows[0]
+    path = figures.draw_reliability(judged, calibration, tmp_path, extractor="pitch")
+    assert path.name == "reliability.png" and path.stat().st_size > 5000
 
 
 @pytest.mark.slow

@@ -1,13 +1,17 @@
 import json
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from metrics.calibration import LogisticCalibration
 from tests.conftest import ROOT
 from voiceemb import __main__ as cli
+from voiceemb import answers
 from voiceemb.embeddings import EmbeddingSet
+from voiceemb.encoder import Encoder
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +120,131 @@ def test_evaluate_takes_a_list_of_trials(places, tmp_path, capsys):
     rows = json.loads((tmp_path / "metrics.json").read_text())["table"]
     assert {row["num_trials"] for row in rows} == {len(lines)}
     assert {row["trial_list"] for row in rows} == {"list"}
+
+
+class Calibrated:
+    """An encoder that finds the cosine of any two files to be 0.25."""
+
+    calibration = LogisticCalibration(slope=4.0, offset=-2.0)
+
+    def embed_utterance(self, path):
+        return path
+
+    def similarity(self, a, b):
+        return 0.25
+
+
+@pytest.mark.parametrize(
+    "more, answers_",
+    [
+        # llr = 4 * 0.25 - 2 = -1; probability = 1 / (1 + e) = 0.2689
+        ([], ["probability of one voice 0.2689 (prior 0.5)", "two voices (threshold"]),
+        # odds e**-1 * 4; the threshold is where 4 * s - 2 = -log(4)
+        (
+            ["--prior", "0.8"],
+            ["0.5954 (prior 0.8)", "the same voice (threshold 0.1534, probability 0.5"],
+        ),
+        (
+            ["--threshold", "0.2"],
+            ["0.2689", "the same voice (threshold 0.2000, as ask"],
+        ),
+    ],
+)
+def test_verify_says_a_probability_and_decides_by_it(
+    monkeypatch, capsys, more, answers_
+):
+    monkeypatch.setattr(answers, "loaded", lambda run, calibration: Calibrated())
+    cli.main(["verify", "a.wav", "b.wav", "--run", "small", *more])
+    said = capsys.readouterr().out
+    assert all(answer in said for answer in ["cosine 0.2500", *answers_])
+
+
+def test_a_prior_is_a_probability_and_needs_a_calibration(monkeypatch):
+    monkeypatch.setattr(answers, "loaded", lambda run, calibration: Calibrated())
+    command = ["verify", "a.wav", "b.wav", "--run", "small", "--prior"]
+    with pytest.raises(SystemExit, match=r"`prior` must be in \(0, 1\)"):
+        cli.main([*command, "1"])
+    monkeypatch.setattr(Calibrated, "calibration", None)
+    with pytest.raises(SystemExit, match="--prior needs an encoder with a calibration"):
+        cli.main([*command, "0.5"])
+
+
+def test_a_run_that_is_no_path_is_the_name_of_shipped_weights(monkeypatch, tmp_path):
+    asked = []
+
+    def pretrained(name="small"):
+        asked.append(name)
+        raise ValueError("Shipped weights are ['small']")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Encoder, "pretrained", pretrained, raising=False)
+    command = ["verify", "a.wav", "b.wav", "--run"]
+    with pytest.raises(SystemExit, match=r"no smal here. Shipped weights are \['small"):
+        cli.main([*command, "smal"])
+    (tmp_path / "small").mkdir()
+    for path in ("small", "runs/small"):
+        with pytest.raises(SystemExit, match="Expected a run folder"):
+            cli.main([*command, path])
+    assert asked == ["smal"]
+
+
+@pytest.mark.slow
+def test_evaluate_normalises_scores_and_names_what_it_did(places, tmp_path, capsys):
+    run, corpus = places
+    command = ["evaluate", "--corpus", str(corpus), "--run", str(run)]
+    command += ["--out", str(tmp_path), "--leave-out-trained", "--normalise"]
+    cli.main([*command, "centre"])
+    assert "smoke: smoke, centred on this corpus (unsuper" in capsys.readouterr().out
+    cli.main([*command, "as-norm", "--cohort", str(corpus), "--top", "5"])
+    said = capsys.readouterr()
+    assert "smoke: smoke, AS-norm by smoke (top 5 of 10)" in said.out
+    assert "2 of 12 speakers of the cohort have names of 'smoke'" in said.err
+    rows = json.loads((tmp_path / "metrics.json").read_text())["table"]
+    assert [row["normalise"] for row in rows] == ["none", "as-norm", "none", "none"]
+    for wrong in (["as-norm"], ["centre", "--cohort", str(corpus)]):
+        with pytest.raises(SystemExit, match="--cohort need each other"):
+            cli.main([*command, *wrong])
+
+
+@pytest.mark.slow
+def test_evaluate_says_what_a_calibration_is_worth(places, tmp_path, capsys):
+    trained, corpus = places
+    run = shutil.copytree(trained, tmp_path / "smoke")
+    calibration = LogisticCalibration(slope=4.0, offset=-2.0)
+    (run / "calibration.json").write_text(calibration.to_json())
+    command = ["evaluate", "--corpus", str(corpus), "--run", str(run)]
+    cli.main([*command, "--leave-out-trained"])
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1].startswith("smoke: smoke, all-pairs, open-set, unseen speakers: ")
+    assert "expected calibration error" in said[-1] and "Cllr" in said[-1]
+    out = run / "evaluation"
+    rows = json.loads((out / "metrics.json").read_text())["table"]
+    assert ["calibration" in row for row in rows] == [True, False, False]
+    assert (out / "smoke" / "reliability.png").is_file()
+
+
+@pytest.mark.slow
+def test_robustness_writes_rows_and_figures_of_unheard_speakers(
+    places, tmp_path, capsys
+):
+    run, corpus = places
+    command = ["robustness", "--corpus", str(corpus), "--run", str(run)]
+    with pytest.raises(SystemExit, match="have names that were trained on"):
+        cli.main(command)
+    command += ["--out", str(tmp_path), "--leave-out-trained", "--noisy", "test"]
+    cli.main(command)
+    said = capsys.readouterr().out
+    for name in ("smoke: smoke, 0.5 s", "smoke: MFCC statistics, 0 dB"):
+        assert name in said
+    rows = json.loads((tmp_path / "robustness.json").read_text())["table"]
+    assert len(rows) == 2 * (5 + 5)
+    assert {row["noisy"] for row in rows if row["kind"] == "noise"} == {
+        "test side only"
+    }
+    for name in ("duration", "noise"):
+        assert (tmp_path / "smoke" / f"{name}.png").is_file()
+    with pytest.raises(SystemExit, match="There is no none"):
+        cli.main([*command, "--noises", "none"])
 
 
 @pytest.mark.parametrize(

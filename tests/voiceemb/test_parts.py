@@ -89,9 +89,12 @@ def test_a_run_never_goes_on_with_other_utterances(tmp_path):
     spoken = paper_corpus(2, 3)
     parts = Parts(spoken, None, None, None, "closed-set")
     division.remember(parts, run)
-    division.remember(parts, run)
+    division.remember(parts, run, sounds="a")  # an older run did not know its sounds
+    division.remember(parts, run, sounds="a")
+    with pytest.raises(ValueError, match="these changed: sounds"):
+        division.remember(parts, run, sounds="b")
     fewer = Corpus("spoken", spoken.utterances[1:])
-    with pytest.raises(ValueError, match="parts changed: train"):
+    with pytest.raises(ValueError, match="these changed: train"):
         division.remember(Parts(fewer, None, None, None, "closed-set"), run)
 
 

@@ -1,0 +1,106 @@
+"""What a run leaves for its users: a calibration, and a folder to hand on."""
+
+import json
+
+import numpy as np
+import pytest
+
+from corpora import folders
+from training.run import Run
+from voiceemb import Encoder, calibrations, evaluation, report
+from voiceemb import __main__ as cli
+from voiceemb.parts import Parts
+
+
+@pytest.fixture
+def run(trained_run):
+    return trained_run / "runs" / "smoke"
+
+
+class Cepstra:
+    """Stands for an encoder that has learned something."""
+
+    about, sample_rate = {"sha256": "a" * 64}, 16000
+
+    def embed_utterances(self, waveforms):
+        return evaluation.cepstra()(waveforms)
+
+
+@pytest.mark.slow
+def test_a_run_is_calibrated_by_the_voices_that_chose_its_weights(
+    trained_run, tmp_path
+):
+    corpus = folders.open_corpus(trained_run / "corpus" / "smoke")
+    parts = Parts(corpus, corpus, None, None, "open-set")
+    run = Run.open(tmp_path / "run", {})
+    limit = report.calibrate(Cepstra(), parts, run)
+    found = calibrations.read(run.path(calibrations.FILE), sha256="a" * 64)
+    assert limit["eer"] < 0.4
+    assert abs(found.threshold() - limit["value"]) < 0.15  # both balance the errors
+    held = json.loads(run.path(calibrations.FILE).read_text("utf-8"))
+    assert list(held["corpora"]) == ["smoke, validation"]
+
+
+@pytest.mark.slow
+def test_a_run_that_can_not_be_calibrated_says_so_and_has_its_threshold(
+    trained_run, tmp_path, monkeypatch, capsys
+):
+    def refuse(*_):
+        raise ValueError("same pairs do not score higher")
+
+    monkeypatch.setattr(calibrations, "fit", refuse)
+    corpus = folders.open_corpus(trained_run / "corpus" / "smoke")
+    parts, run = Parts(corpus, corpus, None, None, "open-set"), Run.open(tmp_path, {})
+    assert -1 < report.calibrate(Cepstra(), parts, run)["value"] < 1
+    assert "No calibration: same pairs do not" in capsys.readouterr().err
+    assert not run.path(calibrations.FILE).exists()
+
+
+@pytest.mark.slow
+def test_a_packed_run_answers_alike_and_knows_no_place(run, tmp_path, rng):
+    packed = report.pack(run, tmp_path / "deep" / "packed")
+    sound = rng.normal(scale=0.1, size=20_000).astype("float32")
+    one, two = (Encoder.load(folder) for folder in (run, packed))
+    np.testing.assert_array_equal(
+        one.embed_utterance(sound), two.embed_utterance(sound)
+    )
+    assert two.calibration == one.calibration and two.folder == packed
+    assert report.trained_speakers(packed) == report.trained_speakers(run)
+    assert not (packed / "checkpoints").exists()
+    config = json.loads((packed / "config.json").read_text("utf-8"))["config"]
+    assert "/" not in config["runs"] + config["cache"]
+    with pytest.raises(ValueError, match="packed anew"):
+        report.pack(run, packed)
+
+
+@pytest.mark.slow
+def test_what_is_no_run_is_not_packed(run, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        report.pack(tmp_path, tmp_path / "packed")
+    assert not (tmp_path / "packed").exists()
+
+
+@pytest.mark.slow
+def test_users_calibrate_on_recordings_of_their_own(run, trained_run, tmp_path, capsys):
+    out = tmp_path / "mine.json"
+    corpus = str(trained_run / "corpus" / "smoke")
+    command = ["calibrate", "--corpus", corpus, "--run", str(run), "--out", str(out)]
+    cli.main([*command, "--protocol", "closed-set"])
+    assert "expected calibration error" in capsys.readouterr().out
+    held = json.loads(out.read_text("utf-8"))
+    assert held["protocol"] == "closed-set" and "smoke" in held["corpora"]
+    sounds = [str(u.path) for u in folders.open_corpus(corpus).utterances[:2]]
+    cli.main(["verify", *sounds, "--run", str(run), "--calibration", str(out)])
+    assert "probability of one voice" in capsys.readouterr().out
+    held["weights"] = "0" * 64
+    out.write_text(json.dumps(held))
+    with pytest.raises(SystemExit, match="holds for the weights it was fitted on"):
+        cli.main(["verify", *sounds, "--run", str(run), "--calibration", str(out)])
+
+
+def test_a_name_of_no_shipped_weights_names_those_there_are():
+    with pytest.raises(ValueError, match="`name` must be one of .*Received: 'huge'"):
+        Encoder.pretrained("huge")
+    for path in ("..", "../pretrained/small", ""):
+        with pytest.raises(ValueError, match="`name` must be one of"):
+            Encoder.pretrained(path)
