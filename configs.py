@@ -201,6 +201,8 @@ class Augmentation:
     rt60_s: tuple[float, float] = (0.1, 0.6)
     bandwidth_probability: float = 0.2
     codec_probability: float = 0.1
+    equaliser_probability: float = 0.0  # a microphone of random colour
+    equaliser_db: float = 8.0  # its largest gain and loss
     gain_probability: float = 0.5
     gain_db: tuple[float, float] = (-10.0, 6.0)
 

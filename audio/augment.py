@@ -12,6 +12,7 @@ from audio.conditions import (
     add_noise,
     band,
     coloured_noise,
+    equalise,
     gain,
     limit,
     mu_law,
@@ -25,6 +26,7 @@ __all__ = [
     "add_noise",
     "band",
     "coloured_noise",
+    "equalise",
     "gain",
     "limit",
     "mu_law",
@@ -36,6 +38,7 @@ __all__ = [
 ]
 
 TELEPHONE_HZ = (300.0, 3400.0)
+EQUALISER_POINTS = 6
 
 
 def spec_augment(
@@ -78,8 +81,10 @@ def spec_augment(
 class Augmenter:
     """Each row meets each condition with its own probability, in the order of a call.
 
-    Speed, room, noise, gain, bandwidth, codec: from the mouth to the line. With all
-    probabilities zero, the default, rows pass untouched to the bit.
+    Speed, room, noise, equaliser, gain, bandwidth, codec: from the mouth to the line.
+    The equaliser is a microphone, drawn anew: who has one recording of each voice must
+    not let the encoder know a voice by its microphone. With all probabilities zero,
+    the default, rows pass untouched to the bit.
 
     Args:
         sample_rate: Hz. Defaults to `16000`.
@@ -93,6 +98,9 @@ class Augmenter:
         snr_db: Lowest and highest signal-to-noise ratio. Defaults to `(5.0, 30.0)`.
         noises: Waveforms to draw noise from, each float `[samples]`; `None` is noise
             of random colour, white to brown.
+        equaliser_probability: Chance of a microphone of random colour.
+        equaliser_db: Largest gain and loss of each of its six points.
+            Defaults to `8.0`.
         gain_probability: Chance of another level.
         gain_db: Lowest and highest gain. Defaults to `(-10.0, 6.0)`.
         bandwidth_probability: Chance of a narrow band: a telephone's, or all below
@@ -122,6 +130,8 @@ class Augmenter:
         noise_probability=0.0,
         snr_db=(5.0, 30.0),
         noises=None,
+        equaliser_probability=0.0,
+        equaliser_db=8.0,
         gain_probability=0.0,
         gain_db=(-10.0, 6.0),
         bandwidth_probability=0.0,
@@ -133,6 +143,7 @@ class Augmenter:
         self.rt60_s = _range("rt60_s", rt60_s, above=0)
         self.direct_db = _range("direct_db", direct_db)
         self.snr_db = _range("snr_db", snr_db)
+        self.equaliser_db = _range("equaliser_db", (-equaliser_db, equaliser_db))
         self.gain_db = _range("gain_db", gain_db)
         self.cutoff_hz = _range("cutoff_hz", cutoff_hz, above=0)
         self.noises = None if noises is None else _Noises(noises)
@@ -140,6 +151,10 @@ class Augmenter:
             (_probability("speed_probability", speed_probability), self._speed),
             (_probability("room_probability", room_probability), self._room),
             (_probability("noise_probability", noise_probability), self._noise),
+            (
+                _probability("equaliser_probability", equaliser_probability),
+                self._equalise,
+            ),
             (_probability("gain_probability", gain_probability), self._gain),
             (_probability("bandwidth_probability", bandwidth_probability), self._band),
             (_probability("codec_probability", codec_probability), self._codec),
@@ -187,6 +202,12 @@ class Augmenter:
         else:
             noise = self.noises.draw(tf.shape(x), seed=second)
         return add_noise(x, noise, snr_db=_uniform(x, self.snr_db, third))
+
+    def _equalise(self, x, seed):
+        shape = [tf.shape(x)[0], EQUALISER_POINTS]
+        share = tf.random.stateless_uniform(shape, seed, alg="philox")
+        low, high = self.equaliser_db
+        return equalise(x, low + (high - low) * share, sample_rate=self.sample_rate)
 
     def _gain(self, x, seed):
         return gain(x, _uniform(x, self.gain_db, seed))

@@ -11,6 +11,7 @@ import math
 import tensorflow as tf
 
 MU = 255.0  # of the telephone's logarithmic code
+MEL_BREAK_HZ = 700.0  # below it the mel scale is nearly straight
 SKIRT_HZ = 100.0  # from full to nothing at the edge of a band
 
 
@@ -127,6 +128,37 @@ def band(waveform, *, low_hz, high_hz, sample_rate=16000):
     outside = tf.maximum(tf.maximum(low - hz, hz - high), 0.0) / SKIRT_HZ
     keep = 0.5 + 0.5 * tf.cos(math.pi * tf.minimum(outside, 1.0))
     spectrum *= tf.cast(keep, tf.complex64)
+    return tf.signal.irfft(spectrum, [size])[:, :samples]
+
+
+def equalise(waveform, gain_db, *, sample_rate=16000):
+    """Colour the sound as a microphone does: another gain for every pitch, no delay.
+
+    Args:
+        waveform: Float32 `[batch, samples]`.
+        gain_db: Gains at points evenly spaced on the mel scale from 0 Hz to half the
+            sample rate, float `[batch, points]` of at least two; straight lines in dB
+            over mel join them.
+        sample_rate: Hz. Defaults to `16000`.
+
+    Returns:
+        Waveforms, `[batch, samples]`.
+    """
+    gain_db = tf.convert_to_tensor(gain_db, tf.float32)
+    samples = tf.shape(waveform)[1]
+    ringing = sample_rate // 20
+    size = samples + ringing
+    spectrum = tf.signal.rfft(tf.pad(waveform, [[0, 0], [0, ringing]]))
+    hz = tf.range(tf.shape(spectrum)[1], dtype=tf.float32)
+    hz *= tf.cast(sample_rate / size, tf.float32)
+    most = math.log1p(sample_rate / 2 / MEL_BREAK_HZ)
+    last = tf.shape(gain_db)[1] - 1
+    place = tf.math.log1p(hz / MEL_BREAK_HZ) / most * tf.cast(last, tf.float32)
+    left = tf.clip_by_value(tf.cast(place, tf.int32), 0, last - 1)
+    share = place - tf.cast(left, tf.float32)
+    low, high = (tf.gather(gain_db, left + i, axis=1) for i in (0, 1))
+    factor = tf.pow(10.0, (low + (high - low) * share) / 20)
+    spectrum *= tf.cast(factor, tf.complex64)
     return tf.signal.irfft(spectrum, [size])[:, :samples]
 
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 from audio.augment import Augmenter, spec_augment
 
 SEED = [1, 2]
-KINDS = ["speed", "room", "noise", "gain", "bandwidth", "codec"]
+KINDS = ["speed", "room", "noise", "equaliser", "gain", "bandwidth", "codec"]
 EVERYTHING = {f"{kind}_probability": 1.0 for kind in KINDS}
 
 

@@ -101,6 +101,23 @@ def test_the_whole_band_is_everything(rng):
     np.testing.assert_allclose(heard, waveform, atol=1e-5)
 
 
+def test_an_equaliser_has_its_gains_at_its_points_and_lines_between(rng):
+    """On the mel scale, log(1 + f / 700), from 0 to 8000 Hz, three points."""
+    x = rng.normal(scale=0.1, size=(2, 16000)).astype("float32")
+    middle = 700 * np.expm1(np.log1p(8000 / 700) / 2)
+    quarter = 700 * np.expm1(np.log1p(8000 / 700) / 4)
+    y = augment.equalise(x, [[0.0, 6.0, -20.0], [0.0, 0.0, 0.0]]).numpy()
+
+    def change_db(hz):
+        band = slice(int(hz) - 40, int(hz) + 40)
+        before, after = (np.abs(np.fft.rfft(w[0]))[band] for w in (x, y))
+        return 20 * np.log10(np.linalg.norm(after) / np.linalg.norm(before))
+
+    for hz, gain in ((middle, 6), (quarter, 3), (7900, -20)):
+        assert np.isclose(change_db(hz), gain, atol=0.4)
+    np.testing.assert_allclose(y[1], x[1], atol=1e-6)
+
+
 def test_codes_have_as_many_levels_as_they_say(rng):
     waveform = rng.uniform(-1, 1, (1, 50000)).astype(np.float32)
     assert len(np.unique(augment.mu_law(waveform))) == 255  # 127 a side and zero
