@@ -1,5 +1,6 @@
 """What a training run promises its user, on a network of one weight."""
 
+import hashlib
 import math
 import os
 import signal
@@ -120,6 +121,30 @@ def test_a_longer_run_is_the_shorter_one_continued(run):
     result = train(model, run, steps=40)
     expected = train(whole, Run.open(run.folder.with_name("whole"), {}))
     assert weight(model) == weight(whole) and result == expected
+
+
+def test_saved_weights_have_a_name_that_a_rerun_must_find_again(run):
+    """The sha256 of the one weight, at the steps that are saved and at no others."""
+
+    def names(folder, **kwargs):
+        rows = train(line(), Run.open(folder, {}), save_every=10, **kwargs).history
+        return {row["step"]: row["weights"] for row in rows if "weights" in row}
+
+    found = names(run.folder)
+    assert list(found) == [10, 20, 30, 40] and len(set(found.values())) == 4
+    model = line()
+    train(model, Run.open(run.folder, {}), save_every=10)
+    assert found[40] == hashlib.sha256(model.get_weights()[0].tobytes()).hexdigest()
+
+    again = run.folder.with_name("again")
+    with pytest.raises(Interrupted) as error:
+        names(again, stop_after=20)
+    assert error.value.step == 20
+    begun = [row for row in read(again / "history.csv") if "weights" in row]
+    assert {row["step"]: row["weights"] for row in begun} == {
+        step: found[step] for step in (10, 20)
+    }
+    assert names(again) == found
 
 
 def test_phases_share_a_run_and_a_history(run):
