@@ -347,7 +347,7 @@ _paper = SpeakerEncoder(
 
 _small = SpeakerEncoder(
     # The encoder that comes with the package, learned from 182 readers of 9 s each:
-    # every reader in eight more moods and at three speeds, in other rooms and noises.
+    # every recording said again in eight moods, in other rooms and noises.
     name="small",
     styles=8,
     test_speakers=0,
@@ -357,16 +357,16 @@ _small = SpeakerEncoder(
     balance="speakers",
     encoder=Encoder(stages=(16, 32, 64, 128), num_blocks=1, embedding_dim=128),
     softmax=Softmax(
-        steps=6000,
+        steps=4000,
         head="aam",
-        margin_rise=(0, 2400),
+        margin_rise=(0, 1600),
         optimiser=Optimiser(
             learning_rate=2e-3, final_rate=1e-6, warm_up=200, clip_norm=5.0, ema=0.998
         ),
     ),
     triplet=Triplet(steps=0),
-    augmentation=Augmentation(enabled=True, speeds=(1.0, 0.9, 1.1), num_masks=1),
-    validate_every=1000,
+    augmentation=Augmentation(enabled=True, num_masks=1),
+    validate_every=500,
 )
 
 SPEAKER_ENCODERS = {

@@ -101,6 +101,10 @@ def _parser():
     )
     pack.add_argument("--out", required=True, type=Path, help="a new folder")
 
+    fuse = commands.add_parser("fuse", help="make one encoder of several")
+    fuse.add_argument("--runs", required=True, nargs="+", type=Path, help="run folders")
+    fuse.add_argument("--out", required=True, type=Path, help="a new folder")
+
     for command in (verify, evaluate):
         command.add_argument(
             "--calibration",

@@ -177,9 +177,16 @@ def calibrate(options):
 
 def pack(options):
     """Copies what a user of a trained encoder needs, and no more."""
-    from voiceemb import report
+    from voiceemb import packing
 
-    print(report.pack(options.run, options.out))
+    print(packing.pack(options.run, options.out))
+
+
+def fuse(options):
+    """Makes one encoder of several."""
+    from voiceemb import packing
+
+    print(packing.fuse(options.runs, options.out))
 
 
 def loaded(run, calibration=None):

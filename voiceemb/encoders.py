@@ -14,11 +14,17 @@ from keras import ops
 from audio.fbank import FeatureNormalisation, Filterbank
 from voiceemb.deep_speaker import GRUNetwork, ResCNN
 from voiceemb.ecapa import ECAPATDNN
+from voiceemb.fusion import Fusion
 from voiceemb.resnet import ResNet
 
 # The closed registry: no other class can be named by a config.
-NETWORKS = {"rescnn": ResCNN, "gru": GRUNetwork, "ecapa": ECAPATDNN, "resnet": ResNet}
-COMMON = {"embedding_dim", "weight_decay"}  # arguments that all of them take
+NETWORKS = {
+    "rescnn": ResCNN,
+    "gru": GRUNetwork,
+    "ecapa": ECAPATDNN,
+    "resnet": ResNet,
+    "fusion": Fusion,
+}
 
 
 @keras.saving.register_keras_serializable(package="voiceemb")
@@ -97,12 +103,13 @@ def build(network="rescnn", *, log=True, norm="frame", front_end=None, **argumen
     those of the others are passed over. What is left out is the network's default.
 
     Args:
-        network: `"rescnn"`, `"gru"`, `"ecapa"` or `"resnet"`.
+        network: `"rescnn"`, `"gru"`, `"ecapa"`, `"resnet"` or `"fusion"`.
         log, norm: Arguments of `audio.fbank.FeatureNormalisation`.
         front_end: Dict of `audio.fbank.Filterbank` arguments. Defaults to 64 bands
             at 16 kHz.
         **arguments: Arguments of the networks: `embedding_dim`, `weight_decay`, and
-            those of `ResCNN`, `GRUNetwork`, `ECAPATDNN` and `ResNet`.
+            those of `ResCNN`, `GRUNetwork`, `ECAPATDNN` and `ResNet`; for a fusion
+            `members`, a list of dicts of `network` and its arguments.
 
     Returns:
         A built `SpeakerEncoder`.
@@ -116,23 +123,35 @@ def build(network="rescnn", *, log=True, norm="frame", front_end=None, **argumen
         encoder = build("ecapa", channels=128, front_end={"num_bands": 80})
         ```
     """
-    if network not in NETWORKS:
-        raise ValueError(
-            f"`network` must be one of {sorted(NETWORKS)}. Received: {network!r}"
-        )
-    known = COMMON.union(*(kind.ARGUMENTS for kind in NETWORKS.values()))
-    if unknown := sorted(arguments.keys() - known):
-        raise TypeError(
-            f"Arguments of networks are {sorted(known)}. Received: {unknown}"
-        )
-    own = COMMON.union(NETWORKS[network].ARGUMENTS)
-    own = {name: value for name, value in arguments.items() if name in own}
+    own = _network(network, arguments)
     filterbank = Filterbank(**(front_end or {}))
     encoder = SpeakerEncoder(
         filterbank,
         FeatureNormalisation(log=log, norm=norm),
-        NETWORKS[network](**own, name=network),
+        own,
         name="speaker_encoder",
     )
     encoder(ops.ones((1, 32, filterbank.num_bands)))
     return encoder
+
+
+def _network(network, arguments, name=None):
+    """The network of a kind, from those of the arguments that it knows."""
+    if network not in NETWORKS:
+        raise ValueError(
+            f"`network` must be one of {sorted(NETWORKS)}. Received: {network!r}"
+        )
+    known = set().union(*(kind.arguments() for kind in NETWORKS.values()))
+    if unknown := sorted(arguments.keys() - known):
+        raise TypeError(
+            f"Arguments of networks are {sorted(known)}. Received: {unknown}"
+        )
+    kind = NETWORKS[network]
+    own = {n: value for n, value in arguments.items() if n in kind.arguments()}
+    if network == "fusion":
+        members = enumerate(dict(member) for member in own.get("members", ()))
+        own["members"] = [
+            _network(member.pop("network", None), member, f"member_{i}")
+            for i, member in members
+        ]
+    return kind(**own, name=name or network)

@@ -28,6 +28,11 @@ class Network(keras.Model):
 
     ARGUMENTS = ()
 
+    @classmethod
+    def arguments(cls):
+        """Names of the arguments it is built from, see `voiceemb.encoders.build`."""
+        return {*cls.ARGUMENTS, "embedding_dim", "weight_decay"}
+
     def __init__(self, embedding_dim=512, weight_decay=1e-5, **kwargs):
         super().__init__(**kwargs)
         self.supports_masking = True

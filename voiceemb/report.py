@@ -3,10 +3,7 @@
 import dataclasses
 import hashlib
 import json
-import os
-import shutil
 import sys
-import uuid
 from pathlib import Path
 
 import keras
@@ -20,11 +17,6 @@ from voiceemb.encoder import Encoder
 from voiceemb.windows import crop_samples
 
 PLACES = ("corpus", "runs", "cache", "stop_after")  # where and when, not what
-PACKED = (
-    *("model.weights.h5", "model.weights.h5.sha256", "metrics.json", "speakers.json"),
-    *("calibration.json", "history.csv", "card.md"),
-)
-
 CARD = """# Speaker encoder `{name}`
 
 A network that maps speech to unit vectors, near for one speaker and far for two.
@@ -138,43 +130,6 @@ def write_rows(path, rows, **more):
     with replacing(path) as unfinished:
         text = json.dumps({"table": rows, **more}, indent=2)
         unfinished.write_text(text + "\n", encoding="utf-8")
-
-
-def pack(run, folder):
-    """Copies what a user of a trained encoder needs, and no more: data, no program.
-
-    Places of the machine that trained it become names; weights, numbers, the card and,
-    if there is one, the calibration stay as they are.
-
-    Args:
-        run: Folder of the run.
-        folder: Where to; made anew, it must not exist.
-
-    Returns:
-        `folder`, which `Encoder.load` takes as it takes a run.
-    """
-    run, folder = Path(run), Path(folder)
-    Encoder.load(run)  # whole, or an error before anything is written
-    if folder.exists():
-        raise ValueError(f"A folder is packed anew. Received: {folder}, which exists")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    whole = json.loads((run / "config.json").read_text("utf-8"))
-    config = whole["config"]
-    config["corpus"] = [Path(source).name for source in config["corpus"]]
-    for place in ("runs", "cache"):
-        config[place] = Path(config[place]).name
-    unfinished = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.partial")
-    unfinished.mkdir()
-    try:
-        text = json.dumps(whole, indent=2)
-        (unfinished / "config.json").write_text(text + "\n", encoding="utf-8")
-        for name in PACKED:
-            if (run / name).is_file():
-                shutil.copyfile(run / name, unfinished / name)
-        os.rename(unfinished, folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    return folder
 
 
 def calibrate(trained, parts, run):

@@ -21,6 +21,12 @@ NETWORKS = {
     "gru": {"filters": 4, "units": (8, 8), "embedding_dim": 8},
     "ecapa": {"channels": 16, "squeeze": 4, "attention": 4, "embedding_dim": 8},
     "resnet": {"widths": (4, 8), "depths": (1, 2), "embedding_dim": 8},
+    "fusion": {
+        "members": (
+            {"network": "rescnn", "stages": (4,), "num_blocks": 1, "embedding_dim": 4},
+            {"network": "rescnn", "stages": (2,), "num_blocks": 1, "embedding_dim": 4},
+        )
+    },
 }
 LENGTH = 12_345  # samples
 

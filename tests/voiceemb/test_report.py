@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from corpora import folders
@@ -54,30 +53,6 @@ def test_a_run_that_can_not_be_calibrated_says_so_and_has_its_threshold(
     assert -1 < report.calibrate(Cepstra(), parts, run)["value"] < 1
     assert "No calibration: same pairs do not" in capsys.readouterr().err
     assert not run.path(calibrations.FILE).exists()
-
-
-@pytest.mark.slow
-def test_a_packed_run_answers_alike_and_knows_no_place(run, tmp_path, rng):
-    packed = report.pack(run, tmp_path / "deep" / "packed")
-    sound = rng.normal(scale=0.1, size=20_000).astype("float32")
-    one, two = (Encoder.load(folder) for folder in (run, packed))
-    np.testing.assert_array_equal(
-        one.embed_utterance(sound), two.embed_utterance(sound)
-    )
-    assert two.calibration == one.calibration and two.folder == packed
-    assert report.trained_speakers(packed) == report.trained_speakers(run)
-    assert not (packed / "checkpoints").exists()
-    config = json.loads((packed / "config.json").read_text("utf-8"))["config"]
-    assert "/" not in config["runs"] + config["cache"]
-    with pytest.raises(ValueError, match="packed anew"):
-        report.pack(run, packed)
-
-
-@pytest.mark.slow
-def test_what_is_no_run_is_not_packed(run, tmp_path):
-    with pytest.raises(FileNotFoundError):
-        report.pack(tmp_path, tmp_path / "packed")
-    assert not (tmp_path / "packed").exists()
 
 
 @pytest.mark.slow

@@ -1,0 +1,125 @@
+"""What is handed on answers as what was trained, alone or fused, and knows no place."""
+
+import json
+
+import numpy as np
+import pytest
+
+from files import sha256
+from voiceemb import Encoder, encoders, packing, report
+from voiceemb import __main__ as cli
+from voiceemb.fusion import Fusion
+
+SHAPE = {"stages": (4,), "num_blocks": 1, "embedding_dim": 8, "log": True}
+
+
+def make(folder, speakers, norm="frame", crop_frames=50, **shape):
+    """A run folder as training leaves it, with random weights."""
+    shape = {"network": "rescnn", **SHAPE, "norm": norm, "front_end": {}, **shape}
+    folder.mkdir(parents=True)
+    model = encoders.build(**shape)
+    for weight in model.weights:
+        change = np.random.default_rng(len(folder.name)).normal(size=weight.shape)
+        weight.assign(weight + 0.1 * np.abs(change).astype(weight.dtype))
+    model.save_weights(folder / "model.weights.h5")
+    digest = sha256(folder / "model.weights.h5")
+    (folder / "model.weights.h5.sha256").write_text(f"{digest}  model.weights.h5\n")
+    config = {"encoder": shape, "crop_frames": crop_frames, "seed": 0}
+    config |= {"corpus": ["/some/where/voices"], "runs": "/else/runs", "cache": "c"}
+    (folder / "config.json").write_text(json.dumps({"config": config}))
+    heard = {"speakers": {"train": speakers, "validation": ["eve"]}}
+    (folder / "speakers.json").write_text(json.dumps(heard))
+    (folder / "card.md").write_text(f"# {folder.name}\n")
+    (folder / "checkpoints").mkdir()
+    return folder
+
+
+@pytest.fixture
+def runs(tmp_path):
+    one = make(tmp_path / "one", ["anna", "bert"])
+    return [one, make(tmp_path / "third", ["bert", "carl"], embedding_dim=4)]
+
+
+@pytest.fixture
+def sounds(rng):
+    noise = rng.normal(scale=0.1, size=(3, 20_000)).astype("float32")
+    return [noise[0], np.convolve(noise[1], np.hanning(60), "same"), noise[2, :7000]]
+
+
+@pytest.mark.slow
+def test_a_packed_run_answers_alike_and_knows_no_place(runs, tmp_path, sounds):
+    packed = packing.pack(runs[0], tmp_path / "deep" / "packed")
+    one, two = (Encoder.load(folder) for folder in (runs[0], packed))
+    expected = one.embed_utterances(sounds)
+    np.testing.assert_array_equal(two.embed_utterances(sounds), expected)
+    assert report.trained_speakers(packed) == {"anna", "bert", "eve"}
+    assert not (packed / "checkpoints").exists()
+    config = json.loads((packed / "config.json").read_text("utf-8"))["config"]
+    assert (config["corpus"], config["runs"]) == (["voices"], "runs")
+    with pytest.raises(ValueError, match="packed anew"):
+        packing.pack(runs[0], packed)
+
+
+def test_what_is_no_run_is_not_packed(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        packing.pack(tmp_path, tmp_path / "packed")
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_fused_cosines_are_the_mean_of_the_members(runs, tmp_path, sounds):
+    """Of one window each, so that no mean over windows comes between."""
+    windows = [sound[:7000] for sound in sounds]
+    fused = Encoder.load(packing.fuse(runs, tmp_path / "fused"))
+    members = [Encoder.load(run) for run in runs]
+    assert fused.dim == 12
+    points = fused.embed_utterances(windows)
+    np.testing.assert_allclose(np.linalg.norm(points, axis=1), 1, rtol=1e-6)
+    each = [m.embed_utterances(windows) for m in members]
+    expected = np.mean([Encoder.similarity(x, x) for x in each], axis=0)
+    np.testing.assert_allclose(Encoder.similarity(points, points), expected, atol=1e-5)
+    assert expected.std() > 1e-3
+
+
+@pytest.mark.slow
+def test_a_fused_encoder_knows_all_whom_its_members_heard(runs, tmp_path, capsys):
+    names = [str(run) for run in runs]
+    cli.main(["fuse", "--runs", *names, "--out", str(tmp_path / "fused")])
+    assert capsys.readouterr().out.strip() == str(tmp_path / "fused")
+    heard = report.trained_speakers(tmp_path / "fused")
+    assert heard == {"anna", "bert", "carl", "eve"}
+    card = (tmp_path / "fused" / "card.md").read_text("utf-8")
+    assert "# one" in card and "# third" in card
+    untrained = report.untrained(tmp_path / "fused")
+    assert isinstance(untrained.model.network, Fusion)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "change, rule",
+    [
+        ({"norm": "mean"}, "one `norm`"),
+        ({"crop_frames": 60}, "one `crop_frames`"),
+        ({"front_end": {"num_bands": 40}}, "one `front_end`"),
+    ],
+)
+def test_encoders_that_hear_differently_are_not_fused(runs, tmp_path, change, rule):
+    other = make(tmp_path / "other", ["dora"], **change)
+    with pytest.raises(ValueError, match=rule):
+        packing.fuse([runs[0], other], tmp_path / "fused")
+    with pytest.raises(ValueError, match="at least two networks"):
+        packing.fuse(runs[:1], tmp_path / "fused")
+    assert not (tmp_path / "fused").exists()
+
+
+def test_a_fusion_is_rebuilt_from_its_config_and_from_names():
+    member = {"network": "rescnn", "stages": (4,), "num_blocks": 1, "embedding_dim": 4}
+    model = encoders.build("fusion", members=[member, {**member, "embedding_dim": 2}])
+    assert model.embedding_dim == 6
+    again = Fusion.from_config(model.network.get_config())
+    assert again.get_config() == model.network.get_config()
+    for members in ([], [member], [member, {"network": "fusion"}]):
+        with pytest.raises(ValueError):
+            encoders.build("fusion", members=members)
+    with pytest.raises(ValueError, match="`network` must be one of"):
+        encoders.build("fusion", members=[member, {}])

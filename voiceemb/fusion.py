@@ -1,0 +1,65 @@
+"""Fusion: several networks that listen together, in one model.
+
+`embedding = concatenate(unit(network(features)) for each network) / sqrt(networks)`
+
+So the cosine of two fused embeddings is the mean of the networks' cosines: what score
+fusion does with several systems, at the price of a longer vector. Networks err apart
+when they learned from other losses or other voices; then the mean errs less than each.
+"""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="voiceemb")
+class Fusion(keras.Model):
+    """Several networks over the same normalised features.
+
+    Args:
+        members: Networks of `voiceemb.encoders`, at least two.
+
+    Call arguments:
+        features: Normalised features, `[batch, frames, bands]`.
+        mask: `None`, or bool `[batch, frames]`, true where a frame is not padding.
+
+    Returns:
+        `[batch, embedding_dim]`, of unit length.
+    """
+
+    def __init__(self, members, **kwargs):
+        super().__init__(**kwargs)
+        if len(members) < 2:
+            raise ValueError(
+                f"`members` must be at least two networks. Received: {len(members)}"
+            )
+        self.supports_masking = True
+        self.members = list(members)
+
+    @classmethod
+    def arguments(cls):
+        """Names of the arguments it is built from, see `voiceemb.encoders.build`."""
+        return {"members"}
+
+    @property
+    def embedding_dim(self):
+        """Size of the output: all members' together."""
+        return sum(member.embedding_dim for member in self.members)
+
+    def call(self, features, mask=None, training=None):
+        points = [
+            ops.normalize(member(features, mask=mask, training=training), axis=-1)
+            for member in self.members
+        ]
+        return ops.concatenate(points, axis=-1) / len(points) ** 0.5
+
+    def compute_mask(self, inputs, mask=None):
+        return None  # every member has used it up
+
+    def get_config(self):
+        save = keras.saving.serialize_keras_object
+        return {"members": [save(member) for member in self.members], "name": self.name}
+
+    @classmethod
+    def from_config(cls, config):
+        load = keras.saving.deserialize_keras_object
+        return cls(**{**config, "members": [load(m) for m in config["members"]]})

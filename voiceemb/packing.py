@@ -1,0 +1,159 @@
+"""Packing: what a user of a trained encoder needs, and no more; data, no program.
+
+A packed folder is a run folder without what only training needs: `Encoder.load` takes
+it, and whom the encoder has heard is still known. Several runs can be fused into one.
+"""
+
+import json
+import os
+import shutil
+import uuid
+from contextlib import contextmanager
+from pathlib import Path
+
+from files import sha256
+from voiceemb.calibrations import FILE
+from voiceemb.encoder import Encoder
+
+PACKED = (
+    *("metrics.json", "speakers.json", "history.csv", "card.md", FILE),
+    *("model.weights.h5", "model.weights.h5.sha256"),
+)
+FUSED_CARD = """# Speaker encoder `{name}`
+
+{count} encoders that listen together: a cosine is the mean of theirs.
+{parameters:,} parameters, {dim} dimensions, weights of sha256 `{sha256}`.
+
+{cards}
+"""
+
+
+def pack(run, folder):
+    """Copies a run without what only training needs.
+
+    Places of the machine that trained it become names; weights, numbers, the card and,
+    if there is one, the calibration stay as they are.
+
+    Args:
+        run: Folder of the run.
+        folder: Where to; made anew, it must not exist.
+
+    Returns:
+        `folder`, which `Encoder.load` takes as it takes a run.
+    """
+    run = Path(run)
+    Encoder.load(run)  # whole, or an error before anything is written
+    whole = _read(run, "config.json")
+    config = whole["config"]
+    config["corpus"] = [Path(source).name for source in config.get("corpus", ())]
+    for place in {"runs", "cache"} & config.keys():
+        config[place] = Path(config[place]).name
+    with _anew(folder) as unfinished:
+        _write(unfinished, "config.json", whole)
+        for name in PACKED:
+            if (run / name).is_file():
+                shutil.copyfile(run / name, unfinished / name)
+    return Path(folder)
+
+
+def fuse(runs, folder):
+    """Makes one encoder of several, see `voiceemb.fusion`.
+
+    Args:
+        runs: Folders of runs, at least two, of one filterbank, one normalisation and
+            one window; their networks may differ, and whom they have heard.
+        folder: Where to; made anew, it must not exist.
+
+    Returns:
+        `folder`, a packed one. It has no calibration: fit it one of its own.
+
+    Raises:
+        ValueError: If the runs can not listen together.
+    """
+    from voiceemb import encoders
+
+    runs = [Path(run) for run in runs]
+    members = [Encoder.load(run).model for run in runs]
+    configs = [_read(run, "config.json")["config"] for run in runs]
+    shared = _shared(configs, runs)
+    networks = [
+        {k: v for k, v in config["encoder"].items() if k not in shared["encoder"]}
+        for config in configs
+    ]
+    encoder = {"network": "fusion", "members": networks, **shared["encoder"]}
+    fused = encoders.build(**encoder)
+    for network, member in zip(fused.network.members, members, strict=True):
+        network.set_weights(member.network.get_weights())
+    with _anew(folder) as unfinished:
+        weights = unfinished / "model.weights.h5"
+        fused.save_weights(weights)
+        digest = sha256(weights)
+        beside = unfinished / f"{weights.name}.sha256"
+        beside.write_text(f"{digest}  {weights.name}\n", encoding="utf-8")
+        config = {**shared, "encoder": encoder, "members": [run.name for run in runs]}
+        _write(unfinished, "config.json", {"config": config})
+        _write(unfinished, "speakers.json", _heard(runs))
+        cards = [run / "card.md" for run in runs]
+        text = FUSED_CARD.format(
+            name=Path(folder).name,
+            count=len(runs),
+            parameters=fused.count_params(),
+            dim=fused.embedding_dim,
+            sha256=digest,
+            cards="\n".join(c.read_text("utf-8") for c in cards if c.is_file()),
+        )
+        (unfinished / "card.md").write_text(text, encoding="utf-8")
+    return Path(folder)
+
+
+def _shared(configs, runs):
+    """What members must have in common, or an error that says what they have not."""
+    same = {}
+    for name in ("log", "norm", "front_end"):
+        same[name] = [config["encoder"][name] for config in configs]
+    same["crop_frames"] = [config["crop_frames"] for config in configs]
+    for name, values in same.items():
+        if any(value != values[0] for value in values):
+            raise ValueError(
+                f"Encoders that are fused must have one `{name}`. Received: "
+                + ", ".join(f"{run}: {v}" for run, v in zip(runs, values, strict=True))
+            )
+    first = {name: values[0] for name, values in same.items()}
+    window = first.pop("crop_frames")
+    return {"encoder": first, "crop_frames": window, "seed": configs[0]["seed"]}
+
+
+def _heard(runs):
+    """Who was trained on, and who chose weights, by any of the runs."""
+    told = {run.name: _read(run, "speakers.json") for run in runs}
+    parts = [one["speakers"] for one in told.values()]
+    speakers = {
+        name: sorted({speaker for part in parts for speaker in part.get(name, ())})
+        for name in ("train", "validation")
+    }
+    return {"speakers": speakers, "members": told}
+
+
+@contextmanager
+def _anew(folder):
+    """A new folder that takes its place when the block ends well."""
+    folder = Path(folder)
+    if folder.exists():
+        raise ValueError(f"A folder is packed anew. Received: {folder}, which exists")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.partial")
+    unfinished.mkdir()
+    try:
+        yield unfinished
+        os.rename(unfinished, folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _read(folder, name):
+    return json.loads((folder / name).read_text("utf-8"))
+
+
+def _write(folder, name, content):
+    text = json.dumps(content, indent=2)
+    (folder / name).write_text(text + "\n", encoding="utf-8")
