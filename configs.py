@@ -346,9 +346,9 @@ _paper = SpeakerEncoder(
 )
 
 _small = SpeakerEncoder(
-    # The encoder that comes with the package, learned from 182 readers of 9 s each:
+    # One of three that make the encoder that comes with the package (`train_small.py`):
     # every recording said again in eight moods, in other rooms and noises.
-    name="small",
+    name="small-margin",
     styles=8,
     test_speakers=0,
     closed_share=0.0,
@@ -368,10 +368,31 @@ _small = SpeakerEncoder(
     augmentation=Augmentation(enabled=True, num_masks=1),
     validate_every=500,
 )
+_smaller = replace(
+    _small,
+    name="small-speeds",
+    crop_lengths=(160,),
+    encoder=replace(_small.encoder, stages=(16, 32, 64)),
+    softmax=replace(
+        _small.softmax,
+        steps=1500,
+        margin_rise=(0, 600),
+        optimiser=replace(_small.softmax.optimiser, warm_up=100, ema=0.99),
+    ),
+)
 
 SPEAKER_ENCODERS = {
     "tiny": _tiny,
-    "small": _small,
+    "small-names": replace(
+        _smaller,
+        name="small-names",
+        softmax=replace(_smaller.softmax, head="softmax", dropout=0.2),
+    ),
+    "small-margin": _small,
+    "small-speeds": replace(
+        _smaller,
+        augmentation=replace(_small.augmentation, speeds=(1.0, 0.9, 1.1)),
+    ),
     "seed": _seed,
     "paper": _paper,
     "smoke": replace(

@@ -75,7 +75,7 @@ def command(name, options):
     optimiser = {"learning-rate": "2e-3", "final-rate": "1e-6", "warm-up": "100"}
     optimiser |= {"clip-norm": "5", "ema": "0.99"}
     return [
-        *(sys.executable, str(ROOT / "train_triplet.py"), "--preset", "small"),
+        *(sys.executable, str(ROOT / "train_triplet.py"), "--preset", "small-names"),
         *("--name", name.replace(" ", "-").replace(",", "")),
         *("--runs", str(options.work / "runs"), "--cache", str(options.work / "cache")),
         *("--corpus", *map(str, options.corpus)),

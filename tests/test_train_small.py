@@ -1,0 +1,56 @@
+"""The shipped encoder's script: three trainings, one encoder, errors before work."""
+
+import subprocess
+import sys
+
+import pytest
+
+import configs
+import train_small
+from tests.conftest import ROOT
+from tests.voiceemb.runs import make
+from voiceemb import Encoder
+
+
+def test_every_member_is_a_preset_that_hears_alike():
+    presets = [configs.SPEAKER_ENCODERS[name] for name in train_small.MEMBERS]
+    assert [preset.name for preset in presets] == list(train_small.MEMBERS)
+    for preset in presets:
+        assert preset.crop_frames == presets[0].crop_frames
+        assert preset.encoder.front_end == presets[0].encoder.front_end
+        assert (preset.seed, preset.validation_speakers) == (0, 16)
+
+
+@pytest.mark.slow
+def test_members_are_trained_with_all_options_and_fused(tmp_path, monkeypatch):
+    asked = []
+
+    def train(name, arguments):
+        asked.append([name, *arguments])
+        return make(tmp_path / name, ["anna", name])
+
+    monkeypatch.setattr(train_small, "train", train)
+    folder = train_small.main(["--corpus", "mine", "--runs", str(tmp_path)])
+    expected = ["--corpus", "mine", "--runs", str(tmp_path)]
+    assert asked == [[name, *expected] for name in train_small.MEMBERS]
+    assert folder == tmp_path / "small" and Encoder.load(folder).dim == 24
+    with pytest.raises(SystemExit, match="is there already"):
+        train_small.main(["--runs", str(tmp_path)])
+    assert len(asked) == 3
+
+
+def test_what_the_script_decides_is_refused(tmp_path):
+    for option in ("--preset", "--name"):
+        with pytest.raises(SystemExit, match="what this script decides"):
+            train_small.main([option, "tiny", "--runs", str(tmp_path)])
+
+
+def test_a_member_that_fails_ends_the_script(tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "train_small.py"), "--corpus", "nowhere"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1 and "must be a manifest or a folder" in done.stderr
+    assert "Traceback" not in done.stderr

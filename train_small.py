@@ -1,0 +1,58 @@
+"""Trains the encoder that comes with the package: three small networks, fused.
+
+    python train_small.py --corpus librispeech_many --exclude-speakers 19 26
+
+They learn from the same retold recordings, each another lesson: plain names, names by a
+margin, and names by a margin where every speed of a voice is a voice. Each errs
+elsewhere; `runs/small` is what they say together. All options are those of
+`train_triplet.py` and go to all three (not `--preset` and `--name`). A run that was
+stopped goes on when the same command is given again.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import train_triplet
+
+MEMBERS = ("small-names", "small-margin", "small-speeds")
+NAME = "small"
+
+
+def main(arguments=None):
+    """Trains the members, then fuses them; returns the folder of the fused encoder."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    known, rest = parser.parse_known_args(arguments)
+    if {"--preset", "--name"} & set(rest):
+        sys.exit("error: --preset and --name are what this script decides")
+    out = known.runs / NAME
+    if out.exists():
+        sys.exit(f"error: {out} is there already; move it or name other --runs")
+    members = [train(name, [*rest, "--runs", str(known.runs)]) for name in MEMBERS]
+
+    from training import options
+    from voiceemb import packing
+
+    with options.explained(ValueError, OSError):
+        print(packing.fuse(members, out))
+    return out
+
+
+def train(name, arguments):
+    """Trains one member in a process of its own; returns its folder."""
+    script = str(Path(train_triplet.__file__))
+    done = subprocess.run([sys.executable, script, "--preset", name, *arguments])
+    if done.returncode:
+        sys.exit(done.returncode)
+    return Path(arguments[-1]) / name
+
+
+if __name__ == "__main__":
+    main()
