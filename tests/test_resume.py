@@ -314,12 +314,12 @@ def test_a_read_only_folder_is_a_clear_error_before_training(
 
 
 def test_ctrl_c_before_training_says_how_to_go_on(script, monkeypatch):
-    from corpora.synthetic import render
+    from corpora import mixing
 
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(render, "render", interrupted)
+    monkeypatch.setattr(mixing, "render", interrupted)
     code, said = script()
     assert code == 130
     assert "To go on, run the same command again" in said

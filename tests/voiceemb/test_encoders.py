@@ -226,7 +226,9 @@ def test_a_config_without_what_came_later_still_builds():
 
 def test_every_argument_of_a_network_is_in_the_config_with_its_default():
     config = configs.Encoder()
-    for kind in encoders.NETWORKS.values():
+    for network, kind in encoders.NETWORKS.items():
+        if network == "fusion":
+            continue  # made of trained ones, never trained from a config
         parameters = inspect.signature(kind).parameters
         for name in kind.ARGUMENTS:
             assert getattr(config, name) == parameters[name].default

@@ -9,7 +9,7 @@ import pytest
 from metrics.calibration import LogisticCalibration
 from tests.conftest import ROOT
 from voiceemb import __main__ as cli
-from voiceemb import answers
+from voiceemb import answers, calibrations
 from voiceemb.embeddings import EmbeddingSet
 from voiceemb.encoder import Encoder
 
@@ -211,7 +211,8 @@ def test_evaluate_says_what_a_calibration_is_worth(places, tmp_path, capsys):
     trained, corpus = places
     run = shutil.copytree(trained, tmp_path / "smoke")
     calibration = LogisticCalibration(slope=4.0, offset=-2.0)
-    (run / "calibration.json").write_text(calibration.to_json())
+    weights = Encoder.load(trained).about["sha256"]
+    calibrations.write(run / calibrations.FILE, calibration, sha256=weights, about={})
     command = ["evaluate", "--corpus", str(corpus), "--run", str(run)]
     cli.main([*command, "--leave-out-trained"])
     said = capsys.readouterr().out.splitlines()
