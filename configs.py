@@ -208,6 +208,12 @@ class Augmentation:
 
     def __post_init__(self):
         least(self, num_masks=0)
+        low, high = min(self.speeds, default=0), max(self.speeds, default=0)
+        if not 0.5 <= low <= high <= 2 or len(set(self.speeds)) < len(self.speeds):
+            raise ValueError(
+                "`speeds` must be ratios from 0.5 to 2, each given once. "
+                f"Received: {self.speeds}"
+            )
 
 
 @dataclass(frozen=True)
@@ -281,6 +287,11 @@ class SpeakerEncoder:
             patience=1,
             stop_after=1,
         )
+        if min(self.crop_lengths, default=10) < 10:
+            raise ValueError(
+                "`crop_lengths` of SpeakerEncoder must be at least 10. "
+                f"Received: {self.crop_lengths}"
+            )
         if self.closed_share >= 1:
             raise ValueError(
                 f"`closed_share` must be below 1. Received: {self.closed_share}"

@@ -1,4 +1,4 @@
-"""Files: whole or absent.
+"""Files and folders: whole or absent.
 
 A file is written under another name in its own folder and takes its place when it is
 complete and on the disk, so whoever reads sees the old one or the new one, however
@@ -11,6 +11,7 @@ leaves no other place that all can reach.
 
 import hashlib
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +45,37 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def making(folder: str | os.PathLike) -> Iterator[Path]:
+    """Yield a new folder beside `folder`; when the block ends well it takes its place.
+
+    When the block raises, the new folder is removed; after a kill it may remain, as
+    `.<name>.<digits>.partial`, and can be deleted.
+
+    Args:
+        folder: The folder to make: absent or empty when the block ends. Its parents
+            are made.
+
+    Yields:
+        The folder to fill.
+
+    Raises:
+        OSError: If something lies at `folder` by then.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    name = f".{folder.name}.{uuid.uuid4().hex[:8]}{PARTIAL}"
+    unfinished = folder.with_name(name)
+    unfinished.mkdir()
+    try:
+        yield unfinished
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+        os.rename(unfinished, folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def sha256(path: str | os.PathLike) -> str:

@@ -35,7 +35,7 @@ def main(arguments=None):
     out = known.runs / NAME
     if out.exists():
         sys.exit(f"error: {out} is there already; move it or name other --runs")
-    members = [train(name, [*rest, "--runs", str(known.runs)]) for name in MEMBERS]
+    members = [train(name, known.runs, rest) for name in MEMBERS]
 
     from training import options
     from voiceemb import packing
@@ -45,13 +45,13 @@ def main(arguments=None):
     return out
 
 
-def train(name, arguments):
-    """Trains one member in a process of its own; returns its folder."""
-    script = str(Path(train_triplet.__file__))
-    done = subprocess.run([sys.executable, script, "--preset", name, *arguments])
+def train(name, runs, arguments):
+    """Trains one member in a process of its own; returns its folder below `runs`."""
+    command = [sys.executable, train_triplet.__file__, "--preset", name]
+    done = subprocess.run([*command, "--runs", str(runs), *arguments])
     if done.returncode:
         sys.exit(done.returncode)
-    return Path(arguments[-1]) / name
+    return runs / name
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def main(arguments=None):
         strategy, encoder, parts, voices = _prepare(config, plan)
     settings = {name: plan[name] for name in SETTINGS} | {"devices": strategy}
     with options.explained(ValueError, OSError, RunError, Diverged, Collapsed):
-        remember(parts, run, sounds=voices.digest())
+        remember(parts, run, sounds=voices.sha256)
         results = {
             phase.__name__: phase(
                 encoder, voices, run=run, **plan[phase.__name__], **settings

@@ -53,6 +53,11 @@ RECIPES = {f"{name} aam": (*network, *AAM) for name, network in NETWORKS.items()
 }
 
 
+def folder_of(name, options):
+    """The run of a recipe."""
+    return options.work / "runs" / name.replace(" ", "-").replace(",", "")
+
+
 def command(name, options):
     """The command that trains a recipe."""
     loss = next((loss for loss in LOSSES if name.endswith(loss)), "aam")
@@ -76,7 +81,7 @@ def command(name, options):
     optimiser |= {"clip-norm": "5", "ema": "0.99"}
     return [
         *(sys.executable, str(ROOT / "train_triplet.py"), "--preset", "small-names"),
-        *("--name", name.replace(" ", "-").replace(",", "")),
+        *("--name", folder_of(name, options).name),
         *("--runs", str(options.work / "runs"), "--cache", str(options.work / "cache")),
         *("--corpus", *map(str, options.corpus)),
         *(("--exclude-speakers", *options.exclude) if options.exclude else ()),
@@ -92,7 +97,7 @@ def command(name, options):
 
 def train(name, options):
     """Trains a recipe, or finds it trained; returns its folder and the minutes."""
-    folder = options.work / "runs" / name.replace(" ", "-").replace(",", "")
+    folder = folder_of(name, options)
     clock = folder / "minutes.json"
     if not clock.is_file():
         start = time.perf_counter()

@@ -108,6 +108,7 @@ class Build:
             "hours": self.num_samples / self.recipe["sample_rate"] / 3600,
             "shards": self.writer.names,
             "shard_bytes": self.writer.sizes,
+            "sha256": self.writer.sha.hexdigest(),
         }
         index.save(
             folder,

@@ -15,7 +15,7 @@ import numpy as np
 from corpora.corpus import Corpus
 from files import replacing
 
-FORMAT = 1
+FORMAT = 2
 INDEX, ABOUT, SKIPPED = "index.npz", "about.json", "skipped.csv"
 STORED = {"waveform": np.dtype("<i2"), "features": np.dtype("<f4")}
 

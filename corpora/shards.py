@@ -11,6 +11,7 @@ file with `tf.data.TFRecordDataset` and `tf.io.parse_single_example`.
 """
 
 import contextlib
+import hashlib
 import os
 import threading
 import weakref
@@ -30,6 +31,9 @@ class ShardWriter:
         folder: Where the shards go.
         stem: Shards are called `<stem>-00000.tfrecord` and so on.
         shard_bytes: Size at which the next shard is begun.
+
+    Attributes:
+        sha: The running SHA-256 of all records, whatever shards they lie in.
     """
 
     def __init__(self, folder: Path, stem: str, shard_bytes: int):
@@ -37,6 +41,7 @@ class ShardWriter:
         self.stem = stem
         self.shard_bytes = shard_bytes
         self.names, self.sizes = [], []
+        self.sha = hashlib.sha256()
         self._writer, self._position = None, 0
 
     def write(self, data: bytes, *, speaker: str, key: str) -> tuple[int, int]:
@@ -46,6 +51,7 @@ class ShardWriter:
             self._open()
         with _disk_errors(self.folder):
             self._writer.write(record)
+        self.sha.update(record)
         shard = len(self.names) - 1
         offset = self._position + HEAD + len(record) - len(data)
         self._position += HEAD + len(record) + TAIL

@@ -16,8 +16,6 @@ Reference:
 import hashlib
 import json
 import os
-import shutil
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +25,7 @@ import numpy as np
 from audio import wave
 from corpora import manifest
 from corpora.corpus import Corpus, Utterance
+from files import making
 from progress import Bar
 
 RECIPE = 1  # raised whenever the same order would give other sounds
@@ -196,39 +195,28 @@ def _changed(f0, envelope, aperiodicity, style, sample_rate):
 
 
 def _render(corpus, folder, order, threads, progress):
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.partial")
-    partial.mkdir()
     place = {speaker: f"s{row:05d}" for row, speaker in enumerate(corpus.speakers)}
+    jobs = list(zip(range(len(corpus)), corpus.keys(), corpus, strict=True))
 
     def tell(row):
-        number, key, utterance = row
         try:
-            return _tell(partial, place, number, key, utterance, order)
+            return _tell(partial, place, *row, order)
         finally:
             bar.update()
 
-    try:
-        jobs = list(zip(range(len(corpus)), corpus.keys(), corpus, strict=True))
-        with (
-            Bar(
-                "speaking styles", len(jobs), shown=progress, unit=" utterances"
-            ) as bar,
-            ThreadPoolExecutor(threads) as pool,
-        ):
-            try:
-                told = [row for rows in pool.map(tell, jobs) for row in rows]
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+    with (
+        making(folder) as partial,
+        Bar("styles", len(jobs), shown=progress, unit=" utterances") as bar,
+        ThreadPoolExecutor(threads) as pool,
+    ):
+        try:
+            told = [row for rows in pool.map(tell, jobs) for row in rows]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
         manifest.write(partial / "manifest.csv", [*corpus, *told])
         about = json.dumps(order, indent=1)
         (partial / "about.json").write_text(about + "\n", encoding="utf-8")
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
-        os.rename(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _tell(folder, place, number, key, utterance, order):

@@ -109,3 +109,25 @@ def test_a_digest_is_that_of_the_bytes(tmp_path):
     path = tmp_path / "a.bin"
     path.write_bytes(b"voice" * 100_000)
     assert files.sha256(path) == hashlib.sha256(b"voice" * 100_000).hexdigest()
+
+
+def test_a_folder_is_there_whole_or_not_at_all(tmp_path):
+    with files.making(tmp_path / "deep" / "made") as folder:
+        (folder / "one").write_text("1")
+        assert not (tmp_path / "deep" / "made").exists()
+    assert (tmp_path / "deep" / "made" / "one").read_text() == "1"
+    with pytest.raises(KeyboardInterrupt), files.making(tmp_path / "other") as folder:
+        (folder / "one").write_text("1")
+        raise KeyboardInterrupt
+    assert [p.name for p in tmp_path.iterdir()] == ["deep"]
+
+
+def test_a_folder_takes_the_place_of_an_empty_one_and_of_no_other(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with files.making(tmp_path / "empty") as folder:
+        (folder / "one").write_text("1")
+    assert (tmp_path / "empty" / "one").exists()
+    with pytest.raises(OSError), files.making(tmp_path / "empty") as folder:
+        (folder / "two").write_text("2")
+    assert [p.name for p in (tmp_path / "empty").iterdir()] == ["one"]
+    assert [p.name for p in tmp_path.iterdir()] == ["empty"]

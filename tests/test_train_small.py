@@ -25,13 +25,13 @@ def test_every_member_is_a_preset_that_hears_alike():
 def test_members_are_trained_with_all_options_and_fused(tmp_path, monkeypatch):
     asked = []
 
-    def train(name, arguments):
-        asked.append([name, *arguments])
+    def train(name, runs, arguments):
+        asked.append([name, runs, *arguments])
         return make(tmp_path / name, ["anna", name])
 
     monkeypatch.setattr(train_small, "train", train)
     folder = train_small.main(["--corpus", "mine", "--runs", str(tmp_path)])
-    expected = ["--corpus", "mine", "--runs", str(tmp_path)]
+    expected = [tmp_path, "--corpus", "mine"]
     assert asked == [[name, *expected] for name in train_small.MEMBERS]
     assert folder == tmp_path / "small" and Encoder.load(folder).dim == 24
     with pytest.raises(SystemExit, match="is there already"):

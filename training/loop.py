@@ -93,8 +93,8 @@ def fit(
             and at the end; the history then names the sha256 of the weights.
             Defaults to `500`.
         patience: So many steps skipped in a row stop training.
-        stop_after: Steps of this sitting after which it ends as Ctrl-C would end it.
-            Defaults to no limit.
+        stop_after: Steps of the phase in this sitting after which it ends as Ctrl-C
+            would end it. Defaults to no limit.
         strategy: The `tf.distribute.Strategy`. Defaults to the one in place.
         jit_compile: Whether XLA compiles the forward and backward pass. Tested on
             one device.
@@ -136,9 +136,10 @@ def fit(
                 keeper.log(step, watch)
             if judging and validate:
                 keeper.judge(step)
-            stopping = interrupts.requested or step - start == stop_after
+            stopping = interrupts.requested
             if is_multiworker(strategy):  # all must leave at the same step
                 stopping = logging and anyone(strategy, stopping)
+            stopping = stopping or step - start == stop_after
             if save_every and step % save_every == 0:
                 keeper.mark(step)
             if saving or stopping or (judging and validate):

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 
 from corpora import records
-from files import sha256
 from voiceemb import batches
 from voiceemb.judge import judge
 from voiceemb.parts import corpus_of, divide, without
@@ -175,6 +174,7 @@ class Data:
 
     Attributes:
         num_classes: Number of voices to tell apart, at all speeds.
+        sha256: Of all that is cached of the corpus, in hex: sounds and whose they are.
     """
 
     def __init__(
@@ -192,7 +192,6 @@ class Data:
         num_masks=0,
         seed=0,
     ):
-        self.cache = cache
         self.train = cache.part(corpus.rows(parts.train))
         if tuple(speeds) != (1.0,):
             self.train = AtSpeeds(self.train, speeds)
@@ -212,13 +211,7 @@ class Data:
             seed=seed,
         )
         self.num_classes = len(self.train.speakers)
-
-    def digest(self):
-        """SHA-256 of all that is cached of the corpus, in hex: sounds, not names."""
-        sha = hashlib.sha256()
-        for name in self.cache.about["shards"]:
-            sha.update(sha256(self.cache.folder / name).encode())
-        return sha.hexdigest()
+        self.sha256 = cache.about["sha256"]
 
     def _units(self, frames):
         """Frames in the unit of the cache."""

@@ -5,13 +5,10 @@ it, and whom the encoder has heard is still known. Several runs can be fused int
 """
 
 import json
-import os
 import shutil
-import uuid
-from contextlib import contextmanager
 from pathlib import Path
 
-from files import sha256
+from files import making, sha256
 from voiceemb.calibrations import FILE
 from voiceemb.encoder import Encoder
 
@@ -134,20 +131,11 @@ def _heard(runs):
     return {"speakers": speakers, "members": told}
 
 
-@contextmanager
 def _anew(folder):
-    """A new folder that takes its place when the block ends well."""
-    folder = Path(folder)
-    if folder.exists():
+    """A new folder, see `files.making`, or an error before any work."""
+    if Path(folder).exists():
         raise ValueError(f"A folder is packed anew. Received: {folder}, which exists")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.partial")
-    unfinished.mkdir()
-    try:
-        yield unfinished
-        os.rename(unfinished, folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    return making(folder)
 
 
 def _read(folder, name):

@@ -144,7 +144,7 @@ def remember(parts, run, *, sounds=None):
     Args:
         parts: `Parts`.
         run: The run, a `training.run.Run`.
-        sounds: SHA-256 of what was cached of them, see `Data.digest`. Defaults to
+        sounds: SHA-256 of what was cached, see `voiceemb.data.Data`. Defaults to
             nothing known.
 
     Raises:

@@ -14,11 +14,9 @@ import csv
 import importlib.metadata
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
-import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -27,6 +25,7 @@ from pathlib import Path
 from corpora import manifest
 from corpora.synthetic import espeak, voices
 from corpora.synthetic.studio import Order
+from files import making
 from progress import Bar
 
 RECIPE = 2  # raised whenever the same order would give other sounds or tables
@@ -113,28 +112,15 @@ def _is_rendered(folder, order):
 
 
 def _render(folder, order, workers, progress):
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.partial")
-    partial.mkdir()
+    total, options = order.num_speakers * order.utterances, {"unit": " utterances"}
     try:
-        total, options = order.num_speakers * order.utterances, {"unit": " utterances"}
-        with Bar("synthetic corpus", total, shown=progress, **options) as bar:
-            rows = _record(order, partial, min(workers, order.num_speakers), bar)
-        _write_tables(partial, rows)
-        _write_about(partial, order, rows)
-        _publish(partial, folder, order)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _publish(partial, folder, order):
-    """Put the finished folder in its place, unless another process was faster."""
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
-    try:
-        os.rename(partial, folder)
+        with making(folder) as partial:
+            with Bar("synthetic corpus", total, shown=progress, **options) as bar:
+                rows = _record(order, partial, min(workers, order.num_speakers), bar)
+            _write_tables(partial, rows)
+            _write_about(partial, order, rows)
     except OSError:
-        if not _is_rendered(folder, order):
+        if not _is_rendered(folder, order):  # else another process was faster
             raise
 
 
