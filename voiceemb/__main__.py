@@ -19,107 +19,134 @@ def main(arguments=None):
 def _parser():
     parser = argparse.ArgumentParser(prog="python -m voiceemb", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    for ask, text in COMMANDS.items():
+        ask(commands.add_parser(ask.__name__.strip("_"), help=text, description=text))
+    return parser
 
-    embed = commands.add_parser("embed", help="write an embedding set (.npz)")
-    embed.add_argument(
+
+def _embed(command):
+    command.add_argument(
         "paths",
         nargs="+",
         type=Path,
         help="sound files, folders of speakers, manifests",
     )
-    embed.add_argument("--out", required=True, type=Path, help="the .npz to write")
+    command.add_argument("--out", required=True, type=Path, help="the .npz to write")
+    _add_run(command)
 
-    verify = commands.add_parser("verify", help="is it the same voice in two files?")
-    verify.add_argument("paths", nargs=2, type=Path, metavar=("A", "B"))
-    verify.add_argument(
+
+def _verify(command):
+    command.add_argument(
+        "paths", nargs=2, type=Path, metavar="FILE", help="a sound file, and another"
+    )
+    command.add_argument(
         "--threshold",
         type=float,
         help="cosine; by default that of the calibration, or the run's own",
     )
-    verify.add_argument(
+    command.add_argument(
         "--prior",
         type=float,
         help="how often pairs are one voice where it is asked, in (0, 1); by default "
         "0.5; needs an encoder with a calibration",
     )
+    _add_calibration(command)
+    _add_run(command)
 
-    evaluate = commands.add_parser(
-        "evaluate", help="error rates on speakers it has never heard"
-    )
-    _add_measured(evaluate, "figures and trials; by default RUN/evaluation")
-    evaluate.add_argument(
+
+def _evaluate(command):
+    _add_measured(command, "figures and trials; by default RUN/evaluation")
+    command.add_argument(
         "--trials", type=Path, help="lines `label enrol test` instead of all pairs"
     )
-    evaluate.add_argument(
+    command.add_argument(
         "--deep-speaker",
         action="store_true",
         help="also by 1 anchor, 1 positive and 99 negatives a speaker",
     )
-    evaluate.add_argument(
+    command.add_argument(
         "--normalise",
         choices=("none", "centre", "as-norm"),
         default="none",
         help="rows of normalised scores beside those of cosines: centre takes the "
         "corpus' own mean away, as-norm measures by a cohort of strangers",
     )
-    evaluate.add_argument(
+    command.add_argument(
         "--cohort", type=Path, help="corpus of strangers for --normalise as-norm"
     )
-    evaluate.add_argument(
+    command.add_argument(
         "--top",
         type=int,
         default=200,
         help="nearest strangers that count for as-norm; by default 200",
     )
+    _add_calibration(command)
+    _add_run(command)
 
-    robustness = commands.add_parser(
-        "robustness", help="error rates of short and of noisy utterances"
-    )
-    _add_measured(robustness, "figures and rows; by default RUN/robustness")
-    robustness.add_argument(
+
+def _robustness(command):
+    _add_measured(command, "figures and rows; by default RUN/robustness")
+    command.add_argument(
         "--noises",
         type=Path,
         help="file or folder of recordings of noise; by default pink noise",
     )
-    robustness.add_argument(
+    command.add_argument(
         "--noisy",
         choices=("both", "test"),
         default="both",
         help="which side of a trial is noisy; by default both, by noises of their own",
     )
+    _add_run(command)
 
-    calibrate = commands.add_parser(
-        "calibrate", help="learn from your recordings what a cosine is worth"
+
+def _calibrate(command):
+    _add_measured(command, "the file to write; by default RUN/calibration.json")
+    command.add_argument("--kind", choices=("logistic", "isotonic"), default="logistic")
+    _add_run(command)
+
+
+def _pack(command):
+    command.add_argument("--out", required=True, type=Path, help="a new folder")
+    _add_run(command)
+
+
+def _fuse(command):
+    command.add_argument(
+        "--runs", required=True, nargs="+", type=Path, help="run folders"
     )
-    _add_measured(calibrate, "the file to write; by default RUN/calibration.json")
-    calibrate.add_argument(
-        "--kind", choices=("logistic", "isotonic"), default="logistic"
+    command.add_argument("--out", required=True, type=Path, help="a new folder")
+
+
+COMMANDS = {  # what asks for a command's options, and what the command does
+    _embed: "write an embedding set (.npz)",
+    _verify: "is it the same voice in two files?",
+    _evaluate: "error rates on speakers it has never heard",
+    _robustness: "error rates of short and of noisy utterances",
+    _calibrate: "learn from your recordings what a cosine is worth",
+    _pack: "copy what a user of a trained encoder needs, and no more",
+    _fuse: "make one encoder of several",
+}
+
+
+def _add_run(command):
+    """Adds the encoder that a command asks."""
+    command.add_argument(
+        "--run",
+        type=Path,
+        default=Path("small"),
+        help="a run folder, an export, or the name of weights that come with the "
+        "package; by default small",
     )
 
-    pack = commands.add_parser(
-        "pack", help="copy what a user of a trained encoder needs, and no more"
+
+def _add_calibration(command):
+    """Adds what makes a command's cosines probabilities."""
+    command.add_argument(
+        "--calibration",
+        type=Path,
+        help="what `calibrate` wrote; by default what lies beside the weights",
     )
-    pack.add_argument("--out", required=True, type=Path, help="a new folder")
-
-    fuse = commands.add_parser("fuse", help="make one encoder of several")
-    fuse.add_argument("--runs", required=True, nargs="+", type=Path, help="run folders")
-    fuse.add_argument("--out", required=True, type=Path, help="a new folder")
-
-    for command in (verify, evaluate):
-        command.add_argument(
-            "--calibration",
-            type=Path,
-            help="what `calibrate` wrote; by default what lies beside the weights",
-        )
-    for command in (embed, verify, evaluate, robustness, calibrate, pack):
-        command.add_argument(
-            "--run",
-            type=Path,
-            default=Path("small"),
-            help="a run folder, an export, or the name of weights that come with the "
-            "package; by default small",
-        )
-    return parser
 
 
 def _add_measured(command, out):

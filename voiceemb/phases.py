@@ -43,10 +43,10 @@ def softmax(
         run: The run, a `training.run.Run`.
         devices: The `tf.distribute.Strategy` in whose scope `encoder` was made.
         steps, batch, dropout, head, scale, margin, margin_rise, sub_centres: See
-            `configs.Softmax`.
+            `settings.Softmax`.
         optimiser: Dict of arguments of `training.optimisers.build`.
         seed: Seed of dropout.
-        **settings: `crop_frames`, see `configs.Softmax`, and what is passed on to
+        **settings: `crop_frames`, see `settings.Softmax`, and what is passed on to
             `training.loop.fit`.
 
     Returns:
@@ -98,10 +98,10 @@ def triplet(
         run: The run, a `training.run.Run`.
         devices: The `tf.distribute.Strategy` in whose scope `encoder` was made.
         steps, strategy, batch, speakers, utterances, margin, reduction, warm_up: See
-            `configs.Triplet`.
+            `settings.Triplet`.
         optimiser: Dict of arguments of `training.optimisers.build`.
         seed: Seed of random positives and negatives.
-        **settings: `crop_frames`, see `configs.Triplet`, and what is passed on to
+        **settings: `crop_frames`, see `settings.Triplet`, and what is passed on to
             `training.loop.fit`.
 
     Returns:
@@ -121,7 +121,7 @@ def triplet(
         draw = functools.partial(data.draw.triplets, batch=batch)
     else:
         draw = _groups(data, speakers, utterances, devices)
-    return _fit(learner, draw, data, watch=CollapseMonitor(), **settings)
+    return _fit(learner, draw, data, watch=CollapseMonitor("triplet"), **settings)
 
 
 def metric(
@@ -146,10 +146,10 @@ def metric(
         data: A `voiceemb.data.Data`.
         run: The run, a `training.run.Run`.
         devices: The `tf.distribute.Strategy` in whose scope `encoder` was made.
-        steps, contrast, speakers, utterances, temperature: See `configs.Metric`.
+        steps, contrast, speakers, utterances, temperature: See `settings.Metric`.
         optimiser: Dict of arguments of `training.optimisers.build`.
         seed: Unused: nothing is drawn but the data.
-        **settings: `crop_frames`, see `configs.Metric`, and what is passed on to
+        **settings: `crop_frames`, see `settings.Metric`, and what is passed on to
             `training.loop.fit`.
 
     Returns:
@@ -165,7 +165,7 @@ def metric(
         learner.compile(optimizer=optimisers.build(steps=steps, **optimiser))
     settings |= {"run": run, "phase": "metric", "steps": steps, "strategy": devices}
     draw = _groups(data, speakers, utterances, devices)
-    return _fit(learner, draw, data, watch=CollapseMonitor(), **settings)
+    return _fit(learner, draw, data, watch=CollapseMonitor("metric"), **settings)
 
 
 def large_margin(
@@ -182,10 +182,10 @@ def large_margin(
         data: A `voiceemb.data.Data`.
         run: The run, a `training.run.Run` whose softmax phase has ended.
         devices: The `tf.distribute.Strategy` in whose scope `encoder` was made.
-        steps, batch, margin: See `configs.LargeMargin`.
+        steps, batch, margin: See `settings.LargeMargin`.
         optimiser: Dict of arguments of `training.optimisers.build`.
         seed: Unused: nothing is drawn but the data.
-        **settings: `crop_frames`, see `configs.LargeMargin`, and what is passed on to
+        **settings: `crop_frames`, see `settings.LargeMargin`, and what is passed on to
             `training.loop.fit`.
 
     Returns:

@@ -1,6 +1,7 @@
 """Records: what random access reads is what streaming reads is what was cached."""
 
 import csv
+import hashlib
 import json
 import os
 import pickle
@@ -142,6 +143,23 @@ def test_the_same_corpus_makes_the_same_bytes(corpus, tmp_path):
         for name in ("one", "two")
     )
     assert one == two and len(one) > 1
+
+
+def test_the_digest_is_that_of_the_records_however_they_are_sharded(corpus, tmp_path):
+    """Whoever has the shards can compute it again; other sounds have another."""
+    found = set()
+    for name, shard_bytes in (("many", 4000), ("one", 10**9)):
+        about = cache(corpus, tmp_path / name, shard_bytes=shard_bytes).about
+        sha = hashlib.sha256()
+        for shard in about["shards"]:
+            for record in tf.data.TFRecordDataset(str(tmp_path / name / shard)):
+                sha.update(record.numpy())
+        assert about["sha256"] == sha.hexdigest()
+        found.add(about["sha256"])
+    assert len(found) == 1
+    path = corpus.utterances[-1].path
+    put(path, -wave.read(path))
+    assert cache(corpus, tmp_path / "other").about["sha256"] not in found
 
 
 # Bad input

@@ -1,5 +1,6 @@
 """Speaking styles: what a style names changes, by the amount it says, and no more."""
 
+import dataclasses
 import sys
 
 import numpy as np
@@ -139,6 +140,21 @@ def test_the_same_order_gives_the_same_bytes_on_any_number_of_threads(corpus, tm
     assert sounds(first)[4:] != sounds(other)[4:]
     more = styles.render(corpus, tmp_path / "d", count=3, progress=False)
     assert set(sounds(first)) < set(sounds(more))  # more styles keep the first ones
+
+
+def test_an_utterance_is_told_alike_whatever_stands_beside_it(
+    corpus, tmp_path, monkeypatch
+):
+    """Its styles follow from its name: a corpus may lose others, or grow."""
+    monkeypatch.setattr(styles, "retell", lambda x, told: [x] * len(told))
+    fewer = dataclasses.replace(corpus, utterances=corpus.utterances[1:])
+    ways = [
+        [u.extra for u in styles.render(one, tmp_path / name, count=2, progress=False)]
+        for name, one in (("all", corpus), ("fewer", fewer))
+    ]
+    told = [[extra for extra in way if "retold" in extra] for way in ways]
+    assert told[1] == told[0][2:] and len(told[1]) == 6
+    assert len({extra["f0_ratio"] for extra in told[0]}) == 8
 
 
 def test_a_rendering_is_read_again_and_another_is_refused(corpus, tmp_path):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from audio import wave
+from tests.voiceemb.runs import make
 from voiceemb import Encoder, encoders
 from voiceemb.encoder import unit
 from voiceemb.windows import crop_samples, window_starts
@@ -96,6 +97,14 @@ def test_what_is_no_utterance_is_refused(encoder, waveform):
 def test_a_folder_without_a_model_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="run folder"):
         Encoder.load(tmp_path)
+
+
+def test_an_encoder_that_was_loaded_knows_where_from(encoder, tmp_path, monkeypatch):
+    """Beside it lie its threshold, and whom it has heard."""
+    monkeypatch.setattr("voiceemb.encoder.PRETRAINED", tmp_path)
+    run = make(tmp_path / "mini", ["anna"])
+    assert Encoder.load(str(run)).folder == Encoder.pretrained("mini").folder == run
+    assert encoder.folder is None
 
 
 def test_a_crop_fills_its_frames_without_padding(model):

@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 
@@ -87,6 +88,27 @@ def test_encoders_that_hear_differently_are_not_fused(runs, tmp_path, change, ru
     with pytest.raises(ValueError, match="at least two networks"):
         packing.fuse(runs[:1], tmp_path / "fused")
     assert not (tmp_path / "fused").exists()
+
+
+class Loudness(keras.layers.Layer):
+    """A network whose embeddings have any length."""
+
+    embedding_dim = 3
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def call(self, features, mask=None, training=None):
+        return self.factor * features[:, 0, :3]
+
+
+def test_a_loud_member_weighs_no_more_than_a_quiet_one(rng):
+    """`unit(x) / sqrt(2)` of each: squares sum to 1, so cosines are their mean."""
+    x = rng.normal(size=(4, 5, 3)).astype("float32")
+    points = np.asarray(Fusion([Loudness(0.1), Loudness(-30.0)])(x))
+    one = x[:, 0] / np.linalg.norm(x[:, 0], axis=1, keepdims=True)
+    np.testing.assert_allclose(points * 2**0.5, np.hstack([one, -one]), atol=1e-6)
 
 
 def test_a_fusion_is_rebuilt_from_its_config_and_from_names():

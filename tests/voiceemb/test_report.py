@@ -5,6 +5,8 @@ import json
 import pytest
 
 from corpora import folders
+from metrics.calibration import LogisticCalibration
+from tests.voiceemb.runs import make
 from training.run import Run
 from voiceemb import Encoder, calibrations, evaluation, report
 from voiceemb import __main__ as cli
@@ -71,6 +73,26 @@ def test_users_calibrate_on_recordings_of_their_own(run, trained_run, tmp_path, 
     out.write_text(json.dumps(held))
     with pytest.raises(SystemExit, match="holds for the weights it was fitted on"):
         cli.main(["verify", *sounds, "--run", str(run), "--calibration", str(out)])
+
+
+def test_a_calibration_of_earlier_weights_does_not_outlive_them(tmp_path, monkeypatch):
+    """It would be refused beside the new ones, and the run could not be finished."""
+
+    class Later(Exception):
+        pass
+
+    def untrained(folder):
+        raise Later
+
+    run = Run(make(tmp_path / "run", ["anna"]), {})
+    line = LogisticCalibration(slope=4.0, offset=-2.0)
+    calibrations.write(run.path(calibrations.FILE), line, sha256="a" * 64, about={})
+    with pytest.raises(ValueError, match="holds for the weights it was fitted on"):
+        Encoder.load(run.folder)
+    monkeypatch.setattr(report, "untrained", untrained)  # what comes next takes long
+    with pytest.raises(Later):
+        report.finish(run, Parts(None, None, None, None, "open-set"), {})
+    assert Encoder.load(run.folder).calibration is None
 
 
 def test_a_name_of_no_shipped_weights_names_those_there_are():
