@@ -7,6 +7,7 @@ python -m corpora styles retold my_recordings --count 6
 python -m corpora join all/manifest.csv data/LibriSpeech my_recordings
 python -m corpora check my_recordings --decode
 python -m corpora cache my_recordings cache/mine
+python -m corpora points --out set.npz --speakers 5000
 """
 
 import argparse
@@ -72,6 +73,15 @@ def _parser() -> argparse.ArgumentParser:
     cache.add_argument("source", help="folder or manifest")
     cache.add_argument("folder", help="where to put the cache")
     cache.add_argument("--sample-rate", type=int, default=16000, help="in Hz")
+
+    points = command(_points, "draw voices as points, an embedding set without sound")
+    points.add_argument("--out", required=True, help="the .npz to write")
+    points.add_argument("--speakers", type=int, default=5000)
+    points.add_argument(
+        "--utterances", type=int, help="of each speaker; by default the speaker itself"
+    )
+    points.add_argument("--dim", type=int, default=64, help="of an embedding")
+    points.add_argument("--seed", type=int, default=0)
     return parser
 
 
@@ -142,6 +152,19 @@ def _cache(options) -> int:
         f"{len(cached.speakers)} speakers in {options.folder}; "
         f"{cached.num_skipped} skipped"
     )
+    return 0
+
+
+def _points(options) -> int:
+    from corpora.synthetic import points
+
+    told = {"seed": options.seed, "dim": options.dim}
+    if options.utterances is None:
+        voices = points.speakers(options.speakers, **told)
+    else:
+        voices = points.utterances(options.speakers, options.utterances, **told)
+    voices.save(options.out)
+    print(f"{len(voices)} points of {options.speakers} speakers in {options.out}")
     return 0
 
 

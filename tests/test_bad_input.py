@@ -5,7 +5,7 @@ before any work is lost and with nothing half written; what is good among the ba
 used. Everything here goes through the script and the two command lines. What a single
 module refuses is tested beside it: sound in `audio/test_wave.py`, archives in
 `corpora/test_archives.py`, run folders in `training/test_run.py`, another config in
-`test_train_triplet.py`, a pickle as an embedding set in `voiceemb/test_embeddings.py`.
+`test_train_triplet.py`, a pickle as an embedding set in `corpora/test_embeddings.py`.
 """
 
 import csv
@@ -22,11 +22,11 @@ import soundfile
 
 import train_triplet
 from corpora import __main__ as corpora_cli
+from corpora.embeddings import EmbeddingSet
 from corpora.records import Records
 from tests.conftest import ROOT
 from training.run import sha256
 from voiceemb import __main__ as voiceemb_cli
-from voiceemb.embeddings import EmbeddingSet
 
 NAMES = ("#e", "50% off", "a b", "d'é", "김철수")
 ONE, OTHER = "one tree/목소리", "other % tree/목소리"

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from corpora import folders
 from corpora.corpus import Corpus, Utterance
+from corpora.embeddings import EmbeddingSet
 from metrics import verification
 from progress import Bar
 from voiceemb import calibrations, evaluation, scorings
-from voiceemb.embeddings import EmbeddingSet
 from voiceemb.parts import bare
 
 
@@ -33,6 +33,7 @@ def embed(options):
         raise ValueError(f"No file could be used. Received: {len(corpus)} files")
     _check_writable(options.out)
     about = {**encoder.about, "date": datetime.date.today().isoformat()}
+    columns = {name for u in good for name in u.extra if name and name.isprintable()}
     voices = EmbeddingSet(
         _embedding(encoder, len(good))(
             evaluation.read(u, sample_rate=encoder.sample_rate) for u in good
@@ -40,6 +41,7 @@ def embed(options):
         [u.speaker for u in good],
         evaluation.names(corpus, good),
         about,
+        {name: [u.extra.get(name, "") for u in good] for name in sorted(columns)},
     )
     voices.save(options.out)
     print(f"{options.out}: {len(voices)} embeddings of {encoder.dim} dimensions")

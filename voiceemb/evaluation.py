@@ -12,9 +12,9 @@ import numpy as np
 
 from audio import wave
 from corpora.corpus import some
+from corpora.embeddings import EmbeddingSet
 from metrics import evidence, reliability, verification
 from voiceemb import baseline
-from voiceemb.embeddings import EmbeddingSet
 from voiceemb.parts import bare
 from voiceemb.scorings import Scoring
 from voiceemb.windows import LEAST_S

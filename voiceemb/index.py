@@ -9,8 +9,8 @@ embedding set, and every embedding set with speakers can be read as an index.
 
 import numpy as np
 
+from corpora.embeddings import EmbeddingSet
 from metrics.scoring import paired_cosines
-from voiceemb.embeddings import EmbeddingSet
 
 ENGINES = ("exact", "usearch")
 KIND = "voice index"

@@ -10,6 +10,7 @@ import soundfile
 
 from corpora import __main__ as command_line
 from corpora import folders, librispeech
+from corpora.embeddings import EmbeddingSet
 
 ROOT = Path(__file__).resolve().parents[2]
 main = command_line.main
@@ -103,3 +104,15 @@ def test_an_error_is_a_line_and_a_status(tmp_path, capsys, monkeypatch, error):
     assert main(["check", str(tmp_path)]) == 1
     captured = capsys.readouterr()
     assert captured.err == f"{error.__name__}: the reason\n" and not captured.out
+
+
+def test_voices_are_drawn_as_points(tmp_path, capsys):
+    out = tmp_path / "deep" / "set.npz"
+    command = ["points", "--out", str(out), "--speakers", "7", "--dim", "16"]
+    assert main(command) == 0
+    assert "7 points of 7 speakers" in capsys.readouterr().out
+    assert EmbeddingSet.load(out).embeddings.shape == (7, 16)
+    assert main([*command, "--utterances", "3", "--seed", "1"]) == 0
+    assert "21 points of 7 speakers" in capsys.readouterr().out
+    assert main([*command, "--utterances", "0"]) == 1
+    assert "`each` must be at least 1" in capsys.readouterr().err

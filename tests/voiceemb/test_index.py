@@ -8,9 +8,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from corpora.embeddings import EmbeddingSet
 from tests.references import unit
 from voiceemb import index as module
-from voiceemb.embeddings import EmbeddingSet
 from voiceemb.index import VoiceIndex
 
 

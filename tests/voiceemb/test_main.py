@@ -6,11 +6,11 @@ import sys
 import numpy as np
 import pytest
 
+from corpora.embeddings import EmbeddingSet
 from metrics.calibration import LogisticCalibration
 from tests.conftest import ROOT
 from voiceemb import __main__ as cli
 from voiceemb import answers, calibrations
-from voiceemb.embeddings import EmbeddingSet
 from voiceemb.encoder import Encoder
 
 
@@ -31,6 +31,16 @@ def test_help_answers_without_tensorflow():
     assert "evaluate" in done.stdout and done.stdout.rstrip().endswith("False")
 
 
+@pytest.mark.parametrize("ask", cli.COMMANDS, ids=lambda ask: ask.__name__.strip("_"))
+def test_every_command_says_what_it_does_and_asks(ask, capsys):
+    name = ask.__name__.strip("_")
+    with pytest.raises(SystemExit) as end:
+        cli.main([name, "--help"])
+    said = capsys.readouterr().out
+    assert end.value.code == 0 and f"python -m voiceemb {name}" in said
+    assert cli.COMMANDS[ask] in said and callable(getattr(answers, name))
+
+
 @pytest.mark.slow
 def test_embed_writes_a_set_of_all_that_can_be_read(places, tmp_path, capsys):
     run, corpus = places
@@ -46,6 +56,8 @@ def test_embed_writes_a_set_of_all_that_can_be_read(places, tmp_path, capsys):
     assert len(voices) == 61 and voices.speaker[0] == ""
     assert len(set(voices.speaker)) == 13
     assert voices.about["extractor"] == "smoke" and voices.about["dim"] == 32
+    gender = voices.labels["gender"]  # a column of the manifest; the file has none
+    assert gender[0] == "" and {*gender[1:]} == {"f", "m"}
     np.testing.assert_allclose(np.linalg.norm(voices.embeddings, axis=1), 1, atol=1e-5)
     said = capsys.readouterr()
     assert "61 embeddings of 32 dimensions" in said.out and "bad.wav" in said.err
