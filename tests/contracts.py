@@ -39,6 +39,7 @@ def check_gradients(model, *inputs):
     gradients = tape.gradient(loss, [weight.value for weight in weights])
     for weight, gradient in zip(weights, gradients, strict=True):
         assert gradient is not None, f"no gradient reaches {weight.path}"
+        gradient = tf.convert_to_tensor(gradient)  # an embedding's names its rows
         assert np.isfinite(gradient).all(), f"the gradient of {weight.path}"
         if weight.name.endswith("kernel"):
             assert np.abs(gradient).max() > 0, f"{weight.path} stays where it is"

@@ -26,9 +26,12 @@ NUMPY_ONLY = (
     "corpora.librispeech",
     "corpora.manifest",
     "corpora.voxceleb",
+    "diffusion.schedules",
     "metrics.*",
     "serving.publish",
     "training.run",
+    "training.settings",
+    "voiceemb.settings",
 )
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "core", "misc"}
 PACKAGES = [name for name in ALLOWED if (ROOT / name).is_dir()]

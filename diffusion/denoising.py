@@ -1,0 +1,265 @@
+"""Denoising: what a network predicts, and what its mistakes cost.
+
+From `x_t = signal * x_0 + noise * z` a network may predict the noise `z`, the clean
+sample `x_0`, or the velocity `v = signal * z - noise * x_0`. With `signal**2 + noise**2
+= 1` each says the others exactly:
+
+`x_0 = (x_t - noise * z) / signal = signal * x_t - noise * v`
+`z = (x_t - signal * x_0) / noise = noise * x_t + signal * v`
+
+so a mistake in one is a mistake in all: with `snr = signal**2 / noise**2`
+
+`d z**2 = snr * d x_0**2`, `d v**2 = (snr + 1) * d x_0**2`.
+
+Where no signal is left, the noise is all there is to see and says nothing of `x_0`; the
+clean sample and the velocity stay what they are.
+
+Reference:
+    Progressive Distillation (Salimans and Ho, 2022), appendix D,
+    https://arxiv.org/abs/2202.00512
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from diffusion.noising import (
+    MeanOverReplicas,
+    NoisedModel,
+    relative_power,
+    unknown,
+)
+
+PREDICTIONS = ("noise", "clean", "velocity")
+WEIGHTINGS = ("plain", "min_snr", "p2")
+LARGEST_SNR = 5.0  # gamma of min-SNR, as published
+P2_POWER, P2_OFFSET = 1.0, 1.0  # gamma and k of P2, as published
+
+
+def to_clean(kind, output, x_t, signal, noise):
+    """The clean sample that a prediction means.
+
+    Args:
+        kind: One of `PREDICTIONS`.
+        output: What was predicted, `[batch, ...]`.
+        x_t: The noisy sample, shaped as `output`.
+        signal, noise: Levels that broadcast with it; `signal` above 0 for `"noise"`.
+
+    Returns:
+        `x_0`, shaped as `output`.
+    """
+    _check("kind", kind, PREDICTIONS)
+    if kind == "noise":
+        return (x_t - noise * output) / signal
+    return output if kind == "clean" else signal * x_t - noise * output
+
+
+def to_noise(kind, output, x_t, signal, noise):
+    """The noise that a prediction means; arguments as in `to_clean`.
+
+    `noise` is above 0 for `"clean"`: at time 0 there is none to tell.
+    """
+    _check("kind", kind, PREDICTIONS)
+    if kind == "clean":
+        return (x_t - signal * output) / noise
+    return output if kind == "noise" else noise * x_t + signal * output
+
+
+def target(kind, x_0, z, signal, noise):
+    """What a network of that kind should predict, shaped as `x_0`."""
+    _check("kind", kind, PREDICTIONS)
+    return {"noise": z, "clean": x_0, "velocity": signal * z - noise * x_0}[kind]
+
+
+def loss_weight(weighting, prediction, snr):
+    """How much a squared mistake counts at a signal-to-noise ratio.
+
+    `"plain"` counts mistakes in what is predicted alike. The others weigh the noise's
+    mistakes, `"min_snr"` by `min(snr, 5) / snr` and `"p2"` by `1 / (1 + snr)`, and are
+    said here as the equal weight on what is predicted:
+
+    `weight(clean) = snr * weight(noise)`
+    `weight(velocity) = snr / (snr + 1) * weight(noise)`
+
+    Both vanish for these two where no signal is left: from zero terminal SNR on only
+    `"plain"` teaches the last time.
+
+    Args:
+        weighting: One of `WEIGHTINGS`.
+        prediction: One of `PREDICTIONS`.
+        snr: `signal**2 / noise**2`, finite, a float or NumPy array.
+
+    Returns:
+        The weight, shaped as `snr`.
+
+    Reference:
+        Min-SNR (Hang et al., 2023), https://arxiv.org/abs/2303.09556, section 3.4;
+        P2 (Choi et al., 2022), https://arxiv.org/abs/2204.00227, equation 8
+    """
+    _check("weighting", weighting, WEIGHTINGS)
+    _check("prediction", prediction, PREDICTIONS)
+    if weighting == "plain":
+        return np.ones_like(snr, dtype="float64")
+    if weighting == "min_snr":
+        weight = LARGEST_SNR / np.maximum(snr, LARGEST_SNR)
+    else:
+        weight = 1 / (P2_OFFSET + snr) ** P2_POWER
+    return weight * {"noise": 1, "clean": snr, "velocity": snr / (snr + 1)}[prediction]
+
+
+@keras.saving.register_keras_serializable(package="diffusion")
+class Denoiser(NoisedModel):
+    """Learns to tell a sample from the noise on it; `clean` is what samplers call.
+
+    `loss = weight(snr[t]) * mean((target - network(x_t, t, labels))**2)`
+
+    In training the labels of some samples are dropped, so that the same network learns
+    to do without, which classifier-free guidance needs.
+
+    Args:
+        network: Maps `(x, t, labels)` to something shaped as `x`; has `steps` and
+            `classes` (see `diffusion.networks`).
+        schedule: Dict of arguments of `diffusion.schedules.build`.
+        prediction: `"noise"`, `"clean"` or `"velocity"`. Defaults to `"velocity"`.
+        weighting: `"plain"`, `"min_snr"` or `"p2"`. Defaults to `"plain"`.
+        label_dropout: Chance that a sample loses all labels together; where there are
+            several, each other one is lost alone with the same chance, so that any
+            part of them may be given. Defaults to `0.1`.
+        seed: Seed of times, noise and dropped labels. Defaults to `0`.
+
+    Call arguments:
+        inputs: Dict of `x_0`, `[batch, ...]`, and `labels`, int `[batch, attributes]`;
+            or `x_0` alone, all labels then being unknown.
+
+    Returns:
+        The loss of each sample at a random time, `[batch]`.
+
+    Raises:
+        ValueError: If the network is to predict noise and none but noise is left at T.
+
+    Example:
+        ```python
+        network = registry.build(dim=64, steps=1000)
+        denoiser = Denoiser(network, schedule={"name": "cosine", "steps": 1000})
+        denoiser.compile(optimizer=keras.optimizers.Adam(1e-3))
+        denoiser.fit(x_0, epochs=10)
+        ```
+
+    Reference:
+        Denoising Diffusion Probabilistic Models (Ho et al., 2020), equation 14,
+        https://arxiv.org/abs/2006.11239; Classifier-free diffusion guidance (Ho and
+        Salimans, 2022), algorithm 1, https://arxiv.org/abs/2207.12598
+    """
+
+    def __init__(
+        self,
+        network,
+        schedule,
+        prediction="velocity",
+        weighting="plain",
+        label_dropout=0.1,
+        seed=0,
+        **kwargs,
+    ):
+        super().__init__(schedule, seed, **kwargs)
+        _check("prediction", prediction, PREDICTIONS)
+        if not 0 <= label_dropout <= 1:
+            raise ValueError(
+                f"`label_dropout` must be between 0 and 1. Received: {label_dropout}"
+            )
+        if prediction == "noise" and self.levels.signal[-1] == 0:
+            raise ValueError(
+                "`prediction` must be 'velocity' or 'clean' where the schedule ends "
+                "without signal (zero terminal SNR): at T the noisy sample is the "
+                "noise, and predicting it says nothing of x_0. Received: 'noise'"
+            )
+        self.check_steps(network)
+        self.network = network
+        self.prediction = prediction
+        self.weighting = weighting
+        self.label_dropout = label_dropout
+        snr = relative_power(self.levels)[1:]
+        weight = loss_weight(weighting, prediction, snr)
+        self._weight = np.append(0, weight).astype("float32")  # by t, from 0 on
+        self.mean = MeanOverReplicas()
+        self.built = network.built  # it has no weights but the network's
+
+    def call(self, inputs, training=None):
+        inputs = inputs if isinstance(inputs, dict) else {"x_0": inputs}
+        x_0 = ops.cast(inputs["x_0"], "float32")
+        labels = self._known(inputs.get("labels"), x_0)
+        t, z = self.draw(x_0)
+        if training and self.network.classes:
+            labels = self.drop(labels)
+        return self.losses_at(x_0, t, z, labels, training=training)
+
+    def losses_at(self, x_0, t, z, labels, training=None):
+        """The loss of each sample `[batch]` at given times and with given noise.
+
+        Args:
+            x_0: Clean samples, `[batch, ...]`.
+            t: Times in 1, ..., T, int `[batch]`.
+            z: Noise, shaped as `x_0`.
+            labels: Int `[batch, attributes]`, -1 where unknown.
+            training: Whether the network is trained.
+        """
+        x_t = self.noised(x_0, t, z)
+        output = ops.cast(self.network((x_t, t, labels), training=training), x_t.dtype)
+        right = target(self.prediction, x_0, z, *self.signal_and_noise(t, x_0))
+        mistake = ops.mean(ops.square(output - right), axis=range(1, x_0.ndim))
+        return ops.take(self._weight, t) * mistake
+
+    def drop(self, labels):
+        """Labels `[batch, attributes]`, some of them replaced by -1, see the class."""
+        rows, attributes = ops.shape(labels)[0], labels.shape[1]
+        chance = keras.random.uniform((rows, attributes + 1), seed=self.random_state)
+        lost = chance < self.label_dropout
+        lost = lost[:, :1] | lost[:, 1:] if attributes > 1 else lost[:, :1]
+        return ops.where(lost, -1, labels)
+
+    def _known(self, labels, x):
+        if labels is None:
+            return unknown(x, len(self.network.classes))
+        return ops.cast(labels, "int32")
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        """The mean of the losses `y_pred`, weighted if so asked."""
+        return self.mean(ops.zeros_like(y_pred), y_pred, sample_weight)
+
+    def clean(self, x_t, t, labels=None):
+        """The estimate of the clean samples.
+
+        Args:
+            x_t: Noisy samples, float32 `[batch, ...]`.
+            t: Their times in 1, ..., T, int `[batch]`, or one for all.
+            labels: Int `[batch, attributes]`, -1 where unknown. Defaults to unknown.
+
+        Returns:
+            `x_0`, float32, shaped as `x_t`.
+        """
+        x_t = ops.cast(x_t, "float32")
+        labels = self._known(labels, x_t)
+        t = ops.broadcast_to(ops.cast(t, "int32"), ops.shape(x_t)[:1])
+        output = self.network((x_t, t, labels), training=False)
+        levels = self.signal_and_noise(t, x_t)
+        return to_clean(self.prediction, ops.cast(output, x_t.dtype), x_t, *levels)
+
+    def get_config(self):
+        names = ("prediction", "weighting", "label_dropout", "seed", "name")
+        return {
+            "network": keras.saving.serialize_keras_object(self.network),
+            "schedule": dict(self.schedule),
+            **{name: getattr(self, name) for name in names},
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        network = keras.saving.deserialize_keras_object(config["network"])
+        return cls(**{**config, "network": network})
+
+
+def _check(name, value, known):
+    if value not in known:
+        raise ValueError(f"`{name}` must be one of {known}. Received: {value!r}")

@@ -1,0 +1,114 @@
+"""Guidance: samples that are more of this, or less of that.
+
+A guide takes a denoise function, `denoise(x, t) -> x_0`, and returns another, so guides
+may be stacked. `x` is `[batch, ...]` and `t` an int32 scalar. All speak in clean
+estimates: what others say of the noise is the same thing, since
+
+`z = (x - signal * x_0) / noise` is affine in `x_0`, with one slope for all estimates.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+
+def classifier_free(given, free, weight):
+    """Goes on in the direction in which the labels change the estimate.
+
+    `x_0 = (1 + weight) * given(x, t) - weight * free(x, t)`
+
+    which is the published rule `(1 + weight) * z_given - weight * z_free` exactly.
+
+    Args:
+        given: The denoise function that knows the labels.
+        free: The one that does not.
+        weight: 0 for `given` as it is, -1 for `free`; more is more typical and less
+            varied. A number or a scalar tensor.
+
+    Returns:
+        A denoise function.
+
+    Reference:
+        Classifier-free diffusion guidance (Ho and Salimans, 2022), equation 6,
+        https://arxiv.org/abs/2207.12598
+    """
+
+    def guided(x, t):
+        return (1 + weight) * given(x, t) - weight * free(x, t)
+
+    return guided
+
+
+def classifier(denoise, log_prob, weight, schedule):
+    """Climbs towards what a classifier takes for the wanted class.
+
+    `z = denoised z - weight * noise[t] * gradient of log p(y | x_t, t)`, which is
+    `x_0 = denoise(x, t) + weight * noise[t]**2 / signal[t] * gradient`
+
+    With the exact classifier and weight 1 it is the exact estimate given the class.
+    As the signal fades the exact gradient fades with it and the step stays finite; a
+    learned gradient is divided by ever less, so bound the estimate (`clip` of
+    `samplers.sample`). At `signal[t] = 0` no classifier can tell anything, and the
+    estimate is left as it is.
+
+    Args:
+        denoise: A denoise function.
+        log_prob: Maps `(x, t)` to `log p(y | x_t, t)` of the wanted class, `[batch]`.
+        weight: How much it counts. A number or a scalar tensor.
+        schedule: The `diffusion.schedules.Schedule` of both.
+
+    Returns:
+        A denoise function.
+
+    Reference:
+        Diffusion models beat GANs on image synthesis (Dhariwal and Nichol, 2021),
+        algorithm 2, https://arxiv.org/abs/2105.05233
+    """
+    signal, noise = schedule.signal, schedule.noise
+    rate = np.divide(noise**2, signal, out=np.zeros_like(noise), where=signal > 0)
+
+    def guided(x, t):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            value = log_prob(x, t)
+        gradient = tape.gradient(value, x)
+        return denoise(x, t) + weight * tf.gather(tf.cast(rate, x.dtype), t) * gradient
+
+    return guided
+
+
+def away(denoise, source, weight, *, limit=0.0):
+    """Turns estimates that come too near to a direction away from it.
+
+    The estimate is `x_0 = along * s + across`, with `s` the unit vector of `source` and
+    `across` at right angles to it. Where `cos(x_0, s) > limit`, `along` is changed to
+
+    `along + weight * (limit / sqrt(1 - limit**2) * |across| - along)`
+
+    so with weight 1 the cosine becomes exactly `limit`, and nothing else is touched.
+    Samplers end with an estimate, so their samples keep the limit as well. The cosine
+    is taken where `x_0` lives; to keep a limit elsewhere, give an estimate that lives
+    there: `scale(away(restored, ...))`, where `restored(x, t)` is scaled back.
+
+    Args:
+        denoise: A denoise function.
+        source: Directions to avoid, `[batch, dim]`, or `[dim]` for all.
+        weight: Share of the way to the limit; 0 leaves all as it is. A number or a
+            scalar tensor.
+        limit: Cosine allowed, above -1 and below 1. Defaults to `0`, right angles.
+
+    Returns:
+        A denoise function.
+    """
+    if not -1 < limit < 1:
+        raise ValueError(f"`limit` must lie between -1 and 1. Received: limit={limit}")
+    slope = limit / np.sqrt(1 - limit**2)
+
+    def guided(x, t):
+        x_0 = denoise(x, t)
+        unit = tf.math.l2_normalize(tf.cast(source, x_0.dtype), axis=-1)
+        along = tf.reduce_sum(x_0 * unit, axis=-1, keepdims=True)
+        across = tf.norm(x_0 - along * unit, axis=-1, keepdims=True)
+        step = tf.minimum(slope * across - along, 0)  # below 0 where it is too near
+        return x_0 + weight * step * unit
+
+    return guided

@@ -1,0 +1,180 @@
+"""Linear SDEs: what is known in closed form of every process here.
+
+`dx = drift(x, t) dt + diffusion(t) dw`, with `drift(x, t) = pull(t) * (mean - x)`
+
+draws `x` towards `mean`, the condition of the processes that are `conditional`, else 0.
+From time `s` to `t > s` a sample keeps the share `exp(-total_pull(s, t))` of itself,
+takes the rest from `mean`, and gains noise of variance `variance(s, t)`:
+
+`x_t = keep * x_s + (1 - keep) * mean + std * z`, with `z ~ N(0, 1)`.
+
+`1 - exp(-a)` is always `-expm1(-a)`, so float32 is exact at small times too.
+
+Back in time (Song et al. 2021, eq. 6 and 13), given the score `d log p_t(x) / dx`:
+
+`dx = (drift - diffusion**2 * score) dt + diffusion dw`, or, the same distributions
+without noise, `dx = (drift - diffusion**2 * score / 2) dt`.
+
+Reference:
+    Score-Based Generative Modeling through Stochastic Differential Equations (Song et
+    al., 2021), https://arxiv.org/abs/2011.13456
+"""
+
+from typing import ClassVar
+
+import tensorflow as tf
+
+
+class LinearSDE:
+    """What all processes share.
+
+    A member adds four functions of tensors: `pull(t)`, `noise_rate(t)`, which is
+    `diffusion(t)**2`, and what they come to between two times, `total_pull(s, t)` and
+    `variance(s, t)`, the variance at `t` of samples that were one point at `s`.
+
+    Times are floats, scalar or `[batch]`; samples `[batch, ...]` of any rank, float32
+    or float64, and results have their dtype. `mean` is the condition, shaped as `x` or
+    broadcast to it: needed where `conditional`, refused elsewhere (`ValueError`).
+
+    Attributes:
+        conditional: Whether samples are drawn to a `mean` instead of to 0.
+        T: The last time.
+    """
+
+    conditional: ClassVar[bool] = False
+    T: float
+
+    def drift(self, x, t, mean=None):
+        """`pull(t) * (mean - x)`, shaped as `x`."""
+        x = tf.convert_to_tensor(x)
+        pull = match_rank(self.pull(_floats(t, x.dtype)), x)
+        return pull * (self._centre(mean, x.dtype) - x)
+
+    def diffusion(self, t):
+        """The factor of `dw` at time `t`, shaped as `t`."""
+        return tf.sqrt(self.noise_rate(_floats(t)))
+
+    def std(self, t):
+        """Standard deviation of the noise in `x_t`, shaped as `t`."""
+        t = _floats(t)
+        return tf.sqrt(self.variance(tf.zeros_like(t), t))
+
+    def transition(self, x, s, t, mean=None):
+        """Distribution of `x_t` for samples `x` at an earlier time `s`.
+
+        Returns:
+            Mean of `x_t`, shaped as `x`, and its standard deviation, which broadcasts
+            against `x`: scalar or `[batch, 1, ...]`.
+        """
+        x = tf.convert_to_tensor(x)
+        s, t = _floats(s, x.dtype), _floats(t, x.dtype)
+        pull = match_rank(self.total_pull(s, t), x)
+        drawn = -tf.math.expm1(-pull) * self._centre(mean, x.dtype)
+        return tf.exp(-pull) * x + drawn, match_rank(tf.sqrt(self.variance(s, t)), x)
+
+    def marginal(self, x_0, t, mean=None):
+        """Distribution of `x_t` for clean samples: `transition` from time 0."""
+        return self.transition(x_0, 0.0, t, mean)
+
+    def perturb(self, x_0, t, seed, mean=None):
+        """Drown clean samples up to time `t`, for score matching.
+
+        The score that a network should give at `x_t` is, on average, `-z / std`; so
+        `(std * score + z)**2` is the loss of bounded size, 1 for a network that is 0.
+
+        Args:
+            x_0: Clean samples.
+            t: Times above 0.
+            seed: Stateless seed, int `[2]`.
+            mean: The condition.
+
+        Returns:
+            `x_t` and its noise `z`, shaped as `x_0`, and `std` as from `marginal`.
+        """
+        centre, std = self.marginal(x_0, t, mean)
+        z = normal(tf.shape(centre), seed, dtype=centre.dtype)
+        return centre + std * z, z, std
+
+    def prior(self, shape, seed, mean=None, *, temperature=1.0, dtype=tf.float32):
+        """Samples at time `T`, where to start back from: `mean + std(T) * z`.
+
+        The true distribution at `T` has the same variance about another mean: that of
+        `mean + gap * (x_0 - mean)`, with `gap = exp(-total_pull(0, T))`, stated at each
+        member. A start from the prior is wrong by that much.
+
+        Args:
+            shape: `[batch, ...]`.
+            seed: Stateless seed, int `[2]`.
+            mean: The condition.
+            temperature: Divides the noise, as in Grad-TTS: above 1, samples are
+                smoother and less varied. Defaults to `1.0`.
+            dtype: Defaults to float32.
+
+        Returns:
+            Samples of this shape.
+        """
+        dtype = tf.as_dtype(dtype)
+        std = self.std(_floats(self.T, dtype)) / temperature
+        return self._centre(mean, dtype) + std * normal(shape, seed, dtype=dtype)
+
+    def reverse_drift(self, x, t, score, mean=None):
+        """Drift of the SDE whose time runs back: `drift - diffusion**2 * score`."""
+        return self._less(1.0, x, t, score, mean)
+
+    def flow_drift(self, x, t, score, mean=None):
+        """Drift of the probability flow: `drift - diffusion**2 * score / 2`."""
+        return self._less(0.5, x, t, score, mean)
+
+    def clean(self, x, t, score, mean=None):
+        """The clean sample to expect given `x` at time `t`: Tweedie's formula.
+
+        `x + std**2 * score` is the expected mean of `x_t`; `marginal` is solved for the
+        `x_0` in it. Exact for the exact score; `t` may be any time above 0.
+
+        Returns:
+            Estimates of `x_0`, shaped as `x`.
+        """
+        rest, std = self.marginal(tf.zeros_like(x), t, mean)
+        pull = self.total_pull(0.0, _floats(t, rest.dtype))
+        return match_rank(tf.exp(pull), rest) * (x + std**2 * score - rest)
+
+    def _less(self, share, x, t, score, mean):
+        x = tf.convert_to_tensor(x)
+        rate = match_rank(self.noise_rate(_floats(t, x.dtype)), x)
+        return self.drift(x, t, mean) - share * rate * score
+
+    def _centre(self, mean, dtype):
+        if (mean is not None) != self.conditional:
+            rule = "needs a" if self.conditional else "is drawn to 0 and takes no"
+            received = None if mean is None else f"one of shape {_floats(mean).shape}"
+            raise ValueError(
+                f"{type(self).__name__} {rule} `mean`. Received: {received}"
+            )
+        return _floats(0.0 if mean is None else mean, dtype)
+
+
+def match_rank(level, x):
+    """A level per sample, ready to broadcast against samples `[batch, ...]`.
+
+    Args:
+        level: Scalar, which is returned as it is, or `[batch]`, a tensor.
+        x: `[batch, ...]` of known rank.
+    """
+    if level.shape.rank == 0:
+        return level
+    if level.shape.rank != 1:
+        raise ValueError(f"A time must be scalar or [batch]. Received: {level.shape}")
+    return tf.reshape(level, [-1] + [1] * (x.shape.rank - 1))
+
+
+def normal(shape, seed, *, dtype):
+    """Standard normal noise, a function of `seed`; XLA draws others than plain TF."""
+    return tf.random.stateless_normal(shape, seed, dtype=dtype, alg="philox")
+
+
+def _floats(t, dtype=None):
+    """A float tensor; Python and NumPy numbers are rounded once, to this dtype."""
+    if dtype is None:
+        dtype = getattr(t, "dtype", tf.float32)
+        dtype = dtype if tf.as_dtype(dtype).is_floating else tf.float32
+    return tf.cast(t, dtype) if tf.is_tensor(t) else tf.convert_to_tensor(t, dtype)

@@ -1,0 +1,1 @@
+"""What predicts: networks from a noisy sample, its time and its labels."""

@@ -1,0 +1,164 @@
+"""Conditioning: what a network is told beside the noisy sample.
+
+`condition = MLP(sinusoids of t / T) + sum over attributes of embedding[label]`
+
+Each attribute of a sample (gender, language, ...) has a table of its own, with one more
+row for "unknown", which label -1 stands for: any part of the labels may be given, or
+none. Blocks listen to the condition through a scale and a shift (`FiLM`).
+"""
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+FASTEST = 1000.0  # radians of the fastest sinusoid, from t = 0 to t = T
+
+
+@keras.saving.register_keras_serializable(package="diffusion")
+class TimeFeatures(layers.Layer):
+    """Sinusoids of the time, the same for `t / T` whatever the number of steps.
+
+    `sin(f[k] * t / T), cos(f[k] * t / T)` with `f[k]` spaced evenly in the logarithm
+    from 1 to 1000 radians.
+
+    Args:
+        steps: T, the time of pure noise.
+        num_features: How many, even and at least 4. Defaults to `64`.
+
+    Call arguments:
+        t: Times, int `[batch]`.
+    """
+
+    def __init__(self, steps, num_features=64, **kwargs):
+        super().__init__(**kwargs)
+        if num_features < 4 or num_features % 2:
+            raise ValueError(
+                f"`num_features` must be even and at least 4. Received: {num_features}"
+            )
+        self.steps = steps
+        self.num_features = num_features
+
+    def call(self, t):
+        frequencies = np.geomspace(1, FASTEST, self.num_features // 2)
+        angle = ops.expand_dims(ops.cast(t, "float32"), -1) / self.steps
+        angle = angle * frequencies.astype("float32")  # [batch, num_features / 2]
+        features = ops.concatenate([ops.sin(angle), ops.cos(angle)], axis=-1)
+        return ops.cast(features, self.compute_dtype)
+
+    def compute_output_shape(self, t_shape):
+        return (*t_shape, self.num_features)
+
+    def get_config(self):
+        own = {"steps": self.steps, "num_features": self.num_features}
+        return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable(package="diffusion")
+class LabelEmbeddings(layers.Layer):
+    """The sum of one vector for each attribute's label; -1 has a vector, too.
+
+    Args:
+        classes: Number of classes of each attribute; at least one attribute.
+        width: Size of the vectors.
+
+    Call arguments:
+        labels: Int `[batch, attributes]`, from -1 (unknown) to `classes - 1`.
+    """
+
+    def __init__(self, classes, width, **kwargs):
+        super().__init__(**kwargs)
+        if not classes or min(classes) < 1:
+            raise ValueError(
+                "`classes` must hold the number of classes, at least 1, of each of at "
+                f"least one attribute. Received: {classes}"
+            )
+        self.classes = tuple(classes)
+        self.width = width
+        normal = keras.initializers.RandomNormal
+        self.tables = [
+            layers.Embedding(count + 1, width, normal(0.5), name=f"attribute_{i}")
+            for i, count in enumerate(self.classes)
+        ]
+
+    def build(self, labels_shape):
+        for table in self.tables:
+            table.build(labels_shape[:-1])
+
+    def call(self, labels):
+        rows = [table(labels[:, i] + 1) for i, table in enumerate(self.tables)]
+        return sum(rows[1:], rows[0])
+
+    def get_config(self):
+        own = {"classes": self.classes, "width": self.width}
+        return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable(package="diffusion")
+class Conditioning(layers.Layer):
+    """Time and labels as one vector.
+
+    Args:
+        steps: T, the time of pure noise.
+        classes: Number of classes of each attribute, `()` for none.
+        width: Size of the vector.
+        num_features: Sinusoids of the time. Defaults to `64`.
+
+    Call arguments:
+        t: Times, int `[batch]`.
+        labels: Int `[batch, attributes]`, -1 where unknown.
+    """
+
+    def __init__(self, steps, classes, width, num_features=64, **kwargs):
+        super().__init__(**kwargs)
+        self.steps = steps
+        self.classes = tuple(classes)
+        self.width = width
+        self.num_features = num_features
+        self.time = TimeFeatures(steps, num_features, name="time")
+        self.first = layers.Dense(width, "silu", name="first")
+        self.second = layers.Dense(width, name="second")
+        if self.classes:
+            self.label = LabelEmbeddings(self.classes, width, name="label")
+
+    def build(self, t_shape, labels_shape):
+        self.first.build((*t_shape, self.num_features))
+        self.second.build((*t_shape, self.width))
+        if self.classes:
+            self.label.build(labels_shape)
+
+    def call(self, t, labels):
+        condition = self.second(self.first(self.time(t)))
+        return condition + self.label(labels) if self.classes else condition
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "steps": self.steps,
+            "classes": self.classes,
+            "width": self.width,
+            "num_features": self.num_features,
+        }
+
+
+@keras.saving.register_keras_serializable(package="diffusion")
+class FiLM(layers.Layer):
+    """`x * (1 + scale) + shift`, both affine in the condition, one for each channel.
+
+    Call arguments:
+        x: `[batch, ..., channels]`, of any rank from 2 on.
+        condition: `[batch, width]`.
+
+    Reference:
+        FiLM: visual reasoning with a general conditioning layer (Perez et al., 2018),
+        https://arxiv.org/abs/1709.07871
+    """
+
+    def build(self, x_shape, condition_shape):
+        self.affine = layers.Dense(2 * x_shape[-1], dtype=self.dtype_policy)
+        self.affine.build(condition_shape)
+
+    def call(self, x, condition):
+        shape = (-1, *(1,) * (x.ndim - 2), 2 * x.shape[-1])
+        both = ops.reshape(self.affine(condition), shape)
+        scale, shift = ops.split(both, 2, axis=-1)
+        return x * (1 + scale) + shift

@@ -1,0 +1,62 @@
+"""What all networks over vectors share.
+
+`network((x, t, labels))` maps noisy samples `[batch, dim]` at times `[batch]` to what
+`diffusion.denoising` is told they predict, `[batch, dim]`.
+"""
+
+import keras
+from keras import ops
+
+
+class Network(keras.Model):
+    """A denoising network: its checks, its config, and weights from the start.
+
+    A subclass names its own arguments in `ARGUMENTS`, keeps each as the attribute of
+    its name, and calls `make_weights` last.
+
+    Args:
+        dim: Size of a sample.
+        steps: T, the time of pure noise.
+        classes: Number of classes of each label attribute. Defaults to none.
+
+    Call arguments:
+        inputs: `(x, t, labels)`: `x` `[batch, dim]`; `t` int `[batch]` in 1, ..., T;
+            `labels` int `[batch, attributes]`, -1 where unknown.
+
+    Attributes:
+        ARGUMENTS: Names of the arguments that only this network has.
+    """
+
+    ARGUMENTS = ()
+    SHARED = ("dim", "steps", "classes")
+
+    @classmethod
+    def arguments(cls):
+        """Names of the arguments it is built from, see `registry.build`."""
+        return {*cls.ARGUMENTS, *cls.SHARED}
+
+    def __init__(self, dim, steps, classes=(), **kwargs):
+        super().__init__(**kwargs)
+        self.dim = dim
+        self.steps = steps
+        self.classes = tuple(classes)
+        self.check_least(dim=1, steps=1, classes=1)
+
+    def check_least(self, **limits):
+        """Refuses arguments, numbers or tuples of them, below their limits."""
+        for name, limit in limits.items():
+            value = getattr(self, name)
+            for number in value if isinstance(value, tuple) else (value,):
+                if number < limit:
+                    raise ValueError(
+                        f"`{name}` must be at least {limit}. Received: {value}"
+                    )
+
+    def make_weights(self):
+        """Makes all weights at once: their shapes follow from the arguments."""
+        labels = ops.zeros((1, len(self.classes)), "int32")
+        self((ops.zeros((1, self.dim)), ops.ones((1,), "int32"), labels))
+
+    def get_config(self):
+        names = (*self.SHARED, *self.ARGUMENTS, "name")
+        return {name: getattr(self, name) for name in names}

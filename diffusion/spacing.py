@@ -1,0 +1,114 @@
+"""Spacings: which of a schedule's times a sampler of a few steps visits.
+
+Every spacing falls strictly, `T >= times[0] > ... > times[steps] = 0`, and with as many
+steps as the schedule has it visits every time. What differs is where the steps go:
+
+- `trailing`: even, from T on. The sampler starts where the noise is, at any count.
+- `leading`: even, up to time 1. It starts before T, where training has always left
+  some signal: kept for comparison with samplers that do so.
+- `linspace`: even, with both T and 1 among them.
+- `karras`: even in `(noise / signal)**(1 / 7)`, dense where little noise is left.
+
+Reference:
+    Common Diffusion Noise Schedules and Sample Steps are Flawed (Lin et al., 2023),
+    table 2, https://arxiv.org/abs/2305.08891; Elucidating the Design Space of
+    Diffusion-Based Generative Models (Karras et al., 2022), equation 5,
+    https://arxiv.org/abs/2206.00364
+"""
+
+import numpy as np
+import tensorflow as tf
+
+LARGEST_SIGMA = 80.0  # Karras et al. (2022): beyond it data of deviation 1 is drowned
+
+
+def trailing(last, steps):
+    """`round(last * k / steps)` for `k = steps, ..., 1`, int64 `[steps]`."""
+    k = tf.range(steps, 0, -1)
+    return (2 * last * k + steps) // (2 * steps)
+
+
+def leading(last, steps):
+    """`1 + (last // steps) * (k - 1)` for `k = steps, ..., 1`, int64 `[steps]`."""
+    return 1 + (last // steps) * (tf.range(steps, 0, -1) - 1)
+
+
+def linspace(last, steps):
+    """Rounded even steps from `last` to 1, int64 `[steps]`; a single one is `last`."""
+    gaps = tf.maximum(steps - 1, 1)
+    return last - (2 * (last - 1) * tf.range(steps) + gaps) // (2 * gaps)
+
+
+def karras(schedule, steps, rho=7.0):
+    """The times whose `sigma = noise / signal` are nearest to Karras' spacing.
+
+    It reaches from T, through what lies below a `sigma` of 80, to time 1. Times are
+    whole numbers: where several fall on one, they move up to the next ones free.
+
+    Args:
+        schedule: A `schedules.Schedule`.
+        steps: An int, not a tensor.
+        rho: Float > 0, how dense the low noises are. Defaults to `7`.
+
+    Returns:
+        Falling times, int64 `[steps]`, NumPy.
+    """
+    last = schedule.steps
+    log_sigma = -schedule.log_snr[1:] / 2
+    ends = np.exp([log_sigma[0], min(log_sigma[-1], np.log(LARGEST_SIGMA))])
+    low, high = ends ** (1 / rho)
+    wanted = rho * np.log(np.linspace(high, low, steps)[::-1])
+    finite = np.isfinite(log_sigma)
+    known = log_sigma[finite], np.arange(1, last + 1)[finite]
+    t = np.interp(wanted, *known).round().astype(np.int64)
+    t[-1] = last
+    k = np.arange(1, steps + 1)
+    t = np.maximum.accumulate(t - k) + k
+    return np.minimum(t, last - steps + k)[::-1]
+
+
+SPACINGS = ("trailing", "leading", "linspace", "karras")
+
+
+def times(schedule, steps, spacing="trailing"):
+    """The times that a sampler of `steps` steps visits.
+
+    Args:
+        schedule: A `schedules.Schedule` of T steps.
+        steps: Int from 1 to T; for every spacing but `"karras"` also a scalar int
+            tensor, of which a traced graph needs no value.
+        spacing: One of `SPACINGS`. Defaults to `"trailing"`.
+
+    Returns:
+        Falling times that end with 0, int32 `[steps + 1]`.
+
+    Raises:
+        ValueError: If `spacing` is unknown or `steps` out of bounds;
+            `tf.errors.InvalidArgumentError` if a tensor turns out to be.
+    """
+    if spacing not in SPACINGS:
+        raise ValueError(f"`spacing` must be one of {SPACINGS}. Received: {spacing}")
+    steps = _within(steps, schedule.steps, spacing)
+    if spacing == "karras":
+        t = tf.constant(karras(schedule, int(steps)))
+    else:
+        even = {"trailing": trailing, "leading": leading, "linspace": linspace}
+        t = even[spacing](
+            tf.constant(schedule.steps, tf.int64), tf.cast(steps, "int64")
+        )
+    return tf.cast(tf.concat([t, [0]], axis=0), tf.int32)
+
+
+def _within(steps, last, spacing):
+    """`steps`, held to 1, ..., `last`; a NumPy value where it is known."""
+    known = tf.get_static_value(tf.convert_to_tensor(steps))
+    rule = f"`steps` must be a scalar int from 1 to {last}, the steps of the schedule"
+    if known is None:
+        if spacing == "karras":
+            raise ValueError("`steps` must be an int for the karras spacing")
+        within = tf.logical_and(steps >= 1, steps <= last)
+        with tf.control_dependencies([tf.debugging.Assert(within, [rule, steps])]):
+            return tf.identity(steps)
+    if known.shape or known.dtype.kind not in "iu" or not 1 <= known <= last:
+        raise ValueError(f"{rule}. Received: {steps}")
+    return known
