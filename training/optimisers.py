@@ -19,6 +19,7 @@ def build(
     momentum=0.9,
     clip_norm=None,
     ema=None,
+    ema_warm_up=False,
 ):
     """Makes a Keras optimiser whose rate rises, then falls until the last step.
 
@@ -32,12 +33,16 @@ def build(
         momentum: Of `"sgd"`. Defaults to `0.9`.
         clip_norm: Largest norm of all gradients together. Defaults to no limit.
         ema: Decay of the moving average of the weights. Defaults to none.
+        ema_warm_up: Whether a young average forgets sooner, see `WarmingAverage`.
+            Defaults to `False`.
 
     Returns:
         A `keras.optimizers.Optimizer`.
     """
     if name not in RULES:
         raise ValueError(f"`name` must be one of {RULES}. Received: {name!r}")
+    if ema_warm_up and ema is None:
+        raise ValueError("`ema_warm_up` needs an average. Received: ema=None")
     rate = Rate(learning_rate, final_rate, decay, warm_up, steps)
     shared = {"learning_rate": rate, "global_clipnorm": clip_norm}
     if ema is not None:
@@ -48,8 +53,42 @@ def build(
             "ema_overwrite_frequency": None,
         }
     if name == "sgd":
-        return keras.optimizers.SGD(momentum=momentum, **shared)
-    return keras.optimizers.Adam(**shared)
+        rule = WarmingSGD if ema_warm_up else keras.optimizers.SGD
+        return rule(momentum=momentum, **shared)
+    return (WarmingAdam if ema_warm_up else keras.optimizers.Adam)(**shared)
+
+
+class WarmingAverage:
+    """Lets the moving average of the weights forget its first steps sooner.
+
+    `average = decay * average + (1 - decay) * weight` after step `n = 0, 1, ...`, with
+    `decay = min(ema_momentum, (1 + n) / (10 + n))`; the first average is the weights
+    after the first step. To be listed before the `keras.optimizers.Optimizer` that
+    takes the steps.
+    """
+
+    def _update_model_variables_moving_average(self, trainable_variables):
+        if not self.use_ema:
+            return
+        ops = keras.ops
+        n = ops.cast(self.iterations, "float32")
+        decay = ops.minimum(self.ema_momentum, (1 + n) / (10 + n))
+        decay = ops.where(n > 0, decay, 0.0)
+        averages = self._model_variables_moving_average
+        for weight, average in zip(trainable_variables, averages, strict=True):
+            if average is not None:
+                share = ops.cast(decay, weight.dtype)
+                average.assign(share * average + (1 - share) * weight)
+
+
+@keras.saving.register_keras_serializable(package="training")
+class WarmingAdam(WarmingAverage, keras.optimizers.Adam):
+    """Adam, with a `WarmingAverage`."""
+
+
+@keras.saving.register_keras_serializable(package="training")
+class WarmingSGD(WarmingAverage, keras.optimizers.SGD):
+    """Gradient descent, with a `WarmingAverage`."""
 
 
 @keras.saving.register_keras_serializable(package="training")
