@@ -1,0 +1,1 @@
+"""Voices that never existed: a diffusion over speaker embeddings."""

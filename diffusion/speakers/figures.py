@@ -1,0 +1,268 @@
+"""What voices that never existed look like, beside those that do."""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from diffusion import samplers
+from diffusion.speakers import evaluation, sampling
+from diffusion.speakers.voices import key
+from metrics import figures
+from metrics.neighbours import cosines, nearest_rows
+from metrics.samples import even, unit
+
+MOST = 600  # voices of a kind on one figure
+STEPS = 20  # of the sampler whose way is drawn
+PANELS = 5  # of each of both ways
+GRID = 512  # points of a density
+KINDS = ("real, learned from", "real, unseen", "generated")
+
+
+def draw(voices, train, held, folder, *, history=(), seed=0):
+    """Draws the figures of a run that its data and its history allow.
+
+    Args:
+        voices: A `diffusion.speakers.voices.Voices`.
+        train, held: `EmbeddingSet`s, what it learned from and other speakers.
+        folder: Where the PNG files go.
+        history: Rows of the run's history. Defaults to none.
+        seed: Of what is drawn. Defaults to `0`.
+
+    Returns:
+        The paths: `map.png`, `distances.png`, `noising.png`, `training.png`.
+    """
+    train, held = (np.asarray(part.embeddings) for part in (train, held))
+    drawn = {}
+    with evaluation.quiet_schedule():
+        fake = evaluation.draw(voices, max(2, min(MOST, len(held))), seed)
+        if min(len(train), len(held)) > 1:
+            drawn["map"] = map_figure(train, held, fake, seed=seed)
+            drawn["distances"] = distance_figure(train, held, fake, seed=seed)
+        drawn["noising"] = noising_figure(voices, train, seed=seed)
+    if history:
+        drawn["training"] = training_figure(history)
+    return [
+        figures.save(figure, Path(folder) / f"{name}.png")
+        for name, figure in drawn.items()
+    ]
+
+
+@figures.styled
+def map_figure(train, held, fake, *, seed=0, most=MOST):
+    """All voices on one plane, by one t-SNE of their directions.
+
+    Near means alike; distances between far clusters mean nothing. Where kinds keep
+    apart, a stranger could tell them apart too.
+
+    Args:
+        train, held, fake: Rows `[n, dim]`, two or more; thinned to equal numbers.
+        seed: Of t-SNE and of the thinning. Defaults to `0`.
+        most: Most rows of a kind. Defaults to `600`.
+    """
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
+
+    kinds = even(train, held, fake, seed=seed, most=most)
+    num = len(kinds[0])
+    perplexity = min(30.0, (3 * num - 1) / 3)
+    plane = TSNE(2, perplexity=perplexity, random_state=seed, init="random")
+    with threadpool_limits(1):  # faster here: threads wait for each other
+        places = plane.fit_transform(unit(np.concatenate(kinds)))
+    figure, axes = figures.new_figure(size=(6.6, 5.6))
+    looks = (
+        {"color": figures.COLOURS[0], "marker": "o", "facecolors": "none"},
+        {"color": figures.COLOURS[2], "marker": "^", "facecolors": "none"},
+        {"color": figures.COLOURS[1], "marker": "x"},
+    )
+    for name, some, look in zip(KINDS, np.split(places, 3), looks, strict=True):
+        axes.scatter(*some.T, s=18, linewidths=0.9, alpha=0.8, label=name, **look)
+    axes.set(title="One t-SNE of all voices", xticks=[], yticks=[])
+    axes.set_xlabel(f"{num} voices of each kind")
+    figure.legend(loc="outside lower left", ncols=3)
+    return figure
+
+
+@figures.styled
+def distance_figure(train, held, fake, *, seed=0, most=1000):
+    """Densities of cosines: to the nearest voice, and of all pairs.
+
+    A good generator's lines lie on each other. `generated to learned from` right of
+    `real to real` means copies; `generated to generated` there, few voices many times.
+
+    Args:
+        train, held, fake: Rows `[n, dim]`, two or more; thinned to equal numbers, on
+            which the nearest depends. `held` stands for what is real.
+        seed: Of the thinning. Defaults to `0`.
+        most: Most rows of a kind. Defaults to `1000`.
+    """
+    train, real, fake = even(train, held, fake, seed=seed, most=most)
+    pairs = {
+        "real to real": (real, None),
+        "generated to real": (fake, real),
+        "generated to generated": (fake, None),
+        "generated to learned from": (fake, train),
+    }
+    looks = [
+        {"color": figures.COLOURS[i], "linestyle": figures.DASHES[j]}
+        for i, j in ((6, 0), (2, 1), (4, 3), (1, 2))
+    ]
+    figure, (left, right) = figures.new_figure(1, 2, size=(9.6, 4.2))
+    closest = [nearest_rows(*sides)[0] for sides in pairs.values()]
+    grid = _grid(np.concatenate(closest))
+    for name, values, look in zip(pairs, closest, looks, strict=True):
+        left.plot(grid, density(np.histogram(values, _edges(grid))[0], grid), **look)
+        left.plot([], [], label=f"{name}: {values.mean():.3f}", **look)
+    grid = np.linspace(-1, 1, GRID)
+    reach = [1.0, -1.0]
+    for sides, look in list(zip(pairs.values(), looks, strict=True))[:3]:
+        found = cosines(*sides, bins=GRID)
+        right.plot(grid, density(found["shares"] * len(real), grid), **look)
+        reach = min(reach[0], found["least"]), max(reach[1], found["most"])
+    right.set_xlim(max(-1, reach[0] - 0.05), min(1, reach[1] + 0.05))
+    left.set(title="Nearest other voice", xlabel="cosine", ylabel="density")
+    right.set(title="All pairs", xlabel="cosine")
+    legend = figure.legend(loc="outside lower left", ncols=2, alignment="left")
+    legend.set_title(f"{len(real)} voices of each kind; mean cosine to the nearest")
+    return figure
+
+
+@figures.styled
+def training_figure(history):
+    """The loss in training, and on held-out voices with the averaged weights.
+
+    Where the second rises while the first falls, voices are learned by heart.
+
+    Args:
+        history: Rows of a run: dicts with `step`, `loss` and, where it was measured,
+            `held_loss`.
+    """
+    figure, axes = figures.new_figure(size=(6.4, 3.8))
+    for i, (name, label) in enumerate(
+        (("loss", "learned from"), ("held_loss", "held out"))
+    ):
+        rows = [row for row in history if row.get(name) not in (None, "")]
+        points = [[float(row[key]) for row in rows] for key in ("step", name)]
+        look = {"color": figures.COLOURS[i], "linestyle": figures.DASHES[i]}
+        axes.plot(*points, **look, marker=("", "o")[i], markersize=4, label=label)
+    axes.set(title="Loss", xlabel="step")
+    axes.legend()
+    return figure
+
+
+@figures.styled
+def noising_figure(voices, real, *, seed=0, most=MOST):
+    """Ten looks at both ways: real voices drown in noise, and noise becomes voices.
+
+    All lie on the two directions in which scaled real voices spread most; real voices
+    stand grey behind the others. The way back is that of DDIM.
+
+    Args:
+        voices: A `diffusion.speakers.voices.Voices`.
+        real: Rows `[n, dim]`.
+        seed: Of both noises. Defaults to `0`.
+        most: Most rows. Defaults to `600`.
+    """
+    schedule = voices.model.schedule
+    (real,) = even(np.asarray(real, np.float32), seed=seed, most=most)
+    x_0 = np.asarray(voices.model.scaler.scale(real))
+    steps = min(STEPS, schedule.steps)
+    times = samplers.times(schedule, steps).numpy()
+    shown = np.unique(np.linspace(0, steps, PANELS).round().astype(int))
+    back = states(voices, times, shown, count=len(real), seed=seed)
+    z = np.random.default_rng(seed).normal(size=x_0.shape)
+    there = {
+        t: schedule.signal[t] * x_0 + schedule.noise[t] * z for t in times[shown][::-1]
+    }
+    place = _plane(x_0)
+    figure, panels = figures.new_figure(
+        2, len(shown), size=(2.1 * len(shown) + 0.4, 5.0), sharex=True, sharey=True
+    )
+    known = place(x_0)
+    ways = (("real voices drown", there), ("noise becomes voices", back))
+    for i, (row, (name, way)) in enumerate(zip(panels, ways, strict=True)):
+        row[0].set_ylabel(name)
+        for axes, (t, x_t) in zip(row, way.items(), strict=True):
+            axes.scatter(*known, s=4, color="#CCCCCC", linewidths=0)
+            look = {"color": figures.COLOURS[i], "marker": "ox"[i]}
+            axes.scatter(*place(x_t), s=7, alpha=0.7, linewidths=0.6 * i, **look)
+            title = f"t = {t}, signal {schedule.signal[t]:.2f}"
+            axes.set_title(title, fontsize=9)
+    far = 1.15 * max(3.0, np.quantile(np.abs(known), 0.999))  # noise has deviation 1
+    panels[0, 0].set(xlim=(-far, far), ylim=(-far, far))
+    figure.suptitle(
+        "Two principal directions of scaled real voices (grey)", x=0.01, ha="left"
+    )
+    return figure
+
+
+def states(voices, times, shown, *, count, seed=0):
+    """What a sampler passes through on its way from noise to voices.
+
+    Args:
+        voices: A `diffusion.speakers.voices.Voices`.
+        times: Falling times, int `[steps + 1]`.
+        shown: Places in `times`, rising, the first of which is 0.
+        count: How many voices.
+        seed: Of the noise. Defaults to `0`.
+
+    Returns:
+        Dict, each time shown to `x_t` `[count, dim]`, scaled, by DDIM.
+    """
+    model, clip = voices.model, voices.drawing.get("clip")
+    schedule, denoise = model.schedule, sampling.denoise_function(model)
+    x = tf.random.stateless_normal([count, model.dim], key(seed))
+    found = {int(times[0]): x.numpy()}
+    for i, j in zip(shown[:-1], shown[1:], strict=True):
+        x = samplers.sample(
+            denoise,
+            x,
+            schedule=schedule,
+            times=times[i : j + 1],
+            sampler=samplers.DDIM(),
+            clip=clip,
+        )
+        found[int(times[j])] = x.numpy()
+    return found
+
+
+def density(counts, grid):
+    """A smooth density out of a histogram whose bins are centred on a grid.
+
+    Its kernel is normal, as wide as Silverman's rule says, and no narrower than a bin:
+    equal values make one narrow peak.
+
+    Args:
+        counts: How many values lie in each bin, `[points]`; not all 0.
+        grid: Even, `[points]`.
+
+    Returns:
+        Float64 `[points]`; its integral is 1 as far as it lies on the grid.
+    """
+    total, step = counts.sum(), grid[1] - grid[0]
+    mean = counts @ grid / total
+    deviation = np.sqrt(counts @ (grid - mean) ** 2 / total)
+    width = max(0.9 * deviation * total**-0.2, step)
+    kernel = np.exp(-0.5 * ((grid - grid[len(grid) // 2]) / width) ** 2)
+    smooth = np.convolve(counts, kernel / kernel.sum(), mode="full")
+    start = len(grid) // 2
+    return smooth[start : start + len(grid)] / (total * step)
+
+
+def _grid(values):
+    """An even grid over cosines and a little beyond."""
+    low, high = values.min(), values.max()
+    beyond = 0.1 * (high - low) + 1e-2
+    return np.linspace(low - beyond, min(high + beyond, 1 + 1e-2), GRID)
+
+
+def _edges(grid):
+    half = (grid[1] - grid[0]) / 2
+    return np.append(grid - half, grid[-1] + half)
+
+
+def _plane(x):
+    """Maps rows to the two directions in which `x` spreads most, `[2, n]`."""
+    mean = x.mean(axis=0)
+    directions = np.linalg.svd(x - mean, full_matrices=False)[2][:2]
+    return lambda rows: directions @ (rows - mean).T

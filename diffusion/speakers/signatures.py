@@ -1,0 +1,107 @@
+"""What a served model of voices does: the whole sampler, in the graph.
+
+Inputs a server can not trust are checked inside: counts and steps have limits, numbers
+are finite.
+"""
+
+import tensorflow as tf
+
+from diffusion import samplers
+from diffusion.speakers import sampling
+
+MOST = 100_000  # voices of one request
+LIMIT = 0.7  # cosine that another voice stays below
+
+
+def signatures(voices, *, limit=LIMIT):
+    """The functions to export, for `serving.publish.publish`.
+
+    Args:
+        voices: A `diffusion.speakers.voices.Voices`; its sampler and spacing are
+            those of the export, its steps those of `anonymise`.
+        limit: Cosine that `anonymise` keeps below. Defaults to `0.7`.
+
+    Returns:
+        Dict, each with its inputs and outputs by name:
+
+        - `generate`: `count` int32 `[]`, `seed` int32 `[2]`, `steps` int32 `[]`, and
+          where the model knows labels `labels` int32 `[num_labels]` (-1 for unknown)
+          and `weight` float32 `[]`; gives `embedding` float32 `[count, dim]`.
+        - `anonymise`: `embedding` float32 `[batch, dim]`, `seed` int32 `[2]`; gives
+          `embedding` and its `cosine` to the old one, `[batch]`.
+        - `denoise`: `x` float32 `[batch, dim]`, scaled, and `t` int32 `[]` in 1, ...,
+          T; gives the clean estimate `x_0`, scaled.
+    """
+    model, spacing = voices.model, voices.drawing["spacing"]
+    times, sampler, clip = voices.sampler()
+    drawing = {"sampler": sampler, "clip": clip}
+    seed = tf.TensorSpec([2], tf.int32, name="seed")
+    rows = tf.TensorSpec([None, model.dim], tf.float32, name="embedding")
+
+    def generate(count, seed, steps, labels=None, weight=0.0):
+        checks = _within(count=(count, MOST), steps=(steps, model.schedule.steps))
+        if labels is not None:
+            checks += [_known(labels, model.vocabulary), _finite(weight, "weight")]
+        with tf.control_dependencies(checks):
+            count, steps = tf.identity(count), tf.identity(steps)
+        if labels is not None:
+            labels = tf.tile(labels[None], [count, 1])
+        inner = samplers.times(model.schedule, steps, spacing)
+        return sampling.generate(
+            model, count, seed, times=inner, labels=labels, weight=weight, **drawing
+        )
+
+    def anonymise(embedding, seed):
+        with tf.control_dependencies([_finite(embedding, "embedding")]):
+            embedding = tf.identity(embedding)
+        return sampling.anonymise(
+            model, embedding, seed, times=times, limit=limit, **drawing
+        )
+
+    def denoise(x, t):
+        checks = [_finite(x, "x"), *_within(t=(t, model.schedule.steps))]
+        with tf.control_dependencies(checks):
+            return model.denoiser.clean(tf.identity(x), t)
+
+    scalar = {name: tf.TensorSpec([], tf.int32, name=name) for name in ("count", "t")}
+    asked = [scalar["count"], seed, tf.TensorSpec([], tf.int32, name="steps")]
+    sample = {"count": 3, "seed": [1, 2], "steps": min(4, model.schedule.steps)}
+    if model.vocabulary:
+        num = len(model.vocabulary)
+        asked += [
+            tf.TensorSpec([num], tf.int32, name="labels"),
+            tf.TensorSpec([], tf.float32, name="weight"),
+        ]
+        sample |= {"labels": [0] * num, "weight": 1.0}
+    some = voices.generate(2, seed=3, steps=2)
+    noisy = tf.TensorSpec([None, model.dim], tf.float32, name="x")
+    return {
+        "generate": (generate, asked, "embedding", sample),
+        "anonymise": (
+            anonymise,
+            [rows, seed],
+            ("embedding", "cosine"),
+            {"embedding": some, "seed": [1, 2]},
+        ),
+        "denoise": (denoise, [noisy, scalar["t"]], "x_0", {"x": some, "t": 1}),
+    }
+
+
+def _within(**named):
+    """Checks that numbers lie between 1 and their most."""
+    checks = []
+    for name, (value, most) in named.items():
+        rule = f"`{name}` must be between 1 and {most}"
+        checks.append(tf.debugging.assert_greater_equal(value, 1, rule))
+        checks.append(tf.debugging.assert_less_equal(value, most, rule))
+    return checks
+
+
+def _known(labels, vocabulary):
+    most = tf.constant([len(values) for values in vocabulary.values()])
+    known = tf.reduce_all((labels >= -1) & (labels < most))
+    return tf.debugging.assert_equal(known, True, "`labels` must be codes or -1")
+
+
+def _finite(x, name):
+    return tf.debugging.assert_all_finite(x, f"`{name}` must be finite")

@@ -1,0 +1,204 @@
+"""The script for voices from end to end: made-up points, and sets that are broken."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from corpora.embeddings import EmbeddingSet
+from corpora.synthetic import points
+from diffusion.speakers.voices import Voices
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.slow
+
+
+def speakers(folder, *arguments):
+    """Runs `train_diffusion.py speakers --preset smoke`; returns the process."""
+    command = [
+        *(sys.executable, str(ROOT / "train_diffusion.py"), "speakers"),
+        *("--preset", "smoke", "--points.speakers", "200", *arguments),
+    ]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with a finished run, and what the script printed."""
+    folder = tmp_path_factory.mktemp("voices")
+    done = speakers(folder)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder / "runs" / "voices-smoke", done.stdout
+
+
+def test_a_run_leaves_all_it_promises(trained):
+    run, said = trained
+    for name in (
+        *("config.json", "voices.json", "metrics.json", "history.csv", "card.md"),
+        *("model.weights.h5", "model.weights.h5.sha256"),
+        *(f"figures/{n}.png" for n in ("map", "distances", "noising", "training")),
+        *("export/1/saved_model.pb", "export/1/assets.extra/about.json"),
+    ):
+        assert (run / name).is_file(), name
+    facts = json.loads((run / "voices.json").read_text())
+    assert not set(facts["speakers"]["train"]) & set(facts["speakers"]["held"])
+    results = json.loads((run / "metrics.json").read_text())
+    names = ("generated", "unseen real", "training voices")
+    assert [*results["rows"]] == [*names, "Gaussian", "GMM(10)", "white noise"]
+    assert results["training"] == {"steps": 20, "skipped": 0}
+    assert results["sizes"]["generated"] == 10_000
+    assert [row["voices"] for row in results["collisions"]["generated"]] == [
+        *(10, 100, 1000, 10_000)
+    ]
+    assert "The model invents new speakers" in said
+
+
+def test_the_card_says_what_was_learned_and_never_calls_voices_anonymous(trained):
+    run, said = trained
+    card = (run / "card.md").read_text()
+    facts = json.loads((run / "voices.json").read_text())
+    for fact in (
+        *facts["sha256"].values(),
+        *(run / "model.weights.h5.sha256").read_text().split()[:1],
+        *("160 rows of 160 speakers", "resmlp", "velocity", "cosine, T = 1000"),
+        *("alpha_bar[T] = 2.43e-09", "dpm_solver, 20 steps", "synthetic points"),
+        *("never call these anonymous", "## Intended use", "## Limits", "white noise"),
+    ):
+        assert fact in card, fact
+    assert said.strip() in card
+
+
+def test_the_same_command_again_ends_at_once_with_the_same_table(trained):
+    run, said = trained
+    weights = (run / "model.weights.h5.sha256").read_text()
+    before = (run / "metrics.json").read_text()
+    done = speakers(run.parents[1])
+    assert done.returncode == 0 and done.stdout == said
+    assert (run / "model.weights.h5.sha256").read_text() == weights
+    assert (run / "metrics.json").read_text() == before
+    assert "steps/s" not in done.stderr  # nothing was left to do
+
+
+def test_the_served_model_draws_the_voices_of_the_run(trained):
+    run, _ = trained
+    exported = sorted((run / "export").iterdir())[0]
+    served = tf.saved_model.load(str(exported)).signatures["generate"]
+    asked = {"count": tf.constant(3), "steps": tf.constant(20)}
+    answer = served(**asked, seed=tf.constant([5, 0]))["embedding"]
+    voices = Voices.load(run)
+    np.testing.assert_allclose(answer, voices.generate(3, seed=5), atol=1e-5)
+    about = json.loads((exported / "assets.extra/about.json").read_text())
+    assert about["sha256"] == voices.about["sha256"]
+
+
+def test_a_run_goes_on_with_its_own_set_only(trained, tmp_path):
+    run, _ = trained
+    points.speakers(200, seed=7).save(tmp_path / "other.npz")
+    done = speakers(run.parents[1], "--set", str(tmp_path / "other.npz"))
+    assert done.returncode == 1
+    assert "A run goes on with the set it began with: start afresh (--fresh)" in (
+        done.stderr
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_a_run_of_another_config_is_refused(trained):
+    done = speakers(trained[0].parents[1], "--prediction", "noise")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "prediction: velocity there, noise here" in done.stderr
+
+
+def missing(path):
+    """Nobody has written this one."""
+
+
+def truncated(path):
+    points.speakers(50).save(path)
+    path.write_bytes(path.read_bytes()[:500])
+
+
+def pickled(path):
+    path.write_bytes(pickle.dumps({"embeddings": [[1.0]], "speaker": ["a"]}))
+
+
+def objects(path):
+    np.savez(path, embeddings=np.array([None, 1.0]), speaker=np.array(["a", "b"]))
+
+
+def not_finite(path):
+    rows = np.ones((20, 4), np.float32)
+    rows[7, 2] = np.nan
+    np.savez(path, embeddings=rows, speaker=np.arange(20).astype(str))
+
+
+def one_speaker(path):
+    rows = points.speakers(20).embeddings
+    EmbeddingSet(rows, np.full(20, "anna"), np.full(20, ""), {}).save(path)
+
+
+def one_number(path):
+    rows = points.speakers(20, dim=8).embeddings
+    rows[3] = 0.5
+    np.savez(path, embeddings=rows, speaker=np.arange(20).astype(str))
+
+
+BAD = {
+    missing: "No such file",
+    truncated: "Not an embedding set",
+    pickled: "Not an embedding set",
+    objects: "Not an embedding set",
+    not_finite: "NaN or infinity in 1 of 20 rows, the first is row 7",
+    one_speaker: "needs two or more. Received: 20 rows of 1 speaker",
+    one_number: "1 such rows, the first is row 3",
+}
+TRY_ALL = """
+import sys, train_diffusion
+for name in sys.argv[1:]:
+    command = ["speakers", "--preset", "smoke", "--name", name, "--set", f"{name}.npz"]
+    try:
+        train_diffusion.main(command)
+    except SystemExit as left:
+        print(f"{name}: {left}")
+"""
+
+
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory):
+    """A folder of bad sets, and how the script left for each."""
+    folder = tmp_path_factory.mktemp("bad")
+    for write in BAD:
+        write(folder / f"{write.__name__}.npz")
+    command = [sys.executable, "-c", TRY_ALL, *(write.__name__ for write in BAD)]
+    path = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=folder, env=path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder, done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("write", BAD, ids=lambda write: write.__name__)
+def test_a_set_that_can_not_be_learned_from_leaves_a_sentence_and_no_folder(
+    write, refused
+):
+    folder, lines = refused
+    (line,) = (line for line in lines if line.startswith(f"{write.__name__}: "))
+    assert line.startswith(f"{write.__name__}: error: ") and BAD[write] in line
+    assert len(lines) == len(BAD)
+    assert not (folder / "runs" / write.__name__).exists()
+
+
+def test_help_answers_without_tensorflow():
+    code = (
+        "import sys, train_diffusion\n"
+        "try:\n    train_diffusion.main(['speakers', '--help'])\n"
+        "except SystemExit:\n    print('tensorflow' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
+    )
+    assert "--network.width" in done.stdout
+    assert done.stdout.rstrip().endswith("False")
