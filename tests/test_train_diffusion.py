@@ -3,8 +3,10 @@
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -18,13 +20,24 @@ from tests.conftest import ROOT
 pytestmark = pytest.mark.slow
 
 
-def speakers(folder, *arguments):
-    """Runs `train_diffusion.py speakers --preset smoke`; returns the process."""
-    command = [
+def command(*arguments):
+    """`train_diffusion.py speakers --preset smoke` and what is added to it."""
+    return [
         *(sys.executable, str(ROOT / "train_diffusion.py"), "speakers"),
         *("--preset", "smoke", "--points.speakers", "200", *arguments),
     ]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def speakers(folder, *arguments):
+    """Runs the command; returns the process."""
+    return subprocess.run(
+        command(*arguments), cwd=folder, capture_output=True, text=True
+    )
+
+
+def text_of(path):
+    """The text of a file."""
+    return path.read_text("utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +107,27 @@ def test_the_served_model_draws_the_voices_of_the_run(trained):
     np.testing.assert_allclose(answer, voices.generate(3, seed=5), atol=1e-5)
     about = json.loads((exported / "assets.extra/about.json").read_text())
     assert about["sha256"] == voices.about["sha256"]
+
+
+def test_a_run_that_is_killed_ends_as_one_left_alone_to_the_bit(tmp_path):
+    longer = ("--steps", "600", "--save-every", "20", "--validate-every", "300")
+    whole, broken = (tmp_path / name / "voices-smoke" for name in ("whole", "broken"))
+    index = broken / "checkpoints" / "voices" / "checkpoint"
+    killed = subprocess.Popen(
+        command(*longer, "--runs", "broken"), cwd=tmp_path, stderr=subprocess.DEVNULL
+    )
+    while killed.poll() is None and not (index.exists() and "last-4" in text_of(index)):
+        time.sleep(0.002)
+    killed.kill()
+    assert killed.wait() == -signal.SIGKILL, "it had ended before it was killed"
+    assert not (broken / "model.weights.h5").exists()
+    for folder in ("whole", "broken"):
+        done = speakers(tmp_path, *longer, "--runs", folder)
+        assert done.returncode == 0, done.stderr[-3000:]
+    assert "Resuming voices after step" in done.stderr
+    names = ("model.weights.h5.sha256", "history.csv", "metrics.json")
+    for name in names:
+        assert text_of(whole / name) == text_of(broken / name), name
 
 
 def test_a_run_goes_on_with_its_own_set_only(trained, tmp_path):

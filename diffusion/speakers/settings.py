@@ -14,6 +14,7 @@ from training.settings import least
 class Optimiser(settings.Optimiser):
     """How it takes its steps; averages are what is saved, sampled and served."""
 
+    learning_rate: float = 1.5e-3  # after warm-up
     final_rate: float = 0.0
     warm_up: int = 100
     clip_norm: float | None = 1.0
@@ -97,8 +98,8 @@ class SpeakerDiffusion(settings.Run):
     prediction: Literal["velocity", "clean", "noise"] = "velocity"
     weighting: Literal["plain", "min_snr", "p2"] = "plain"
     label_dropout: float = 0.1  # how often a label is hidden in training
-    steps: int = 8000
-    batch: int = 128
+    steps: int = 5000
+    batch: int = 256
     optimiser: Optimiser = field(default_factory=Optimiser)
     sampling: Sampling = field(default_factory=Sampling)
     log_every: int = 100
