@@ -96,30 +96,36 @@ _small = SpeakerEncoder(
     augmentation=Augmentation(enabled=True, num_masks=1),
     validate_every=500,
 )
-_smaller = replace(
+_all_readers = replace(  # nobody is left to choose weights: the last ones are taken
     _small,
-    name="small-speeds",
-    crop_lengths=(160,),
-    encoder=replace(_small.encoder, stages=(16, 32, 64)),
-    softmax=replace(
-        _small.softmax,
-        steps=1500,
-        margin_rise=(0, 600),
-        optimiser=replace(_small.softmax.optimiser, warm_up=100, ema=0.99),
+    validation_speakers=0,
+    augmentation=replace(
+        _small.augmentation, noise_probability=0.7, snr_db=(0.0, 30.0)
     ),
 )
 
 SPEAKER_ENCODERS = {
     "tiny": _tiny,
     "small-names": replace(
-        _smaller,
+        _all_readers,
         name="small-names",
-        softmax=replace(_smaller.softmax, head="softmax", dropout=0.2),
+        crop_lengths=(160,),
+        encoder=replace(_small.encoder, stages=(16, 32, 64)),
+        softmax=replace(
+            _small.softmax,
+            steps=2500,
+            head="softmax",
+            dropout=0.2,
+            margin_rise=(0, 600),
+            optimiser=replace(_small.softmax.optimiser, warm_up=100, ema=0.99),
+        ),
     ),
     "small-margin": _small,
-    "small-speeds": replace(
-        _smaller,
-        augmentation=replace(_small.augmentation, speeds=(1.0, 0.9, 1.1)),
+    "small-long": replace(
+        _all_readers,
+        name="small-long",
+        softmax=replace(_small.softmax, steps=6000, margin_rise=(0, 2400)),
+        augmentation=replace(_all_readers.augmentation, speeds=(1.0, 0.9, 1.1)),
     ),
     "seed": _seed,
     "paper": _paper,

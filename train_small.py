@@ -3,7 +3,7 @@
     python train_small.py --corpus librispeech_many --exclude-speakers 19 26
 
 They learn from the same retold recordings, each another lesson: plain names, names by a
-margin, and names by a margin where every speed of a voice is a voice. Each errs
+margin, and for longer, every speed of a voice being a voice of its own. Each errs
 elsewhere; `runs/small` is what they say together. All options are those of
 `train_triplet.py` and go to all three (not `--preset` and `--name`). A run that was
 stopped goes on when the same command is given again.
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import train_triplet
 
-MEMBERS = ("small-names", "small-margin", "small-speeds")
+MEMBERS = ("small-names", "small-margin", "small-long")
 NAME = "small"
 
 
@@ -41,7 +41,7 @@ def main(arguments=None):
     from voiceemb import packing
 
     with options.explained(ValueError, OSError):
-        print(packing.fuse(members, out))
+        print(packing.fuse(members, out, centred=True))
     return out
 
 

@@ -240,11 +240,14 @@ class Denoiser(NoisedModel):
             `x_0`, float32, shaped as `x_t`.
         """
         x_t = ops.cast(x_t, "float32")
-        labels = self._known(labels, x_t)
-        t = ops.broadcast_to(ops.cast(t, "int32"), ops.shape(x_t)[:1])
+        t = ops.cast(t, "int32")
+        # what is the same for all rows is told once, and the network spreads it
+        told = x_t[:1] if t.ndim == 0 and labels is None else x_t
+        labels = self._known(labels, told)
+        t = ops.broadcast_to(t, ops.shape(told)[:1])
         output = self.network((x_t, t, labels), training=False)
-        levels = self.signal_and_noise(t, x_t)
-        return to_clean(self.prediction, ops.cast(output, x_t.dtype), x_t, *levels)
+        output = ops.broadcast_to(ops.cast(output, x_t.dtype), ops.shape(x_t))
+        return to_clean(self.prediction, output, x_t, *self.signal_and_noise(t, x_t))
 
     def get_config(self):
         names = ("prediction", "weighting", "label_dropout", "seed", "name")

@@ -32,7 +32,7 @@ def batches(arrays, *, batch, seed=0):
         place = step * batch + tf.range(batch, dtype=tf.int64)
         epoch = tf.cast(place // num_rows, tf.uint32)
         keys = [tf.fill([batch], tf.constant(k, tf.uint32)) for k in (seed, 0)]
-        # the raw op: its wrapper in `tf.random` takes one seed for all, not one for each
+        # the raw op, whose wrapper in `tf.random` takes only one seed for all
         return tf.raw_ops.RandomIndexShuffle(
             index=place % num_rows,
             seed=tf.stack([*keys, epoch], axis=1),

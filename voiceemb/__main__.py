@@ -116,6 +116,11 @@ def _fuse(command):
         "--runs", required=True, nargs="+", type=Path, help="run folders"
     )
     command.add_argument("--out", required=True, type=Path, help="a new folder")
+    command.add_argument(
+        "--centred",
+        action="store_true",
+        help="subtract what all voices share: the mean of those learned from",
+    )
 
 
 COMMANDS = {  # what asks for a command's options, and what the command does

@@ -188,7 +188,7 @@ def fuse(options):
     """Makes one encoder of several."""
     from voiceemb import packing
 
-    print(packing.fuse(options.runs, options.out))
+    print(packing.fuse(options.runs, options.out, centred=options.centred))
 
 
 def loaded(run, calibration=None):

@@ -1,6 +1,10 @@
 """Fusion: several networks that listen together, in one model.
 
-`embedding = concatenate(unit(network(features)) for each network) / sqrt(networks)`
+`embedding = concatenate(unit(unit(network(features)) - centre) for each network)
+             / sqrt(networks)`
+
+The centre of a network is the mean of what it says of the speakers it has learned from:
+what all voices share is no part of a voice. It is zero until `packing.fuse` sets it.
 
 So the cosine of two fused embeddings is the mean of the networks' cosines: what score
 fusion does with several systems, at the price of a longer vector. Networks err apart
@@ -34,6 +38,15 @@ class Fusion(keras.Model):
             )
         self.supports_masking = True
         self.members = list(members)
+        self.centres = [
+            self.add_weight(
+                name=f"centre_{i}",
+                shape=(member.embedding_dim,),
+                initializer="zeros",
+                trainable=False,
+            )
+            for i, member in enumerate(self.members)
+        ]
 
     @classmethod
     def arguments(cls):
@@ -46,10 +59,10 @@ class Fusion(keras.Model):
         return sum(member.embedding_dim for member in self.members)
 
     def call(self, features, mask=None, training=None):
-        points = [
-            ops.normalize(member(features, mask=mask, training=training), axis=-1)
-            for member in self.members
-        ]
+        points = []
+        for member, centre in zip(self.members, self.centres, strict=True):
+            said = member(features, mask=mask, training=training)
+            points.append(ops.normalize(ops.normalize(said, axis=-1) - centre, axis=-1))
         return ops.concatenate(points, axis=-1) / len(points) ** 0.5
 
     def compute_mask(self, inputs, mask=None):

@@ -8,9 +8,15 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
+
+from corpora import folders
 from files import making, sha256
+from voiceemb import evaluation
 from voiceemb.calibrations import FILE
 from voiceemb.encoder import Encoder
+
+OF_EACH = 3  # utterances of a speaker that say where the speaker lies
 
 PACKED = (
     *("metrics.json", "speakers.json", "history.csv", "card.md", FILE),
@@ -53,13 +59,15 @@ def pack(run, folder):
     return Path(folder)
 
 
-def fuse(runs, folder):
+def fuse(runs, folder, *, centred=False):
     """Makes one encoder of several, see `voiceemb.fusion`.
 
     Args:
         runs: Folders of runs, at least two, of one filterbank, one normalisation and
             one window; their networks may differ, and whom they have heard.
         folder: Where to; made anew, it must not exist.
+        centred: Whether each network's centre is set, from recordings of those it
+            has learned from; their corpora must lie where they lay in training.
 
     Returns:
         `folder`, a packed one. It has no calibration: fit it one of its own.
@@ -70,7 +78,7 @@ def fuse(runs, folder):
     from voiceemb import encoders
 
     runs = [Path(run) for run in runs]
-    members = [Encoder.load(run).model for run in runs]
+    members = [Encoder.load(run) for run in runs]
     configs = [_read(run, "config.json")["config"] for run in runs]
     shared = _shared(configs, runs)
     networks = [
@@ -79,8 +87,10 @@ def fuse(runs, folder):
     ]
     encoder = {"network": "fusion", "members": networks, **shared["encoder"]}
     fused = encoders.build(**encoder)
-    for network, member in zip(fused.network.members, members, strict=True):
-        network.set_weights(member.network.get_weights())
+    for i, (run, member) in enumerate(zip(runs, members, strict=True)):
+        fused.network.members[i].set_weights(member.model.network.get_weights())
+        if centred:
+            fused.network.centres[i].assign(centre(run, member))
     with _anew(folder) as unfinished:
         weights = unfinished / "model.weights.h5"
         fused.save_weights(weights)
@@ -101,6 +111,32 @@ def fuse(runs, folder):
         )
         (unfinished / "card.md").write_text(text, encoding="utf-8")
     return Path(folder)
+
+
+def centre(run, encoder):
+    """The mean embedding of the speakers a run has learned from, each counted once.
+
+    Args:
+        run: Folder of the run; its corpora must lie where they lay in training.
+        encoder: The `voiceemb.Encoder` in it.
+
+    Returns:
+        float32 `[dim]`.
+    """
+    config = _read(run, "config.json")["config"]
+    learned = _read(run, "speakers.json")["speakers"]["train"]
+    if not config["corpus"]:
+        raise ValueError(
+            "A centre is found in recordings, and synthetic voices are not kept by "
+            f"their run. Received: {run}"
+        )
+    groups = folders.open_corpus(config["corpus"]).subset(learned).by_speaker()
+    rate = encoder.sample_rate
+    means = [
+        encoder.embed_speaker(evaluation.read(u, sample_rate=rate) for u in some)
+        for some in (group[:OF_EACH] for group in groups.values())
+    ]
+    return np.mean(means, axis=0)
 
 
 def _shared(configs, runs):

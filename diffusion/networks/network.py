@@ -21,7 +21,8 @@ class Network(keras.Model):
 
     Call arguments:
         inputs: `(x, t, labels)`: `x` `[batch, dim]`; `t` int `[batch]` in 1, ..., T;
-            `labels` int `[batch, attributes]`, -1 where unknown.
+            `labels` int `[batch, attributes]`, -1 where unknown. Both may have one row
+            that is meant for all.
 
     Attributes:
         ARGUMENTS: Names of the arguments that only this network has.

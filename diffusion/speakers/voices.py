@@ -35,7 +35,7 @@ class Voices:
 
     def __init__(self, model, about=None, **drawing):
         self.model, self.about = model, dict(about or {})
-        self.drawing = {"sampler": "dpm_solver", "steps": 20, "spacing": "trailing"}
+        self.drawing = {"sampler": "dpm_solver", "steps": 20, "spacing": "linspace"}
         self.drawing |= drawing
         self._graphs = {}
 

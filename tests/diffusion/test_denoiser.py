@@ -261,3 +261,14 @@ def test_the_loop_trains_it_and_resumes_to_the_bit(rng, tmp_path):
 def test_a_wrong_argument_is_named(make, rule):
     with pytest.raises(ValueError, match=rule):
         make()
+
+
+@pytest.mark.parametrize("name", ["linear", "resmlp", "unet1d"])
+def test_one_time_for_all_is_the_same_time_for_each(name, rng):
+    network = build(name, dim=16, steps=20, classes=(3,), width=8)
+    for weight in network.trainable_weights:
+        weight.assign(rng.normal(size=weight.shape) / 4)
+    denoiser = Denoiser(network, schedule={"name": "cosine", "steps": 20})
+    x = rng.normal(size=(5, 16)).astype("float32")
+    together, apart = denoiser.clean(x, 7), denoiser.clean(x, np.full(5, 7))
+    np.testing.assert_allclose(together, apart, atol=1e-5)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.voiceemb.runs import make
+from tests.voiceemb.runs import make, record
 from voiceemb import Encoder, encoders, packing, report
 from voiceemb import __main__ as cli
 from voiceemb.fusion import Fusion
@@ -122,3 +122,54 @@ def test_a_fusion_is_rebuilt_from_its_config_and_from_names():
             encoders.build("fusion", members=members)
     with pytest.raises(ValueError, match="`network` must be one of"):
         encoders.build("fusion", members=[member, {}])
+
+
+def test_a_centre_is_taken_away_before_unit_length(rng):
+    shape = {"network": "rescnn", "stages": (4,), "num_blocks": 1, "embedding_dim": 6}
+    fused = encoders.build(network="fusion", members=[shape, shape], front_end={})
+    features = rng.normal(size=(3, 20, 64)).astype("float32")
+    points = [np.array(m(features)) for m in fused.network.members]
+    points = [p / np.linalg.norm(p, axis=1, keepdims=True) for p in points]
+    centre = 0.3 * rng.normal(size=6).astype("float32")
+    fused.network.centres[1].assign(centre)
+    points[1] -= centre
+    points[1] /= np.linalg.norm(points[1], axis=1, keepdims=True)
+    expected = np.concatenate(points, axis=1) / np.sqrt(2)
+    np.testing.assert_allclose(fused.network(features), expected, atol=1e-5)
+
+
+def test_the_centre_of_a_run_is_the_mean_of_the_speakers_it_learned_from(tmp_path):
+    corpus = record(tmp_path / "voices", ["anna", "bert", "carl"])
+    run = make(tmp_path / "one", ["anna", "carl"], corpus=corpus)
+    encoder = Encoder.load(run)
+    said = [
+        encoder.embed_speaker([corpus / name / f"{i}.wav" for i in range(3)])
+        for name in ("anna", "carl")
+    ]
+    found = packing.centre(run, encoder)
+    np.testing.assert_allclose(found, np.mean(said, axis=0), atol=1e-5)
+    with pytest.raises(ValueError, match="synthetic voices are not kept"):
+        packing.centre(make(tmp_path / "two", ["anna"], corpus=None), encoder)
+
+
+@pytest.mark.slow
+def test_a_centred_fusion_keeps_the_centres_of_its_members(tmp_path):
+    corpus = record(tmp_path / "voices", ["anna", "bert"])
+    runs = [
+        make(tmp_path / name, ["anna", "bert"], corpus=corpus)
+        for name in ("one", "six")
+    ]
+    cli.main(
+        [
+            "fuse",
+            "--centred",
+            "--out",
+            str(tmp_path / "both"),
+            "--runs",
+            *map(str, runs),
+        ]
+    )
+    centres = Encoder.load(tmp_path / "both").model.network.centres
+    for run, centre in zip(runs, centres, strict=True):
+        expected = packing.centre(run, Encoder.load(run))
+        np.testing.assert_allclose(centre, expected, atol=1e-6)

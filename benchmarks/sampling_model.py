@@ -1,0 +1,170 @@
+"""What `sampling.py` samples from, in which ways, and what judges the voices."""
+
+import json
+import math
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from corpora.synthetic import points
+from diffusion import samplers
+from diffusion.speakers import data, evaluation, model, voices
+from metrics.frechet import default_shrinkage, frechet
+from metrics.neighbours import neighbourhoods
+from metrics.samples import scale_of
+from training import optimisers
+
+LEARN, HELD = 5000, 1000  # made-up speakers to learn from, and in each half held out
+OPTIMISER = {"warm_up": 100, "clip_norm": 1.0, "ema": 0.999, "ema_warm_up": True}
+PARTS = ("set", "points", "level", "held", "labels", "blocks", "sphere", "seed")
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Compares voices with unseen real ones, all scaled as the training rows ask.
+
+    Args:
+        train: What the model learned from, `[rows, dim]`.
+        real: Unseen real voices, `[n, dim]`.
+        other: Other unseen real voices, of other speakers; what they score is the
+            floor.
+    """
+
+    train: np.ndarray
+    real: np.ndarray
+    other: np.ndarray
+
+    def __call__(self, rows):
+        """Fréchet distance and coverage of the first `len(self)` rows."""
+        if len(rows) < len(self):
+            raise ValueError(
+                f"The judge needs {len(self)} voices at a time. Received: {len(rows)}"
+            )
+        mean, deviation = scale_of(self.train)
+        both = [(part[: len(self)] - mean) / deviation for part in (self.real, rows)]
+        distance = frechet(*both, shrinkage=default_shrinkage(*both))
+        return distance, neighbourhoods(*both)["coverage"]
+
+    def mean(self, sets):
+        """Mean distance over several sets, its standard error, and mean coverage."""
+        distances, coverages = zip(*map(self, sets), strict=True)
+        error = math.nan
+        if len(distances) > 1:
+            error = statistics.stdev(distances) / math.sqrt(len(distances))
+        return statistics.mean(distances), error, statistics.mean(coverages)
+
+    def __len__(self):
+        return min(len(self.real), len(self.other))
+
+
+def load(run):
+    """The model of a finished run, and a judge with its held-out voices."""
+    made = voices.Voices.load(run).model
+    config = json.loads((Path(run) / "config.json").read_text("utf-8"))["config"]
+    parts = data.prepare(**{name: config[name] for name in PARTS})
+    halves = (half.embeddings for half in evaluation.halves(parts.held))
+    real, other = (half[:HELD] for half in halves)
+    return made, Judge(parts.train.embeddings, real, other)
+
+
+def train(steps, *, dim, width):
+    """A model of made-up voices (`corpora.synthetic.points`), and their judge.
+
+    Args:
+        steps: Of training, 128 voices each.
+        dim: Of a voice.
+        width: Of the `resmlp`.
+    """
+    keras.utils.set_random_seed(0)
+    learn, *held = (
+        points.speakers(count, seed, dim).embeddings
+        for seed, count in enumerate((LEARN, HELD, HELD))
+    )
+    made = model.build(dim=dim, network={"width": width}, unit=True)
+    made.scaler.fit(learn)
+    made.compile(optimizer=optimisers.build(steps=steps, **OPTIMISER))
+    rows = tf.data.Dataset.from_tensor_slices(learn).shuffle(LEARN, seed=0).repeat()
+    made.fit(rows.batch(128).take(steps), shuffle=False, verbose=0)
+    return made, Judge(learn, *held)
+
+
+def ancestral(model, steps):
+    """DDPM's step as one writes it down, and the numbers that each step is told."""
+    times = samplers.times(model.schedule, steps).numpy()
+    t, s = times[:-1], times[1:]
+    signal, noise = model.schedule.signal, model.schedule.noise
+    ratio, share = signal[t] / signal[s], (noise[s] / noise[t]) ** 2
+    std = np.sqrt(share * (noise[t] ** 2 - (ratio * noise[s]) ** 2))
+    columns = ratio * share, signal[s] - ratio * share * signal[t], std
+
+    def step(x, seed, i, t, keep, rest, std):
+        clean = model.denoiser.clean(x, t)
+        key = tf.random.experimental.stateless_fold_in(seed, i, alg="philox")
+        z = tf.random.stateless_normal(tf.shape(x), key, alg="philox")
+        return keep * x + rest * clean + std * z
+
+    lists = (column.tolist() for column in (np.arange(steps), t, *columns))
+    return step, list(zip(*lists, strict=True))
+
+
+def loop(step, numbers):
+    """A sampler that is a Python loop."""
+
+    def sample(x, seed):
+        for row in numbers:
+            x = step(x, seed, *row)
+        return x
+
+    return sample
+
+
+def graph(model, name, steps, **options):
+    """Our sampler: one graph, whatever the number of steps."""
+    drawing = {
+        "schedule": model.schedule,
+        "times": samplers.times(model.schedule, steps),
+        "sampler": samplers.build(name),
+    }
+
+    def sample(x, seed):
+        return samplers.sample(model.denoiser.clean, x, seed=seed, **drawing)
+
+    return tf.function(sample, input_signature=inputs(model), **options)
+
+
+def inputs(model):
+    """The signature of a start and a seed."""
+    return tf.TensorSpec([None, model.dim]), tf.TensorSpec([2], tf.int32)
+
+
+def samplers_of(model, loops, few):
+    """Ways of sampling by name, sampler and steps, the eager loop first.
+
+    Args:
+        model: A `SpeakerDiffusion`.
+        loops: Steps of DDPM, which is taken in four ways.
+        few: Pairs of another sampler and its steps, in our graph.
+
+    Returns:
+        Dict of functions of a start, float32 `[n, dim]`, and a seed, int `[2]`, that
+        give scaled points `[n, dim]`.
+    """
+    steps = min(loops, model.schedule.steps)
+    step, numbers = ancestral(model, steps)
+    scalars = [tf.TensorSpec([], kind) for kind in 2 * ["int32"] + 3 * ["float32"]]
+    compiled = tf.function(step, input_signature=[*inputs(model), *scalars])
+    same = {
+        "eager loop": loop(step, numbers),
+        "loop of a tf.function": loop(compiled, numbers),
+        "tf.while_loop": graph(model, "ddpm", steps),
+        "tf.while_loop, XLA": graph(model, "ddpm", steps, jit_compile=True),
+    }
+    solved = [("tf.while_loop", name, min(n, steps)) for name, n in few]
+    return {
+        **{(name, "ddpm", steps): function for name, function in same.items()},
+        **{key: graph(model, *key[1:]) for key in solved},
+    }
