@@ -150,9 +150,9 @@ _voices = SpeakerDiffusion(name="voices")
 SPEAKER_DIFFUSIONS = {
     "default": _voices,
     "64": replace(_voices, name="voices-64"),
-    "128": replace(_voices, name="voices-128", network=Network(width=768)),
+    "128": replace(_voices, name="voices-128"),
     "704": replace(  # ECAPA-TDNN's 192 dimensions and an x-vector's 512
-        _voices, name="voices-704", network=Network(width=1024), blocks=(192, 512)
+        _voices, name="voices-704", network=Network(width=768), blocks=(192, 512)
     ),
     "faithful": replace(
         _voices,
