@@ -82,3 +82,20 @@ def sha256(path: str | os.PathLike) -> str:
     """The SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def stated_sha256(path: str | os.PathLike) -> str:
+    """The SHA-256 of the weights at `path`, if `<path>.sha256` beside them says so.
+
+    Raises:
+        ValueError: If it says another one, or nothing.
+    """
+    path = Path(path)
+    beside, digest = path.with_name(f"{path.name}.sha256"), sha256(path)
+    stated = beside.read_text("utf-8").split()[:1] if beside.is_file() else []
+    if stated != [digest]:
+        raise ValueError(
+            f"The weights of {path.parent} are not those the run has written: its "
+            f"sha256 is {(stated or ['absent'])[0]}. Received: {digest}"
+        )
+    return digest

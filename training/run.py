@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-from files import replacing, sha256
+from files import replacing, sha256, stated_sha256
 
 LOCK = ".lock"
 PACKAGES = ("tensorflow", "keras", "numpy")
@@ -135,11 +135,12 @@ class Run:
         path = self.folder / name
         if not path.exists():
             raise RunError(f"This run has no `{name}` yet. Received: {self.folder}")
-        beside = Path(f"{path}.sha256")
-        if not beside.exists() or beside.read_text().split()[:1] != [sha256(path)]:
+        try:
+            stated_sha256(path)
+        except ValueError as error:
             raise RunError(
                 f"Weights must match the sha256 beside them. Received: {path}"
-            )
+            ) from error
         with _without_optimizer(model):
             model.load_weights(path)
 

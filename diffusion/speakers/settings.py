@@ -98,7 +98,7 @@ class SpeakerDiffusion(settings.Run):
     prediction: Literal["velocity", "clean", "noise"] = "velocity"
     weighting: Literal["plain", "min_snr", "p2"] = "plain"
     label_dropout: float = 0.1  # how often a label is hidden in training
-    steps: int = 3500  # later the held-out loss rises, and voices near those learned
+    steps: int = 3500  # later voices come too near to those learned from
     batch: int = 256
     optimiser: Optimiser = field(default_factory=Optimiser)
     sampling: Sampling = field(default_factory=Sampling)

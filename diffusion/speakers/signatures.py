@@ -8,9 +8,10 @@ import tensorflow as tf
 
 from diffusion import samplers
 from diffusion.speakers import sampling
+from diffusion.speakers.voices import LIMIT
 
 MOST = 100_000  # voices of one request
-LIMIT = 0.7  # cosine that another voice stays below
+SEED = tf.TensorSpec([2], tf.int32, name="seed")
 
 
 def signatures(voices, *, limit=LIMIT):
@@ -35,7 +36,6 @@ def signatures(voices, *, limit=LIMIT):
     model, spacing = voices.model, voices.drawing["spacing"]
     times, sampler, clip = voices.sampler()
     drawing = {"sampler": sampler, "clip": clip}
-    seed = tf.TensorSpec([2], tf.int32, name="seed")
     rows = tf.TensorSpec([None, model.dim], tf.float32, name="embedding")
 
     def generate(count, seed, steps, labels=None, weight=0.0):
@@ -63,8 +63,33 @@ def signatures(voices, *, limit=LIMIT):
         with tf.control_dependencies(checks):
             return model.denoiser.clean(tf.identity(x), t)
 
-    scalar = {name: tf.TensorSpec([], tf.int32, name=name) for name in ("count", "t")}
-    asked = [scalar["count"], seed, tf.TensorSpec([], tf.int32, name="steps")]
+    asked, sample = _request(model)
+    some = voices.generate(2, seed=3, steps=2)
+    noisy = tf.TensorSpec([None, model.dim], tf.float32, name="x")
+    return {
+        "generate": (generate, asked, "embedding", sample),
+        "anonymise": (
+            anonymise,
+            [rows, SEED],
+            ("embedding", "cosine"),
+            {"embedding": some, "seed": [1, 2]},
+        ),
+        "denoise": (
+            denoise,
+            [noisy, tf.TensorSpec([], tf.int32, name="t")],
+            "x_0",
+            {"x": some, "t": 1},
+        ),
+    }
+
+
+def _request(model):
+    """What `generate` is asked with: the specs of its inputs, and a sample of them."""
+    asked = [
+        tf.TensorSpec([], tf.int32, name="count"),
+        SEED,
+        tf.TensorSpec([], tf.int32, name="steps"),
+    ]
     sample = {"count": 3, "seed": [1, 2], "steps": min(4, model.schedule.steps)}
     if model.vocabulary:
         num = len(model.vocabulary)
@@ -73,18 +98,7 @@ def signatures(voices, *, limit=LIMIT):
             tf.TensorSpec([], tf.float32, name="weight"),
         ]
         sample |= {"labels": [0] * num, "weight": 1.0}
-    some = voices.generate(2, seed=3, steps=2)
-    noisy = tf.TensorSpec([None, model.dim], tf.float32, name="x")
-    return {
-        "generate": (generate, asked, "embedding", sample),
-        "anonymise": (
-            anonymise,
-            [rows, seed],
-            ("embedding", "cosine"),
-            {"embedding": some, "seed": [1, 2]},
-        ),
-        "denoise": (denoise, [noisy, scalar["t"]], "x_0", {"x": some, "t": 1}),
-    }
+    return asked, sample
 
 
 def _within(**named):

@@ -9,7 +9,7 @@ import tensorflow as tf
 from diffusion import samplers
 from diffusion.speakers import model as models
 from diffusion.speakers import sampling
-from files import sha256
+from files import stated_sha256
 
 FACTS = "voices.json"  # what the set decided: dimensions, labels, who was in which part
 LIMIT = 0.7  # cosine that another voice stays below (Meyer et al., 2022)
@@ -57,13 +57,7 @@ class Voices:
             )
         config = json.loads((path / "config.json").read_text("utf-8"))["config"]
         facts = json.loads((path / FACTS).read_text("utf-8"))
-        digest = sha256(path / WEIGHTS)
-        stated = (path / f"{WEIGHTS}.sha256").read_text("utf-8").split()[:1]
-        if stated != [digest]:
-            raise ValueError(
-                f"The weights of {path} are not those the run has written: its sha256 "
-                f"is {stated}. Received: {digest}"
-            )
+        digest = stated_sha256(path / WEIGHTS)
         model = models.build(**options(config, facts))
         model.load_weights(path / WEIGHTS)
         about = dict(facts["about"])

@@ -1,25 +1,12 @@
 """The exported speaker encoder, run without a line of this project."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
+from tests.serving.loading import run
 from voiceemb import Encoder
 
-C_LOADER = Path(__file__).with_name("c_loader.py")
 pytestmark = pytest.mark.slow
-
-
-def run(saved_model, signature, out, **inputs):
-    files = []
-    for name, array in inputs.items():
-        np.save(out / f"{name}.npy", array)
-        files.append(f"{name}={out / f'{name}.npy'}")
-    command = [sys.executable, C_LOADER, saved_model, signature, out, *files]
-    return subprocess.run(command, capture_output=True, text=True, cwd=out)
 
 
 def test_the_c_loader_embeds_waveforms_and_features_as_keras_does(

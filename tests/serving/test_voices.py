@@ -1,17 +1,13 @@
 """Exported voices, drawn without a line of this project."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from diffusion.speakers.signatures import signatures
 from serving.publish import publish
 from tests.diffusion.runs import DIM, tiny
+from tests.serving.loading import run
 
-C_LOADER = Path(__file__).with_name("c_loader.py")
 pytestmark = pytest.mark.slow
 
 
@@ -21,15 +17,6 @@ def served(tmp_path_factory):
     folder = tmp_path_factory.mktemp("voices")
     voices = tiny(folder / "run")
     return voices, publish(folder / "export", signatures(voices), about=voices.about)
-
-
-def run(folder, signature, out, **inputs):
-    files = []
-    for name, array in inputs.items():
-        np.save(out / f"{name}.npy", array)
-        files.append(f"{name}={out / f'{name}.npy'}")
-    command = [sys.executable, C_LOADER, folder, signature, out, *files]
-    return subprocess.run(command, capture_output=True, text=True, cwd=out)
 
 
 def asked(count=5, seed=7, steps=4, label=1, weight=0.5):
