@@ -208,3 +208,17 @@ def test_voices_can_be_drawn_without_labels(tmp_path):
 def test_a_seed_is_two_numbers_of_31_bits():
     assert key(0).tolist() == [0, 0] and key(5).tolist() == [5, 0]
     assert key(2**31 + 7).tolist() == [7, 1]
+
+
+def test_who_is_too_near_is_drawn_again_and_never_comes_nearer(tmp_path, monkeypatch):
+    voices = tiny(tmp_path / "run")
+    rows, limit = made_up().embeddings[:64], 0.1
+    monkeypatch.setattr(sampling, "TRIES", 1)
+    _, once = voices.anonymise(rows, 1, limit=limit, weight=0.0)
+    monkeypatch.undo()
+    again = Voices(voices.model, **voices.drawing)
+    _, often = again.anonymise(rows, 1, limit=limit, weight=0.0)
+    near = once >= limit
+    assert near.any() and (often[near] < once[near]).any()
+    assert (often <= once + 1e-6).all()
+    np.testing.assert_allclose(often[~near], once[~near], atol=1e-6)
