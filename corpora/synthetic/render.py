@@ -28,7 +28,7 @@ from corpora.synthetic.studio import Order
 from files import making
 from progress import Bar
 
-RECIPE = 2  # raised whenever the same order would give other sounds or tables
+RECIPE = 3  # raised whenever the same order would give other sounds or tables
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("espeakng-loader", "numpy", "scipy", "soundfile", "soxr")
 

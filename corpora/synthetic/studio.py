@@ -105,10 +105,14 @@ def visit(order: Order, index: int, folder: Path) -> Iterator[dict]:
 def _rows(labels, before):
     """Labels as lists, moved by `before` samples and put on the sample grid."""
     rate = voices.SAMPLE_RATE
-    return [
-        [round(label.start_s * rate + before) / rate, end, label.name]
+    moved = (
+        [round(t * rate + before) / rate for t in (label.start_s, label.end_s)]
         for label in labels
-        if (end := round(label.end_s * rate + before) / rate) > label.start_s
+    )
+    return [
+        [start_s, end_s, label.name]
+        for label, (start_s, end_s) in zip(labels, moved, strict=True)
+        if end_s > start_s
     ]
 
 
