@@ -1,0 +1,1 @@
+"""Reversible maps of speech: what is said apart from who says it."""

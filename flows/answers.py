@@ -1,0 +1,292 @@
+"""What the commands of `python -m flows` do: results to stdout, remarks to stderr.
+
+Every function takes the parsed options of its command and raises `OSError` or
+`ValueError` with one line for the user.
+"""
+
+import dataclasses
+import datetime
+import json
+import sys
+import tempfile
+
+import numpy as np
+
+from audio import wave
+from corpora import phones
+from corpora.corpus import some
+from corpora.embeddings import EmbeddingSet
+from files import replacing, stated_sha256
+from flows import data
+
+LONGEST_S = 600.0  # of a sound that is changed
+WEIGHTS = ".weights.h5"
+
+
+def evaluate(options):
+    """Measures the models of a run again, on the run's own data."""
+    if options.out is not None:
+        _check_out(options.out, (".json",))
+    from flows import report  # which also draws
+
+    models, plan = loaded(options.run), _plan(options.run)
+    parts = _parts(options.run, plan)
+    found = report.evaluate(
+        models,
+        parts,
+        pairs=options.pairs or plan["pairs"],
+        seed=plan["seed"] if options.seed is None else options.seed,
+    )
+    if options.out is not None:
+        _write_json(options.out, found)
+    print(report.text(found))
+
+
+def figure(options):
+    """Draws the figures of a finished run again."""
+    folder = options.out or options.run / "figures"
+    _check_folder(folder)
+    from flows import figures, report
+    from training import history
+
+    results = _read(options.run, "metrics.json")
+    models, plan = loaded(options.run), _plan(options.run)
+    if {*models} != {*results["models"]}:
+        raise ValueError(
+            f"metrics.json must be of the models that are in the run, {some([*models])}"
+            f". Received: {some([*results['models']])}"
+        )
+    rows = options.run / "history.csv"
+    for path in figures.draw(
+        models,
+        _parts(options.run, plan),
+        folder,
+        results=results,
+        published=report.published(results),
+        history=history.read(rows) if rows.is_file() else (),
+        seed=plan["seed"],
+    ):
+        print(path)
+
+
+def manipulate(options):
+    """Changes one factor of embeddings or of a sound."""
+    of_sound = options.sound is not None
+    _check_out(options.out, tuple(wave.WRITABLE) if of_sound else (".npz",))
+    for path in (options.set, options.sound, options.to_sound, options.segments):
+        if path is not None and not path.is_file():
+            raise FileNotFoundError(f"There must be a file. Received: {path}")
+    if not of_sound and (options.to_sound or options.segments):
+        raise ValueError("`--to-sound` and `--segments` go with `--sound`, not `--set`")
+    model = loaded(options.run, options.model)[options.model]
+    _check_class(model, options)
+    (_change_sound if of_sound else _change_set)(model, options)
+
+
+def loaded(run, kind=None):
+    """Models of a run folder by their kinds; whatever is wrong with them is one error.
+
+    Args:
+        run: The folder.
+        kind: The one to load. Defaults to all that the run has.
+    """
+    from flows import models
+
+    _read(run, data.FACTS)
+    kinds = [path.name.removesuffix(WEIGHTS) for path in run.glob(f"*{WEIGHTS}")]
+    kinds.sort(key=lambda k: ({"vae": 0, "nf": 1, "fdnf": 3}.get(k, 2), k))
+    if not kinds or kind not in (None, *kinds):
+        raise ValueError(
+            f"A model must be in the run {run}, which has {some(kinds) or 'none'}. "
+            f"Received: {kind or 'none'}"
+        )
+    try:
+        return {each: models.load(run, each) for each in kinds if kind in (None, each)}
+    except Exception as error:  # h5py, Keras and TensorFlow each raise their own
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{run} can not be loaded. Received: {reason}") from error
+
+
+def _change_set(model, options):
+    """Moves every row of an embedding set."""
+    from flows.tables import mapped
+
+    given = EmbeddingSet.load(options.set)
+    shape = tuple(model.shape)
+    if not len(given) or given.embeddings.shape[1:] != shape:
+        raise ValueError(
+            f"This run takes rows {['n', *shape]}, at least one. "
+            f"Received: {options.set}, {list(given.embeddings.shape)}"
+        )
+    about = _read(options.run, data.FACTS)["about"].get("set", {})
+    ours, theirs = (each.get("extractor") for each in (about, given.about))
+    if None not in (ours, theirs) and ours != theirs:
+        _remark(
+            f"{options.set} is by the extractor {theirs}, and the run has learned from "
+            f"{ours}: of another extractor it knows nothing"
+        )
+    to = {"factor": options.factor, "to": options.to, "alpha": options.alpha}
+    x = np.asarray(given.embeddings, np.float32)
+    new = mapped(lambda x: model.manipulate(x, **to), x)
+    _check_finite(new)
+    labels = dict(given.labels)
+    if options.factor in labels:
+        labels[options.factor] = np.full(len(x), options.to)
+    about = {**given.about, "changed": to | _made_by(options)}
+    told = {"embeddings": new, "about": about, "labels": labels}
+    dataclasses.replace(given, **told).save(options.out)
+    far = np.linalg.norm(new - x, axis=1) / np.linalg.norm(x, axis=1)
+    print(f"{options.out}: {len(x)} rows, moved by {far.mean():.0%} of their length")
+
+
+def _change_sound(model, options):
+    """Changes a factor of a sound and writes it."""
+    if len(model.shape) != 2:
+        raise ValueError(
+            f"A sound needs a model of segments [frames, bands]. Received: the run "
+            f"{options.run}, whose inputs are {list(model.shape)}"
+        )
+    from flows import revoicing
+
+    front, (frames, _) = data.front_end(_about(options.run)), model.shape
+    hop_s = front.hop / front.sample_rate
+    sound = _heard(options.sound, front)
+    features, source = revoicing.spectrogram(sound, front), None
+    if options.segments is None:
+        cut, starts = revoicing.cover(features, frames)
+    else:
+        times, source = _told(model, options)
+        cut, starts = revoicing.around(features, times, frames, hop_s)
+    to = options.to
+    if to is None:  # like another speaker, whom nobody has learned
+        other = revoicing.spectrogram(_heard(options.to_sound, front), front)
+        to = np.asarray(model.enrol(revoicing.cover(other, frames)[0], options.factor))
+        if source is None:  # what both averages share cancels
+            source = np.asarray(model.enrol(cut, options.factor))
+    told = {"source": source, "alpha": options.alpha}
+    new = revoicing.change(model, features, cut, starts, options.factor, to, **told)
+    _check_finite(new)
+    made = revoicing.waveform(new, front, num_samples=len(sound))
+    wave.write(options.out, made, sample_rate=front.sample_rate)
+    moved = np.abs(new - features).mean()
+    print(
+        f"{options.out}: {len(sound) / front.sample_rate:.2f} s, {len(cut)} segments, "
+        f"changed by {moved * 10 / np.log(10):.1f} dB on average"
+    )
+    _remark("a changed speaker is not an anonymous one")
+
+
+def _told(model, options):
+    """Times of the segments of a sound, and codes of their classes, -1 if unknown."""
+    path = options.sound.resolve()
+    rows = [s for s in phones.read(options.segments) if s.path.resolve() == path]
+    if not rows:
+        raise ValueError(
+            f"{options.segments} must have segments of {options.sound}. Received: none"
+        )
+    known = {name: code for code, name in enumerate(model.vocabulary[options.factor])}
+    names = [
+        {"phone": s.phone, "speaker": s.speaker, **s.extra}.get(options.factor)
+        for s in rows
+    ]
+    source = np.array([known.get(name, -1) for name in names], np.int32)
+    return [(s.start_s, s.end_s) for s in rows], source
+
+
+def _heard(path, front):
+    """A sound at the rate of the front end."""
+    told = {"sample_rate": front.sample_rate, "max_duration_s": LONGEST_S}
+    sound = wave.read(path, **told)
+    if len(sound) < 2 * front.hop:
+        raise ValueError(
+            f"A sound must have two frames of {front.hop} samples. "
+            f"Received: {path}, {len(sound)} samples"
+        )
+    return sound
+
+
+def _check_class(model, options):
+    """Refuses a factor or a class that the model does not have."""
+    if options.factor not in model.factors:
+        raise ValueError(
+            f"{options.model} has the factors {some([*model.factors], 20)}. "
+            f"Received: {options.factor!r}"
+        )
+    classes = model.vocabulary[options.factor]
+    if options.to is not None and options.to not in classes:
+        raise ValueError(
+            f"{options.factor} must be one of {some(classes, 40)}. "
+            f"Received: {options.to!r}"
+        )
+
+
+def _check_finite(x):
+    if not np.isfinite(x).all():
+        raise ValueError(
+            "What is made must be finite: take a smaller `--alpha`, or what is more "
+            "like the data the run has learned from. Received: NaN or infinity"
+        )
+
+
+def _parts(run, plan):
+    """The data of a run, read again."""
+    parts = data.prepare(
+        **plan["data"], segment=plan["segment"], split_seed=plan["seed"]
+    )
+    if parts.facts["sha256"] != _read(run, data.FACTS)["sha256"]:
+        raise ValueError(
+            "The data must be what the run has learned from. Received: other rows from "
+            f"{plan['data']['path'] or plan['data']['source']}"
+        )
+    return parts
+
+
+def _plan(run):
+    return _read(run, "config.json")["config"]
+
+
+def _about(run):
+    return _read(run, data.FACTS)["about"]
+
+
+def _made_by(options):
+    """What a file that was made must say of how."""
+    digest = stated_sha256(options.run / f"{options.model}{WEIGHTS}")
+    date = datetime.date.today().isoformat()
+    told = {"run": options.run.name, "model": options.model}
+    return {**told, "sha256": digest, "date": date}
+
+
+def _read(run, name):
+    """A JSON object of a run."""
+    path = run / name
+    if not path.is_file():
+        raise FileNotFoundError(f"Expected a finished run: {run} has no {name}")
+    try:
+        return dict(json.loads(path.read_text("utf-8")))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} must be a JSON object. Received: {error}") from error
+
+
+def _remark(words):
+    print(words, file=sys.stderr)
+
+
+def _write_json(path, value):
+    with replacing(path) as unfinished:
+        unfinished.write_text(json.dumps(value, indent=2) + "\n", "utf-8")
+
+
+def _check_out(path, suffixes):
+    """Refuses, before any work, a file that can not be written later."""
+    if path.suffix.lower() not in suffixes:
+        raise ValueError(f"What is written ends in {some(suffixes)}. Received: {path}")
+    if path.is_dir():
+        raise IsADirectoryError(f"A file is to be written, but {path} is a folder")
+    _check_folder(path.parent)
+
+
+def _check_folder(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass

@@ -1,0 +1,82 @@
+"""The network of a coupling: what half of the channels says about the other half."""
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+
+@keras.saving.register_keras_serializable(package="flows")
+class Conditioner(layers.Layer):
+    """Hidden ReLU layers, then a linear one that begins at zero; each place by itself.
+
+    Args:
+        hidden: Widths of the hidden layers, a tuple of ints.
+        outputs: Numbers that come out for each place.
+        context_dim: Channels of the context, 0 for none. Defaults to `0`.
+        seed: Of the hidden layers' first weights, drawn by Glorot's uniform law.
+            Defaults to `0`.
+
+    Call arguments:
+        x: `[batch, ..., channels]`.
+        context: `[batch, ..., context_dim]` with as many axes as `x`, each as long or
+            1; only with a `context_dim`.
+
+    Returns:
+        `[batch, ..., outputs]`.
+    """
+
+    def __init__(self, hidden, outputs, context_dim=0, seed=0, **kwargs):
+        super().__init__(**kwargs)
+        self.hidden = tuple(hidden)
+        self.outputs = outputs
+        self.context_dim = context_dim
+        self.seed = seed
+        if min(*self.hidden, outputs, 1) < 1 or context_dim < 0:
+            raise ValueError(
+                "`hidden` and `outputs` must be at least 1, `context_dim` at least 0. "
+                f"Received: hidden={self.hidden}, outputs={outputs}, "
+                f"context_dim={context_dim}"
+            )
+
+    def build(self, input_shape):
+        seeds = np.random.default_rng(self.seed).integers(2**31, size=len(self.hidden))
+        policy = {"dtype": self.dtype_policy}
+        self.dense = [
+            layers.Dense(
+                width,
+                "relu",
+                kernel_initializer=keras.initializers.GlorotUniform(int(seed)),
+                **policy,
+            )
+            for width, seed in zip(self.hidden, seeds, strict=True)
+        ]
+        self.dense.append(
+            layers.Dense(self.outputs, kernel_initializer="zeros", **policy)
+        )
+        width = input_shape[-1] + self.context_dim
+        for dense in self.dense:
+            dense.build((*input_shape[:-1], width))
+            width = dense.units
+
+    def call(self, x, context=None):
+        if self.context_dim:
+            x = ops.concatenate([x, self._beside(x, context)], axis=-1)
+        for dense in self.dense:
+            x = dense(x)
+        return x
+
+    def _beside(self, x, context):
+        """The context at every place of `x`."""
+        expected = (len(x.shape), self.context_dim)
+        found = None if context is None else (len(context.shape), context.shape[-1])
+        if found != expected:
+            raise ValueError(
+                "A map with a `context_dim` needs a `context` of as many axes as `x`, "
+                f"the last of {self.context_dim}. Received: x.shape={tuple(x.shape)}, "
+                f"context.shape={context if context is None else tuple(context.shape)}"
+            )
+        return context + ops.zeros_like(x[..., :1])
+
+    def get_config(self):
+        own = {n: getattr(self, n) for n in ("hidden", "outputs", "context_dim")}
+        return {**super().get_config(), **own, "seed": self.seed}

@@ -1,0 +1,147 @@
+"""Teaching a model of segments, by the loop all systems share."""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from files import stated_sha256
+from training import loop, optimisers
+from training.devices import is_chief, wait_for_all
+from training.rows import batches
+from training.safety import Diverged
+
+MOST = 10_000  # rows that a model is adapted to before its first step
+AT_ONCE = 1000  # rows of one pass without gradients
+
+
+def fit(model, parts, *, run, kind, devices, steps, batch, optimiser, seed, **settings):
+    """Trains a model and leaves it with the weights that held-out rows liked best.
+
+    First the model is adapted to the data: its scaler, what starts by a batch and its
+    classes are set by up to `10_000` rows, the first of an order drawn by `seed`. As
+    this depends on nothing else, a run that goes on does it again and then finds its
+    own weights. At the end stand `<kind>.weights.h5` and its sha256.
+
+    Args:
+        model: A built `flows.coder.Coder`, made in the scope of `devices`.
+        parts: The `flows.data.Parts`; `train` is learned from, `valid` chooses.
+        run: The run, a `training.run.Run`.
+        kind: Name of the model in the run, and of its phase.
+        devices: A `tf.distribute.Strategy`.
+        steps, batch: How long, and how many rows a step.
+        optimiser: Dict of arguments of `training.optimisers.build`.
+        seed: Of the order of rows.
+        **settings: For `training.loop.fit`.
+
+    Returns:
+        The `training.loop.Result`; its `best` is in bits per dimension.
+
+    Raises:
+        ValueError: There are fewer rows than a batch has, or replicas can not share it.
+        Diverged: The loss, or what held-out rows cost, is not finite any more.
+    """
+    train, valid = parts.train, parts.valid
+    check(batch, train, devices)
+    adapt(model, train, seed)
+    with devices.scope():
+        model.compile(optimizer=optimisers.build(steps=steps, **optimiser))
+    density = compiled(model)
+    result = loop.fit(
+        model,
+        batches({"x": train.x, "labels": train.labels}, batch=batch, seed=seed),
+        run=run,
+        phase=kind,
+        steps=steps,
+        strategy=devices,
+        validate=lambda: {"bits": bits(density, valid)},
+        monitor="bits",
+        **settings,
+    )
+    if result.best_weights is None:
+        raise Diverged(
+            f"No weights of {kind} gave held-out rows a finite density. Lower the "
+            "learning rate, or bound the scales (`backbone.bound`)."
+        )
+    wait_for_all(devices)  # one process has written what all read
+    run.load_weights(model, result.best_weights)
+    model.summarise(train.x, train.labels)
+    if is_chief(devices):
+        run.save_weights(model, f"{kind}.weights.h5")
+    wait_for_all(devices)
+    return result
+
+
+def check(batch, rows, devices):
+    """Refuses batches that can not be made.
+
+    Args:
+        batch: Rows of a step.
+        rows: The `flows.data.Rows` to learn from.
+        devices: A `tf.distribute.Strategy`.
+
+    Raises:
+        ValueError: There are fewer rows than a batch has, or replicas can not share it.
+    """
+    if batch > len(rows):
+        raise ValueError(
+            "`batch` must be at most the number of rows to learn from, "
+            f"{len(rows)}. Received: {batch}"
+        )
+    if batch % devices.num_replicas_in_sync:
+        raise ValueError(
+            "`batch` must be a multiple of the number of replicas, "
+            f"{devices.num_replicas_in_sync}. Received: {batch}"
+        )
+
+
+def adapt(model, rows, seed):
+    """Sets what depends on data, by the first rows of an order that `seed` draws.
+
+    Args:
+        model: A `flows.coder.Coder`.
+        rows: A `flows.data.Rows`.
+        seed: Of the order.
+    """
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:MOST])
+    model.adapt(rows.x[chosen], rows.labels[chosen])
+
+
+def compiled(model):
+    """`model.log_prob` of segments `[batch, *shape]` and labels, traced once."""
+    rows = tf.TensorSpec([None, *model.shape], tf.float32)
+    labels = tf.TensorSpec([None, len(model.vocabulary)], tf.int32)
+    graph = tf.function(lambda x, y: model.log_prob(x, y), autograph=False)
+    return graph.get_concrete_function(rows, labels)
+
+
+def bits(log_prob, rows):
+    """Mean `-log2 p(x | labels) / dim`, in bits per dimension of the features.
+
+    Of a VAE it is the mean bound, which lies above. Scaling a feature by `s` adds
+    `log2(s)`, so these bits compare models of the same features only.
+
+    Args:
+        log_prob: Maps segments `[batch, *shape]` and labels to nats, `[batch]`.
+        rows: A `flows.data.Rows`.
+    """
+    nats = [
+        log_prob(rows.x[start : start + AT_ONCE], rows.labels[start : start + AT_ONCE])
+        for start in range(0, len(rows), AT_ONCE)
+    ]
+    dim = math.prod(rows.x.shape[1:])
+    return float(-np.mean(np.concatenate(nats), dtype=np.float64) / dim / math.log(2))
+
+
+def about(run, kind, parts):
+    """What a model is, for those who meet only its export.
+
+    Args:
+        run: The run, with the model's weights.
+        kind: Name of the model in the run.
+        parts: The `flows.data.Parts` it learned from.
+    """
+    digest = stated_sha256(run.folder / f"{kind}.weights.h5")
+    learned = {"data_sha256": parts.facts["sha256"]}
+    facts = {name: parts.facts[name] for name in ("vocabulary", "shape", "about")}
+    return {"run": run.folder.name, "model": kind, **facts, **learned, "sha256": digest}

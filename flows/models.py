@@ -1,0 +1,209 @@
+"""Models by name: `vae`, `nf`, `dnf-<factor>` and `fdnf`, new and as runs left them.
+
+All of one run see the same segments and labels; they differ in what the classes of the
+labels have to do with the codes: nothing (`vae`, `nf`), one factor's with all of them
+(`dnf-<factor>`), each factor's with a part of its own (`fdnf`).
+"""
+
+import json
+import math
+from pathlib import Path
+
+from files import stated_sha256
+from flows import backbones
+from flows.base import FactorialNormal
+from flows.flow import Flow
+from flows.normalisation import Scaler
+from flows.vae import VAE, Perceptron
+
+FACTS = "flow.json"  # what the data decided: shape and vocabulary
+KINDS = ("vae", "nf", "dnf", "fdnf")  # as a config names them
+
+
+def build(
+    kind,
+    *,
+    shape,
+    vocabulary,
+    backbone=None,
+    dims=(),
+    residual=0,
+    variance="unit",
+    vae=None,
+    label_dropout=0.0,
+    ce_weight=0.0,
+    cross_penalty=0.0,
+    jitter=0.0,
+    seed=0,
+):
+    """Makes an untrained model out of names and numbers.
+
+    Args:
+        kind: `"vae"`, `"nf"`, `"dnf-<factor>"` or `"fdnf"`.
+        shape: Of a segment, D numbers in all.
+        vocabulary: Dict, each factor to the names of its classes.
+        backbone: Dict of arguments of `flows.backbones.build`. Defaults to its own.
+        dims: Dimensions of the factors' parts, of `fdnf`. Defaults to equal parts of
+            what `residual` leaves, the first ones larger by 1 where it does not divide.
+        residual: Dimensions of no factor, of `fdnf`. Defaults to `0`.
+        variance: See `flows.base.FactorialNormal`.
+        vae: Dict of `latent`, `hidden`, `depth`, `beta` and `deviation`, see
+            `flows.vae.VAE`. Defaults to 32, 256, 2, 1 and a learned one.
+        label_dropout, ce_weight, cross_penalty, jitter, seed: See `flows.flow.Flow`.
+
+    Returns:
+        A built `flows.coder.Coder` that has seen no data.
+
+    Raises:
+        ValueError: If there is no such kind, or the dimensions do not sum to D.
+    """
+    dim, vocabulary = math.prod(shape), dict(vocabulary)
+    scaler = Scaler(tuple(shape))
+    learned = {"jitter": jitter, "seed": seed}
+    if kind == "vae":
+        return _vae(dim, scaler, vocabulary, **(vae or {}), **learned)
+    own = _own(kind, vocabulary)
+    if kind == "fdnf":
+        dims = split(dim, len(own), dims, residual)
+    else:
+        dims, residual = ((dim,), 0) if own else ((), dim)
+    classes = tuple(len(vocabulary[factor]) for factor in own)
+    return Flow(
+        backbones.build(dim=dim, seed=seed, **(backbone or {})),
+        FactorialNormal(classes, dims, residual, variance),
+        scaler,
+        vocabulary,
+        label_dropout=label_dropout,
+        ce_weight=ce_weight,
+        cross_penalty=cross_penalty,
+        own=own,
+        **learned,
+    )
+
+
+def names(models, vocabulary):
+    """Kinds of models as a run has them: `dnf` becomes one for each factor.
+
+    Args:
+        models: Some of `KINDS`.
+        vocabulary: Dict, each factor to the names of its classes.
+    """
+    unknown = [kind for kind in models if kind not in KINDS]
+    if unknown:
+        raise ValueError(f"Models must be among {KINDS}. Received: {unknown}")
+    return [
+        name
+        for kind in models
+        for name in ([f"dnf-{f}" for f in vocabulary] if kind == "dnf" else [kind])
+    ]
+
+
+def split(dim, num_factors, dims=(), residual=0):
+    """Dimensions of the factors' parts.
+
+    Args:
+        dim: Of a code.
+        num_factors: How many parts beside the residual.
+        dims: As wanted. Defaults to equal parts, the first ones larger by 1 where the
+            dimensions do not divide.
+        residual: Dimensions of no factor. Defaults to `0`.
+
+    Raises:
+        ValueError: If they are not as many as factors, or do not sum to `dim`.
+    """
+    if not dims and num_factors:
+        each, over = divmod(dim - residual, num_factors)
+        dims = tuple(each + (f < over) for f in range(num_factors))
+    if len(dims) != num_factors or sum(dims) + residual != dim or min(dims) < 1:
+        raise ValueError(
+            f"`dims` must be {num_factors} numbers, 1 or more, that sum to {dim} with "
+            f"`residual`. Received: {tuple(dims)} and {residual}, "
+            f"{sum(dims) + residual} in all"
+        )
+    return tuple(dims)
+
+
+def weights_name(kind):
+    """Name of the file in a run folder that holds a model's weights."""
+    return f"{kind}.weights.h5"
+
+
+def load(run_folder, kind="fdnf"):
+    """Loads a model of the run folder that `train_flow.py` has left.
+
+    Args:
+        run_folder: The folder.
+        kind: Which of its models. Defaults to `"fdnf"`.
+
+    Raises:
+        FileNotFoundError: If there is no such run, it has no such model, or has not
+            finished it.
+        ValueError: If the weights are not those the run has written.
+    """
+    folder, weights = Path(run_folder), weights_name(kind)
+    needed = ("config.json", FACTS, weights, f"{weights}.sha256")
+    missing = [name for name in needed if not (folder / name).is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f"Expected a finished run of `train_flow.py` with {', '.join(needed)}. "
+            f"Received: {folder}, without {', '.join(missing)}"
+        )
+    config = json.loads((folder / "config.json").read_text("utf-8"))["config"]
+    facts = json.loads((folder / FACTS).read_text("utf-8"))
+    stated_sha256(folder / weights)
+    model = build(kind, **options(config, facts))
+    model.load_weights(folder / weights)
+    return model
+
+
+def options(config, facts):
+    """What `build` is told, out of config and facts.
+
+    Args:
+        config: Dict of a `flows.settings.SpeechFlow`.
+        facts: Dict with `shape` and `vocabulary`, which the data decided.
+    """
+    same = ("backbone", "dims", "residual", "variance", "vae", "seed", "jitter")
+    weights = ("label_dropout", "ce_weight", "cross_penalty")
+    return {
+        **{name: config[name] for name in (*same, *weights)},
+        **{name: facts[name] for name in ("shape", "vocabulary")},
+    }
+
+
+def _own(kind, vocabulary):
+    """The factors whose classes a kind of flow learns."""
+    known = {"nf": (), "fdnf": tuple(vocabulary)}
+    known |= {f"dnf-{factor}": (factor,) for factor in vocabulary}
+    if kind not in known:
+        raise ValueError(f"`kind` must be one of {('vae', *known)}. Received: {kind!r}")
+    if kind == "fdnf" and not vocabulary:
+        raise ValueError("`fdnf` needs factors. Received: an empty vocabulary")
+    return known[kind]
+
+
+def _vae(
+    dim,
+    scaler,
+    vocabulary,
+    *,
+    latent=32,
+    hidden=256,
+    depth=2,
+    beta=1.0,
+    deviation=None,
+    jitter,
+    seed,
+):
+    widths = (hidden,) * depth
+    return VAE(
+        Perceptron(widths, 2 * latent, seed),
+        Perceptron(widths, dim, seed + depth + 1),
+        scaler,
+        vocabulary,
+        latent=latent,
+        beta=beta,
+        deviation=deviation,
+        jitter=jitter,
+        seed=seed,
+    )

@@ -1,0 +1,60 @@
+"""Diagonal normals: their densities, and those that classes of rows suggest."""
+
+import math
+
+import numpy as np
+from keras import ops
+
+
+def log_normal(z, mean, log_variance):
+    """Log-densities `[batch]` of rows `[batch, dim]` under their own normal each."""
+    square = ops.square(z - mean) * ops.exp(-ops.convert_to_tensor(log_variance))
+    return -0.5 * ops.sum(square + log_variance + math.log(2 * math.pi), axis=-1)
+
+
+def log_normals(z, means, log_variances):
+    """Log-densities of every row under every normal, without `batch * K * dim` numbers.
+
+    The squares are multiplied out, `z**2 / v - 2 * z * mean / v + mean**2 / v`, around
+    the middle of the means, where they lose fewest digits.
+
+    Args:
+        z: `[batch, dim]`.
+        means: `[K, dim]`.
+        log_variances: Broadcasts with `means`.
+
+    Returns:
+        Nats, `[batch, K]`.
+    """
+    middle = ops.stop_gradient(ops.mean(means, axis=0))
+    z, means = z - middle, means - middle
+    log_variances = ops.broadcast_to(log_variances, ops.shape(means))
+    precisions = ops.exp(-log_variances)
+    square = ops.matmul(ops.square(z), ops.transpose(precisions))
+    square = square - 2 * ops.matmul(z, ops.transpose(means * precisions))
+    constants = ops.square(means) * precisions + log_variances + math.log(2 * math.pi)
+    return -0.5 * (square + ops.sum(constants, axis=-1))
+
+
+def class_averages(z, labels, num_classes) -> tuple[np.ndarray, np.ndarray]:
+    """Average of each class's rows, and how many there are.
+
+    Args:
+        z: `[n, dim]`.
+        labels: Int `[n]`, -1 where missing.
+        num_classes: K.
+
+    Returns:
+        Float64 `[K, dim]`, the average of all rows where a class has none, and int
+        `[K]`.
+    """
+    rows = np.bincount(labels[labels >= 0], minlength=num_classes)
+    averages = np.tile(z.mean(axis=0, dtype=np.float64), (num_classes, 1))
+    for label in np.flatnonzero(rows):
+        averages[label] = z[labels == label].mean(axis=0, dtype=np.float64)
+    return averages, rows
+
+
+def log_priors(rows) -> np.ndarray:
+    """Log-priors `[K]` of classes that were met so many times: once more, each."""
+    return np.log((rows + 1) / (rows + 1).sum())

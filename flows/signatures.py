@@ -1,0 +1,139 @@
+"""What a served model of segments does: codes, changes, draws and densities, in graphs.
+
+Inputs a server can not trust are checked inside: numbers are finite, labels are codes
+of classes, counts have limits. Labels stand in columns, one for each factor of the
+vocabulary in its order, and -1 says of each what `signatures` says.
+"""
+
+import math
+
+import tensorflow as tf
+
+MOST = 100_000  # segments of one request
+
+
+def signatures(model):
+    """The functions to export, for `serving.publish.publish`.
+
+    Args:
+        model: A trained `flows.coder.Coder` of F factors.
+
+    Returns:
+        Dict, each with its inputs and outputs by name; `x` is float32
+        `[batch, *shape]` in the units of the features:
+
+        - `encode`: `x`; gives `latent`, float32 `[batch, D]`, and for each factor the
+          model can tell `posterior_<factor>`, `[batch, classes]`.
+        - `manipulate`: `x`, `to` int32 `[batch, F]` with -1 for a factor that stays,
+          and `alpha` float32 `[]`, how much of the way; gives `x`. Factors are changed
+          one after another, where they are what the model can tell.
+        - `sample`: `count` int32 `[]`, `labels` int32 `[F]` with -1 for classes drawn
+          by the priors, or such as the model does not learn, `seed` int32 `[2]` and
+          `temperature` float32 `[]`; gives `x`, `[count, *shape]`.
+        - `log_prob`: `x` and `labels` int32 `[batch, F]` with -1 where unknown; gives
+          `log_prob`, nats, `[batch]`. Of a VAE it is a bound, by one draw of noise.
+    """
+    segments = tf.TensorSpec([None, *model.shape], tf.float32, name="x")
+    middle = model.scaler.inverse(tf.zeros([2, math.prod(model.shape)])).numpy()
+    num = len(model.vocabulary)
+    return {
+        "encode": _encode(model, segments, middle),
+        "manipulate": _manipulate(model, segments, middle, num),
+        "sample": _sample(model, num),
+        "log_prob": _log_prob(model, segments, middle, num),
+    }
+
+
+def _encode(model, segments, middle):
+    def encode(x):
+        with tf.control_dependencies([_finite(x, "x")]):
+            z = model.encode(tf.identity(x))
+        return (z, *(tf.exp(told) for told in model.classifier.log_posterior(z)))
+
+    outputs = ("latent", *(f"posterior_{factor}" for factor in model.factors))
+    return encode, [segments], outputs, {"x": middle}
+
+
+def _manipulate(model, segments, middle, num):
+    def manipulate(x, to, alpha):
+        checks = [_finite(x, "x"), _finite(alpha, "alpha"), _alike(x, to, "to")]
+        with tf.control_dependencies([*checks, _known(model, model.factors, to, "to")]):
+            z, columns = model.encode(tf.identity(x)), tf.unstack(to, axis=1)
+        for factor, column in zip(model.vocabulary, columns, strict=True):
+            if factor in model.factors:
+                z = model.moved(z, factor, column, alpha=alpha)
+        return model.decode(z)
+
+    asked = [
+        segments,
+        tf.TensorSpec([None, num], tf.int32, name="to"),
+        tf.TensorSpec([], tf.float32, name="alpha"),
+    ]
+    to = [[0 if factor in model.factors else -1 for factor in model.vocabulary]] * 2
+    return manipulate, asked, "x", {"x": middle, "to": to, "alpha": 1.0}
+
+
+def _sample(model, num):
+    def sample(count, labels, seed, temperature):
+        with tf.control_dependencies(
+            [
+                *_within(count, "count"),
+                _known(model, model.own, labels, "labels"),
+                _finite(temperature, "temperature"),
+            ]
+        ):
+            count, labels = tf.identity(count), tf.identity(labels)
+        first, second = tf.unstack(tf.random.split(seed, 2))
+        return model.drawn(
+            tf.random.stateless_normal([count, model.dim], first),
+            tf.random.stateless_uniform([count, num], second),
+            tf.tile(labels[None], [count, 1]),
+            temperature,
+        )
+
+    asked = [
+        tf.TensorSpec([], tf.int32, name="count"),
+        tf.TensorSpec([num], tf.int32, name="labels"),
+        tf.TensorSpec([2], tf.int32, name="seed"),
+        tf.TensorSpec([], tf.float32, name="temperature"),
+    ]
+    told = {"count": 3, "labels": [-1] * num, "seed": [1, 2], "temperature": 0.5}
+    return sample, asked, "x", told
+
+
+def _log_prob(model, segments, middle, num):
+    def log_prob(x, labels):
+        checks = [_finite(x, "x"), _alike(x, labels, "labels")]
+        checks.append(_known(model, model.vocabulary, labels, "labels"))
+        with tf.control_dependencies(checks):
+            return model.log_prob(tf.identity(x), tf.identity(labels))
+
+    asked = [segments, tf.TensorSpec([None, num], tf.int32, name="labels")]
+    told = {"x": middle, "labels": [[-1] * num, [0] * num]}
+    return log_prob, asked, "log_prob", told
+
+
+def _within(count, name):
+    rule = f"`{name}` must be between 1 and {MOST}"
+    return (
+        tf.debugging.assert_greater_equal(count, 1, rule),
+        tf.debugging.assert_less_equal(count, MOST, rule),
+    )
+
+
+def _known(model, factors, labels, name):
+    """Checks labels `[..., F]`: codes of classes of some factors, or -1."""
+    most = [len(v) if k in factors else 0 for k, v in model.vocabulary.items()]
+    known = tf.reduce_all((labels >= -1) & (labels < tf.constant(most, tf.int32)))
+    whose = ", ".join(factors) or "none"
+    rule = f"`{name}` must be codes of classes the model has ({whose}) or -1"
+    return tf.debugging.assert_equal(known, True, rule)
+
+
+def _alike(x, labels, name):
+    rule = f"`{name}` must have as many rows as `x`"
+    return tf.debugging.assert_equal(tf.shape(x)[0], tf.shape(labels)[0], rule)
+
+
+def _finite(x, name):
+    return tf.debugging.assert_all_finite(x, f"`{name}` must be finite")

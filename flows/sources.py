@@ -1,0 +1,246 @@
+"""Where segments come from, told before any of their features is read.
+
+A `Source` knows the labels of all its rows and reads the features of those that are
+chosen, so memory follows what is kept and not what there is.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from corpora import phones
+from corpora.corpus import some
+from corpora.embeddings import EmbeddingSet
+from corpora.folders import open_corpus
+from flows import segments
+from flows.features import cached
+
+SAMPLE_RATE = 16000  # Hz
+WINDOW = 512  # samples, 32 ms
+PHONES = 10  # that are made up
+SILENCES = {"", "sil", "sp", "pau", "epi", "h#", "silence", "<eps>", "_", "#"}
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Rows that can be learned from.
+
+    Args:
+        columns: Dict, each factor to the labels of all rows, str `[n]`; `""` is
+            unknown.
+        speaker: Who speaks in each row, str `[n]`; `""` is unknown.
+        recording: Which recording each is of, int `[n]`, an index into `recordings`.
+        recordings: Names of the recordings.
+        read: Maps rows, int `[m]`, to their features, float32 `[m, ...]`.
+        about: What it is, and how features are computed.
+        left_out: Counts of rows that are no longer there, and why.
+    """
+
+    columns: dict
+    speaker: np.ndarray
+    recording: np.ndarray
+    recordings: tuple[str, ...]
+    read: Callable[[np.ndarray], np.ndarray]
+    about: dict
+    left_out: dict = field(default_factory=dict)
+
+
+def open_source(source, *, factors, segment, path, corpus, cache, **made_up):
+    """Opens what `flows.settings.Data` names; sound is turned into features once.
+
+    Args:
+        source: One of the sources of `flows.settings.Data`.
+        factors: Names of the labels wanted.
+        segment: Dict of a `flows.settings.Segment`.
+        path: Of the source, where it has one.
+        corpus: Folder of the synthetic corpus.
+        cache: Folder in which the caches of features lie side by side.
+        **made_up: `rows`, `speakers`, `utterances`, `classes` and `seed`.
+
+    Returns:
+        A `Source`.
+
+    Raises:
+        ValueError: If there is no such source or label, or labels do not fit sounds.
+    """
+    if source in ("segments", "timit", "manifest", "embeddings") and not path:
+        raise ValueError(f"`path` must say where {source!r} are. Received: path=''")
+    if source == "spectra":
+        return _spectra(factors, segment, **made_up)
+    if source == "embeddings":
+        return _embeddings(path, factors)
+    if source == "manifest":
+        return _utterances(open_corpus(path), factors, segment, cache)
+    if source == "synthetic":
+        labels, more = _synthetic(corpus, **made_up)
+    elif source == "segments":
+        table = Path(path, "segments.csv") if Path(path).is_dir() else path
+        labels, more = phones.read(table), {}
+    elif source == "timit":
+        labels, more = phones.timit(path, sounds=Path(cache) / "timit-sounds"), {}
+    else:
+        raise ValueError(f"There is no such source of segments. Received: {source!r}")
+    return _phones(labels, more, factors, segment, cache, source)
+
+
+def _hop(segment):
+    """Samples from one frame to the next, a whole number."""
+    return round(segment["hop_s"] * SAMPLE_RATE)
+
+
+def _about(source, name, segment):
+    return {
+        "source": source,
+        "name": name,
+        "sample_rate": SAMPLE_RATE,
+        "window": WINDOW,
+        "hop": _hop(segment),
+        **{k: segment[k] for k in ("bands", "spectrum", "frames", "fit")},
+    }
+
+
+def _columns(factors, known, extra=()):
+    """The labels wanted, str `[n]` each.
+
+    Args:
+        factors: Names of labels.
+        known: Dict, name to the labels of all rows, a list.
+        extra: What else is known of each row, dicts; what one lacks is unknown.
+    """
+    more = {name for row in extra for name in row} - set(known)
+    missing = [name for name in factors if name not in more | set(known)]
+    if missing:
+        raise ValueError(
+            "`factors` must name columns that the source has. Received: "
+            f"{', '.join(missing)}, where there are {some(sorted({*more, *known}), 20)}"
+        )
+    return {
+        name: np.array(known.get(name) or [row.get(name, "") for row in extra], str)
+        for name in factors
+    }
+
+
+def _spectra(factors, segment, *, rows, speakers, classes, seed, utterances):
+    from corpora.synthetic import spectra
+
+    made = spectra.draw(
+        rows=rows,
+        num_phones=min(PHONES, classes),
+        num_speakers=speakers,
+        slots=segment["frames"],
+        bands=segment["bands"],
+        seed=seed,
+    )
+    known = {"phone": made.phone.tolist(), "speaker": made.speaker.tolist()}
+    about = {"source": "spectra", "name": "spectra", "hop_s": segment["hop_s"]}
+    about |= {key: segment[key] for key in ("frames", "bands")}
+    return Source(
+        _columns(factors, known),
+        np.asarray(made.speaker, str),
+        np.arange(rows),
+        tuple(map(str, made.recording)),
+        lambda chosen: made.x[chosen],
+        about,
+    )
+
+
+def _embeddings(path, factors):
+    voices = EmbeddingSet.load(path)
+    known = {"speaker": voices.speaker, **voices.labels}
+    columns = _columns(factors, {k: [*map(str, v)] for k, v in known.items()})
+    names = tuple(map(str, voices.segment))
+    if len(set(names)) < len(names):
+        names = tuple(f"row {i}" for i in range(len(names)))
+    return Source(
+        columns,
+        np.asarray(voices.speaker, str),
+        np.arange(len(voices)),
+        names,
+        lambda chosen: np.asarray(voices.embeddings, np.float32)[chosen],
+        {"source": "embeddings", "name": Path(path).stem, "set": voices.about},
+    )
+
+
+def _synthetic(folder, *, speakers, utterances, seed, **unused):
+    """Labels of the default corpus, and what its manifest says of each recording."""
+    from corpora.synthetic import render
+
+    corpus = render.render(
+        folder, num_speakers=speakers, utterances=utterances, seed=seed
+    )
+    labels = phones.read(Path(folder) / "segments.csv", name="synthetic")
+    return labels, {u.path.resolve(): {"text": u.text, **u.extra} for u in corpus}
+
+
+def _phones(labels, more, factors, segment, cache, source):
+    """Segments around phones; those of silence and of unreadable sound are left out."""
+    spoken = [s for s in labels if s.phone.lower() not in SILENCES]
+    if not spoken:
+        raise ValueError(
+            f"There must be phones other than silence. Received: {labels.name!r}, "
+            f"with {len(labels)} segments of silence"
+        )
+    about = _about(source, labels.name, segment)
+    corpus = phones.Labels(labels.name, tuple(spoken)).corpus()
+    found = cached(corpus, cache, about)
+    place = {corpus.utterances[row].path: i for i, row in enumerate(found.row)}
+    heard = [s for s in spoken if s.path in place]
+    beside = {path: more.get(path.resolve(), {}) for path in place}
+    known = {"phone": [s.phone for s in heard], "speaker": [s.speaker for s in heard]}
+    extra = [{**beside[s.path], **s.extra} for s in heard]
+    record = np.array([place[s.path] for s in heard])
+    times = np.array([(s.start_s, s.end_s) for s in heard])
+    return Source(
+        _columns(factors, known, extra),
+        np.array(known["speaker"], str),
+        record,
+        found.paths,
+        _reader(found, record, times, segment),
+        about,
+        {"silence": len(labels) - len(spoken), "unreadable": len(spoken) - len(heard)},
+    )
+
+
+def _utterances(corpus, factors, segment, cache):
+    """Whole utterances, each one segment."""
+    about = _about("manifest", corpus.name, segment)
+    found = cached(corpus, cache, about)
+    heard = [corpus.utterances[row] for row in found.row]
+    known = {"speaker": [u.speaker for u in heard], "text": [u.text for u in heard]}
+    # the last frame is centred on the last sample or up to one hop before
+    times = np.stack([np.zeros(len(found)), found.length - 0.5], 1)
+    record = np.arange(len(found))
+    return Source(
+        _columns(factors, known, [u.extra for u in heard]),
+        np.array(known["speaker"], str),
+        record,
+        found.paths,
+        _reader(found, record, times * (_hop(segment) / SAMPLE_RATE), segment),
+        about,
+        {"unreadable": found.num_skipped},
+    )
+
+
+def _reader(found, record, times, segment):
+    """What reads rows out of a cache, only the frames they are made of."""
+    frames, fit = segment["frames"], segment["fit"]
+    hop_s = _hop(segment) / SAMPLE_RATE
+
+    def read(chosen):
+        x = np.empty((len(chosen), frames, *found.shape), np.float32)
+        for i in np.argsort(record[chosen], kind="stable"):
+            row = chosen[i]
+            of = int(record[row])
+            try:
+                start, end = segments.window(
+                    *times[row], int(found.length[of]), frames, hop_s, fit
+                )
+            except ValueError as error:
+                raise ValueError(f"{error} ({found.paths[of]})") from None
+            stretch = found.crop(of, start, end - start)
+            x[i] = segments.fitted(stretch, frames=frames, fit=fit)
+        return x
+
+    return read

@@ -1,0 +1,73 @@
+"""Run folders of flows, as a training leaves them: of models that learned nothing, and
+one that the script has trained for a moment."""
+
+import dataclasses
+import functools
+import subprocess
+import sys
+
+import numpy as np
+
+from flows import data, models, settings
+from tests.conftest import ROOT
+from training.run import Run
+
+PLAN = settings.SpeechFlow(
+    data=settings.Data(source="spectra", speakers=3, classes=4, rows=240, unseen=0.0),
+    segment=settings.Segment(frames=2, bands=4),
+    backbone=settings.Backbone(steps=2, hidden=8),
+    vae=settings.Vae(latent=4, hidden=8),
+)
+KINDS = ("vae", "nf", "dnf-phone", "dnf-speaker", "fdnf")
+
+
+def divided(**changes):
+    """The plan with some fields replaced, and its `Parts`."""
+    plan = dataclasses.asdict(dataclasses.replace(PLAN, **changes))
+    told = {"segment": plan["segment"], "split_seed": plan["seed"]}
+    return plan, data.prepare(**plan["data"], **told)
+
+
+def untrained(kind, plan, parts):
+    """A model of a plan."""
+    return models.build(kind, **models.options(plan, parts.facts))
+
+
+def make(folder, kinds=KINDS, **changes):
+    """Leaves a finished run at `folder` whose models know their data but no more."""
+    plan, parts = divided(**changes)
+    run = Run.open(folder, plan)
+    parts.remember(run)
+    rng = np.random.default_rng(0)
+    for kind in kinds:
+        model = untrained(kind, plan, parts)
+        model.adapt(parts.train.x, parts.train.labels)
+        for weight in model.trainable_variables:  # couplings start as the identity
+            weight.assign_add(0.1 * rng.normal(size=weight.shape))
+        model.summarise(parts.train.x, parts.train.labels)
+        run.save_weights(model, models.weights_name(kind))
+    return folder
+
+
+def command(*arguments):
+    """`train_flow.py --preset smoke` and what is added to it."""
+    return [
+        sys.executable,
+        str(ROOT / "train_flow.py"),
+        "--preset",
+        "smoke",
+        *arguments,
+    ]
+
+
+def smoke(tmp_path_factory):
+    """The run of the smoke preset, trained once a session, and what it printed."""
+    return _smoke(tmp_path_factory.getbasetemp() / "flow-smoke-of-the-session")
+
+
+@functools.cache
+def _smoke(folder):
+    folder.mkdir()
+    done = subprocess.run(command(), cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder / "runs" / "flow-smoke", done.stdout

@@ -1,0 +1,182 @@
+"""Learning: what is set by data, what is kept, and that it can be gone on with."""
+
+import dataclasses
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from files import sha256
+from flows import learning
+from flows.data import Rows
+from tests.flows.runs import divided, untrained
+from training.run import Run
+from training.safety import Diverged, Interrupted
+
+OPTIMISER = {"learning_rate": 1e-2, "clip_norm": 5.0}
+
+
+def rows(x, labels=None):
+    names = np.full(len(x), "")
+    labels = np.full((len(x), 1), -1, np.int32) if labels is None else labels
+    return Rows(np.asarray(x, np.float32), labels, names, names)
+
+
+def weights(model):
+    return [keras.ops.convert_to_numpy(weight) for weight in model.weights]
+
+
+@pytest.fixture(scope="module")
+def learned():
+    """A plan, and little to learn from: it is soon known by heart."""
+    plan, parts = divided()
+    return plan, dataclasses.replace(parts, train=parts.train.subset(slice(0, 40)))
+
+
+def fit(learned, folder, kind="fdnf", steps=60, **settings):
+    """Trains a model in a run; returns it, the run and the result."""
+    plan, parts = learned
+    model, run = untrained(kind, plan, parts), Run.open(folder, {"steps": steps})
+    told = {"devices": tf.distribute.get_strategy(), "optimiser": OPTIMISER}
+    told |= {"batch": 20, "seed": 0, "validate_every": 6, "save_every": 6, **settings}
+    return (
+        model,
+        run,
+        learning.fit(model, parts, run=run, kind=kind, steps=steps, **told),
+    )
+
+
+def test_bits_of_a_standard_normal_at_its_middle_are_half_a_log_of_two_pi():
+    def log_prob(x, labels):
+        return -np.sum(x**2 + math.log(2 * math.pi), axis=(1, 2)) / 2
+
+    many = np.zeros((learning.AT_ONCE + 7, 2, 3))
+    expected = math.log2(2 * math.pi) / 2
+    assert np.isclose(learning.bits(log_prob, rows(many)), expected)
+    many[-7:] = 1.0  # half a nat more for each number, of the last portion only
+    more = 7 / len(many) / 2 / math.log(2)
+    assert np.isclose(learning.bits(log_prob, rows(many)), expected + more)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["nf", "fdnf", "vae"])
+def test_features_twice_as_large_take_one_bit_more_each(learned, kind):
+    plan, parts = learned
+    found = []
+    for scale in (1, 2):
+        model = untrained(kind, plan, parts)
+        part = dataclasses.replace(parts.train, x=scale * parts.train.x)
+        learning.adapt(model, part, seed=0)
+        found.append(learning.bits(learning.compiled(model), part))
+    assert np.isclose(found[1] - found[0], 1, atol=1e-4)
+
+
+def test_a_model_is_adapted_to_the_first_of_an_order_that_only_the_seed_decides(
+    monkeypatch,
+):
+    class Recorder:
+        def adapt(self, x, labels):
+            seen.append((x[:, 0], labels[:, 0]))
+
+    seen, numbers = [], np.arange(30)
+    for most, seed in ((10, 1), (10, 1), (10, 2), (100, 1)):
+        monkeypatch.setattr(learning, "MOST", most)
+        learning.adapt(Recorder(), rows(numbers[:, None], numbers[:, None]), seed)
+    for x, labels in seen:
+        np.testing.assert_array_equal(x, labels)  # rows keep their labels
+    first, again, other, everything = (labels for _, labels in seen)
+    assert len(first) == len(set(first)) == 10
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+    np.testing.assert_array_equal(everything, numbers)
+
+
+def test_two_models_are_adapted_alike(learned):
+    plan, parts = learned
+    models = [untrained("fdnf", plan, parts) for _ in range(2)]
+    before = weights(models[0])
+    for model in models:
+        learning.adapt(model, parts.train, seed=3)
+    for one, other in zip(*map(weights, models), strict=True):
+        np.testing.assert_array_equal(one, other)
+    moved = [(a != b).any() for a, b in zip(before, weights(models[0]), strict=True)]
+    assert sum(moved) >= 4  # scaler, ActNorm and the means
+
+
+@pytest.fixture(scope="module")
+def whole(learned, tmp_path_factory):
+    """A model that was left alone, its run and the result."""
+    return fit(learned, tmp_path_factory.mktemp("whole"))
+
+
+@pytest.mark.slow
+def test_what_is_left_are_the_weights_that_held_out_rows_liked_best(learned, whole):
+    model, run, result = whole
+    told = {row["step"]: row["bits"] for row in result.history if "bits" in row}
+    assert result.best == min(told.values()) == told[result.best_step]
+    assert result.best_step < result.step == 60, "it should know its rows by heart"
+    found = learning.bits(learning.compiled(model), learned[1].valid)
+    assert np.isclose(found, result.best, atol=1e-6)
+    again = untrained("fdnf", *learned)
+    run.load_weights(again, "fdnf.weights.h5")
+    for one, other in zip(weights(model), weights(again), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.slow
+def test_a_model_that_was_stopped_goes_on_to_the_same_bits(learned, whole, tmp_path):
+    for sitting in range(2):
+        with pytest.raises(Interrupted):
+            fit(learned, tmp_path, stop_after=20 + sitting)
+        assert not (tmp_path / "fdnf.weights.h5").exists()
+    for _ in range(2):  # the second has ended before it starts
+        model, _, result = fit(learned, tmp_path)
+        for one, other in zip(weights(model), weights(whole[0]), strict=True):
+            np.testing.assert_array_equal(one, other)
+        assert result.history == whole[2].history
+        assert (result.best, result.best_step) == (whole[2].best, whole[2].best_step)
+
+
+@pytest.mark.slow
+def test_averages_are_those_of_the_best_weights(learned, tmp_path):
+    plan, parts = learned
+    model, _, _ = fit(learned, tmp_path, kind="vae", steps=12)
+    codes = keras.ops.convert_to_numpy(model.encode(parts.train.x))
+    for factor, labels in zip(parts.vocabulary, parts.train.labels.T, strict=True):
+        centres = keras.ops.convert_to_numpy(model.centres(factor))
+        expected = [codes[labels == k].mean(axis=0) for k in np.unique(labels)]
+        np.testing.assert_allclose(centres[np.unique(labels)], expected, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_an_export_says_what_it_is(learned, whole):
+    _, run, _ = whole
+    said = learning.about(run, "fdnf", learned[1])
+    assert said["sha256"] == sha256(run.folder / "fdnf.weights.h5")
+    assert said["model"] == "fdnf" and list(said["vocabulary"]) == ["phone", "speaker"]
+    assert said["data_sha256"]["test"] == learned[1].facts["sha256"]["test"]
+
+
+def test_a_batch_of_more_rows_than_there_are_is_refused(learned, tmp_path):
+    with pytest.raises(ValueError, match="at most the number of rows.*40. Rec.*: 41"):
+        fit(learned, tmp_path, batch=41)
+
+
+def test_a_batch_that_replicas_can_not_share_is_refused(learned, tmp_path):
+    class Three:
+        num_replicas_in_sync = 3
+
+    with pytest.raises(ValueError, match="multiple of the number of replicas, 3"):
+        fit(learned, tmp_path, devices=Three())
+
+
+@pytest.mark.slow
+def test_densities_that_are_never_finite_leave_no_weights(
+    learned, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(learning, "bits", lambda *given: math.nan)
+    with pytest.raises(Diverged, match="No weights of nf gave held-out rows a finite"):
+        fit(learned, tmp_path, kind="nf", steps=6)
+    assert not (tmp_path / "nf.weights.h5").exists()

@@ -1,0 +1,122 @@
+"""Models by name, and those that a run has left."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+import files
+from flows import models, settings
+from flows.flow import Flow
+from flows.vae import VAE
+from tests.flows import small
+
+
+def test_kinds_are_what_they_are_called():
+    made = {kind: small.untrained(kind) for kind in (*small.KINDS, "dnf-speaker")}
+    assert isinstance(made["vae"], VAE) and made["vae"].latent == 4
+    bases = {kind: made[kind].base for kind in made if isinstance(made[kind], Flow)}
+    shapes = {k: (base.classes, base.dims, base.residual) for k, base in bases.items()}
+    assert shapes == {
+        "nf": ((), (), 6),
+        "dnf-phone": ((3,), (6,), 0),
+        "dnf-speaker": ((2,), (6,), 0),
+        "fdnf": ((3, 2), (3, 3), 0),
+    }
+    assert made["dnf-speaker"].own == ("speaker",) and made["nf"].own == ()
+
+
+def test_names_are_those_of_a_run():
+    found = models.names(("vae", "nf", "dnf", "fdnf"), small.VOCABULARY)
+    assert found == ["vae", "nf", "dnf-phone", "dnf-speaker", "fdnf"]
+    with pytest.raises(ValueError, match="gan"):
+        models.names(("gan",), small.VOCABULARY)
+
+
+@pytest.mark.parametrize(
+    "given, expected",
+    [
+        ((800, 2), (400, 400)),
+        ((7, 3), (3, 2, 2)),
+        ((8, 3, (), 3), (2, 2, 1)),
+        ((7, 2, (5, 1), 1), (5, 1)),
+        ((3, 3), (1, 1, 1)),
+    ],
+)
+def test_parts_are_equal_or_as_wanted(given, expected):
+    assert models.split(*given) == expected
+
+
+@pytest.mark.parametrize(
+    "given, received",
+    [
+        ((6, 2, (3, 2)), r"sum to 6 .*Received: \(3, 2\) and 0, 5 in all"),
+        ((6, 2, (3, 3), 1), "7 in all"),
+        ((6, 2, (6,)), "2 numbers"),
+        ((6, 2, (7, -1)), "1 or more"),
+        ((1, 2), "1 or more"),
+        ((6, 2, (), 6), "1 or more"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(given, received):
+    with pytest.raises(ValueError, match=received):
+        models.split(*given)
+
+
+@pytest.mark.parametrize("kind", ["gan", "dnf", "dnf-mood"])
+def test_an_unknown_kind_is_refused(kind):
+    with pytest.raises(ValueError, match="'dnf-phone'.* Received: "):
+        small.untrained(kind)
+
+
+def test_a_seed_makes_the_same_model():
+    x, labels = small.rows(5)
+    for kind in ("vae", "fdnf"):
+        first, same, other = (small.coder(kind, seed=seed) for seed in (1, 1, 2))
+        np.testing.assert_array_equal(first.encode(x), same.encode(x))
+        assert np.abs(first.encode(x) - other.encode(x)).max() > 0.01
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """What a run leaves of one model, and the model."""
+    folder = tmp_path_factory.mktemp("run")
+    config = settings.SpeechFlow(
+        backbone=settings.Backbone(steps=1, hidden=8), jitter=0.1, residual=2
+    )
+    config = json.loads(json.dumps(dataclasses.asdict(config)))
+    facts = {"shape": list(small.SHAPE), "about": {}, "vocabulary": small.VOCABULARY}
+    (folder / "config.json").write_text(json.dumps({"config": config}))
+    (folder / models.FACTS).write_text(json.dumps(facts))
+    model = models.build("fdnf", **models.options(config, facts))
+    model.adapt(*small.rows())
+    weights = folder / models.weights_name("fdnf")
+    model.save_weights(weights)
+    (folder / f"{weights.name}.sha256").write_text(files.sha256(weights))
+    return folder, model
+
+
+def test_a_run_gives_back_its_model(run):
+    folder, model = run
+    copy, (x, labels) = models.load(folder), small.rows(5)
+    np.testing.assert_array_equal(copy.log_prob(x, labels), model.log_prob(x, labels))
+    assert copy.adapted and copy.jitter == 0.1 and copy.base.residual == 2
+    assert copy.vocabulary == small.VOCABULARY
+
+
+def test_a_run_without_the_model_is_refused(run, tmp_path):
+    with pytest.raises(FileNotFoundError, match="without vae.weights.h5"):
+        models.load(run[0], "vae")
+    with pytest.raises(FileNotFoundError, match="without config.json, flow.json"):
+        models.load(tmp_path)
+
+
+def test_other_weights_than_the_runs_are_refused(run):
+    folder, _ = run
+    stated = folder / "fdnf.weights.h5.sha256"
+    before = stated.read_text()
+    stated.write_text("0" * 64)
+    with pytest.raises(ValueError, match="not those the run has written"):
+        models.load(folder)
+    stated.write_text(before)

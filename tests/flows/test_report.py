@@ -1,0 +1,198 @@
+"""What a report says of models whose figures are known."""
+
+import json
+import math
+from types import SimpleNamespace
+
+import pytest
+
+from files import sha256
+from flows import figures, report
+from tests.flows import stand_ins
+from training.run import Run
+
+
+def line(said, *starts):
+    """The first line after each of `starts` in turn that begins with it."""
+    lines = iter(said.splitlines())
+    for start in starts:
+        found = next(each for each in lines if each.strip().startswith(start))
+    return found
+
+
+def test_published_changes_are_differences():
+    """The paper's own columns agree, and so were copied right."""
+    for factor, rows in report.PUBLISHED.items():
+        assert [*rows] == ["vae", "nf", f"dnf-{factor}", "fdnf"]
+        for row in rows.values():
+            for each in (row["target"], *row["others"].values()):
+                change = each["after"] - each["before"]
+                assert math.isclose(change, each["change"], abs_tol=1e-9)
+        targets = {row["target"]["before"] for row in rows.values()}
+        assert len(targets) == 1  # all models see the same segments
+
+
+def test_tables_show_here_beside_published():
+    said = report.text(stand_ins.results())
+    numbers = line(said, "phone changed", "target phone", "f-DNF").split()[1:]
+    assert numbers == ["0.010", "0.700", "+0.690", "0.013", "0.636", "+0.623"]
+    numbers = line(said, "phone changed", "own speaker", "phone-DNF").split()[1:]
+    assert numbers == ["0.600", "0.300", "-0.300", "0.612", "0.335", "-0.277"]
+    numbers = line(said, "speaker changed", "own phone", "VAE").split()[1:]
+    assert numbers == ["0.600", "0.400", "-0.200", "0.520", "0.509", "-0.011"]
+    assert "1,000 pairs" in said and "Sun et al." in said
+
+
+def test_other_factors_have_no_published_figures():
+    said = report.text(stand_ins.results(factors=("digit", "speaker")))
+    assert "published" not in said
+    assert len(line(said, "digit changed", "target digit", "f-DNF").split()) == 4
+
+
+def test_of_three_factors_two_are_side_effects():
+    said = report.text(stand_ins.results(factors=("phone", "speaker", "gender")))
+    for other in ("phone", "speaker"):
+        assert line(said, "gender changed", f"own {other}", "gender-DNF")
+    assert "a side effect on phone of 0.050, the smallest (NF: 0.150)" in said
+
+
+def test_everything_found_is_in_the_text():
+    results = stand_ins.results()
+    results["verification"] = {"before": 0.125, "fdnf/speaker": 0.0625}
+    said = report.text(results)
+    assert line(said, "phone: 90.0% (chance 30.0%)")
+    whole = line(said, "Class structure", "f-DNF").split()
+    assert whole == "f-DNF whole code phone 3.000 0.750 0.100 0.800 0.250".split()
+    assert "f-DNF         speaker     phone             0.000      0.250" in said
+    bits = line(said, "bits: per dimension", "NF").split()
+    assert bits == ["NF", "1.250", "-", "2.0e-06", "0.875", "0.875"]
+    ks = line(said, "Codes around", "f-DNF").split()
+    assert ks == ["f-DNF", "phone", "0.050", "0.500"]
+    rates = [
+        line(said, "Equal error rate", name).split() for name in ("before", "f-DNF")
+    ]
+    assert rates == [["before", "12.50%"], ["f-DNF,", "speaker", "6.25%"]]
+    assert "Note: a note" in said and "20 test" in said
+
+
+def test_what_was_not_measured_is_not_said():
+    results = stand_ins.results()
+    for model in results["models"].values():
+        model |= {"bits": None, "gaussianity": {}, "parts": {}}
+    results["manipulation"] = {"phone": {}, "speaker": {}}
+    said = report.text(results)
+    assert "changed" not in said and "Changing" not in said
+    assert "Equal error" not in said and "Codes around" not in said
+    assert line(said, "bits", "VAE").split()[1:3] == ["-", "-"]
+
+
+@pytest.mark.parametrize(
+    "after, harm, reach, effect",
+    [
+        (
+            {},
+            {},
+            "0.700, the highest (X-DNF: 0.600)",
+            "0.050, the smallest (NF: 0.150)",
+        ),
+        (
+            *({"dnf": 0.9}, {"vae": 0.01}),
+            "0.700, not the highest (X-DNF: 0.900)",
+            "0.050, not the smallest (VAE: 0.010)",
+        ),
+        (  # what is printed alike is called so
+            *({"nf": 0.7002}, {"dnf": 0.0498}),
+            "0.700, level with the highest of the others (NF: 0.700)",
+            "0.050, level with the smallest of the others (X-DNF: 0.050)",
+        ),
+        (  # a gain of another factor is a side effect too
+            *({}, {"fdnf": -0.3}),
+            "0.700, the highest (X-DNF: 0.600)",
+            "0.300, not the smallest (NF: 0.150)",
+        ),
+    ],
+)
+def test_the_sentence_is_honest_either_way(after, harm, reach, effect):
+    said = report.sentence(stand_ins.results(after, harm))
+    for factor, other in (("phone", "speaker"), ("speaker", "phone")):
+        words = (
+            f"Changing {factor}, f-DNF has a target posterior of {reach}, and a side "
+            f"effect on {other} of {effect}."
+        )
+        assert words.replace("X-DNF", f"{factor}-DNF") in said
+
+
+def test_alone_or_absent_the_factorial_flow_is_compared_to_nothing():
+    results = stand_ins.results()
+    results["manipulation"] = {
+        factor: {"fdnf": rows["fdnf"]}
+        for factor, rows in results["manipulation"].items()
+    }
+    assert report.sentence(results) == ""
+    assert "Changing" not in report.text(results)
+
+
+@pytest.fixture
+def finished(tmp_path, monkeypatch):
+    """A run whose evaluation and figures are replaced by what they were asked for."""
+    asked = {}
+
+    def evaluate(models, parts, *, pairs, seed):
+        asked["evaluate"] = (models, parts, pairs, seed)
+        return stand_ins.results()
+
+    def draw(models, parts, folder, **told):
+        asked["draw"] = told | {"folder": folder}
+
+    monkeypatch.setattr(report, "evaluate", evaluate)
+    monkeypatch.setattr(figures, "draw", draw)
+    run = Run.open(tmp_path / "flow", {"backbone": {"name": "realnvp", "steps": 4}})
+    models = {kind: stand_ins.Model() for kind in ("nf", "fdnf")}
+    for kind in models:
+        path = run.folder / f"{kind}.weights.h5"
+        path.write_bytes(kind.encode())
+        run.write_text(f"{path.name}.sha256", f"{sha256(path)}  {path.name}\n")
+    done = {
+        kind: SimpleNamespace(
+            step=500, skipped=2, best_step=400, history=[{"step": 5, "phase": kind}]
+        )
+        for kind in models
+    }
+    return run, models, stand_ins.parts(), done, asked
+
+
+def test_a_run_ends_with_report_figures_numbers_and_card(finished, capsys):
+    run, models, parts, done, asked = finished
+    results = report.finish(run, models, parts, done, pairs=70, seed=3)
+    assert asked["evaluate"] == (models, parts, 70, 3)
+    said = capsys.readouterr().out
+    assert said.strip() == report.text(results).strip()
+    written = json.loads((run.folder / "metrics.json").read_text())
+    assert written["training"]["fdnf"] == {"steps": 500, "skipped": 2, "best": 400}
+    assert {k: v for k, v in written.items() if k != "training"} == results
+    assert asked["draw"]["history"] == [*done["nf"].history, *done["fdnf"].history]
+    assert asked["draw"]["folder"] == run.folder / "figures"
+    assert asked["draw"]["published"] is report.PUBLISHED
+
+
+def test_the_card_says_what_what_of_what_for_and_what_not(finished):
+    run, models, parts, done, _ = finished
+    report.finish(run, models, parts, done, pairs=70, seed=3)
+    card = (run.folder / "card.md").read_text("utf-8")
+    assert "Changing a speaker is not anonymisation" in card
+    assert report.text(stand_ins.results()) in card
+    assert "a / name" in card and "phone: 3 classes" in card  # no cell is torn
+    assert "| an input | 4 x 6, 24 numbers |" in card
+    digest = sha256(run.folder / "fdnf.weights.h5")
+    told = "1,234 numbers, 500 steps, 2 skipped; `fdnf.weights.h5`"
+    assert f"| f-DNF | {told}, sha256 `{digest}` |" in card
+    assert "100 train, 10 valid, 20 test, 0 unseen" in card
+    table = [each for each in card.splitlines() if each.startswith("|")]
+    assert {each.replace("\\|", "").count("|") for each in table} == {3}
+
+
+def test_a_card_is_never_of_other_weights(finished):
+    run, models, parts, done, _ = finished
+    (run.folder / "nf.weights.h5").write_bytes(b"other")
+    with pytest.raises(ValueError, match="not those the run has written"):
+        report.finish(run, models, parts, done, pairs=70, seed=3)
