@@ -16,6 +16,8 @@ from diffusion.speakers.settings import (
     SpeakerDiffusion,
 )
 from diffusion.speakers.settings import Optimiser as DiffusionOptimiser
+from flows.settings import Backbone, Data, Segment, SpeechFlow, Vae
+from flows.settings import Optimiser as FlowOptimiser
 from training.settings import Optimiser
 from voiceemb.settings import (
     Augmentation,
@@ -177,6 +179,92 @@ SPEAKER_DIFFUSIONS = {
         network=Network(width=32, num_blocks=1),
         steps=20,
         batch=32,
+        log_every=5,
+        validate_every=10,
+        save_every=10,
+    ),
+}
+
+_flow = SpeechFlow(name="flow")
+
+SPEECH_FLOWS = {
+    "default": _flow,
+    "tiny": replace(
+        _flow,
+        # Spectra made of numbers, 10 phones said by 12 speakers; 12,000 rows to learn
+        # from, 50 times. All five models in ten minutes on two cores.
+        name="flow-tiny",
+        data=Data(
+            source="spectra",
+            speakers=12,
+            rows=16_000,
+            valid=0.125,
+            test=0.125,
+            unseen=0.0,
+        ),
+        segment=Segment(frames=4, bands=16),
+        backbone=Backbone(hidden=128),
+        vae=Vae(latent=32, hidden=128),
+        steps=2350,
+        validate_every=235,
+        save_every=470,
+    ),
+    "paper": replace(
+        _flow,
+        # What is known of the original (Sun et al., 2021), as wide as its segments. For
+        # a GPU: a segment out of a code takes 4000 passes of each step.
+        name="flow-paper",
+        data=Data(source="timit", classes=40),  # 38 phones without silence
+        segment=Segment(bands=200, spectrum="linear"),
+        backbone=Backbone("maf", steps=10, hidden=4000, mixing="reverse"),
+        vae=Vae(latent=64, hidden=1024),
+        steps=10_000,
+        batch=300,
+        optimiser=FlowOptimiser(learning_rate=3e-3, decay="none"),
+        jitter=0.0,
+        pairs=2000,
+        validate_every=500,
+    ),
+    "maf": replace(
+        _flow,
+        # One pass to learn, one pass for each number and step to draw: few pairs.
+        name="flow-maf",
+        backbone=Backbone("maf", steps=5, hidden=800, mixing="reverse"),
+        pairs=500,
+    ),
+    "digits": replace(
+        _flow,
+        # Whole words, stretched to one length: --data.path names the manifest.
+        name="flow-digits",
+        data=Data(source="manifest", factors=("digit", "speaker")),
+        segment=Segment(fit="stretch"),
+    ),
+    "embeddings": replace(
+        _flow,
+        # A flow between an encoder and its cosines: --data.path names the set. What is
+        # verified are speakers it never saw.
+        name="flow-embeddings",
+        models=("nf", "dnf"),
+        data=Data(
+            source="embeddings",
+            factors=("speaker",),
+            rows=200_000,
+            classes=10_000,
+            least_rows=2,
+            unseen=0.3,
+        ),
+    ),
+    "smoke": replace(
+        _flow,
+        # A minute from end to end: shows that everything runs, not that it learns.
+        name="flow-smoke",
+        data=Data(source="spectra", speakers=5, rows=400, unseen=0.0),
+        segment=Segment(frames=4, bands=8),
+        backbone=Backbone(steps=2, hidden=16),
+        vae=Vae(latent=8, hidden=16),
+        steps=20,
+        batch=32,
+        pairs=200,
         log_every=5,
         validate_every=10,
         save_every=10,

@@ -1,13 +1,23 @@
-"""A preset is a config of its system, and named after itself."""
+"""A preset is a config of its system, and named after the system and itself."""
 
 import dataclasses
+import inspect
 
 import pytest
 
 import configs
 from training.settings import Run
 
-PRESETS = {**configs.SPEAKER_ENCODERS}
+SYSTEMS = {
+    "": configs.SPEAKER_ENCODERS,
+    "voices": configs.SPEAKER_DIFFUSIONS,
+    "flow": configs.SPEECH_FLOWS,
+}
+PRESETS = {
+    f"{system}-{name}".removesuffix("-default").removeprefix("-"): preset
+    for system, presets in SYSTEMS.items()
+    for name, preset in presets.items()
+}
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -16,3 +26,9 @@ def test_every_preset_is_frozen_and_named_after_itself(name):
     assert preset.name == name and isinstance(preset, Run)
     with pytest.raises(dataclasses.FrozenInstanceError):
         preset.seed = 3
+
+
+def test_no_system_is_forgotten():
+    tables = [value for name, value in inspect.getmembers(configs) if name.isupper()]
+    assert sorted(map(id, tables)) == sorted(map(id, SYSTEMS.values()))
+    assert len(PRESETS) == sum(map(len, tables))

@@ -1,0 +1,89 @@
+"""Trains flows on speech: what is said apart from who says it.
+
+    python train_flow.py --preset tiny                        # spectra of numbers
+    python train_flow.py                                      # synthetic voices, phones
+    python train_flow.py --preset digits --data.path rows.csv # words of a corpus
+
+One after another, a VAE, a flow, a flow with classes for each factor and a factorial
+one. The run folder ends with the weights of each, a report that compares them, figures,
+a card and a SavedModel. A run that was stopped goes on when the same command is given
+again.
+"""
+
+import dataclasses
+
+import configs
+from training import options
+
+MAY_CHANGE = (  # its rows are remembered
+    *("runs", "stop_after", "pairs"),
+    *("data.path", "data.cache", "data.corpus"),
+)
+MADE_OF = (  # `flows.models.build`
+    *("backbone", "dims", "residual", "variance", "vae"),
+    *("label_dropout", "ce_weight", "cross_penalty", "jitter", "seed"),
+)
+SETTINGS = (  # `flows.learning.fit`
+    *("steps", "batch", "seed", "log_every", "validate_every", "save_every"),
+    *("patience", "stop_after", "jit_compile", "optimiser"),
+)
+
+
+def main(arguments=None):
+    """Trains all models that the config names; returns the folder of the run."""
+    config, fresh = options.parse(
+        configs.SPEECH_FLOWS, default="default", about=__doc__, arguments=arguments
+    )
+    plan = dataclasses.asdict(config)
+    run = options.open_run(
+        config.runs, config.name, plan, fresh=fresh, may_change=MAY_CHANGE
+    )
+
+    from flows import learning, report
+    from flows.signatures import signatures
+    from serving.publish import publish
+    from training import devices
+    from training.run import RunError
+    from training.safety import Diverged
+
+    with options.preparing(run):
+        strategy, models, parts = _prepare(plan)
+    settings = {name: plan[name] for name in SETTINGS} | {"devices": strategy}
+    with options.explained(ValueError, OSError, RunError, Diverged):
+        parts.remember(run)
+        results = {
+            kind: learning.fit(model, parts, run=run, kind=kind, **settings)
+            for kind, model in models.items()
+        }
+        if not devices.is_chief(strategy):
+            return run.folder  # one process writes the rest
+        report.finish(
+            run, models, parts, results, pairs=plan["pairs"], seed=plan["seed"]
+        )
+        kind = "fdnf" if "fdnf" in models else list(models)[-1]
+        about = learning.about(run, kind, parts)
+        publish(run.path("export"), signatures(models[kind]), about=about)
+    return run.folder
+
+
+def _prepare(plan):
+    """The devices, the untrained models on them by kind, and the data, divided."""
+    from flows import data, learning
+    from flows import models as kinds
+    from training import devices, safety
+
+    safety.make_deterministic(plan["seed"])
+    strategy = devices.open_strategy(plan["strategy"], policy=plan["policy"])
+    told = {"segment": plan["segment"], "split_seed": plan["seed"]}
+    parts = data.prepare(**plan["data"], **told)
+    learning.check(plan["batch"], parts.train, strategy)
+    told = {name: plan[name] for name in MADE_OF}
+    told |= {"shape": parts.train.x.shape[1:], "vocabulary": parts.vocabulary}
+    names = kinds.names(plan["models"], parts.vocabulary)
+    with strategy.scope():
+        made = {kind: kinds.build(kind, **told) for kind in names}
+    return strategy, made, parts
+
+
+if __name__ == "__main__":
+    main()
