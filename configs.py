@@ -186,6 +186,25 @@ SPEAKER_DIFFUSIONS = {
 }
 
 _flow = SpeechFlow(name="flow")
+_some_hundred = replace(  # recordings, whole, of few speakers: stretched to one length
+    _flow,
+    data=Data(source="manifest", least_rows=5, unseen=0.0),
+    segment=Segment(fit="stretch"),
+    backbone=Backbone(hidden=128),
+    steps=800,
+    batch=64,
+    validate_every=100,
+)
+_embeddings = replace(  # few rows of many numbers: a small flow, much noise, few steps
+    _flow,
+    data=Data(source="embeddings", rows=200_000, classes=10_000, least_rows=2),
+    backbone=Backbone(steps=2, hidden=64),
+    optimiser=FlowOptimiser(learning_rate=1e-3),
+    jitter=0.3,
+    steps=400,
+    batch=128,
+    validate_every=50,
+)
 
 SPEECH_FLOWS = {
     "default": _flow,
@@ -203,8 +222,9 @@ SPEECH_FLOWS = {
             unseen=0.0,
         ),
         segment=Segment(frames=4, bands=16),
-        backbone=Backbone(hidden=128),
+        backbone=Backbone(steps=8, hidden=128, mixing="permutation"),
         vae=Vae(latent=32, hidden=128),
+        optimiser=FlowOptimiser(learning_rate=1e-3),
         steps=2350,
         validate_every=235,
         save_every=470,
@@ -214,7 +234,7 @@ SPEECH_FLOWS = {
         # What is known of the original (Sun et al., 2021), as wide as its segments. For
         # a GPU: a segment out of a code takes 4000 passes of each step.
         name="flow-paper",
-        data=Data(source="timit", classes=40),  # 38 phones without silence
+        data=Data(source="timit", classes=40, unseen=0.0),  # 38 phones and no silence
         segment=Segment(bands=200, spectrum="linear"),
         backbone=Backbone("maf", steps=10, hidden=4000, mixing="reverse"),
         vae=Vae(latent=64, hidden=1024),
@@ -233,26 +253,33 @@ SPEECH_FLOWS = {
         pairs=500,
     ),
     "digits": replace(
-        _flow,
-        # Whole words, stretched to one length: --data.path names the manifest.
+        _some_hundred,
+        # Whole words: --data.path names the manifest.
         name="flow-digits",
-        data=Data(source="manifest", factors=("digit", "speaker")),
-        segment=Segment(fit="stretch"),
+        data=replace(_some_hundred.data, factors=("digit", "speaker")),
+        steps=1000,
+    ),
+    "emotions": replace(
+        _some_hundred,
+        # Whole sentences in several moods, as in EmoDB: --data.path names the manifest.
+        name="flow-emotions",
+        data=replace(_some_hundred.data, factors=("text_code", "emotion", "speaker")),
+        segment=Segment(frames=12, bands=24, fit="stretch"),
     ),
     "embeddings": replace(
-        _flow,
+        _embeddings,
         # A flow between an encoder and its cosines: --data.path names the set. What is
         # verified are speakers it never saw.
         name="flow-embeddings",
         models=("nf", "dnf"),
-        data=Data(
-            source="embeddings",
-            factors=("speaker",),
-            rows=200_000,
-            classes=10_000,
-            least_rows=2,
-            unseen=0.3,
-        ),
+        data=replace(_embeddings.data, factors=("speaker",), unseen=0.3),
+    ),
+    "attributes": replace(
+        _embeddings,
+        # An editor of embeddings: --data.path names a set with labels of gender.
+        name="flow-attributes",
+        models=("fdnf",),
+        data=replace(_embeddings.data, factors=("speaker", "gender")),
     ),
     "smoke": replace(
         _flow,

@@ -39,7 +39,7 @@ def main(arguments=None):
         config.runs, config.name, plan, fresh=fresh, may_change=MAY_CHANGE
     )
 
-    from flows import learning, report
+    from flows import data, learning, report
     from flows.signatures import signatures
     from serving.publish import publish
     from training import devices
@@ -62,7 +62,11 @@ def main(arguments=None):
         )
         kind = "fdnf" if "fdnf" in models else list(models)[-1]
         about = learning.about(run, kind, parts)
-        publish(run.path("export"), signatures(models[kind]), about=about)
+        front_end = None
+        if "sample_rate" in parts.about:  # of sound, so that it takes waveforms
+            front_end = data.front_end(parts.about)
+        served = signatures(models[kind], front_end)
+        publish(run.path("export"), served, about=about)
     return run.folder
 
 

@@ -13,47 +13,40 @@ import csv
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import soundfile
 
 from audio import wave
 from corpora.corpus import Corpus, Utterance
+from corpora.folding import (
+    ESPEAK,
+    FOLDING,
+    NOT_TIMIT,
+    SILENCE,
+    fold,
+    fold_espeak,
+)
 from corpora.manifest import AUDIO_SUFFIXES
 from progress import Bar
 
+__all__ = [
+    "ESPEAK",
+    "FOLDING",
+    "Labels",
+    "Segment",
+    "fold",
+    "fold_espeak",
+    "read",
+    "timit",
+]
+
 COLUMNS = ("path", "start", "end", "phone", "speaker")
 TIMIT_RATE = 16000  # Hz; its labels count samples
-SILENCE = "sil"
-FOLDED = {  # those that are other phones' kin; all others stay what they are
-    "aa": "ao",
-    "ah": "ax ax-h",
-    "er": "axr",
-    "hh": "hv",
-    "ih": "ix",
-    "l": "el",
-    "m": "em",
-    "n": "en nx",
-    "ng": "eng",
-    "sh": "zh",
-    "uw": "ux",
-    SILENCE: "pcl tcl kcl bcl dcl gcl h# pau epi",
-}
-UNFOLDED = (
-    "aa ae ah aw ay b ch d dh dx eh er ey f g hh ih iy jh k l m n ng ow oy p r s sh t "
-    "th uh uw v w y z"
-)
-# TIMIT's 61 labels to 39, silence among them; the glottal stop is no phone of its own.
-FOLDING: dict[str, str | None] = {
-    **{phone: phone for phone in UNFOLDED.split()},
-    **{phone: kin for kin, phones in FOLDED.items() for phone in phones.split()},
-    "q": None,
-}
-_NOT_TIMIT = f"A phone of TIMIT must be one of its {len(FOLDING)} labels."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Segment:
     """A stretch of a recording with one label.
 
@@ -101,24 +94,6 @@ class Labels:
         return Corpus(self.name, tuple(utterances))
 
 
-def fold(phone: str) -> str | None:
-    """A label of TIMIT as one of 39, `"sil"` among them; `None` if it is dropped.
-
-    Args:
-        phone: One of TIMIT's 61 labels, in any case.
-
-    Raises:
-        ValueError: If it is none of them.
-
-    Reference: Speaker-independent phone recognition using hidden Markov models (Lee &
-    Hon, 1989), table II, https://doi.org/10.1109/29.46546.
-    """
-    label = phone.strip().lower()
-    if label not in FOLDING:
-        raise ValueError(f"{_NOT_TIMIT} Received: {phone!r}")
-    return FOLDING[label]
-
-
 def read(segments_csv: str | os.PathLike, *, name: str | None = None) -> Labels:
     """Read a table of segments.
 
@@ -134,14 +109,17 @@ def read(segments_csv: str | os.PathLike, *, name: str | None = None) -> Labels:
         ValueError: If the table has no rows, lacks a column, or a row is wrong; the
             message names the row.
     """
-    table, segments = Path(segments_csv), []
+    table, segments, paths, names = Path(segments_csv), [], {}, {}
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file, strict=True)
             _check_header(rows.fieldnames, table)
             for row in rows:
                 where = f"{table}, line {rows.line_num}"
-                segments.append(_segment(row, table.parent, where))
+                segment = _segment(row, table.parent, where, paths, names)
+                if segments and segments[-1].extra == segment.extra:
+                    segment = replace(segment, extra=segments[-1].extra)
+                segments.append(segment)
     except (csv.Error, UnicodeDecodeError) as error:
         raise ValueError(
             f"Segments must be a CSV file in UTF-8. Received: {table} ({error})"
@@ -204,7 +182,8 @@ def _check_header(columns, table):
         )
 
 
-def _segment(row, folder, where):
+def _segment(row, folder, where, paths, names):
+    """A row as a segment; `paths` and `names` known before are not made once more."""
     if None in row or None in row.values():
         raise ValueError(
             f"A row must have as many cells as the header. Received: {where}"
@@ -221,8 +200,10 @@ def _segment(row, folder, where):
             "`start` and `end` must be seconds, at least 0, and `end` must come after "
             f"`start`. Received: start={times[0]!r}, end={times[1]!r} ({where})"
         )
-    extra = {column: cell for column, cell in row.items() if cell}
-    return Segment(folder / path, start_s, end_s, phone.strip(), speaker.strip(), extra)
+    extra = {column: names.setdefault(c, c) for column, c in row.items() if c}
+    phone, speaker = (names.setdefault(n, n) for n in (phone.strip(), speaker.strip()))
+    path = paths.get(path) or paths.setdefault(path, folder / path)
+    return Segment(path, start_s, end_s, phone, speaker, extra)
 
 
 def _number(text):
@@ -294,7 +275,7 @@ def _timit_segments(table, path, folded):
         if folded and phone in FOLDING:
             phone = FOLDING[phone]
         elif folded:
-            raise ValueError(f"{_NOT_TIMIT} Received: {phone!r} ({where})")
+            raise ValueError(f"{NOT_TIMIT} Received: {phone!r} ({where})")
         if not folded or phone not in (None, SILENCE):
             times = start / TIMIT_RATE, end / TIMIT_RATE
             yield Segment(path, *times, phone, speaker.upper(), extra)

@@ -13,14 +13,12 @@ import tempfile
 import numpy as np
 
 from audio import wave
-from corpora import phones
 from corpora.corpus import some
 from corpora.embeddings import EmbeddingSet
 from files import replacing, stated_sha256
 from flows import data
 
-LONGEST_S = 600.0  # of a sound that is changed
-WEIGHTS = ".weights.h5"
+UNIT = ("l2", "unit length", "length 1")  # what sets say of rows of length 1
 
 
 def evaluate(options):
@@ -45,11 +43,11 @@ def evaluate(options):
 def figure(options):
     """Draws the figures of a finished run again."""
     folder = options.out or options.run / "figures"
+    results = _read(options.run, "metrics.json", "models", "factors")
     _check_folder(folder)
     from flows import figures, report
     from training import history
 
-    results = _read(options.run, "metrics.json")
     models, plan = loaded(options.run), _plan(options.run)
     if {*models} != {*results["models"]}:
         raise ValueError(
@@ -93,8 +91,7 @@ def loaded(run, kind=None):
     from flows import models
 
     _read(run, data.FACTS)
-    kinds = [path.name.removesuffix(WEIGHTS) for path in run.glob(f"*{WEIGHTS}")]
-    kinds.sort(key=lambda k: ({"vae": 0, "nf": 1, "fdnf": 3}.get(k, 2), k))
+    kinds = models.kinds(run)
     if not kinds or kind not in (None, *kinds):
         raise ValueError(
             f"A model must be in the run {run}, which has {some(kinds) or 'none'}. "
@@ -118,7 +115,7 @@ def _change_set(model, options):
             f"This run takes rows {['n', *shape]}, at least one. "
             f"Received: {options.set}, {list(given.embeddings.shape)}"
         )
-    about = _read(options.run, data.FACTS)["about"].get("set", {})
+    about = _about(options.run).get("set", {})
     ours, theirs = (each.get("extractor") for each in (about, given.about))
     if None not in (ours, theirs) and ours != theirs:
         _remark(
@@ -128,15 +125,25 @@ def _change_set(model, options):
     to = {"factor": options.factor, "to": options.to, "alpha": options.alpha}
     x = np.asarray(given.embeddings, np.float32)
     new = mapped(lambda x: model.manipulate(x, **to), x)
-    _check_finite(new)
-    labels = dict(given.labels)
-    if options.factor in labels:
-        labels[options.factor] = np.full(len(x), options.to)
     about = {**given.about, "changed": to | _made_by(options)}
-    told = {"embeddings": new, "about": about, "labels": labels}
-    dataclasses.replace(given, **told).save(options.out)
+    if about.pop("normalisation", None) in UNIT:
+        new = new / np.linalg.norm(new, axis=1, keepdims=True)
+        about["normalisation"] = given.about["normalisation"]  # and so it stays
+    _check_finite(new)
+    told = _relabelled(given, options.factor, options.to)
+    dataclasses.replace(given, embeddings=new, about=about, **told).save(options.out)
     far = np.linalg.norm(new - x, axis=1) / np.linalg.norm(x, axis=1)
     print(f"{options.out}: {len(x)} rows, moved by {far.mean():.0%} of their length")
+
+
+def _relabelled(given, factor, to):
+    """Columns of a set whose rows have all become one class of a factor."""
+    whole, labels = np.full(len(given), to), {**given.labels}
+    if factor == "speaker":
+        labels.setdefault("source_speaker", given.speaker)
+    if factor in labels:
+        labels[factor] = whole
+    return {"labels": labels} | ({"speaker": whole} if factor == "speaker" else {})
 
 
 def _change_sound(model, options):
@@ -146,20 +153,27 @@ def _change_sound(model, options):
             f"A sound needs a model of segments [frames, bands]. Received: the run "
             f"{options.run}, whose inputs are {list(model.shape)}"
         )
+    fit = _plan(options.run)["segment"].get("fit")
+    if fit == "stretch":
+        raise ValueError(
+            "A sound needs a model of segments as long as they were. "
+            f"Received: the run {options.run}, of segments stretched to one length"
+        )
     from flows import revoicing
 
     front, (frames, _) = data.front_end(_about(options.run)), model.shape
     hop_s = front.hop / front.sample_rate
-    sound = _heard(options.sound, front)
+    sound = revoicing.heard(options.sound, front)
     features, source = revoicing.spectrogram(sound, front), None
     if options.segments is None:
         cut, starts = revoicing.cover(features, frames)
     else:
-        times, source = _told(model, options)
+        classes = options.factor, model.vocabulary[options.factor]
+        times, source = revoicing.listed(options.segments, options.sound, *classes)
         cut, starts = revoicing.around(features, times, frames, hop_s)
     to = options.to
     if to is None:  # like another speaker, whom nobody has learned
-        other = revoicing.spectrogram(_heard(options.to_sound, front), front)
+        other = revoicing.spectrogram(revoicing.heard(options.to_sound, front), front)
         to = np.asarray(model.enrol(revoicing.cover(other, frames)[0], options.factor))
         if source is None:  # what both averages share cancels
             source = np.asarray(model.enrol(cut, options.factor))
@@ -174,35 +188,6 @@ def _change_sound(model, options):
         f"changed by {moved * 10 / np.log(10):.1f} dB on average"
     )
     _remark("a changed speaker is not an anonymous one")
-
-
-def _told(model, options):
-    """Times of the segments of a sound, and codes of their classes, -1 if unknown."""
-    path = options.sound.resolve()
-    rows = [s for s in phones.read(options.segments) if s.path.resolve() == path]
-    if not rows:
-        raise ValueError(
-            f"{options.segments} must have segments of {options.sound}. Received: none"
-        )
-    known = {name: code for code, name in enumerate(model.vocabulary[options.factor])}
-    names = [
-        {"phone": s.phone, "speaker": s.speaker, **s.extra}.get(options.factor)
-        for s in rows
-    ]
-    source = np.array([known.get(name, -1) for name in names], np.int32)
-    return [(s.start_s, s.end_s) for s in rows], source
-
-
-def _heard(path, front):
-    """A sound at the rate of the front end."""
-    told = {"sample_rate": front.sample_rate, "max_duration_s": LONGEST_S}
-    sound = wave.read(path, **told)
-    if len(sound) < 2 * front.hop:
-        raise ValueError(
-            f"A sound must have two frames of {front.hop} samples. "
-            f"Received: {path}, {len(sound)} samples"
-        )
-    return sound
 
 
 def _check_class(model, options):
@@ -233,7 +218,7 @@ def _parts(run, plan):
     parts = data.prepare(
         **plan["data"], segment=plan["segment"], split_seed=plan["seed"]
     )
-    if parts.facts["sha256"] != _read(run, data.FACTS)["sha256"]:
+    if parts.facts["sha256"] != _read(run, data.FACTS, "sha256")["sha256"]:
         raise ValueError(
             "The data must be what the run has learned from. Received: other rows from "
             f"{plan['data']['path'] or plan['data']['source']}"
@@ -242,30 +227,38 @@ def _parts(run, plan):
 
 
 def _plan(run):
-    return _read(run, "config.json")["config"]
+    return _read(run, "config.json", "config")["config"]
 
 
 def _about(run):
-    return _read(run, data.FACTS)["about"]
+    return _read(run, data.FACTS, "about")["about"]
 
 
 def _made_by(options):
     """What a file that was made must say of how."""
-    digest = stated_sha256(options.run / f"{options.model}{WEIGHTS}")
+    from flows.models import weights_name
+
+    digest = stated_sha256(options.run / weights_name(options.model))
     date = datetime.date.today().isoformat()
     told = {"run": options.run.name, "model": options.model}
     return {**told, "sha256": digest, "date": date}
 
 
-def _read(run, name):
-    """A JSON object of a run."""
+def _read(run, name, *needed):
+    """A JSON object of a run, which must have some keys."""
     path = run / name
     if not path.is_file():
         raise FileNotFoundError(f"Expected a finished run: {run} has no {name}")
     try:
-        return dict(json.loads(path.read_text("utf-8")))
+        found = dict(json.loads(path.read_text("utf-8")))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path} must be a JSON object. Received: {error}") from error
+    if not {*needed} <= found.keys():
+        raise ValueError(
+            f"{path} must have {' and '.join(needed)}. "
+            f"Received: {some([*found]) or 'an empty object'}"
+        )
+    return found
 
 
 def _remark(words):

@@ -76,8 +76,9 @@ class MaskedDense(layers.Layer):
 class MADE(layers.Layer):
     """Tells some numbers of each channel, from the channels before it alone.
 
-    Hidden units know evenly spread parts of the order. Where there is a context, the
-    first of them know nothing else, and tell it to the first channel.
+    Hidden units know evenly spread parts of the order, from the shortest to the
+    longest. Where there is a context, the first of them know nothing else, and tell it
+    to all channels; a layer of one unit has only that one, or the first channel's.
 
     Args:
         dim: Number of channels.
@@ -194,7 +195,7 @@ class MADE(layers.Layer):
         steps = max(self.dim - 1 - lowest, 1)
         if width >= steps:
             return np.arange(width) % steps + lowest
-        return np.arange(1, width + 1) * steps // width - 1 + lowest
+        return np.arange(width) * (steps - 1) // max(width - 1, 1) + lowest
 
     def get_config(self):
         names = ("dim", "numbers", "context_dim", "reverse", "orthogonal", "seed")

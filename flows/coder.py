@@ -23,8 +23,10 @@ from flows.checks import (
     concrete,
 )
 from flows.manipulation import Manipulation
+from flows.sampling import Sampling
 
 AT_ONCE = 1024  # rows encoded together where there are many
+SCALED_BY = 10_000  # most rows that scales are found by
 
 
 @keras.saving.register_keras_serializable(package="flows")
@@ -42,7 +44,7 @@ class MeanOverReplicas(keras.losses.Loss):
         return y_pred
 
 
-class Coder(Manipulation, keras.Model):
+class Coder(Manipulation, Sampling, keras.Model):
     """What a VAE and the flows share; a member writes `call`, `encode` and `decode`.
 
     A member calls it with `{"x": [batch, *shape], "labels": int [batch, F]}`, or bare
@@ -57,14 +59,18 @@ class Coder(Manipulation, keras.Model):
         own: The factors whose classes the model learns; the averages of codes stand in
             for all factors where it learns none.
         jitter: Deviation of the noise added to segments in training, in deviations of
-            the data. Defaults to `0.0`.
-        seed: Of all noise in training. Defaults to `0`.
+            the data. Replicas each train on rows of their own, but draw the same noise,
+            as well as the same hidden labels. Defaults to `0.0`.
+        seed: Of all noise in training, and of the rows that scales are found by.
+            Defaults to `0`.
         **kwargs: Arguments of `keras.Model`.
 
     Attributes:
         factors: The factors it can tell and change: `own`, or all.
         averages: A `flows.averages.Averages`, or `None` where it learns classes.
     """
+
+    MADE_OF = ("scaler",)  # arguments of a member that are layers
 
     def __init__(
         self, scaler, vocabulary, *, dim, own=(), jitter=0.0, seed=0, **kwargs
@@ -121,7 +127,10 @@ class Coder(Manipulation, keras.Model):
         return self.averages
 
     def adapt(self, x, labels=None):
-        """Sets what depends on data before training: scale and first centres.
+        """Sets what depends on data before training: scales, first centres and priors.
+
+        Scales are found by up to 10,000 rows, drawn by lot; centres and priors count
+        all rows.
 
         Args:
             x: Segments, finite, NumPy `[n, *shape]`, two or more.
@@ -133,7 +142,7 @@ class Coder(Manipulation, keras.Model):
         """
         x = checked_segments(x, self.shape, least=2)
         labels = checked_labels(labels, len(x), self.sizes)
-        self.scaler.start(x)
+        self.scaler.start(self._some(x, SCALED_BY))
         self._start(x, labels)
         self.is_adapted.assign(1.0)
 
@@ -162,11 +171,12 @@ class Coder(Manipulation, keras.Model):
             The history.
 
         Raises:
-            ValueError: If the model is not adapted and these are no arrays.
+            ValueError: If arrays are not finite or not of the model's shape, or if the
+                model is not adapted and these are no arrays.
         """
         arrays = arrays_of(x)
         if arrays is not None:
-            segments, labels = arrays
+            segments, labels = checked_segments(arrays[0], self.shape), arrays[1]
             labels = checked_labels(labels, len(segments), self.sizes)
             if not self.adapted:
                 self.adapt(segments, labels)
@@ -215,49 +225,6 @@ class Coder(Manipulation, keras.Model):
         """
         return codes_of(self.vocabulary, labels)
 
-    def sample(self, labels=None, count=None, seed=0, temperature=1.0):
-        """Draws segments.
-
-        Args:
-            labels: Dict of factors to names of classes, for all; or int `[n, F]` with
-                -1 for a class drawn by the priors, of which a model heeds the columns
-                of the factors it learns. Defaults to classes drawn by the priors.
-            count: How many. Defaults to the rows of `labels`, or 1.
-            seed: Which; the first of many are those of few. Defaults to `0`.
-            temperature: Scales the noise. Defaults to `1.0`.
-
-        Returns:
-            `[count, *shape]`.
-
-        Raises:
-            ValueError: If a class is unknown or the model does not learn its factor,
-                or `count` is below 1 or not that of `labels`.
-        """
-        if isinstance(labels, dict):
-            known = {name: self.vocabulary[name] for name in self.own}
-            codes_of(known, labels)  # refuses factors that it does not learn
-            labels = np.tile(self.codes(labels), (1 if count is None else count, 1))
-        rows = len(labels) if labels is not None else 1
-        count = rows if count is None else count
-        if count < 1:
-            raise ValueError(f"`count` must be at least 1. Received: {count}")
-        labels = checked_labels(labels, count, self.sizes)
-        noise = np.random.default_rng(seed).standard_normal((count, self.dim))
-        uniform = np.random.default_rng([seed, 1]).random(labels.shape)
-        noise, uniform = noise.astype("float32"), uniform.astype("float32")
-        return self.drawn(noise, uniform, labels, temperature)
-
-    def drawn(self, noise, uniform, labels, temperature=1.0):
-        """Segments out of noise, unchecked.
-
-        Args:
-            noise: Standard normal `[batch, dim]`.
-            uniform: In [0, 1), `[batch, F]`; says which class where none is given.
-            labels: Int `[batch, F]`, -1 where none is given.
-            temperature: Scales the noise. Defaults to `1.0`.
-        """
-        return self.decode(ops.convert_to_tensor(noise) * temperature)
-
     # What members use, or replace
 
     @property
@@ -271,6 +238,19 @@ class Coder(Manipulation, keras.Model):
     def _mask(self, factor):
         """1 where the part of a factor is in a code, else 0, `[dim]`."""
         return ops.ones((self.dim,))
+
+    def _some(self, x, most):
+        """Up to `most` of the rows, by lot."""
+        if len(x) <= most:
+            return x
+        order = np.random.default_rng(self.seed).permutation(len(x))
+        return x[np.sort(order[:most])]
+
+    def _scaled(self, x):
+        """Scaled segments `[batch, D]` and log-determinants; arrays must be finite."""
+        if isinstance(x, np.ndarray):
+            x = checked_segments(x, self.shape, least=0)
+        return self.scaler.forward_and_log_det(x)
 
     def _inputs(self, inputs):
         """Segments `[batch, *shape]` and labels `[batch, F]` of what a model got."""
@@ -297,3 +277,20 @@ class Coder(Manipulation, keras.Model):
                 f"Factors must be among {self.factors}. Received: {factor!r}"
             )
         return self.factors.index(factor)
+
+    @classmethod
+    def from_config(cls, config):
+        layers = {
+            name: keras.saving.deserialize_keras_object(config[name])
+            for name in cls.MADE_OF
+        }
+        return cls(**{**config, **layers})
+
+    def _config(self, *names):
+        """What `get_config` gives: layers, vocabulary and arguments by their names."""
+        layers = {name: getattr(self, name) for name in self.MADE_OF}
+        return {
+            **{k: keras.saving.serialize_keras_object(v) for k, v in layers.items()},
+            "vocabulary": {k: list(v) for k, v in self.vocabulary.items()},
+            **{name: getattr(self, name) for name in (*names, "name")},
+        }

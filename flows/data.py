@@ -13,7 +13,7 @@ import numpy as np
 
 from flows import division
 from flows.division import PARTS
-from flows.features import front_end
+from flows.features import front_end, num_bands
 from flows.sources import open_source
 
 __all__ = ["FACTS", "Parts", "Rows", "front_end", "prepare"]
@@ -27,7 +27,7 @@ class Rows:
 
     Args:
         x: Features, float32 `[n, *shape]`.
-        labels: Codes of the factors' classes, int32 `[n, F]`, -1 where unknown.
+        labels: Codes of the factors' classes, int32 `[n, F]`, -1 where nobody knows.
         recording: Name of the recording of each, str `[n]`.
         speaker: Name of its speaker, str `[n]`, `""` where unknown.
     """
@@ -51,11 +51,13 @@ class Parts:
     """Rows, divided.
 
     Args:
-        train: `Rows` to learn from; some of their labels may be hidden.
+        train: `Rows` to learn from, with all their labels; see `shown`.
         valid: Those by which weights are chosen.
         test: Those kept for the report.
         unseen: Those of speakers who are in no other part, -1 in the factor `speaker`;
             `None` if there are none.
+        shown: Labels of `train` that learning may see, int32 `[len(train), F]`, hidden
+            ones -1. Who judges goes by `train.labels`.
         vocabulary: Dict, each factor to a tuple of its classes, in the order of codes.
         about: Where the rows are from, how their features are computed, and how many
             were left out, and why.
@@ -65,11 +67,12 @@ class Parts:
     valid: Rows
     test: Rows
     unseen: Rows | None
+    shown: np.ndarray
     vocabulary: dict
     about: dict
 
     def rows(self, part):
-        """A part by name, as `training.rows.batches` takes it.
+        """A part by name, for `training.rows.batches`; of `train` the labels `shown`.
 
         Raises:
             ValueError: If there is no such part.
@@ -79,7 +82,7 @@ class Parts:
             raise ValueError(
                 f"A part must be one of {', '.join(self._present)}. Received: {part!r}"
             )
-        return {"x": rows.x, "labels": rows.labels}
+        return {"x": rows.x, "labels": self.shown if part == "train" else rows.labels}
 
     @property
     def _present(self):
@@ -97,7 +100,10 @@ class Parts:
             "speakers": {
                 name: sorted({*r.speaker} - {""}) for name, r in parts.items()
             },
-            "sha256": {name: _digest(rows) for name, rows in parts.items()},
+            "sha256": {
+                name: _digest(rows, *([self.shown] if name == "train" else []))
+                for name, rows in parts.items()
+            },
         }
 
     def remember(self, run):
@@ -148,7 +154,8 @@ def prepare(
         missing: Share of the labels of `train` that are hidden.
         seed: Of what is made up.
         split_seed: Of the lot, the division and what is hidden. Defaults to `seed`.
-        **place: `path`, `speakers`, `utterances`, `corpus` and `cache`.
+        **place: `path`, `speakers`, `utterances`, `corpus`, `cache`, `clean` and
+            `fold`.
 
     Returns:
         `Parts`. The same arguments give the same bytes.
@@ -158,13 +165,14 @@ def prepare(
             speakers are not known, or rows are too few to be divided.
     """
     draw = seed if split_seed is None else split_seed
+    segment = {**segment, "bands": num_bands(source, segment)}
     made_up = {"rows": rows, "classes": classes, "seed": seed}
     found = open_source(source, factors=factors, segment=segment, **made_up, **place)
     limits = {"rows": rows, "classes": classes, "least_rows": least_rows}
     chosen, left_out = division.choose(found.columns, seed=draw, **limits)
     columns = {name: column[chosen] for name, column in found.columns.items()}
     speaker, recording = found.speaker[chosen], found.recording[chosen]
-    out = division.unseen(speaker, unseen, seed=draw)
+    out = division.unseen(speaker, found.family[chosen], unseen, seed=draw)
     vocabulary = division.vocabulary(columns, out)
     labels = division.codes(columns, vocabulary)
     index = division.divide(recording, labels, out, shares=(valid, test), seed=draw)
@@ -174,10 +182,9 @@ def prepare(
     everything = Rows(_features(found, chosen), labels, names, speaker)
     parts = {part: everything.subset(where) for part, where in index.items()}
     shown = division.hidden(parts["train"].labels, missing, seed=draw)
-    parts["train"] = dataclasses.replace(parts["train"], labels=shown)
     parts["unseen"] = parts["unseen"] if out.any() else None
     about = {**found.about, "left_out": {**found.left_out, **left_out}}
-    return Parts(**parts, vocabulary=vocabulary, about=about)
+    return Parts(**parts, shown=shown, vocabulary=vocabulary, about=about)
 
 
 def _features(found, chosen):
@@ -193,9 +200,9 @@ def _features(found, chosen):
     return x
 
 
-def _digest(rows):
+def _digest(rows, *more):
     """SHA-256 of all numbers and names of a part."""
     sha = hashlib.sha256("\n".join([*rows.recording, *rows.speaker]).encode())
-    sha.update(np.ascontiguousarray(rows.labels).tobytes())
-    sha.update(np.ascontiguousarray(rows.x).tobytes())
+    for numbers in (rows.labels, rows.x, *more):
+        sha.update(np.ascontiguousarray(numbers).tobytes())
     return sha.hexdigest()

@@ -48,11 +48,15 @@ def choose(columns, *, rows, classes, least_rows, seed):
     }
 
 
-def unseen(speaker, share, *, seed):
+def unseen(speaker, family, share, *, seed):
     """Draws speakers who are kept for the report, with all they say.
+
+    Who is kin to one of them is kept as well: families are drawn until the speakers are
+    enough or more, so what is heard of nobody unseen is heard under another name.
 
     Args:
         speaker: Names, str `[n]`.
+        family: That of each speaker, str `[n]`; whoever has no kin is one alone.
         share: Of the speakers, in [0, 1); at least one if it is above 0.
         seed: Of the draw.
 
@@ -64,19 +68,22 @@ def unseen(speaker, share, *, seed):
     """
     if not share:
         return np.zeros(len(speaker), bool)
-    names = np.unique(speaker)
+    names, first = np.unique(speaker, return_index=True)
     if names[0] == "":
         raise ValueError(
             "Every row needs its speaker, or `unseen` must be 0. "
             f"Received: {int((speaker == '').sum())} of {len(speaker)} rows without"
         )
-    count = max(round(share * len(names)), 1)
-    if count >= len(names):
+    families, kin = np.unique(family[first], return_inverse=True)
+    drawn = _rng(seed, UNSEEN).permutation(len(families))
+    speakers = np.cumsum(np.bincount(kin)[drawn])  # once so many families are drawn
+    count = 1 + np.searchsorted(speakers, max(round(share * len(names)), 1))
+    if count >= len(families):
         raise ValueError(
-            "Some speakers must be left to learn from. "
-            f"Received: unseen={share} of {len(names)} speakers"
+            "Some speakers must be left to learn from. Received: "
+            f"unseen={share} of {len(names)} speakers in {len(families)} families"
         )
-    return np.isin(speaker, _rng(seed, UNSEEN).permutation(names)[:count])
+    return np.isin(speaker, names[np.isin(kin, drawn[:count])])
 
 
 def vocabulary(columns, out):

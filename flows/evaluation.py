@@ -1,8 +1,7 @@
-"""What models of speech are worth, measured on rows that none of them learned from.
+"""What models of speech are worth, measured side by side on rows that none has seen.
 
-What their codes tell (structure), what else they tell (leakage: a part of the code and
-a factor it is not for), how normal they are, how probable features are, whether a code
-gives its row back, and what comes of changing a factor.
+Beside what is measured of each (`flows.measures`): what comes of changing a factor, by
+judges from outside, and how well unseen speakers are told apart.
 """
 
 import math
@@ -11,9 +10,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from flows import probes as judges
-from flows.tables import codes, column, divided, manipulation, mapped, verification
-from metrics import clusters
-from metrics.samples import scale_of
+from flows.measures import bayes, density, gaussianity, judged, round_trip, structures
+from flows.tables import codes, column, manipulation, verification
+from metrics.folds import in_groups
 from progress import Bar
 
 __all__ = [
@@ -37,12 +36,12 @@ def evaluate(
     Args:
         models: Dict, kind (`vae`, `nf`, `dnf-<factor>`, `fdnf`) to a trained `Coder`.
         parts: The `flows.data.Parts` they learned from.
-        pairs: Most pairs of a test row and a wrong class, for each factor. Defaults to
-            `20000`.
+        pairs: Most pairs of a test row and a wrong class, for each factor, and most
+            rows that are decoded for anything else. Defaults to `20000`.
         hidden: Widths of the probes. Defaults to `(256, 256)`.
         seed: Of the probes and of all that is drawn. Defaults to `0`.
         probes: Dict, factor to a trained `flows.probes.Probe`. By default they are
-            trained on `parts.train`.
+            trained on the true labels of `parts.train`, until `parts.valid` says stop.
         shown: Whether progress is. Defaults to `True`.
 
     Returns:
@@ -50,9 +49,11 @@ def evaluate(
 
         - `factors`: factor to its number of classes; `sizes`: rows of `train`,
           `valid`, `test` and `unseen`, and `dim`, the numbers of a row.
-        - `probes`: factor to `accuracy` on test rows and `chance`.
+        - `probes`: factor to `accuracy` on test rows and `chance`, the share of the
+          most frequent class.
         - `manipulation`: factor to kind to what `manipulation` says; a model of one
-          factor stands under its own only.
+          factor stands under its own only. Of a factor without a labelled test row
+          there is nothing, here and in `probes`, and a note says so.
         - `models`: kind to `bits`, `round_trip`, `bayes`, `parts` (of `structures`)
           and `gaussianity`: what the functions of these names say.
         - `verification`: the rates of `flows.tables.verification`; empty if the rows
@@ -63,11 +64,12 @@ def evaluate(
         raise ValueError("There must be a model to evaluate. Received: none")
     if probes is None:
         told = {"hidden": hidden, "seed": seed, "shown": shown}
-        probes = judges.fit(parts.train, parts.vocabulary, **told)
+        probes = judges.fit(parts.train, parts.vocabulary, valid=parts.valid, **told)
+    labelled = _labelled(parts.test, parts.vocabulary)
     results = {
         "factors": {name: len(classes) for name, classes in parts.vocabulary.items()},
         "sizes": _sizes(parts),
-        "probes": _accuracies(probes, parts),
+        "probes": _accuracies(probes, parts.test, labelled),
         "manipulation": {factor: {} for factor in parts.vocabulary},
         "models": {},
         "verification": {},
@@ -75,11 +77,11 @@ def evaluate(
     }
     with threadpool_limits(1):  # threads would wait for each other
         for kind, model in models.items():
-            factors = _changed(kind, parts.vocabulary)
+            factors = [f for f in _changed(kind, parts.vocabulary) if f in labelled]
             with Bar(f"judging {kind}", 2 + len(factors), shown=shown) as bar:
-                results["models"][kind] = _judged(model, parts, seed, bar)
+                drawing = {"pairs": pairs, "seed": seed}
+                results["models"][kind] = judged(model, parts, bar, **drawing)
                 for factor in factors:
-                    drawing = {"pairs": pairs, "seed": seed}
                     given = {kind: model}, parts.test, probes, factor
                     results["manipulation"][factor] |= manipulation(*given, **drawing)
                     bar.update()
@@ -87,152 +89,10 @@ def evaluate(
             rates, note = verification(models, parts, seed=seed)
             results["verification"] = rates
             results["notes"] += [note] * bool(note)
-    results["notes"] += _notes(results)
+    results["notes"] += _notes(results) + _notes_on_rows(
+        parts.test, labelled, parts.vocabulary
+    )
     return results
-
-
-def structures(model, rows, *, seed=0):
-    """What each part of the codes tells of each factor.
-
-    Args:
-        model: A `Coder`.
-        rows: `Rows` with labels.
-        seed: See `metrics.clusters.structure`. Defaults to `0`.
-
-    Returns:
-        Dict, part (`code`, and those that the model divides it into) to factor to what
-        `metrics.clusters.structure` says. Factors of which rows have not two classes
-        are left out.
-    """
-    return _structures(codes(model, rows), model.vocabulary, rows, seed)
-
-
-def gaussianity(model, rows):
-    """How normal the codes of a class are, factor by factor.
-
-    A factor with a part of its own is looked at there, others in the whole code;
-    centres are the model's where it has some, and else averages of these codes.
-
-    Args:
-        model: A `Coder`.
-        rows: `Rows` with labels.
-
-    Returns:
-        Dict, factor to what `metrics.clusters.gaussianity` says.
-    """
-    return _gaussianity(model, codes(model, rows), rows)
-
-
-def density(model, parts):
-    """Bits that a row takes, for each of its numbers: `-log2 p(x) / D`, on average.
-
-    Of features as they come, in their own unit: features of another unit, of another
-    kind or in another number do not compare. Labels are given where they are known;
-    over those that are not, as who speaks in `unseen`, the model takes the sum.
-
-    Args:
-        model: A `Coder`.
-        parts: `Parts`, of which `test` and `unseen` are taken.
-
-    Returns:
-        Dict of `test` and `unseen`, floats, `None` where there are no rows or the
-        density is not finite. `bound` is there, and true, where these are an upper
-        bound only, as of a VAE. `None` for a model without densities.
-    """
-    if not hasattr(model, "log_prob"):
-        return None
-    found = {}
-    for name in ("test", "unseen"):
-        rows, found[name] = getattr(parts, name), None
-        if rows is not None and len(rows):
-            labels = np.asarray(rows.labels, np.int32)
-            nats = mapped(model.log_prob, rows.x, labels).mean(dtype=float)
-            bits = -float(nats) / math.log(2) / math.prod(rows.x.shape[1:])
-            found[name] = bits if math.isfinite(bits) else None
-    return found | ({"bound": True} if _is_bounded(model) else {})
-
-
-def round_trip(model, rows):
-    """How far `decode(encode(x))` is from `x`, in deviations of each number.
-
-    Args:
-        model: A `Coder`.
-        rows: `Rows`.
-
-    Returns:
-        The largest error for a model that can be undone; for one that can not, as a
-        VAE, the root of the mean square.
-    """
-    back = mapped(lambda x: model.decode(model.encode(x)), rows.x)
-    flat, back = (np.reshape(x, (len(x), -1)).astype(float) for x in (rows.x, back))
-    error = (back - flat) / scale_of(flat)[1]
-    if _is_bounded(model):
-        return float(np.sqrt((error**2).mean()))
-    return float(np.abs(error).max())
-
-
-def bayes(model, rows):
-    """How often a model's own most probable class is the right one.
-
-    Args:
-        model: A `Coder`.
-        rows: `Rows` with labels.
-
-    Returns:
-        Dict, each factor that the model knows to a share of the rows with a label.
-    """
-    found = {}
-    for factor, posterior in mapped(model.posterior, rows.x).items():
-        labels = column(rows, model.vocabulary, factor)
-        known = labels >= 0
-        if known.any():
-            right = posterior[known].argmax(axis=1) == labels[known]
-            found[factor] = float(right.mean())
-    return found
-
-
-def _judged(model, parts, seed, bar):
-    """All on one model but what changing factors does; two steps of the bar."""
-    rows = parts.test
-    own = codes(model, rows)
-    told = _structures(own, model.vocabulary, rows, seed)
-    bar.update()
-    found = {
-        "bits": density(model, parts),
-        "round_trip": round_trip(model, rows),
-        "bayes": bayes(model, rows),
-        "parts": told,
-        "gaussianity": _gaussianity(model, own, rows),
-    }
-    bar.update()
-    return found
-
-
-def _structures(own, vocabulary, rows, seed):
-    return {
-        part: {
-            factor: clusters.structure(z, column(rows, vocabulary, factor), seed=seed)
-            for factor in _told(rows, vocabulary)
-        }
-        for part, z in own.items()
-    }
-
-
-def _gaussianity(model, own, rows):
-    found = {}
-    for factor in _told(rows, model.vocabulary):
-        centres = None
-        if factor in model.factors:
-            centres = np.asarray(model.centres(factor))
-            centres = divided(model, centres).get(factor, centres)
-        labels, z = column(rows, model.vocabulary, factor), own.get(factor, own["code"])
-        found[factor] = clusters.gaussianity(z, labels, centres)
-    return found
-
-
-def _is_bounded(model):
-    """Whether a model knows but a bound of its densities, and has no inverse."""
-    return hasattr(model, "elbo")
 
 
 def _changed(kind, vocabulary):
@@ -241,30 +101,27 @@ def _changed(kind, vocabulary):
     return own if kind.startswith("dnf-") else list(vocabulary)
 
 
-def _told(rows, vocabulary):
-    """Factors of which there are two classes with two rows."""
-    for factor in vocabulary:
-        labels = column(rows, vocabulary, factor)
-        if (np.bincount(labels[labels >= 0]) > 1).sum() > 1:
-            yield factor
-
-
 def _sizes(parts):
     sets = {name: getattr(parts, name) for name in ("train", "valid", "test", "unseen")}
     sizes = {name: 0 if rows is None else len(rows) for name, rows in sets.items()}
     return sizes | {"dim": math.prod(parts.train.x.shape[1:])}
 
 
-def _accuracies(probes, parts):
+def _labelled(rows, vocabulary):
+    """Labels of the factors of which rows have any, a dict."""
+    labels = {factor: column(rows, vocabulary, factor) for factor in vocabulary}
+    return {factor: own for factor, own in labels.items() if (own >= 0).any()}
+
+
+def _accuracies(probes, rows, labelled):
     """How good the judges are, beside who always names the most frequent class."""
-    found = {}
-    for factor in parts.vocabulary:
-        labels = column(parts.test, parts.vocabulary, factor)
-        found[factor] = {
-            "accuracy": probes[factor].accuracy(parts.test.x, labels),
+    return {
+        factor: {
+            "accuracy": probes[factor].accuracy(rows.x, labels),
             "chance": float(np.bincount(labels[labels >= 0]).max() / sum(labels >= 0)),
         }
-    return found
+        for factor, labels in labelled.items()
+    }
 
 
 def _notes(results):
@@ -278,7 +135,7 @@ def _notes(results):
                 "is a root mean square error."
             )
         for name in ("test", "unseen"):
-            if bits and bits[name] is None and sizes[name]:
+            if bits and None in (bits[name], bits["given"][name]) and sizes[name]:
                 notes.append(f"{kind}: the density of {name} rows is not finite.")
     for factor, rows in results["manipulation"].items():
         for kind, row in rows.items():
@@ -287,4 +144,28 @@ def _notes(results):
                     f"{kind}: {row['lost']} of {row['pairs']} rows became no features "
                     f"as {factor} was changed; their posteriors count as 0."
                 )
+    return notes
+
+
+def _notes_on_rows(rows, labelled, vocabulary):
+    """Sentences on what these rows can not tell."""
+    notes = []
+    for factor in vocabulary:
+        if factor not in labelled:
+            notes.append(
+                f"{factor}: no test row has a label, so nothing is said of it."
+            )
+            continue
+        several = in_groups(labelled[factor], np.arange(len(rows)))
+        apart = in_groups(labelled[factor], rows.recording)
+        if len(apart) < 2 <= len(several):
+            notes.append(
+                f"{factor}: not two classes are in two test recordings each, so its "
+                "class structure is also that of recordings."
+            )
+        elif len(apart) < len(several):
+            notes.append(
+                f"{factor}: {len(several) - len(apart)} of {len(several)} classes are "
+                "in one test recording only and left out of its class structure."
+            )
     return notes

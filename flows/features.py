@@ -14,6 +14,20 @@ import numpy as np
 from corpora import records
 
 BLOCK = 6000  # frames computed at once, a minute
+BANDS = {"mel": 40, "linear": 200}  # where nobody says; of 257 bins, 0 to 6.2 kHz
+MADE_UP_BANDS = 16  # of spectra without sound
+
+
+def num_bands(source, segment):
+    """Bands of a segment: those that are told, or what suits its spectrum.
+
+    Args:
+        source: Where segments are from, as `flows.settings.Data` says.
+        segment: Dict of a `flows.settings.Segment`.
+    """
+    if segment["bands"] is not None:
+        return segment["bands"]
+    return MADE_UP_BANDS if source == "spectra" else BANDS[segment["spectrum"]]
 
 
 def front_end(about):

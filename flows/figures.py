@@ -8,6 +8,7 @@ from flows import planes
 from flows.tables import divided, mapped
 from metrics import figures
 
+CHANCE = "chance\n(most frequent)"
 SHOWN = 3  # segments that are shown before and after
 NAMES = {"vae": "VAE", "nf": "NF", "fdnf": "f-DNF"}
 HATCHES = ("", "//", "..", "xx")
@@ -99,6 +100,7 @@ def encoding_figure(codes, labels, *, found=None, seed=0, most=planes.MOST):
     Args:
         codes: Dict, kind of model to `[n, dim]`, the same rows everywhere; `n` >= 4.
         labels: Dict, factor to names of classes, str `[n]`; `""` is unknown and grey.
+            The first four factors are drawn.
         found: Dict, kind to factor to a dict whose `knn`, how often neighbours have
             the same class, is written below. Defaults to none.
         seed: Of t-SNE and of the choice of rows. Defaults to `0`.
@@ -130,6 +132,8 @@ def parts_figure(parts, labels, *, found=None, seed=0, most=planes.MOST):
 def leakage_figure(structures, *, key="knn"):
     """What each part of a code tells of each factor, beside what guessing would.
 
+    To guess is to say the most frequent class always, as `metrics.clusters.chance`.
+
     Args:
         structures: Dict, kind of model to part to factor to a dict with `key` and
             `chance`.
@@ -148,7 +152,7 @@ def leakage_figure(structures, *, key="knn"):
             colour = "white" if value < 0.5 else "black"
             axes.text(j, i, f"{value:.2f}", color=colour, ha="center", va="center")
         axes.axhline(len(structure) - 0.5, color="white", linewidth=5)
-        axes.set_yticks(range(len(cells)), [*map(part_name, structure), "chance"])
+        axes.set_yticks(range(len(cells)), [*map(part_name, structure), CHANCE])
         axes.set_xticks(range(len(first)), list(first))
         axes.grid(False)
         axes.set(title=name(kind), xlabel="factor that is asked for")

@@ -28,7 +28,7 @@ from keras import ops
 from flows.checks import checked_labels, concrete
 from flows.coder import Coder
 
-STARTED_BY = 2048  # rows that a bijector starts from
+STARTED_BY = 2048  # most rows that a bijector starts from
 
 
 @keras.saving.register_keras_serializable(package="flows")
@@ -71,6 +71,8 @@ class Flow(Coder):
         changed = model.manipulate(x, "speaker", "s07")
         ```
     """
+
+    MADE_OF = ("bijector", "base", "scaler")
 
     def __init__(
         self,
@@ -115,7 +117,7 @@ class Flow(Coder):
         return loss
 
     def encode(self, x):
-        return self.bijector.forward(self.scaler.forward(x))
+        return self.bijector.forward(self._scaled(x)[0])
 
     def decode(self, z):
         return self.scaler.inverse(self.bijector.inverse(z))
@@ -131,9 +133,10 @@ class Flow(Coder):
             Nats, in the units of the features, `[batch]`.
 
         Raises:
-            ValueError: If labels are of another shape, or name no class.
+            ValueError: If arrays are not finite or of another shape, or labels name no
+                class.
         """
-        scaled, stretch = self.scaler.forward_and_log_det(x)
+        scaled, stretch = self._scaled(x)
         z, log_det = self.bijector.forward_and_log_det(scaled)
         if labels is not None:
             if concrete(labels) is not None:
@@ -169,8 +172,7 @@ class Flow(Coder):
         return (*self.own, "rest") if self.base.residual else self.own
 
     def _start(self, x, labels):
-        few = x[:: max(1, len(x) // STARTED_BY)] if len(x) > STARTED_BY else x
-        self.bijector.start(self.scaler.forward(few))
+        self.bijector.start(self.scaler.forward(self._some(x, STARTED_BY)))
         if self.own:
             columns = [list(self.vocabulary).index(factor) for factor in self.own]
             self.base.start(self._encode_all(x), labels[:, columns])
@@ -230,29 +232,8 @@ class Flow(Coder):
             )
 
     def get_config(self):
-        parts = ("bijector", "base", "scaler")
-        names = (
-            "label_dropout",
-            "ce_weight",
-            "cross_penalty",
-            "jitter",
-            "seed",
-            "name",
-        )
-        return {
-            **{p: keras.saving.serialize_keras_object(getattr(self, p)) for p in parts},
-            "vocabulary": {k: list(v) for k, v in self.vocabulary.items()},
-            "own": list(self.own),
-            **{name: getattr(self, name) for name in names},
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        parts = {
-            part: keras.saving.deserialize_keras_object(config[part])
-            for part in ("bijector", "base", "scaler")
-        }
-        return cls(**{**config, **parts})
+        weights = ("label_dropout", "ce_weight", "cross_penalty")
+        return self._config(*weights, "jitter", "seed") | {"own": list(self.own)}
 
 
 def scatter(z, labels, num_classes):

@@ -11,17 +11,16 @@ from training.devices import is_chief, wait_for_all
 from training.rows import batches
 from training.safety import Diverged
 
-MOST = 10_000  # rows that a model is adapted to before its first step
 AT_ONCE = 1000  # rows of one pass without gradients
 
 
 def fit(model, parts, *, run, kind, devices, steps, batch, optimiser, seed, **settings):
     """Trains a model and leaves it with the weights that held-out rows liked best.
 
-    First the model is adapted to the data: its scaler, what starts by a batch and its
-    classes are set by up to `10_000` rows, the first of an order drawn by `seed`. As
-    this depends on nothing else, a run that goes on does it again and then finds its
-    own weights. At the end stand `<kind>.weights.h5` and its sha256.
+    First the model is adapted to the rows to learn from and the labels that are shown:
+    see `flows.coder.Coder.adapt`. As this depends on nothing else, a run that goes on
+    does it again and then finds its own weights. At the end stand `<kind>.weights.h5`
+    and its sha256, and the optimiser's memory is free again.
 
     Args:
         model: A built `flows.coder.Coder`, made in the scope of `devices`.
@@ -41,20 +40,20 @@ def fit(model, parts, *, run, kind, devices, steps, batch, optimiser, seed, **se
         ValueError: There are fewer rows than a batch has, or replicas can not share it.
         Diverged: The loss, or what held-out rows cost, is not finite any more.
     """
-    train, valid = parts.train, parts.valid
-    check(batch, train, devices)
-    adapt(model, train, seed)
+    shown = parts.rows("train")
+    check(batch, parts.train, devices)
+    model.adapt(shown["x"], shown["labels"])
     with devices.scope():
         model.compile(optimizer=optimisers.build(steps=steps, **optimiser))
     density = compiled(model)
     result = loop.fit(
         model,
-        batches({"x": train.x, "labels": train.labels}, batch=batch, seed=seed),
+        batches(shown, batch=batch, seed=seed),
         run=run,
         phase=kind,
         steps=steps,
         strategy=devices,
-        validate=lambda: {"bits": bits(density, valid)},
+        validate=lambda: {"bits": bits(density, parts.valid)},
         monitor="bits",
         **settings,
     )
@@ -63,9 +62,11 @@ def fit(model, parts, *, run, kind, devices, steps, batch, optimiser, seed, **se
             f"No weights of {kind} gave held-out rows a finite density. Lower the "
             "learning rate, or bound the scales (`backbone.bound`)."
         )
+    with devices.scope():
+        model.compile()  # lets go of the optimiser, which may be twice the model
     wait_for_all(devices)  # one process has written what all read
     run.load_weights(model, result.best_weights)
-    model.summarise(train.x, train.labels)
+    model.summarise(shown["x"], shown["labels"])
     if is_chief(devices):
         run.save_weights(model, f"{kind}.weights.h5")
     wait_for_all(devices)
@@ -93,18 +94,6 @@ def check(batch, rows, devices):
             "`batch` must be a multiple of the number of replicas, "
             f"{devices.num_replicas_in_sync}. Received: {batch}"
         )
-
-
-def adapt(model, rows, seed):
-    """Sets what depends on data, by the first rows of an order that `seed` draws.
-
-    Args:
-        model: A `flows.coder.Coder`.
-        rows: A `flows.data.Rows`.
-        seed: Of the order.
-    """
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:MOST])
-    model.adapt(rows.x[chosen], rows.labels[chosen])
 
 
 def compiled(model):

@@ -12,12 +12,13 @@ from pathlib import Path
 from files import stated_sha256
 from flows import backbones
 from flows.base import FactorialNormal
+from flows.data import FACTS
 from flows.flow import Flow
 from flows.normalisation import Scaler
 from flows.vae import VAE, Perceptron
 
-FACTS = "flow.json"  # what the data decided: shape and vocabulary
 KINDS = ("vae", "nf", "dnf", "fdnf")  # as a config names them
+WEIGHTS = ".weights.h5"
 
 
 def build(
@@ -125,7 +126,17 @@ def split(dim, num_factors, dims=(), residual=0):
 
 def weights_name(kind):
     """Name of the file in a run folder that holds a model's weights."""
-    return f"{kind}.weights.h5"
+    return f"{kind}{WEIGHTS}"
+
+
+def kinds(run_folder):
+    """The models whose weights are in a run folder, in the order of `KINDS`."""
+    found = [
+        path.name.removesuffix(WEIGHTS) for path in Path(run_folder).glob(f"*{WEIGHTS}")
+    ]
+    families = {kind: kind.partition("-")[0] for kind in sorted(found)}
+    known = [kind for kind, family in families.items() if family in KINDS]
+    return sorted(known, key=lambda kind: KINDS.index(families[kind]))
 
 
 def load(run_folder, kind="fdnf"):

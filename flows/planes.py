@@ -5,20 +5,22 @@ nothing. Where a class is a colour it is a marker too, so no meaning hangs on co
 alone.
 """
 
-import string
+import itertools
+from string import ascii_lowercase
 
 import numpy as np
 
 from metrics import figures
 
 MOST = 1200  # rows on one plane
+ROWS = 4  # factors of one figure: more could not be read
 LONG = 14  # names in a column of a legend
 FEW = len(figures.COLOURS)  # of more classes than this, each has a hue
 
 
 @figures.styled
 def grid(columns, labels, *, found, seed=0, most=MOST):
-    """A plane for each column of codes, in a row for each factor.
+    """A plane for each column of codes, in a row for each of the first four factors.
 
     Args:
         columns: Dict, title to codes `[n, dim]` of the same rows; `n` >= 4.
@@ -29,7 +31,8 @@ def grid(columns, labels, *, found, seed=0, most=MOST):
         most: Most rows to place. Defaults to `1200`.
 
     Returns:
-        A matplotlib figure; its panels are lettered row by row.
+        A matplotlib figure; its panels are lettered row by row, after `z` with two
+        letters.
 
     Raises:
         ValueError: If there are fewer than four rows, or not as many everywhere.
@@ -40,6 +43,7 @@ def grid(columns, labels, *, found, seed=0, most=MOST):
             "Codes and labels must be of the same rows, four or more. "
             f"Received: {sorted(counts)} rows"
         )
+    labels = dict(itertools.islice(labels.items(), ROWS))
     keep = np.random.default_rng(seed).permutation(counts.pop())[:most]
     keep.sort()
     across = {name: -(-len(np.unique(rows)) // LONG) for name, rows in labels.items()}
@@ -50,7 +54,7 @@ def grid(columns, labels, *, found, seed=0, most=MOST):
     for j, (title, z) in enumerate(columns.items()):
         places = _plane(np.asarray(z)[keep], seed)
         for i, (factor, names) in enumerate(labels.items()):
-            axes, letter = panels[i, j], string.ascii_letters[i * len(columns) + j]
+            axes, letter = panels[i, j], _letter(i * len(columns) + j)
             _scatter(axes, places, np.asarray(names)[keep])
             axes.set(title=f"({letter}) {title}", xticks=[], yticks=[])
             near = found.get(title, {}).get(factor)
@@ -66,6 +70,12 @@ def grid(columns, labels, *, found, seed=0, most=MOST):
             **{"columnspacing": 0.5, "handletextpad": 0.1, "borderpad": 0},
         )
     return figure
+
+
+def _letter(index):
+    """`a` to `z`, then `aa`, `ab` and on."""
+    tens, ones = divmod(index, len(ascii_lowercase))
+    return (_letter(tens - 1) if tens else "") + ascii_lowercase[ones]
 
 
 def _scatter(axes, places, names):

@@ -11,6 +11,7 @@ import dataclasses
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from metrics.folds import by_class
 from progress import Bar
 
 BLOCK = 8192  # rows judged at once
@@ -18,7 +19,7 @@ EPOCHS = 40  # at most, or what makes STEPS steps if that is more
 STEPS = 1000
 PATIENCE = 8  # training stops when an 8th of all epochs brought no progress
 BATCH = 256  # or a tenth of the rows if that is less
-ASIDE = 10  # every tenth row says when to stop
+ASIDE = 10  # a tenth of the rows says when to stop, if no others are given
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -38,24 +39,41 @@ class Probe:
     num_classes: int
 
     @classmethod
-    def fit(cls, x, labels, num_classes, *, hidden=(256, 256), seed=0, epochs=None):
+    def fit(
+        cls,
+        x,
+        labels,
+        num_classes,
+        *,
+        valid=None,
+        groups=None,
+        hidden=(256, 256),
+        seed=0,
+        epochs=None,
+    ):
         """Trains one on real rows. One thread, hence the same bits on any machine.
 
-        A tenth of the rows is kept aside, and the weights are those that gave these
-        the highest likelihood: by accuracy, training would end while posteriors are
-        still timid. Rows labelled -1 are left out, and so is a class of a single row:
-        its posterior is 0.
+        The weights are those that gave held-out rows the highest likelihood: by
+        accuracy, training would end while posteriors are still timid. Held out are
+        `valid`, or else about a tenth of the groups, which leave every class some to
+        learn from; where no group can be spared, a tenth of the rows. Rows
+        labelled -1 are left out, and so is a class of a single row: its posterior is 0.
 
         Args:
             x: `[rows, ...]`, of any shape.
             labels: Class of each row, -1 if unknown, `[rows]`.
             num_classes: How many classes the factor has.
+            valid: Rows `[m, ...]` and their labels `[m]` that are not learned from;
+                where none has a known class, as if they were not given. Defaults to
+                none.
+            groups: Name of the group of each row, as its recording, `[rows]`: what is
+                held out shares none with what is learned from. Defaults to none.
             hidden: Widths of the hidden layers. Defaults to `(256, 256)`.
-            seed: Of the weights, of the batches and of the rows kept aside. Defaults
+            seed: Of the weights, of the batches and of the rows held out. Defaults
                 to `0`.
             epochs: Most passes over the rows. Defaults to `40`, or more where rows are
                 so few that these would not make a thousand steps. Training stops
-                before, when rows kept aside become no more probable.
+                before, when rows held out become no more probable.
 
         Raises:
             ValueError: If rows are not finite, a label is out of range, or fewer than
@@ -71,15 +89,20 @@ class Probe:
             )
         keep = np.isin(labels, seen)
         x, labels = x[keep], labels[keep]
-        mean, deviation = (
-            x.mean(axis=0, dtype="float64"),
-            x.std(axis=0, dtype="float64"),
-        )
+        told = _known(valid, seen, num_classes)
+        if told is None:
+            groups = None if groups is None else np.asarray(groups)[keep]
+            aside = _aside(labels, groups, seed)
+            told = x[aside], labels[aside]
+            x, labels = x[~aside], labels[~aside]
+        mean = x.mean(axis=0, dtype="float64")
+        deviation = x.std(axis=0, dtype="float64")
         deviation = np.where(np.ptp(x, axis=0) == 0, 1.0, deviation)
         scale = mean.astype("float32"), deviation.astype("float32")
-        told = {"hidden": hidden, "seed": seed, "epochs": epochs}
+        rows = ((each - scale[0]) / scale[1] for each in (x, told[0]))
+        settings = {"hidden": hidden, "seed": seed, "epochs": epochs}
         with threadpool_limits(1):
-            network = _trained((x - scale[0]) / scale[1], labels, **told)
+            network = _trained(*rows, labels, told[1], **settings)
         return cls(network, *scale, num_classes)
 
     def posterior(self, x):
@@ -122,16 +145,21 @@ class Probe:
         return float((guess == labels[known]).mean())
 
 
-def fit(rows, vocabulary, *, hidden=(256, 256), seed=0, shown=True):
+def fit(
+    rows, vocabulary, *, valid=None, hidden=(256, 256), seed=0, shown=True, epochs=None
+):
     """Trains one probe for each factor.
 
     Args:
-        rows: `Rows` to learn from: `x`, and `labels` `[rows, factors]`.
+        rows: `Rows` to learn from: `x`, true `labels` `[rows, factors]`, `recording`.
         vocabulary: Dict, each factor's name to those of its classes, in the order of
             the columns.
+        valid: `Rows` of other recordings, by which training ends. By default these are
+            held out of `rows`, by recording.
         hidden: Widths of the hidden layers. Defaults to `(256, 256)`.
         seed: Defaults to `0`.
         shown: Whether progress is. Defaults to `True`.
+        epochs: See `Probe.fit`.
 
     Returns:
         Dict, each factor's name to its `Probe`.
@@ -139,24 +167,52 @@ def fit(rows, vocabulary, *, hidden=(256, 256), seed=0, shown=True):
     found = {}
     with Bar("probes", len(vocabulary), shown=shown) as bar:
         for column, (name, classes) in enumerate(vocabulary.items()):
-            labels = np.asarray(rows.labels)[:, column]
+            labels, told = np.asarray(rows.labels)[:, column], None
+            if valid is not None and len(valid.x):
+                told = valid.x, np.asarray(valid.labels)[:, column]
             found[name] = Probe.fit(
-                rows.x, labels, len(classes), hidden=hidden, seed=seed
+                *(rows.x, labels, len(classes)),
+                **{"valid": told, "groups": rows.recording, "epochs": epochs},
+                **{"hidden": hidden, "seed": seed},
             )
             bar.update()
     return found
 
 
-def _trained(x, labels, *, hidden, seed, epochs):
-    """A network with the weights of its best epoch."""
+def _known(valid, seen, num_classes):
+    """Held-out rows of classes that are taught, and their labels; `None` if none is."""
+    if valid is None:
+        return None
+    x = _flat(valid[0])
+    labels = _checked(valid[1], len(x), num_classes)
+    keep = np.isin(labels, seen)
+    return (x[keep], labels[keep]) if keep.any() else None
+
+
+def _aside(labels, groups, seed):
+    """About a tenth of the rows, in groups of their own where they can be, a mask."""
+    aside, left = np.zeros(len(labels), bool), np.bincount(labels)
+    names, number = np.unique(
+        np.arange(len(labels)) if groups is None else groups, return_inverse=True
+    )
+    lots = np.random.default_rng(seed).permutation(len(names))
+    for group in lots if len(names) < len(labels) else ():
+        mine = number == group
+        less = left - np.bincount(labels[mine], minlength=len(left))
+        if less[labels[mine]].all() and 2 * less.sum() >= len(labels):
+            aside, left = aside | mine, less
+        if ASIDE * aside.sum() >= len(labels):
+            return aside
+    if not aside.any():
+        aside[by_class(labels, seed)[::ASIDE]] = True  # two rows of a class: one stays
+    return aside
+
+
+def _trained(x, told, labels, truth, *, hidden, seed, epochs):
+    """A network with the weights of the epoch that rows `told` liked best."""
     from sklearn.neural_network import MLPClassifier
 
     state, classes = np.random.RandomState(seed), np.unique(labels)
-    by_class = state.permutation(len(x))
-    by_class = by_class[np.argsort(labels[by_class], kind="stable")]
-    aside = np.zeros(len(x), bool)
-    aside[by_class[::ASIDE]] = True  # a class of two rows keeps one at least
-    told, truth, x, labels = x[aside], labels[aside], x[~aside], labels[~aside]
     place = np.searchsorted(classes, truth)
     batch = min(BATCH, max(1, len(x) // 10))
     if epochs is None:

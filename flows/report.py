@@ -100,6 +100,10 @@ def text(results) -> str:
 def sentence(results) -> str:
     """Says plainly where the factorial flow leads, and where it does not.
 
+    Of every factor that is changed: the posterior of the new class, beside the best
+    other model's, and what becomes of each other factor, beside the best other model's
+    and the flow's that is of the changed factor only (its DNF), if there is one.
+
     Args:
         results: What `flows.evaluation.evaluate` returns, with `fdnf` among the models.
     """
@@ -112,6 +116,8 @@ def sentence(results) -> str:
         for other in rows["fdnf"]["others"]:
             harm = {k: abs(row["others"][other]["change"]) for k, row in rows.items()}
             words.append(f"a side effect on {other} of {_lead(harm, 'smallest', -1)}")
+            if (dnf := f"dnf-{factor}") in harm:
+                words[-1] += f" and {_beside(harm['fdnf'], harm[dnf], name(dnf))}"
         said.append(f"Changing {factor}, f-DNF has {', and '.join(words)}.")
     return "\n".join(said)
 
@@ -126,6 +132,17 @@ def _lead(values, best, sign):
         return f"{ours:.3f}, level with the {best} of the others ({beside})"
     place = f"the {best}" if gap > 0 else f"not the {best}"
     return f"{ours:.3f}, {place} ({beside})"
+
+
+def _beside(ours, theirs, who):
+    """How one side effect compares to another."""
+    if abs(ours - theirs) < SLACK:
+        place = "level with"
+    elif theirs / 2 - ours >= SLACK:
+        place = "below half of"
+    else:
+        place = "below" if ours < theirs else "above"
+    return f"{place} the {theirs:.3f} of {who}"
 
 
 def _manipulation(factor, rows, known):
@@ -159,7 +176,10 @@ def _triple(row):
 
 def _probes(probes):
     """Lines on the external networks that all posteriors above are of."""
-    lines = ["Posteriors are of networks trained on real rows; on test rows they find"]
+    lines = [
+        "Posteriors are of networks trained on real rows; on test rows they find",
+        "(chance: the share of the most frequent class)",
+    ]
     for factor, row in probes.items():
         lines.append(f"  {factor}: {row['accuracy']:.1%} (chance {row['chance']:.1%})")
     return lines
@@ -171,7 +191,9 @@ def _structure(models):
     head = "".join(f"{key:>11}" for key in keys)
     lines = [
         "Class structure of codes: what a part tells of a factor. Fisher: spread of",
-        "the classes' means over the spread inside; kNN and linear probe: accuracies.",
+        "the classes' means over the spread inside; kNN and linear probe: accuracies,",
+        "where rows are judged by other recordings; chance: the share of the most",
+        "frequent class.",
         f"{'model':<14}{'part':<12}{'factor':<12}{head}",
     ]
     for kind, found in models.items():
@@ -191,14 +213,20 @@ def _density(models):
     )
     head = "".join(f"{'Bayes ' + factor:>16}" for factor in factors)
     lines = [
-        "bits: per dimension, of a density over features in their own unit, given the",
-        "labels that a model knows. Round trip: largest error, in deviations. Bayes:",
-        "accuracy of a model's own posterior.",
-        f"{'model':<14}{'bits test':>11}{'unseen':>9}{'round trip':>12}{head}",
+        "Bits per dimension of the features, in their own unit, of test rows and of",
+        "unseen speakers. Without labels all models compare; given the labels that are",
+        "known and that a model has classes of, it is told more. Round trip: largest",
+        "error, in deviations. Bayes: accuracy of a model's own posterior.",
+        f"{'':<14}{'bits without labels':>20}{'bits given labels':>20}",
+        f"{'model':<14}{'test':>11}{'unseen':>9}{'test':>11}{'unseen':>9}"
+        f"{'round trip':>12}{head}",
     ]
     for kind, found in models.items():
         bits = found["bits"] or {}
-        cells = _number(bits.get("test"), 11) + _number(bits.get("unseen"), 9)
+        cells = "".join(
+            _number(told.get("test"), 11) + _number(told.get("unseen"), 9)
+            for told in (bits, bits.get("given", {}))
+        )
         cells += f"{found['round_trip']:12.1e}"
         cells += "".join(_number(found["bayes"].get(f), 16) for f in factors)
         lines.append(f"{name(kind):<14}{cells}")

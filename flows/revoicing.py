@@ -8,11 +8,62 @@ is lost or stays.
 
 import numpy as np
 
+from audio import wave
+from corpora import phones
 from flows import segments
 from flows.features import in_blocks
 from flows.tables import mapped
 
 SHARE = 4  # sliding segments start a quarter of their length apart
+LONGEST_S = 600.0  # of a sound that is changed
+
+
+def heard(path, front_end):
+    """A sound file at the rate of a front end, float32 `[samples]`.
+
+    Args:
+        path: Of at most ten minutes.
+        front_end: An `audio.mel.LogMel`.
+
+    Raises:
+        OSError: If it can not be read.
+        ValueError: If it is no sound, too long, or shorter than two frames.
+    """
+    told = {"sample_rate": front_end.sample_rate, "max_duration_s": LONGEST_S}
+    sound = wave.read(path, **told)
+    if len(sound) < 2 * front_end.hop:
+        raise ValueError(
+            f"A sound must have two frames of {front_end.hop} samples. "
+            f"Received: {path}, {len(sound)} samples"
+        )
+    return sound
+
+
+def listed(table, sound, factor, classes):
+    """Segments of a sound, as a table lists them.
+
+    Args:
+        table: Path of a table as `corpora.phones.read` takes it.
+        sound: Path of the sound.
+        factor: Name of a column.
+        classes: Names of its classes, in the order of their codes.
+
+    Returns:
+        Pairs of seconds, start and end, and codes of the classes, int32 `[n]`, -1 where
+        they are unknown.
+
+    Raises:
+        ValueError: If the table is none, or lists nothing of the sound.
+    """
+    rows = [s for s in phones.read(table) if s.path.resolve() == sound.resolve()]
+    if not rows:
+        raise ValueError(f"{table} must have segments of {sound}. Received: none")
+    codes = {name: code for code, name in enumerate(classes)}
+    names = [
+        {"phone": s.phone, "speaker": s.speaker, **s.extra}.get(factor) for s in rows
+    ]
+    known = np.array([codes.get(name, -1) for name in names], np.int32)
+    return [(s.start_s, s.end_s) for s in rows], known
 
 
 def spectrogram(waveform, front_end):

@@ -37,14 +37,16 @@ def window(start_s, end_s, num_frames, frames, hop_s, fit="centre"):
         one.
 
     Raises:
-        ValueError: If the phone begins after the recording or before it, or ends before
-            it begins.
+        ValueError: If the phone begins after the recording or before it, ends more than
+            a frame after it, or before it begins.
     """
     _check(fit, frames)
-    if not 0 <= start_s < end_s or start_s > num_frames * hop_s:
+    length = num_frames * hop_s  # or up to a frame less
+    late = end_s > length + (1 + ROUNDING) * hop_s
+    if not 0 <= start_s < end_s or start_s > length or late:
         raise ValueError(
-            "A phone must begin in its recording and end later. Received: "
-            f"{start_s} to {end_s} s in {num_frames} frames of {hop_s} s"
+            "A phone must begin in its recording and end there, at most a frame late. "
+            f"Received: {start_s} to {end_s} s in {num_frames} frames of {hop_s} s"
         )
     middle = (start_s + end_s) / 2 / hop_s
     if fit == "centre":

@@ -14,6 +14,7 @@ from training.settings import least
 class Optimiser(settings.Optimiser):
     """How each model takes its steps."""
 
+    learning_rate: float = 2e-3
     final_rate: float = 0.0
     clip_norm: float | None = 5.0
 
@@ -23,7 +24,8 @@ class Segment:
     """What is cut around a phone, and how it is seen (`flows.segments`)."""
 
     frames: int = 20
-    bands: int = 40  # mel bands; bins of a linear spectrum
+    # mel bands, 40 by default; bins of a linear spectrum, 200; 16 of made-up spectra
+    bands: int | None = None
     spectrum: Literal["mel", "linear"] = "mel"
     hop_s: float = 0.01
     # what is shorter takes in what is around its middle, is filled up with its quietest
@@ -46,7 +48,7 @@ class Data:
     ] = "synthetic"
     path: str = ""  # of the source, where it has one
     factors: tuple[str, ...] = ("phone", "speaker")  # columns of labels
-    speakers: int = 40  # of the two that are made up
+    speakers: int = 24  # of the two that are made up
     utterances: int = 30  # of each synthetic speaker
     rows: int = 40_000  # most segments to keep, drawn by lot
     classes: int = 40  # most classes of a factor; those with most rows stay
@@ -56,6 +58,8 @@ class Data:
     unseen: float = 0.1  # share of the speakers kept for the report
     missing: float = 0.0  # share of the labels hidden from learning
     corpus: str = "corpus/flows"  # folder of the synthetic corpus
+    clean: bool = True  # synthetic recordings without rooms, noise and microphones
+    fold: bool = True  # kin among synthetic phones, and TIMIT's, are one class
     cache: str = "cache/flows"  # folder of the features
     seed: int = 0  # of what is made up
 
@@ -79,10 +83,10 @@ class Backbone:
     """The bijectors (`flows.backbones.build`)."""
 
     name: Literal["realnvp", "spline", "maf", "iaf", "maf-plain"] = "realnvp"
-    steps: int = 8
+    steps: int = 4
     hidden: int = 256
     depth: int = 2  # hidden layers of a coupling
-    mixing: Literal["permutation", "linear", "reverse"] = "permutation"
+    mixing: Literal["permutation", "linear", "reverse"] = "linear"
     bound: float = 2.0  # of log-scales
     num_bins: int = 8  # of spline
     tail: float = 5.0  # of spline: beyond it the identity
@@ -124,7 +128,7 @@ class SpeechFlow(settings.Run):
     ce_weight: float = 0.0  # of the classes' cross-entropy
     cross_penalty: float = 0.0  # on what a part tells of other factors
     jitter: float = 0.1  # noise added in training, in deviations of the data
-    steps: int = 2000
+    steps: int = 1000
     batch: int = 256
     optimiser: Optimiser = field(default_factory=Optimiser)
     pairs: int = 20_000  # of a segment and a wrong class, manipulated for the report

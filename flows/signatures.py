@@ -12,11 +12,13 @@ import tensorflow as tf
 MOST = 100_000  # segments of one request
 
 
-def signatures(model):
+def signatures(model, front_end=None):
     """The functions to export, for `serving.publish.publish`.
 
     Args:
         model: A trained `flows.coder.Coder` of F factors.
+        front_end: The `audio.mel.LogMel` of its features, where they are made of sound.
+            Defaults to `None`.
 
     Returns:
         Dict, each with its inputs and outputs by name; `x` is float32
@@ -32,16 +34,19 @@ def signatures(model):
           `temperature` float32 `[]`; gives `x`, `[count, *shape]`.
         - `log_prob`: `x` and `labels` int32 `[batch, F]` with -1 where unknown; gives
           `log_prob`, nats, `[batch]`. Of a VAE it is a bound, by one draw of noise.
+        - `features`, with a front end: `waveform` float32 `[batch, samples]` at its
+          rate; gives `x`, `[batch, frames, bands]`, of which segments are cut.
     """
     segments = tf.TensorSpec([None, *model.shape], tf.float32, name="x")
     middle = model.scaler.inverse(tf.zeros([2, math.prod(model.shape)])).numpy()
     num = len(model.vocabulary)
-    return {
+    served = {
         "encode": _encode(model, segments, middle),
         "manipulate": _manipulate(model, segments, middle, num),
         "sample": _sample(model, num),
         "log_prob": _log_prob(model, segments, middle, num),
     }
+    return served | ({} if front_end is None else {"features": _features(front_end)})
 
 
 def _encode(model, segments, middle):
@@ -111,6 +116,15 @@ def _log_prob(model, segments, middle, num):
     asked = [segments, tf.TensorSpec([None, num], tf.int32, name="labels")]
     told = {"x": middle, "labels": [[-1] * num, [0] * num]}
     return log_prob, asked, "log_prob", told
+
+
+def _features(front_end):
+    def features(waveform):
+        with tf.control_dependencies([_finite(waveform, "waveform")]):
+            return front_end(tf.identity(waveform))
+
+    asked = [tf.TensorSpec([None, None], tf.float32, name="waveform")]
+    return features, asked, "x", {"waveform": tf.zeros([2, 1600]).numpy()}
 
 
 def _within(count, name):

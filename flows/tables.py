@@ -140,7 +140,7 @@ def manipulation(models, rows, probes, factor, *, pairs=20_000, seed=0):
     asked = {f: column(rows, vocabulary, f)[index] for f in vocabulary}
     asked = {f: wanted for f, wanted in asked.items() if (wanted >= 0).any()}
     asked[factor] = target  # of which class each judge is to say how probable it is
-    before = {f: probes[f].posterior(rows.x)[index] for f in asked}
+    before = {f: probes[f].posterior(rows.x)[index, asked[f]] for f in asked}
     x, found = rows.x[index], {}
     for kind, model in models.items():
 
@@ -152,9 +152,8 @@ def manipulation(models, rows, probes, factor, *, pairs=20_000, seed=0):
         found[kind] = {"pairs": len(x), "target": {}, "others": {}}
         for name, wanted in asked.items():
             after = np.zeros_like(before[name])
-            if fine.any():
-                after[fine] = probes[name].posterior(changed[fine])
-            row = _compared(before[name], after, wanted)
+            after[fine] = _said(probes[name], changed[fine], wanted[fine])
+            row = _compared(before[name], after, wanted >= 0)
             if name == factor:
                 found[kind]["target"] = row
             else:
@@ -171,10 +170,19 @@ def _readable(x, probe):
     return (np.abs(standard) < FAR).all(axis=1)  # not where it is NaN
 
 
-def _compared(before, after, wanted):
+def _said(probe, x, wanted):
+    """Posterior of the class asked for of each row, `[rows]`; no more is kept."""
+    found = [np.zeros(0, np.float32)]
+    for start in range(0, len(x), BLOCK):
+        some = slice(start, start + BLOCK)
+        own = wanted[some, None]
+        found.append(np.take_along_axis(probe.posterior(x[some]), own, axis=1)[:, 0])
+    return np.concatenate(found)
+
+
+def _compared(before, after, known):
     """Mean posteriors of the classes asked for, where they are known."""
-    known = np.flatnonzero(wanted >= 0)
-    means = [float(p[known, wanted[known]].mean(dtype=float)) for p in (before, after)]
+    means = [float(said[known].mean(dtype=float)) for said in (before, after)]
     return {"before": means[0], "after": means[1], "change": means[1] - means[0]}
 
 

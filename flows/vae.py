@@ -100,12 +100,14 @@ class VAE(Coder):
 
     Returns:
         The loss of each row in nats, `[batch]`: `-elbo` of scaled segments where `beta`
-        is 1.
+        is 1. In training the noise is drawn afresh, otherwise it is always the same.
 
     Raises:
         ValueError: If encoder or decoder give another width, or a number is out of its
             range.
     """
+
+    MADE_OF = ("encoder", "decoder", "scaler")
 
     def __init__(
         self,
@@ -147,11 +149,12 @@ class VAE(Coder):
     def call(self, inputs, training=None):
         x, _ = self._inputs(inputs)
         scaled = self._jittered(self.scaler.forward(x), training)
-        missed, divergence = self._terms(scaled, self.random_state)
+        seed = self.random_state if training else 0
+        missed, divergence = self._terms(scaled, seed)
         return missed + self.beta * divergence
 
     def encode(self, x):
-        return self._spread(self.scaler.forward(x))[0]
+        return self._spread(self._scaled(x)[0])[0]
 
     def decode(self, z):
         return self.scaler.inverse(self.decoder(ops.convert_to_tensor(z, "float32")))
@@ -166,8 +169,7 @@ class VAE(Coder):
         Returns:
             Nats, `[batch]`.
         """
-        missed, divergence = self._terms(self.scaler.forward(x), seed)
-        return -missed - divergence
+        return self._bound(x, seed)[0]
 
     def log_prob(self, x, labels=None, seed=0):
         """A bound on the log-density of segments, in the units of the features.
@@ -179,7 +181,13 @@ class VAE(Coder):
         Returns:
             Nats, `[batch]`.
         """
-        return self.elbo(x, seed) + self.scaler.forward_and_log_det(x)[1]
+        return ops.add(*self._bound(x, seed))
+
+    def _bound(self, x, seed):
+        """The bound of scaled segments and their log-determinants, `[batch]` each."""
+        scaled, stretch = self._scaled(x)
+        missed, divergence = self._terms(scaled, seed)
+        return -missed - divergence, stretch
 
     def _spread(self, scaled):
         """Mean and log-variance of the codes of scaled segments, `[batch, latent]`."""
@@ -200,21 +208,7 @@ class VAE(Coder):
         return missed, 0.5 * ops.sum(square, axis=-1)
 
     def get_config(self):
-        parts = ("encoder", "decoder", "scaler")
-        names = ("latent", "beta", "deviation", "jitter", "seed", "name")
-        return {
-            **{p: keras.saving.serialize_keras_object(getattr(self, p)) for p in parts},
-            "vocabulary": {k: list(v) for k, v in self.vocabulary.items()},
-            **{name: getattr(self, name) for name in names},
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        parts = {
-            part: keras.saving.deserialize_keras_object(config[part])
-            for part in ("encoder", "decoder", "scaler")
-        }
-        return cls(**{**config, **parts})
+        return self._config("latent", "beta", "deviation", "jitter", "seed")
 
 
 def _bounded(log_deviation):

@@ -4,14 +4,20 @@ Codes `z` are `[rows, dim]`, labels are ints `[rows]`. Rows labelled -1 are unkn
 left out, and so are those of a class that has one row: it has no spread, and no
 neighbour of its own. Wherever classes are averaged, each counts alike, however many
 rows it has.
+
+Rows may come in groups, as windows of one recording that share a room, or overlap:
+codes then tell a group, and with it the class, without knowing what makes a class. So
+where groups are given a row is judged by those of other groups only, and a class that
+lies in one group is left out, as one of a single row is.
 """
 
 import numpy as np
 
+from metrics.folds import by_class, divided, in_groups
 from metrics.samples import as_samples
 
 MOST = 2000  # rows of a silhouette: its cost grows with their square
-FOLDS = 5
+BLOCK = 1024  # rows whose neighbours are looked for at once
 FLAT = 1e-12  # share of a column's size below which its spread is rounding
 
 
@@ -41,61 +47,40 @@ def fisher_ratio(z, labels) -> float:
     return float(((means - means.mean(axis=0)) ** 2).sum(axis=1).mean() / within)
 
 
-def discriminability(z, labels) -> float:
-    """The same in the units of the classes themselves: `tr(Sw**-1 Sb)`.
-
-    `Sb` is the covariance of the class means, `Sw` the mean of those inside classes.
-    No invertible linear map changes it; of one dimension it is the Fisher ratio.
-
-    Args:
-        z: Codes, `[rows, dim]`, that vary inside classes in every direction.
-        labels: Class of each, -1 if unknown, `[rows]`.
-
-    Reference:
-        Introduction to Statistical Pattern Recognition (Fukunaga, 1990), section 10.2
-    """
-    z, labels = _known(z, labels)
-    means, inner = _centred(z, labels)
-    share = 1 / np.bincount(labels)[labels] / len(means)  # of a row, so that all make 1
-    within = (inner * share[:, None]).T @ inner
-    scale = np.sqrt(np.diag(within))
-    flat = scale <= FLAT * np.abs(z).max(axis=0)
-    if not flat.any():
-        within = within / np.outer(scale, scale)
-    if flat.any() or np.linalg.eigvalsh(within)[0] < 1e-10:
-        raise ValueError(
-            "Codes must vary inside classes in every direction: take fewer dimensions "
-            f"or more rows. Received: shape {z.shape}"
-        )
-    between = np.cov((means / scale).T, bias=True).reshape(within.shape)
-    return float(np.trace(np.linalg.solve(within, between)))
-
-
-def neighbour_accuracy(z, labels, k=5) -> float:
+def neighbour_accuracy(z, labels, k=5, groups=None) -> float:
     """How often the `k` nearest other rows know the class of a row.
 
     They vote; of the classes with as many votes the one of the nearest row wins. Codes
     that know nothing reach `chance`, or less.
 
     Args:
-        z: Codes, `[rows, dim]`, more than `k`.
+        z: Codes, `[rows, dim]`, more than `k` outside of each group.
         labels: Class of each, -1 if unknown, `[rows]`.
         k: How many neighbours vote. Defaults to `5`.
+        groups: Name or number of the group of each, `[rows]`: rows of the same have no
+            vote. Defaults to none: each row is its own.
     """
     from sklearn.neighbors import NearestNeighbors
 
-    z, labels = _known(z, labels)
-    if not 1 <= k < len(z):
+    z, labels, groups = _apart(z, labels, groups)
+    largest = np.bincount(groups).max()
+    if not 1 <= k <= len(z) - largest:
         raise ValueError(
-            "`k` must be at least 1 and less than the rows with a label. "
-            f"Received: k={k} for {len(z)} rows"
+            "`k` must be at least 1 and less than the rows with a label, those of one "
+            f"group aside. Received: k={k} for {len(z)} rows, {largest} in one group"
         )
     z = z - z.mean(axis=0)  # distances lose fewer digits around the origin
-    near = NearestNeighbors(n_neighbors=k).fit(z).kneighbors(return_distance=False)
-    classes = labels[near]  # [rows, k], the nearest first
-    votes = (classes[:, :, None] == classes[:, None, :]).sum(axis=2)
-    winner = np.take_along_axis(classes, votes.argmax(axis=1)[:, None], axis=1)
-    return float((winner[:, 0] == labels).mean())
+    finder, right = NearestNeighbors(n_neighbors=k + largest).fit(z), 0
+    for start in range(0, len(z), BLOCK):
+        own = slice(start, start + BLOCK)
+        near = finder.kneighbors(z[own], return_distance=False)
+        beside = np.argsort(groups[near] == groups[own, None], axis=1, kind="stable")
+        near = np.take_along_axis(near, beside[:, :k], axis=1)
+        classes = labels[near]  # [rows, k], the nearest first
+        votes = (classes[:, :, None] == classes[:, None, :]).sum(axis=2)
+        winner = np.take_along_axis(classes, votes.argmax(axis=1)[:, None], axis=1)
+        right += (winner[:, 0] == labels[own]).sum()
+    return float(right / len(z))
 
 
 def silhouette(z, labels, *, most=MOST, seed=0) -> float:
@@ -117,33 +102,33 @@ def silhouette(z, labels, *, most=MOST, seed=0) -> float:
 
     z, labels = _known(z, labels)
     if len(z) > most:
-        by_class = _by_class(labels, seed)
-        taken = by_class[np.linspace(0, len(z) - 1, most).astype(int)]
+        order = by_class(labels, seed)
+        taken = order[np.linspace(0, len(z) - 1, most).astype(int)]
         z, labels = _known(z[taken], labels[taken])
     return float(silhouette_score(z - z.mean(axis=0), labels))
 
 
-def probe_accuracy(z, labels, seed=0) -> float:
+def probe_accuracy(z, labels, seed=0, groups=None) -> float:
     """How often a linear classifier, trained on other rows, knows the class of a row.
 
     The classifier is linear discriminant analysis, in a closed form: no steps to
     take, and none of many classes hides behind two others, as in regression to their
     indicators. Rows are divided into five parts, classes evenly; the other four teach
-    how to judge a part.
+    how to judge a part. Groups stay whole, in parts such that no class is all in one.
 
     Args:
         z: Codes, `[rows, dim]`.
         labels: Class of each, -1 if unknown, `[rows]`.
         seed: Of the division. Defaults to `0`.
+        groups: See `neighbour_accuracy`.
     """
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
     from threadpoolctl import threadpool_limits
 
-    z, labels = _known(z, labels)
+    z, labels, groups = _apart(z, labels, groups)
     if np.ptp(z, axis=0).max() <= FLAT * np.abs(z).max():
         raise ValueError("Codes must vary. Received: equal rows")
-    part = np.empty(len(z), int)
-    part[_by_class(labels, seed)] = np.arange(len(z)) % FOLDS
+    part = divided(labels, groups, seed)
     right = np.zeros(len(z), bool)
     with threadpool_limits(1):  # faster here: threads wait for each other
         for held in (part == i for i in np.unique(part)):
@@ -164,7 +149,7 @@ def chance(labels) -> float:
     return float(np.bincount(labels).max() / len(labels))
 
 
-def structure(z, labels, *, k=5, seed=0) -> dict[str, float]:
+def structure(z, labels, *, k=5, seed=0, groups=None) -> dict[str, float]:
     """All that says how clearly a label shows in codes.
 
     Args:
@@ -172,17 +157,24 @@ def structure(z, labels, *, k=5, seed=0) -> dict[str, float]:
         labels: Class of each, -1 if unknown, `[rows]`.
         k: How many neighbours vote; fewer if there are no more rows. Defaults to `5`.
         seed: Of the silhouette's rows and the probe's division. Defaults to `0`.
+        groups: Name or number of the group of each, `[rows]`: neighbours and probe
+            judge rows by other groups. Where not two classes lie in two groups each,
+            that can not be asked, and every row counts as its own group. Defaults to
+            none.
 
     Returns:
         `fisher`, `knn`, `silhouette`, `probe` and `chance`, to which `knn` and
-        `probe` compare.
+        `probe` compare: all of the same rows.
     """
-    z, labels = _known(z, labels)
+    if groups is not None and len(in_groups(labels, groups)) < 2:
+        groups = None
+    z, labels, groups = _apart(z, labels, groups)
+    most = len(z) - np.bincount(groups).max()
     return {
         "fisher": fisher_ratio(z, labels),
-        "knn": neighbour_accuracy(z, labels, min(k, len(z) - 1)),
+        "knn": neighbour_accuracy(z, labels, min(k, most), groups),
         "silhouette": silhouette(z, labels, seed=seed),
-        "probe": probe_accuracy(z, labels, seed),
+        "probe": probe_accuracy(z, labels, seed, groups),
         "chance": chance(labels),
     }
 
@@ -280,6 +272,18 @@ def _named(z, labels):
     return z[keep], np.searchsorted(names, labels[keep]), names
 
 
+def _apart(z, labels, groups):
+    """As `_known`, of classes in two groups or more, and the number of the groups."""
+    if groups is None:
+        groups = np.arange(len(z))
+    else:
+        several = in_groups(labels, groups)
+        labels = np.where(np.isin(labels, several), labels, -1)
+    z, inner, names = _named(z, labels)
+    groups = np.asarray(groups)[np.isin(labels, names)]
+    return z, inner, np.unique(groups, return_inverse=True)[1]
+
+
 def _class_means(values, labels) -> np.ndarray:
     """Mean of the values of each class, `[classes, ...]`."""
     counts = np.bincount(labels)
@@ -292,9 +296,3 @@ def _centred(z, labels):
     """Means of the classes, and each row seen from the mean of its own."""
     means = _class_means(z, labels)
     return means, z - means[labels]
-
-
-def _by_class(labels, seed) -> np.ndarray:
-    """Rows of each class together, in an order drawn by lot."""
-    drawn = np.random.default_rng(seed).permutation(len(labels))
-    return drawn[np.argsort(labels[drawn], kind="stable")]

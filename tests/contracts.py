@@ -56,7 +56,8 @@ def check_bijector(bijector, x, context=None, round_trip=None, identity=False):
     Args:
         bijector: A `flows.bijectors.Bijector`.
         x: `[batch, ..., channels]`, a few rows of a few numbers.
-        context: What goes with `x`, or `None`.
+        context: What goes with `x`, or `None`: every channel that the map moves at all
+            must depend on it.
         round_trip: Largest error of there and back; by default 1e-9 in float64, else
             1e-4.
         identity: Whether the map claims to be the identity at first.
@@ -81,6 +82,7 @@ def check_bijector(bijector, x, context=None, round_trip=None, identity=False):
     truth = _log_det_of_jacobian(bijector, x, context)
     np.testing.assert_allclose(log_det, truth, rtol=atol, atol=10 * atol)
     _check_every_weight_moves(bijector, x, context)
+    _check_context_reaches(bijector, x, context)
     _check_saved(bijector, x, context, (z, log_det))
 
 
@@ -125,6 +127,20 @@ def _check_every_weight_moves(bijector, x, context):
         assert gradient is not None, f"no gradient reaches {weight.path}"
         assert np.isfinite(gradient).all(), f"the gradient of {weight.path}"
         assert np.abs(gradient).max() > 0, f"{weight.path} stays where it is"
+
+
+def _check_context_reaches(bijector, x, context):
+    """In some row another context gives another number, channel by channel.
+
+    Channels that come out as they went in are let off: a coupling's told half.
+    """
+    if context is None:
+        return
+    z, other = (np.asarray(bijector.forward(x, c)) for c in (context, -context))
+    rows = tuple(range(x.ndim - 1))
+    kept, same = (z == x).all(axis=rows), (z == other).all(axis=rows)
+    deaf = np.flatnonzero(same & ~kept)
+    assert not deaf.size, f"the context does not reach the channels {deaf}"
 
 
 def _check_saved(bijector, x, context, expected):

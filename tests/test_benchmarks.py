@@ -36,6 +36,22 @@ def test_sampling_shows_each_way_and_each_sampler_and_how_to_have_the_peer():
 
 
 @pytest.mark.slow
+def test_flows_shows_a_row_of_ours_and_how_to_have_the_peers():
+    command = [sys.executable, ROOT / "benchmarks" / "flows.py", "--quick"]
+    command += ["--no-xla", "--flows", "realnvp"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    about, table, how_to = done.stdout.strip().split("\n\n")
+    head, ours = table.splitlines()
+    assert head.split()[0] == "realnvp" and ours.split()[0] == "ours"
+    parameters, *figures = ours.split()[1:]
+    assert int(parameters.replace(",", "")) > 1000 and len(figures) == 9
+    assert min(float(time) for time in figures[::3]) > 0
+    assert figures[1::3] == ["1.00"] * 3  # ours is what ours is compared with
+    assert "pip install torch" in how_to and "nflows" in how_to
+
+
+@pytest.mark.slow
 def test_diffusers_and_we_draw_the_same_voices_where_nothing_is_left_to_chance(
     tmp_path,
 ):

@@ -71,6 +71,7 @@ def test_the_served_model_is_the_factorial_one(trained):
     answer = served.signatures["encode"](x=tf.constant(x))
     model = models.load(run, "fdnf")
     np.testing.assert_allclose(answer["latent"], model.encode(x), atol=1e-5)
+    assert "features" not in served.signatures  # there was no sound
     about = json.loads((run / "export/1/assets.extra/about.json").read_text())
     assert about["sha256"] == stated_sha256(run / "fdnf.weights.h5")
     assert about["model"] == "fdnf" and about["run"] == "flow-smoke"

@@ -1,5 +1,7 @@
 """Phones: labels are read as they lie, and what is wrong is named by its line."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import soundfile
@@ -119,6 +121,47 @@ def test_kin_are_folded_into_one(kin, label):
 def test_a_label_that_timit_does_not_have_is_refused():
     with pytest.raises(ValueError, match="one of its 61 labels. Received: 'ɑ'"):
         phones.fold("ɑ")
+
+
+KIN = {  # of eSpeak's English phones, as Lee and Hon have those of TIMIT
+    "ɐ ʌ ə": "ə",
+    "ᵻ ɪ": "ɪ",
+    "i iː": "iː",
+    "ɜː ɚ": "ɚ",
+    "ɔ ɑː ɔː": "ɔː",
+    "ʒ ʃ": "ʃ",
+    "əl l": "l",
+    "ɔːɹ ɛɹ ɑːɹ ʊɹ ɪɹ aɪɚ iə aɪə": None,
+}
+
+
+@pytest.mark.parametrize(("kin", "label"), KIN.items())
+def test_kin_of_espeak_are_folded_into_one_and_two_in_one_are_dropped(kin, label):
+    assert {phones.fold_espeak(phone) for phone in kin.split()} == {label}
+
+
+def test_all_other_phones_stay_what_they_are_and_folding_twice_is_folding():
+    for phone in (*"tnsmæʊɾ", "oʊ", "tʃ", "uː", "aɪ", "sil", ""):
+        assert phones.fold_espeak(phone) == phone
+    for folded in {*phones.ESPEAK.values()} - {None}:
+        assert phones.fold_espeak(folded) == folded
+    assert len(phones.ESPEAK) == sum(len(kin.split()) for kin in KIN) - 7
+
+
+def test_a_recording_has_one_path_and_a_row_is_small(tmp_path):
+    """What is the same is there once: 140 bytes a row, where 670 had been."""
+    rows = (
+        f"speaker{i // 125}/recording{i // 50}.wav,{i % 50},{i % 50 + 0.5},"
+        f"{'abcd'[i % 4]},speaker{i // 125},female"
+        for i in range(5000)
+    )
+    path = put(tmp_path, "\n".join([f"{HEADER},gender", *rows, ""]))
+    tracemalloc.start()
+    labels = phones.read(path)
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len({id(s.path) for s in labels}) == len({s.path for s in labels})
+    assert used / len(labels) < 180
 
 
 LABELS = "0 1600 h#\n1600 3200 IX\n3200 3680 q\n3680 6400 ao\n"

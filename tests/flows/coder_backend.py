@@ -17,10 +17,11 @@ found = {}
 for kind in ("vae", "fdnf"):
     model = small.untrained(kind, label_dropout=0.1, jitter=0.1, ce_weight=1.0)
     model.load_weights(folder / f"{kind}.weights.h5")
-    found[f"{kind}.z"] = model.encode(x)
-    found[f"{kind}.moved"] = model.manipulate(x, "phone", "i", alpha=0.5)
-    if kind != "vae":
-        found[f"{kind}.log_prob"] = model.log_prob(x, labels)
+    if kind == "vae":
+        found["vae.z"] = model.encode(x)
+    else:
+        found["fdnf.moved"] = model.manipulate(x, "phone", "i", alpha=0.5)
+        found["fdnf.log_prob"] = model.log_prob(x, labels)
 found = {name: keras.ops.convert_to_numpy(value) for name, value in found.items()}
 np.savez(folder / "answers.npz", **found)
 model.compile(optimizer="adam")  # the last

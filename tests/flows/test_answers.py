@@ -75,6 +75,12 @@ def test_figure_draws_what_the_run_has_found_again(
 
     monkeypatch.setattr(figures, "draw", draw)
     assert "has no metrics.json" in refused("figure", "--run", run)
+    assert "has no metrics.json" in refused("figure", "--run", tmp_path / "typo")
+    assert not (run / "figures").exists() and not (tmp_path / "typo").exists()
+    (run / "metrics.json").write_text("{}")
+    assert "must have models and factors. Received: an" in refused(
+        "figure", "--run", run
+    )
     found = stand_ins.results()
     (run / "metrics.json").write_text(json.dumps(found))
     assert "must be of the models" in refused("figure", "--run", run)
@@ -92,17 +98,19 @@ def test_figure_draws_what_the_run_has_found_again(
 
 
 @pytest.mark.slow
-def test_a_smoke_run_is_evaluated_to_the_same_figures(tmp_path_factory, tmp_path):
+def test_a_smoke_run_is_evaluated_to_the_same_figures(
+    tmp_path_factory, tmp_path, monkeypatch
+):
     run, _ = runs.smoke(tmp_path_factory)
+    monkeypatch.setattr(models, "kinds", lambda run: ["fdnf"])  # one is enough
     out = tmp_path / "again.json"
     call("evaluate", "--run", run, "--out", out)
     found = json.loads((run / "metrics.json").read_text())
     again = json.loads(out.read_text())
     assert again["sizes"] == found["sizes"]
     for factor, rows in found["manipulation"].items():
-        for kind, row in rows.items():
-            other = again["manipulation"][factor][kind]["target"]["after"]
-            assert other == pytest.approx(row["target"]["after"], abs=1e-3)
+        other = again["manipulation"][factor]["fdnf"]["target"]["after"]
+        assert other == pytest.approx(rows["fdnf"]["target"]["after"], abs=1e-3)
 
 
 @pytest.mark.slow
@@ -114,6 +122,18 @@ def test_a_smoke_runs_figures_are_drawn_again(tmp_path_factory, tmp_path, capsys
     parts = ("encoding", "parts", "leakage", "manipulation", "segments", "history")
     assert names == {f"{part}.png" for part in parts}
     assert len(capsys.readouterr().out.splitlines()) == 6
+
+
+def test_a_model_of_whole_utterances_is_not_for_sliding_windows(tmp_path, known):
+    known["fdnf"] = stand_ins.Model((20, 40))
+    run = leave(tmp_path / "run", {"source": "manifest", "sample_rate": 16000})
+    plan = PLAN | {"segment": {"fit": "stretch"}}
+    (run / "config.json").write_text(json.dumps({"config": plan}))
+    wave.write(tmp_path / "in.wav", np.zeros(8000))
+    said = refused("manipulate", "--run", run, "--factor", "speaker", "--to", "M02",
+                   "--sound", tmp_path / "in.wav",
+                   "--out", tmp_path / "out.wav")  # fmt: skip
+    assert "stretched to one length" in said and not (tmp_path / "out.wav").exists()
 
 
 @pytest.mark.slow

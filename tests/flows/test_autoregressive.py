@@ -48,6 +48,26 @@ def test_no_channel_knows_of_a_later_one(hidden, context_dim, reverse):
     assert found[-1, 0] > 0  # and the last channel knows the first
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_two_units_keep_the_contract(reverse):
+    told = {"hidden": (2,), "context_dim": 3, "reverse": reverse}
+    check_bijector(maf(6, **told), normal(20, 6), normal(20, 3))
+
+
+@pytest.mark.parametrize("hidden", [(2,), (5, 2, 9), (1,), (128, 128)])
+@pytest.mark.parametrize("dim", [5, 800])
+def test_few_units_tell_the_context_to_every_channel(dim, hidden):
+    """Were it not for a unit of the lowest degree, the first would not hear of it."""
+    bijector = maf(dim, hidden=hidden, context_dim=3)
+    for weight in bijector.weights:  # all above 0: no unit is silent
+        weight.assign(0.1 + np.abs(weight) / dim)
+    x = np.abs(normal(2, dim))
+    z, other = (bijector.forward(x, np.full((2, 3), value)) for value in (1.0, 2.0))
+    assert (np.abs(z - other) > 1e-9).all()
+    found = np.asarray(bijector.made._degrees(min(hidden)))
+    assert found.min() == -1 and (len(found) == 1 or found.max() == dim - 2)
+
+
 def test_with_enough_units_each_channel_knows_all_before_it():
     found = np.abs(slopes(maf(6, hidden=(32, 32)).forward, normal(50, 6))).max(axis=0)
     assert (found[np.tril_indices(6)] > 0).all()

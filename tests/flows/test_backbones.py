@@ -15,7 +15,6 @@ MIXED = [
     for name in ("realnvp", "spline", "maf", "iaf")
     for mixing in backbones.MIXINGS
 ]
-EVERY = [*MIXED, ("maf-plain", "permutation")]
 
 
 def small(name, mixing="permutation", dim=DIM, **told):
@@ -23,8 +22,18 @@ def small(name, mixing="permutation", dim=DIM, **told):
     return backbones.build(name, dim=dim, **told)
 
 
-@pytest.mark.parametrize("name, mixing", EVERY)
-@pytest.mark.parametrize("context_dim, dtype", [(0, "float64"), (2, "float32")])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name, mixing, context_dim, dtype",
+    [
+        ("realnvp", "permutation", 2, "float32"),
+        ("spline", "linear", 2, "float32"),
+        ("maf", "reverse", 2, "float32"),
+        ("iaf", "permutation", 2, "float32"),
+        ("maf-plain", "permutation", 2, "float32"),
+        ("realnvp", "linear", 0, "float64"),
+    ],
+)
 def test_contract(name, mixing, context_dim, dtype, rng):
     context = rng.normal(size=(8, context_dim)) if context_dim else None
     told = {"mixing": mixing, "steps": 2, "context_dim": context_dim, "dtype": dtype}
@@ -103,6 +112,7 @@ def test_seed_decides_all_that_is_drawn(name):
     assert (drawn(3) != drawn(4)).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", backbones.NAMES)
 def test_float32_comes_back_from_many_steps(name, rng):
     """Ten steps, away from the start: finite, and undone to 1e-4."""

@@ -66,6 +66,7 @@ def test_member_keeps_the_contract(name, event, dtype, rng):
     check_bijector(make(dtype=dtype), rng.normal(size=(3, *event)), identity=identity)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted({*MEMBERS} - {"chain-of-chains", "inverse"}))
 def test_members_run_in_graphs_of_any_batch(name, rng):
     bijector = MEMBERS[name][0](dtype="float32")
@@ -189,8 +190,8 @@ def test_jax_gives_the_same_answers(tmp_path, rng):
     x = rng.normal(size=(3, 5, 6)).astype("float32")
     np.savez(tmp_path / "inputs.npz", x=x)
     expected = {}
-    for name, (make, _) in MEMBERS.items():
-        bijector = make(dtype="float32")
+    for name in ("chain", "reverse"):  # a chain has the others in it
+        bijector = MEMBERS[name][0](dtype="float32")
         stir(bijector, x)
         config = keras.saving.serialize_keras_object(bijector)
         weights = [weight.tolist() for weight in bijector.get_weights()]

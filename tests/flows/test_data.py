@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from audio import wave
+from corpora.corpus import Utterance
 from corpora.embeddings import EmbeddingSet
 from flows import data, sources
 from flows import segments as cutting
@@ -31,6 +32,13 @@ def of(parts):
     return {name: getattr(parts, name) for name in NAMES if getattr(parts, name)}
 
 
+def heard_once(parts):
+    """Names of all recordings, none of which is in two parts."""
+    heard = [{*rows.recording} for rows in of(parts).values()]
+    assert len(set().union(*heard)) == sum(map(len, heard))
+    return set().union(*heard)
+
+
 @pytest.fixture(scope="module")
 def parts():
     return prepare()
@@ -49,8 +57,7 @@ def test_made_up_spectra_are_divided(parts):
 
 def test_no_recording_is_in_two_parts_and_nobody_unseen_is_learned_from(parts):
     rows = of(parts)
-    heard = [name for part in rows.values() for name in part.recording]
-    assert len(heard) == len(set(heard)) == 600  # each row is its own
+    assert len(heard_once(parts)) == 600  # each row is its own
     (unseen,) = set(parts.unseen.speaker)
     assert unseen not in parts.vocabulary["speaker"]
     for name in ("train", "valid", "test"):
@@ -88,14 +95,23 @@ def test_nobody_is_unseen_where_the_share_is_0():
 
 def test_labels_are_hidden_in_what_is_learned_from_only(parts):
     hidden = prepare(missing=0.5)
-    gone = (hidden.train.labels == -1).mean(axis=0)
+    shown = hidden.rows("train")["labels"]
+    assert shown is hidden.shown and shown.dtype == np.int32
+    gone = (shown == -1).mean(axis=0)
     np.testing.assert_allclose(gone, 0.5, atol=0.08)  # 3 deviations of 400 coins
     np.testing.assert_array_equal(hidden.train.x, parts.train.x)
-    shown = hidden.train.labels >= 0
-    assert (hidden.train.labels[shown] == parts.train.labels[shown]).all()
-    for name in ("valid", "test", "unseen"):
+    assert (shown[shown >= 0] == parts.train.labels[shown >= 0]).all()
+    for name in NAMES:  # who judges knows all of them
         np.testing.assert_array_equal(of(hidden)[name].labels, of(parts)[name].labels)
+    assert hidden.rows("valid")["labels"] is hidden.valid.labels
     assert hidden.vocabulary == parts.vocabulary
+    np.testing.assert_array_equal(parts.shown, parts.train.labels)
+
+
+def test_what_is_shown_is_in_the_digest_of_what_is_learned_from(parts):
+    hidden = prepare(missing=0.5).facts["sha256"]
+    differing = {name for name in NAMES if hidden[name] != parts.facts["sha256"][name]}
+    assert differing == {"train"}
 
 
 def test_parts_are_batches_by_name(parts):
@@ -162,6 +178,14 @@ def rows_of(folder, name):
         return list(csv.DictReader(file))
 
 
+def put(path, rows):
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, rows[0])
+        table.writeheader()
+        table.writerows(rows)
+    return str(path)
+
+
 @pytest.mark.parametrize("fit", cutting.FITS)
 def test_segments_are_the_frames_around_their_phones(spoken, tmp_path, fit):
     shape = {"frames": 6, "bands": 12, "fit": fit}
@@ -188,8 +212,31 @@ def test_segments_are_the_frames_around_their_phones(spoken, tmp_path, fit):
             assert min(near) < 1e-4
             count += 1
     assert count == len(labelled) == 120
+    assert heard_once(parts) == paths
     assert parts.about["left_out"]["silence"] == 12
     assert parts.about["left_out"]["unlabelled (kept)"]["mood"] == 40
+
+
+def test_one_file_under_two_paths_is_one_recording(spoken, tmp_path):
+    rows = rows_of(spoken, "segments.csv")
+    for i, row in enumerate(rows):
+        row["path"] = str(spoken / ["", f"../{spoken.name}"][i % 2] / row["path"])
+    told = {"source": "segments", "path": put(tmp_path / "segments.csv", rows)}
+    parts = prepare(**told, cache=str(tmp_path / "cache"), unseen=0.0)
+    assert len(heard_once(parts)) == 12
+
+
+def test_a_phone_that_nobody_told_is_unknown_and_not_silence(spoken, tmp_path):
+    """No phone is known, digits and speakers are: all rows stay."""
+    rows = rows_of(spoken, "segments.csv")
+    for i, row in enumerate(rows):
+        row |= {"phone": "", "digit": str(i % 2), "path": str(spoken / row["path"])}
+    path = put(tmp_path / "segments.csv", rows)
+    told = {"source": "segments", "path": path, "unseen": 0.0, "least_rows": 1}
+    told |= {"cache": str(tmp_path / "cache"), "factors": ("digit", "speaker")}
+    parts = prepare(**told)
+    assert sum(parts.facts["sizes"].values()) == len(rows) == 132
+    assert parts.about["left_out"]["silence"] == 0
 
 
 def test_features_can_be_computed_again_from_what_the_facts_say(spoken, tmp_path):
@@ -221,16 +268,34 @@ def test_an_utterance_of_a_manifest_is_one_segment(spoken, tmp_path):
     np.testing.assert_allclose(centre.train.x[0], whole[27:34], atol=1e-4)
 
 
+def test_stretches_of_one_file_are_one_recording(spoken, tmp_path):
+    """Six files, each of five stretches by two speakers."""
+    rows = [
+        {"path": spoken / f"{i}.wav", "start": j / 10, "end": j / 10 + 0.08}
+        | {"speaker": "ab"[j % 2], "mood": ["calm", "glad"][j % 2]}
+        for i in range(6)
+        for j in range(5)
+    ]
+    told = {"source": "manifest", "path": put(tmp_path / "manifest.csv", rows)}
+    told |= {"factors": ("mood", "speaker"), "cache": str(tmp_path / "cache")}
+    parts = prepare({"frames": 5, "bands": 12}, **told, unseen=0.0)
+    assert heard_once(parts) == {f"{i}.wav" for i in range(6)}
+    assert sum(parts.facts["sizes"].values()) == 30
+    layer, cut = data.front_end(parts.about), []
+    for row in rows:  # 0.08 s are 9 frames, of which the middle 5 are taken
+        stretch = slice(round(row["start"] * 16000), round(row["end"] * 16000))
+        cut.append(layer(wave.read(row["path"])[None, stretch])[0, 2:7])
+    found = np.concatenate([rows.x for rows in of(parts).values()])
+    near = np.abs(found[:, None] - np.stack(cut)).max(axis=(2, 3))  # rows can be told
+    assert (near < 1e-4).sum(axis=0).tolist() == [1] * 30
+
+
 def test_sound_that_can_not_be_read_is_counted_and_left_out(spoken, tmp_path, capsys):
     rows = rows_of(spoken, "segments.csv")
     for row in rows:
         row["path"] = str(spoken / row["path"])
     lost = [{**row, "path": "gone.wav"} for row in rows[:4]]
-    with (tmp_path / "more.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, rows[0])
-        table.writeheader()
-        table.writerows(rows + lost)
-    told = {"source": "segments", "path": str(tmp_path / "more.csv")}
+    told = {"source": "segments", "path": put(tmp_path / "more.csv", rows + lost)}
     parts = prepare(**told, cache=str(tmp_path / "cache"))
     assert parts.about["left_out"]["unreadable"] == 4
     assert sum(parts.facts["sizes"].values()) == 120
@@ -244,10 +309,12 @@ def test_a_phone_beyond_its_recording_is_an_error_with_its_name(tmp_path, rng):
     found = sources.open_source(
         "segments",
         factors=("phone",),
-        segment=dataclasses.asdict(Segment()),
+        segment=dataclasses.asdict(Segment(bands=40)),
         path=str(tmp_path / "segments.csv"),
         corpus="",
         cache=tmp_path / "cache",
+        clean=True,
+        fold=True,
     )
     assert found.read(np.array([0])).shape == (1, 20, 40)
     with pytest.raises(ValueError, match=r"5.0 to 6.0 s in 11 frames.*\(a.wav\)"):
@@ -266,6 +333,7 @@ def test_only_the_rows_drawn_are_read(monkeypatch):
     known = sources.Source(
         columns={"phone": column},
         speaker=column,
+        family=column,
         recording=np.arange(10_000),
         recordings=tuple(map(str, range(10_000))),
         read=read,
@@ -300,6 +368,72 @@ def test_timit_is_read_by_its_folder(tmp_path, rng):
     assert parts.vocabulary == {"phone": ("ih", "sh"), "gender": ("F", "M")}
     assert sum(parts.facts["sizes"].values()) == 24
     assert len(set(parts.train.recording)) == 12 - 2 - 1  # two to test, one to valid
+    whole = prepare(**told, fold=False)
+    assert whole.vocabulary["phone"] == ("ix", "zh")  # silence is silence all the same
+
+
+@pytest.fixture
+def rendered(monkeypatch, spoken, tmp_path):
+    """What `render` makes, made of what is there: twelve speakers of four families."""
+    asked, rows = [], rows_of(spoken, "segments.csv")
+    phones = ["ɐ", "ʌ", "ə", "iː", "i", "aɪə"]
+    for i, row in enumerate(rows):
+        number = int(row["path"].removesuffix(".wav"))
+        row |= {"speaker": f"s{number}", "phone": phones[i % 6]}
+        row["path"] = str(spoken / row["path"])
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    put(
+        folder / "segments.csv",
+        [{k: v for k, v in r.items() if k != "mood"} for r in rows],
+    )
+
+    def render(where, **told):
+        asked.append((where, told))
+        return [
+            Utterance(
+                spoken / f"{i}.wav",
+                f"s{i}",
+                extra={"variant": "wxyz"[i // 3], "gender": "fm"[i % 2]},
+            )
+            for i in range(12)
+        ]
+
+    monkeypatch.setattr("corpora.synthetic.render.render", render)
+    told = {"source": "synthetic", "corpus": str(folder), "factors": ("phone",)}
+    return asked, told | {"cache": str(tmp_path / "cache"), "speakers": 12}
+
+
+def test_whole_families_of_synthetic_voices_are_unseen(rendered):
+    _, told = rendered
+    for seed in range(4):
+        parts = prepare(split_seed=seed, **told, unseen=0.1)
+        kin = {f"s{i}": i // 3 for i in range(12)}
+        unseen = {kin[name] for name in parts.unseen.speaker}
+        assert len(unseen) == 1 and len({*parts.unseen.speaker}) == 3
+        for rows in (parts.train, parts.valid, parts.test):
+            assert not unseen & {kin[name] for name in rows.speaker}
+
+
+def test_what_the_manifest_says_of_a_recording_is_known_of_its_phones(rendered):
+    parts = prepare(**rendered[1] | {"factors": ("gender", "phone")}, unseen=0.0)
+    assert parts.vocabulary["gender"] == ("f", "m")
+    for rows in of(parts).values():
+        number = np.array([int(name.removeprefix("s")) for name in rows.speaker])
+        np.testing.assert_array_equal(rows.labels[:, 0], number % 2)
+
+
+def test_synthetic_phones_are_folded_and_clean_unless_it_is_said(rendered):
+    asked, told = rendered
+    parts = prepare(**told, unseen=0.0)
+    assert parts.vocabulary["phone"] == ("iː", "ə")
+    assert parts.about["left_out"]["two in one"] == 22  # a sixth of 132
+    assert sum(parts.facts["sizes"].values()) == 110
+    assert asked[-1][1]["clean"] is True
+    whole = prepare(**told, unseen=0.0, fold=False, clean=False)
+    assert whole.vocabulary["phone"] == ("aɪə", "i", "iː", "ɐ", "ə", "ʌ")
+    assert asked[-1][1]["clean"] is False
+    assert whole.about["left_out"]["two in one"] == 0
 
 
 @pytest.mark.slow
@@ -314,7 +448,8 @@ def test_the_default_corpus_is_rendered_and_its_manifest_is_known(tmp_path):
     }
     left = parts.about["left_out"]
     total = len(rows_of(tmp_path / "corpus", "segments.csv"))
-    assert sum(parts.facts["sizes"].values()) + left["rare"] + left["by lot"] == total
+    gone = left["rare"] + left["by lot"] + left["two in one"]
+    assert sum(parts.facts["sizes"].values()) + gone == total
     again = prepare(**told, factors=("phone", "speaker", "gender"), unseen=0.25)
     assert again.facts == parts.facts
 
@@ -345,6 +480,36 @@ def test_embeddings_are_rows_of_their_own(voices):
         data.front_end(parts.about)
 
 
+def test_embeddings_of_one_recording_stay_together(tmp_path, rng):
+    """Ten recordings of four stretches, each twice; four rows are of no known one."""
+    names = [f"r{i}.wav[{j}.0,{j + 1.5}]" for i in range(10) for j in range(4)] * 2
+    names[:2], names[2:4] = ["r0.wav", "r0.wav"], ["", ""]
+    names[40:42] = ["", ""]
+    speaker = np.array([f"s{i // 4 % 5}" for i in range(80)])
+    x = rng.normal(size=(80, 6)).astype("float32")
+    EmbeddingSet(x, speaker, np.array(names), {}, {}).save(tmp_path / "set.npz")
+    told = {"source": "embeddings", "path": str(tmp_path / "set.npz")}
+    parts = prepare(**told, factors=("speaker",), unseen=0.0)
+    alone = {f"row {i}" for i in (2, 3, 40, 41)}
+    assert heard_once(parts) == {f"r{i}.wav" for i in range(10)} | alone
+    for rows in of(parts).values():
+        place = [np.flatnonzero((x == row).all(axis=1))[0] for row in rows.x]
+        of_row = [names[i].partition("[")[0] or f"row {i}" for i in place]
+        assert rows.recording.tolist() == of_row
+
+
+@pytest.mark.parametrize(
+    ("source", "spectrum", "bands"),
+    [("segments", "mel", 40), ("segments", "linear", 200), ("spectra", "mel", 16)],
+)
+def test_bands_follow_the_spectrum_where_nothing_is_said(
+    spoken, tmp_path, source, spectrum, bands
+):
+    told = {"source": source, "path": str(spoken), "cache": str(tmp_path)}
+    parts = prepare({"bands": None, "spectrum": spectrum}, **told, unseen=0.0)
+    assert parts.about["bands"] == bands and parts.facts["shape"] == [4, bands]
+
+
 def test_mistakes_are_named(voices, spoken, tmp_path):
     path = voices[1]
     cache = {"cache": str(tmp_path / "cache")}
@@ -369,7 +534,7 @@ def test_mistakes_are_named(voices, spoken, tmp_path):
 
 
 def test_silence_alone_is_nothing_to_learn_from(tmp_path):
-    table = "path,start,end,phone,speaker\na.wav,0,1,SIL,s\na.wav,1,2,,s\n"
+    table = "path,start,end,phone,speaker\na.wav,0,1,SIL,s\na.wav,1,2,pau,s\n"
     (tmp_path / "segments.csv").write_text(table)
     with pytest.raises(ValueError, match="2 segments of silence"):
         prepare(source="segments", path=str(tmp_path), cache=str(tmp_path / "c"))

@@ -78,18 +78,36 @@ def test_the_lot_keeps_its_number_and_what_it_makes_rare_goes(rng):
 def test_a_share_of_the_speakers_is_unseen_and_at_least_one():
     speaker = np.array([f"s{i % 10}" for i in range(100)])
     for share, count in ((0.0, 0), (0.01, 1), (0.26, 3)):
-        out = division.unseen(speaker, share, seed=0)
+        out = division.unseen(speaker, speaker, share, seed=0)
         assert len(set(speaker[out])) == count
         assert not set(speaker[out]) & set(speaker[~out])
-    everybody = {tuple(division.unseen(speaker, 0.1, seed=s)) for s in range(40)}
+    everybody = {
+        tuple(division.unseen(speaker, speaker, 0.1, seed=s)) for s in range(40)
+    }
     assert len(everybody) == 10
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_kin_are_unseen_together_and_as_many_as_are_wanted_or_more(seed):
+    """Twelve speakers of six families, at most three each; four or more are wanted."""
+    row = np.random.default_rng(seed).integers(0, 12, size=500)
+    speaker = np.array([f"s{i}" for i in row])
+    kin = np.array([*"aaabbccdddef"])
+    family = kin[row]
+    out = division.unseen(speaker, family, 1 / 3, seed=seed)
+    assert not set(family[out]) & set(family[~out])
+    assert not set(speaker[out]) & set(speaker[~out])
+    assert 4 <= len(set(speaker[out])) <= 6
 
 
 def test_unseen_speakers_must_be_known_and_not_be_all():
     with pytest.raises(ValueError, match="1 of 3 rows without"):
-        division.unseen(np.array(["a", "", "b"]), 0.1, seed=0)
+        division.unseen(*2 * [np.array(["a", "", "b"])], 0.1, seed=0)
     with pytest.raises(ValueError, match="unseen=0.9 of 2 speakers"):
-        division.unseen(np.array(["a", "b"]), 0.9, seed=0)
+        division.unseen(*2 * [np.array(["a", "b"])], 0.9, seed=0)
+    speaker, one = np.array(["a", "b", "c"]), np.array(["f", "f", "f"])
+    with pytest.raises(ValueError, match="of 3 speakers in 1 families"):
+        division.unseen(speaker, one, 0.1, seed=0)
 
 
 def test_classes_are_of_the_seen_where_they_are_speakers():

@@ -15,7 +15,7 @@ from scipy import stats
 from scipy.special import logsumexp, softmax
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from flows import evaluation, tables
+from flows import evaluation, measures, report, tables
 from flows.tables import drawn_pairs, mapped
 from metrics import clusters
 
@@ -32,12 +32,17 @@ class Rows:
     x: np.ndarray
     labels: np.ndarray
     speaker: np.ndarray
+    recording: np.ndarray = None
+
+    def __post_init__(self):
+        if self.recording is None:  # each row is its own
+            self.recording = np.arange(len(self.x)).astype(str)
 
     def __len__(self):
         return len(self.x)
 
     def subset(self, index):
-        return Rows(self.x[index], self.labels[index], self.speaker[index])
+        return Rows(*(v[index] for v in vars(self).values()))
 
 
 @dataclasses.dataclass
@@ -309,20 +314,29 @@ def test_parts_tell_of_their_own_factor_and_of_no_other(parts):
 
 
 def test_bits_are_those_of_the_density_in_the_unit_of_the_features(parts):
-    """x is N(centre, 1 / 2**2) to the model; of unknown speakers half of each."""
-    found = evaluation.density(Halves(), parts)
-    x = parts.test.x.reshape(-1, 4).astype(float)
-    centres = np.concatenate(
-        [CENTRES[f][parts.test.labels[:, i]] for i, f in enumerate(CENTRES)], axis=1
-    )
-    nats = stats.norm(centres, 0.5).logpdf(x).sum(axis=1).mean()
-    assert found["test"] == pytest.approx(-nats / 4 / np.log(2), rel=1e-5)
-    x, phone = parts.unseen.x.reshape(-1, 4).astype(float), parts.unseen.labels[:, 0]
-    nats = stats.norm(CENTRES["phone"][phone], 0.5).logpdf(x[:, :2]).sum(axis=1)
-    each = [stats.norm(c, 0.5).logpdf(x[:, 2:]).sum(axis=1) for c in CENTRES["speaker"]]
-    nats = (nats + logsumexp(each, axis=0) - np.log(2)).mean()
-    assert found["unseen"] == pytest.approx(-nats / 4 / np.log(2), rel=1e-5)
-    assert set(found) == {"test", "unseen"}
+    """x is N(centre, 1 / 2**2) to the model; of unknown classes an equal share of each.
+
+    Without labels models of any classes compare, and voices with unseen ones.
+    """
+
+    def bits(rows, known=()):
+        x, nats = rows.x.reshape(-1, 4).astype(float), 0
+        for i, (factor, centres) in enumerate(CENTRES.items()):
+            own = x[:, PLACES[factor]]
+            each = [stats.norm(c, 0.5).logpdf(own).sum(axis=1) for c in centres]
+            told = np.choose(rows.labels[:, i] % len(each), each)
+            mixed = logsumexp(each, axis=0) - np.log(len(each))
+            nats = nats + (told if factor in known else mixed)
+        return pytest.approx(-nats.mean() / 4 / np.log(2), rel=1e-5)
+
+    assert evaluation.density(Halves(), parts) == {
+        "test": bits(parts.test),
+        "unseen": bits(parts.unseen),
+        "given": {
+            "test": bits(parts.test, VOCABULARY),
+            "unseen": bits(parts.unseen, ["phone"]),
+        },
+    }
 
 
 def test_a_bound_is_called_a_bound_and_missing_rows_have_no_bits(parts):
@@ -340,7 +354,8 @@ def test_a_bound_is_called_a_bound_and_missing_rows_have_no_bits(parts):
         def log_prob(self, x, labels):
             return super().log_prob(x, labels) * float("inf")
 
-    assert evaluation.density(Broken(), parts)["test"] is None
+    found = evaluation.density(Broken(), parts)
+    assert found["test"] is found["given"]["test"] is None
 
 
 def test_a_round_trip_is_measured_in_deviations_of_each_number(parts):
@@ -355,8 +370,104 @@ def test_a_round_trip_is_measured_in_deviations_of_each_number(parts):
     assert evaluation.round_trip(Off(), parts.test) == pytest.approx(
         errors.max(), rel=1e-4
     )
+    some = evaluation.round_trip(Off(), parts.test, most=3)  # in deviations of all
+    assert some == pytest.approx(errors.max(), rel=1e-4)
     root = np.sqrt((errors**2).mean())
     assert evaluation.round_trip(Blurred(), parts.test) == pytest.approx(root, rel=1e-4)
+
+
+def test_no_more_rows_are_turned_back_than_were_asked_for(parts, monkeypatch):
+    decoded = []
+
+    class Counted(Halves):
+        def decode(self, z):
+            decoded.append(np.round(z / 2, 4).tolist())
+            return super().decode(z)
+
+    for told in ({"most": 7}, {"most": 7}, {"most": 7, "seed": 1}, {}):
+        evaluation.round_trip(Counted(), parts.test, **told)
+    assert [*map(len, decoded)] == [7, 7, 7, 60]
+    assert decoded[0] == decoded[1] != decoded[2]
+    monkeypatch.setattr(measures, "ROUNDS", 20)
+    for pairs in (9, 30):
+        decoded.clear()
+        told = {"pairs": pairs, "probes": JUDGES, "shown": False}
+        evaluation.evaluate({"fdnf": Counted()}, parts, **told)
+        assert [*map(len, decoded)] == [min(pairs, 20), pairs, pairs]
+
+
+def test_windows_of_one_recording_do_not_vote_for_each_other(rng, parts):
+    """Codes that are a place of the recording know a class from it, and no class."""
+    rows, number = rows_of(rng, each=40), np.arange(240) // 6
+    rows.labels[:, 0] = number % 3
+    rows.x = 100 * rng.normal(size=(40, 2, 2))[number] + 0.01 * rows.x
+    rows.x = rows.x.astype("float32")
+    rows.recording = np.array([f"r{i}" for i in number])
+    found = evaluation.structures(Whole(), rows)["code"]["phone"]
+    assert found["knn"] < 0.55 and found["probe"] < 0.55
+    rows.recording = np.arange(240).astype(str)
+    assert evaluation.structures(Whole(), rows)["code"]["phone"]["knn"] == 1
+
+
+def test_what_recordings_leave_unknown_of_classes_is_noted(parts):
+    told = {"pairs": 20, "probes": JUDGES, "shown": False}
+    assert not evaluation.evaluate({"fdnf": Halves()}, parts, **told)["notes"]
+    rows = parts.test
+    rows.recording = np.where(rows.labels[:, 0] == 2, "c", rows.recording)
+    rows.recording = np.where(rows.labels[:, 1] == 1, "q", rows.recording)
+    notes = evaluation.evaluate({"fdnf": Halves()}, parts, **told)["notes"]
+    assert [note.split(":")[0] for note in notes] == ["speaker"]
+    assert "also that of recordings" in notes[0]
+    rows.recording = np.where(rows.labels[:, 0] == 2, "c", np.arange(60).astype(str))
+    (note,) = evaluation.evaluate({"fdnf": Halves()}, parts, **told)["notes"]
+    assert note.startswith("phone: 1 of 3 classes are in one test recording only")
+
+
+def test_a_factor_without_a_labelled_test_row_is_left_out_with_a_note(parts):
+    parts.test.labels[:, 1] = -1
+    told = {"pairs": 20, "probes": JUDGES, "shown": False}
+    found = evaluation.evaluate({"nf": Whole(), "fdnf": Halves()}, parts, **told)
+    assert [*found["probes"]] == ["phone"]
+    assert found["manipulation"]["speaker"] == {}
+    assert found["manipulation"]["phone"]["fdnf"]["others"] == {}
+    assert found["notes"] == [
+        "speaker: no test row has a label, so nothing is said of it."
+    ]
+    said = report.text(found)
+    assert "Note: speaker: no test row" in said and "speaker changed" not in said
+
+
+def test_judges_end_by_other_recordings_and_see_all_that_is_learned_from(
+    parts, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr(
+        evaluation.judges, "fit", lambda *a, **told: asked.append((a, told)) or JUDGES
+    )
+    evaluation.evaluate({"fdnf": Halves()}, parts, pairs=20, shown=False)
+    ((rows, vocabulary), told), *_ = asked
+    assert rows is parts.train and told["valid"] is parts.valid
+    assert vocabulary is parts.vocabulary
+
+
+def test_posteriors_of_all_classes_are_kept_of_one_block_only(parts, monkeypatch):
+    sizes = []
+
+    class Counting(Judge):
+        def posterior(self, x):
+            sizes.append(len(x))
+            return super().posterior(x)
+
+    asked = {"m": Whole()}, parts.test, JUDGES, "phone"
+    whole = evaluation.manipulation(*asked)
+    monkeypatch.setattr(tables, "BLOCK", 25)
+    judges = {factor: Counting(factor) for factor in VOCABULARY}
+    found = evaluation.manipulation(*asked[:2], judges, "phone")
+    assert sizes == [60, 60] + [25, 25, 25, 25, 20] * 2
+    for name in ("target", "others"):
+        assert str(found["m"][name])[:40] == str(whole["m"][name])[:40]
+    expected = whole["m"]["others"]["speaker"]
+    assert found["m"]["others"]["speaker"] == pytest.approx(expected)
 
 
 def test_a_model_is_asked_only_for_factors_it_knows(parts):

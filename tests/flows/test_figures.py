@@ -71,7 +71,7 @@ def test_leakage_shows_every_part_and_every_factor_and_chance():
     drawn = figures.leakage_figure({"fdnf": found})
     axes = drawn.axes[0]
     rows = [text.get_text() for text in axes.get_yticklabels()]
-    assert rows == ["whole code", "phone", "speaker", "chance"]
+    assert rows == ["whole code", "phone", "speaker", "chance\n(most frequent)"]
     cells = [float(text.get_text()) for text in axes.texts]
     assert cells == [0.75, 0.75, 0.75, 0.25, 0.25, 0.75, 0.25, 0.25]
     image = np.asarray(axes.images[0].get_array())

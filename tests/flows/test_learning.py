@@ -1,7 +1,10 @@
 """Learning: what is set by data, what is kept, and that it can be gone on with."""
 
 import dataclasses
+import gc
 import math
+import weakref
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -9,9 +12,10 @@ import pytest
 import tensorflow as tf
 
 from files import sha256
-from flows import learning
+from flows import evaluation, learning, settings
 from flows.data import Rows
 from tests.flows.runs import divided, untrained
+from training import optimisers
 from training.run import Run
 from training.safety import Diverged, Interrupted
 
@@ -32,7 +36,8 @@ def weights(model):
 def learned():
     """A plan, and little to learn from: it is soon known by heart."""
     plan, parts = divided()
-    return plan, dataclasses.replace(parts, train=parts.train.subset(slice(0, 40)))
+    few = {"train": parts.train.subset(slice(0, 40)), "shown": parts.shown[:40]}
+    return plan, dataclasses.replace(parts, **few)
 
 
 def fit(learned, folder, kind="fdnf", steps=60, **settings):
@@ -68,29 +73,31 @@ def test_features_twice_as_large_take_one_bit_more_each(learned, kind):
     for scale in (1, 2):
         model = untrained(kind, plan, parts)
         part = dataclasses.replace(parts.train, x=scale * parts.train.x)
-        learning.adapt(model, part, seed=0)
+        model.adapt(part.x, part.labels)
         found.append(learning.bits(learning.compiled(model), part))
     assert np.isclose(found[1] - found[0], 1, atol=1e-4)
 
 
-def test_a_model_is_adapted_to_the_first_of_an_order_that_only_the_seed_decides(
-    monkeypatch,
+@pytest.mark.slow
+def test_priors_and_centres_are_those_of_all_rows_and_of_shown_labels(
+    learned, tmp_path
 ):
-    class Recorder:
-        def adapt(self, x, labels):
-            seen.append((x[:, 0], labels[:, 0]))
-
-    seen, numbers = [], np.arange(30)
-    for most, seed in ((10, 1), (10, 1), (10, 2), (100, 1)):
-        monkeypatch.setattr(learning, "MOST", most)
-        learning.adapt(Recorder(), rows(numbers[:, None], numbers[:, None]), seed)
-    for x, labels in seen:
-        np.testing.assert_array_equal(x, labels)  # rows keep their labels
-    first, again, other, everything = (labels for _, labels in seen)
-    assert len(first) == len(set(first)) == 10
-    np.testing.assert_array_equal(first, again)
-    assert (first != other).any()
-    np.testing.assert_array_equal(everything, numbers)
+    """Of 12,000 rows, more than scales are found by; a class has but three of them."""
+    plan, parts = learned
+    rng = np.random.default_rng(0)
+    x = np.tile(parts.train.x[:1], (12_000, 1, 1))
+    x += rng.normal(size=x.shape).astype("float32")
+    shown = np.stack([rng.integers(0, k, len(x)) for k in (3, 2)], 1).astype("int32")
+    shown[:3, 0] = 3
+    shown[rng.random(shown.shape) < 0.3] = -1
+    names = np.full(len(x), "")
+    train = Rows(x, np.where(shown < 0, 0, shown), names, names)
+    parts = dataclasses.replace(parts, train=train, shown=shown)
+    model, _, _ = fit((plan, parts), tmp_path, steps=1)
+    for f, k in enumerate(model.base.classes):
+        rows = np.bincount(shown[shown[:, f] >= 0, f], minlength=k)
+        found = np.exp(model.base._log_priors[f])
+        np.testing.assert_allclose(found, (rows + 1) / (rows + 1).sum(), rtol=1e-5)
 
 
 def test_two_models_are_adapted_alike(learned):
@@ -98,11 +105,28 @@ def test_two_models_are_adapted_alike(learned):
     models = [untrained("fdnf", plan, parts) for _ in range(2)]
     before = weights(models[0])
     for model in models:
-        learning.adapt(model, parts.train, seed=3)
+        model.adapt(parts.train.x, parts.train.labels)
     for one, other in zip(*map(weights, models), strict=True):
         np.testing.assert_array_equal(one, other)
     moved = [(a != b).any() for a, b in zip(before, weights(models[0]), strict=True)]
     assert sum(moved) >= 4  # scaler, ActNorm and the means
+
+
+@pytest.mark.slow
+def test_the_optimiser_is_let_go(learned, tmp_path, monkeypatch):
+    """It may be twice as large as the model, and a run has several models."""
+    made = []
+
+    def build(**told):
+        optimizer = optimisers.build(**told)
+        made.append(weakref.ref(optimizer))
+        return optimizer
+
+    monkeypatch.setattr(learning, "optimisers", SimpleNamespace(build=build))
+    model, _, _ = fit(learned, tmp_path, steps=2)
+    gc.collect()
+    assert made[0]() is None and model.optimizer is not None
+    assert not [v for v in model.optimizer.variables if len(v.shape)]  # no moments
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +181,27 @@ def test_an_export_says_what_it_is(learned, whole):
     assert said["sha256"] == sha256(run.folder / "fdnf.weights.h5")
     assert said["model"] == "fdnf" and list(said["vocabulary"]) == ["phone", "speaker"]
     assert said["data_sha256"]["test"] == learned[1].facts["sha256"]["test"]
+
+
+@pytest.mark.slow
+def test_half_of_the_labels_teach_classes_nearly_as_well_as_all(tmp_path):
+    """Accuracies of its own posterior on test rows, within five points."""
+    found = []
+    for missing in (0.0, 0.5):
+        few = {"speakers": 3, "classes": 4, "rows": 4000, "test": 0.3, "unseen": 0.0}
+        fitted = divided(
+            data=settings.Data(source="spectra", missing=missing, **few),
+            segment=settings.Segment(frames=4, bands=8),
+            backbone=settings.Backbone(steps=4, hidden=32),
+        )
+        hidden = (fitted[1].rows("train")["labels"] < 0).mean()
+        assert hidden == pytest.approx(missing, abs=0.03)
+        told = {"batch": 128, "steps": 400, "validate_every": 100, "save_every": 400}
+        model, _, _ = fit(fitted, tmp_path / str(missing), **told)
+        found.append(evaluation.bayes(model, fitted[1].test))
+    full, half = found
+    for factor in ("phone", "speaker"):
+        assert full[factor] > 0.9 and half[factor] > full[factor] - 0.05
 
 
 def test_a_batch_of_more_rows_than_there_are_is_refused(learned, tmp_path):

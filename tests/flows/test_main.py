@@ -99,9 +99,40 @@ def test_every_row_of_a_set_is_moved_and_says_so(run, tmp_path, capsys):
     assert told.items() <= done.items()
     assert done["sha256"] == sha256(run / "fdnf.weights.h5")
     assert {*new.labels["speaker"]} == {"M02"} and {*new.labels["phone"]} == {"a"}
-    np.testing.assert_array_equal(new.speaker, old.speaker)
+    assert {*new.speaker} == {"M02"}  # who compares voices goes by this column
+    np.testing.assert_array_equal(new.labels["source_speaker"], old.speaker)
     said = capsys.readouterr()
     assert "5 rows" in said.out and "extractor theirs" in said.err
+
+
+def test_a_set_of_another_factor_keeps_its_speakers(run, tmp_path):
+    given, out = embeddings(tmp_path / "in.npz"), tmp_path / "out.npz"
+    command = ["manipulate", "--run", run, "--out", out]
+    call(*command, "--set", given, "--factor", "phone", "--to", "s")
+    new = EmbeddingSet.load(out)
+    np.testing.assert_array_equal(new.speaker, EmbeddingSet.load(given).speaker)
+    assert {*new.labels["phone"]} == {"s"} and "source_speaker" not in new.labels
+    call(*command, "--set", out, "--factor", "speaker", "--to", "M02")
+    call(*command, "--set", out, "--factor", "speaker", "--to", "F01")
+    new, old = EmbeddingSet.load(out), EmbeddingSet.load(given)
+    assert {*new.speaker} == {"F01"}
+    np.testing.assert_array_equal(new.labels["source_speaker"], old.speaker)
+
+
+@pytest.mark.parametrize("said", ["unit length", "l2", "cepstral", None])
+def test_what_a_set_says_of_its_length_stays_true(run, tmp_path, said):
+    about = {} if said is None else {"normalisation": said}
+    given, out = embeddings(tmp_path / "in.npz", **about), tmp_path / "out.npz"
+    call("manipulate", "--run", run, "--factor", "speaker", "--to", "M02",
+         "--set", given, "--out", out)  # fmt: skip
+    new, old = EmbeddingSet.load(out), EmbeddingSet.load(given)
+    moved = old.embeddings + 10 * np.array([0, 0, 0, 1, 1, 1])
+    if said in ("unit length", "l2"):
+        assert new.about["normalisation"] == said
+        moved = moved / np.linalg.norm(moved, axis=1, keepdims=True)
+    else:
+        assert "normalisation" not in new.about
+    np.testing.assert_allclose(new.embeddings, moved, rtol=1e-5)
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import files
-from flows import models, settings
+from flows import data, models, settings
 from flows.flow import Flow
 from flows.vae import VAE
 from tests.flows import small
@@ -103,6 +103,14 @@ def test_a_run_gives_back_its_model(run):
     np.testing.assert_array_equal(copy.log_prob(x, labels), model.log_prob(x, labels))
     assert copy.adapted and copy.jitter == 0.1 and copy.base.residual == 2
     assert copy.vocabulary == small.VOCABULARY
+
+
+def test_a_runs_models_are_named_in_order(tmp_path):
+    names = ("fdnf", "dnf-b", "vae", "dnf-a", "gan", "nf")
+    for name in names:
+        (tmp_path / models.weights_name(name)).touch()
+    assert models.kinds(tmp_path) == ["vae", "nf", "dnf-a", "dnf-b", "fdnf"]
+    assert models.FACTS is data.FACTS
 
 
 def test_a_run_without_the_model_is_refused(run, tmp_path):

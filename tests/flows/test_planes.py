@@ -36,6 +36,20 @@ def test_panels_are_lettered_row_by_row_and_say_what_neighbours_know(drawn):
     assert drawn.axes[2].get_ylabel() == "coloured by other"
 
 
+@pytest.mark.slow
+def test_letters_go_on_after_z_and_four_factors_are_drawn(monkeypatch, rng):
+    monkeypatch.setattr(planes, "_plane", lambda z, seed: z[:, :2])
+    z, names = rng.normal(size=(4, 2)), np.array([*"abab"])
+    columns = {str(i): z for i in range(14)}
+    labels = {factor: names for factor in ("one", "two", "three", "four", "five")}
+    drawn = planes.grid(columns, labels, found={})
+    titles = [axes.get_title("left").split()[0] for axes in drawn.axes]
+    assert len(titles) == 56 and len({*titles}) == 56
+    assert titles[25:28] + titles[51:54] == [*"(z) (aa) (ab) (az) (ba) (bb)".split()]
+    assert drawn.axes[-14].get_ylabel() == "coloured by four"
+    assert planes._letter(26 * 27) == "aaa"
+
+
 def test_one_fit_serves_all_rows_of_panels(drawn):
     first, second = (np.concatenate([*placed(drawn.axes[i]).values()]) for i in (1, 3))
     assert len(first) == 60

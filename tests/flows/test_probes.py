@@ -131,12 +131,75 @@ def test_each_factor_gets_the_judge_of_its_own_column(rng, capsys, monkeypatch):
     x[:, 0, 0] += 500 * speaker
     labels = np.column_stack([phone, speaker]).astype("int32")
     vocabulary = {"phone": ("a", "b", "c"), "speaker": ("p", "q")}
-    found = probes.fit(SimpleNamespace(x=x, labels=labels), vocabulary, hidden=(16,))
+    rows = SimpleNamespace(x=x, labels=labels, recording=np.arange(360).astype(str))
+    found = probes.fit(rows, vocabulary, hidden=(16,))
     assert list(found) == ["phone", "speaker"]
     assert found["phone"].accuracy(x, phone) > 0.95
     assert found["speaker"].accuracy(x, speaker) > 0.95
     assert found["phone"].num_classes == 3 and found["speaker"].num_classes == 2
     assert "probes" in capsys.readouterr().err
+
+
+def recordings(rng, count=20, rows=30):
+    """Labels by lot, one for each recording, and codes that tell recordings apart."""
+    label = np.arange(count) % 2
+    x = 4 * rng.normal(size=(count, 20))
+    groups = np.repeat(np.arange(count), rows)
+    x = x[groups] + rng.normal(size=(len(groups), 20))
+    return x, label[groups], np.array([f"r{i}" for i in groups])
+
+
+def test_who_only_knows_recordings_does_not_become_sure(rng):
+    """Windows of recordings it has met would say that all is well, and go on."""
+    x, labels, groups = recordings(rng)
+    other, truth, _ = recordings(rng)
+    told = {"hidden": (32,), "epochs": 60}
+
+    def cost(**given):
+        found = Probe.fit(x, labels, 2, **told, **given).posterior(other)
+        return -np.log(np.maximum(found[np.arange(600), truth], 1e-9)).mean()
+
+    valid = recordings(rng)[:2]
+    alone = cost()
+    assert max(cost(groups=groups), cost(valid=valid)) < 0.6 * alone
+
+
+def test_what_is_held_out_shares_no_recording_and_takes_no_class_away(rng):
+    labels, groups = rng.integers(4, size=400), np.repeat(np.arange(40), 10)
+    labels[groups == 7] = 5  # a class of one recording
+    for seed in range(20):
+        aside = probes._aside(labels, groups, seed)
+        assert not {*groups[aside]} & {*groups[~aside]} and 40 <= aside.sum() <= 50
+        assert {*labels[~aside]} == {*labels} and not aside[groups == 7].any()
+    alone = probes._aside(labels, labels, 0)  # none can be spared
+    assert alone.sum() == 40
+    np.testing.assert_array_equal(alone, probes._aside(labels, None, 0))
+    np.testing.assert_array_equal(alone, probes._aside(labels, np.arange(400), 0))
+
+
+def test_rows_given_to_end_by_are_not_learned_from_and_all_others_are(rng, monkeypatch):
+    seen = []
+    whole = probes._trained
+
+    def noted(*given, **settings):
+        seen.append([len(each) for each in given])
+        return whole(*given, **settings)
+
+    monkeypatch.setattr(probes, "_trained", noted)
+    x, labels = points(rng, [0, 1], rows=30)
+    valid, truth = points(rng, [0, 1, 2], rows=4)
+    unknown = np.where(truth == 1, -1, truth)
+    for told in (truth, unknown, np.full(12, 2), np.full(12, -1)):
+        Probe.fit(x, labels, 3, valid=(valid, told), hidden=(4,), epochs=1)
+    groups = np.arange(60) // 3
+    Probe.fit(x, labels, 3, groups=groups, hidden=(4,), epochs=1)
+    assert [each[:2] for each in seen] == [[60, 8], [60, 4], *[[54, 6]] * 3]
+    rows = SimpleNamespace(x=x, labels=labels[:, None], recording=groups)
+    held = SimpleNamespace(x=valid, labels=truth[:, None])
+    few = {"hidden": (4,), "shown": False, "epochs": 1}
+    for given in (held, None, SimpleNamespace(x=valid[:0], labels=truth[:0, None])):
+        probes.fit(rows, {"phone": "abc"}, valid=given, **few)
+    assert [each[:2] for each in seen[5:]] == [[60, 8], *[[54, 6]] * 2]
 
 
 def test_bad_rows_and_labels_are_refused(rng):

@@ -64,8 +64,10 @@ def test_everything_found_is_in_the_text():
     whole = line(said, "Class structure", "f-DNF").split()
     assert whole == "f-DNF whole code phone 3.000 0.750 0.100 0.800 0.250".split()
     assert "f-DNF         speaker     phone             0.000      0.250" in said
-    bits = line(said, "bits: per dimension", "NF").split()
-    assert bits == ["NF", "1.250", "-", "2.0e-06", "0.875", "0.875"]
+    bits = line(said, "Bits per dimension of the features", "NF").split()
+    assert bits == ["NF", "1.250", "-", "1.125", "-", "2.0e-06", "0.875", "0.875"]
+    heads = line(said, "bits without labels").split("bits ")
+    assert [head.strip() for head in heads] == ["", "without labels", "given labels"]
     ks = line(said, "Codes around", "f-DNF").split()
     assert ks == ["f-DNF", "phone", "0.050", "0.500"]
     rates = [
@@ -83,7 +85,7 @@ def test_what_was_not_measured_is_not_said():
     said = report.text(results)
     assert "changed" not in said and "Changing" not in said
     assert "Equal error" not in said and "Codes around" not in said
-    assert line(said, "bits", "VAE").split()[1:3] == ["-", "-"]
+    assert line(said, "Bits", "VAE").split()[1:5] == ["-"] * 4
 
 
 @pytest.mark.parametrize(
@@ -117,9 +119,50 @@ def test_the_sentence_is_honest_either_way(after, harm, reach, effect):
     for factor, other in (("phone", "speaker"), ("speaker", "phone")):
         words = (
             f"Changing {factor}, f-DNF has a target posterior of {reach}, and a side "
-            f"effect on {other} of {effect}."
+            f"effect on {other} of {effect} and "
         )
         assert words.replace("X-DNF", f"{factor}-DNF") in said
+
+
+@pytest.mark.parametrize(
+    "ours, theirs, words",
+    [
+        (0.05, 0.3, "below half of the 0.300"),
+        (-0.05, 0.3, "below half of the 0.300"),  # a gain of the other is one too
+        (0.149, 0.3, "below half of the 0.300"),
+        (0.1499, 0.3, "below the 0.300"),  # 0.150 is what will be printed
+        (0.2, 0.3, "below the 0.300"),
+        (0.2998, 0.3, "level with the 0.300"),
+        (0.0001, 0.0004, "level with the 0.000"),
+        (0.4, 0.3, "above the 0.300"),
+        (0.4, -0.3, "above the 0.300"),
+    ],
+)
+@pytest.mark.parametrize("factors", [("phone", "speaker"), ("a", "b", "c", "d")])
+def test_the_sentence_says_whether_side_effects_are_below_half_of_the_dnf(
+    ours, theirs, words, factors
+):
+    results = stand_ins.results(harm={"fdnf": ours, "dnf": theirs}, factors=factors)
+    said = report.sentence(results).splitlines()
+    for factor, told in zip(factors, said, strict=True):
+        assert told.startswith(f"Changing {factor}, f-DNF has")
+        assert told.count(f" and {words} of {factor}-DNF") == len(factors) - 1
+        for other in {*factors} - {factor}:
+            assert f"a side effect on {other} of {abs(ours):.3f}, " in told
+
+
+def test_without_a_dnf_the_best_of_the_others_is_all_that_is_compared_to():
+    results = stand_ins.results()
+    for factor, rows in results["manipulation"].items():
+        del rows[f"dnf-{factor}"]
+    words = (
+        "Changing phone, f-DNF has a target posterior of 0.700, the highest (NF: "
+        "0.400), and a side effect on speaker of 0.050, the smallest (NF: 0.150)."
+    )
+    assert report.sentence(results).splitlines()[0] == words
+    for rows in results["manipulation"].values():
+        del rows["fdnf"]
+    assert report.sentence(results) == ""
 
 
 def test_alone_or_absent_the_factorial_flow_is_compared_to_nothing():

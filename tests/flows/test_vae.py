@@ -75,6 +75,14 @@ def test_a_bound_in_features_counts_their_scale():
     assert np.abs(model.elbo(x, seed=3) - model.elbo(x, seed=4)).min() > 0
 
 
+def test_noise_is_drawn_afresh_in_training_alone():
+    model, (x, _) = small.coder("vae"), small.rows(5)
+    before = model(x)
+    first, second = (model(x, training=True) for _ in range(2))
+    assert np.abs(first - second).max() > 1e-3
+    np.testing.assert_array_equal(model(x), before)
+
+
 def test_codes_are_the_means_and_labels_are_not_looked_at():
     model, (x, labels) = small.coder("vae"), small.rows(5)
     mean = np.asarray(model.encoder(model.scaler.forward(x)))[:, :4]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from flows import models
+from flows.features import front_end
 from flows.signatures import MOST, signatures
 from serving.publish import publish
 from tests.flows.runs import make
@@ -110,6 +111,22 @@ def test_the_c_loader_knows_densities_as_python_does(served, tmp_path, kind):
     found = asked(folder, "log_prob", tmp_path, x=segments(), labels=labels)
     expected = model.log_prob(segments(), labels)
     np.testing.assert_allclose(found["log_prob"], expected, rtol=1e-5, atol=1e-4)
+
+
+def test_the_c_loader_makes_features_of_sound_as_the_front_end_does(served, tmp_path):
+    """So what is served takes waveforms, and no other front end can be meant."""
+    about = {"sample_rate": 8000, "window": 64, "hop": 16, "bands": 4}
+    front = front_end(about | {"spectrum": "mel"})
+    given = signatures(served["fdnf"][0], front)
+    assert {*given} == {*signatures(served["fdnf"][0])} | {"features"}
+    folder = publish(tmp_path / "heard", given)
+    sound = np.random.default_rng(0).normal(size=(2, 500)).astype("float32")
+    found = asked(folder, "features", tmp_path, waveform=0.1 * sound)
+    assert found["x"].shape == (2, 32, 4)
+    np.testing.assert_allclose(found["x"], front(0.1 * sound), atol=1e-4)
+    sound[1, 7] = np.nan
+    done = run(folder, "features", tmp_path, waveform=sound)
+    assert done.returncode != 0 and "`waveform` must be finite" in done.stderr
 
 
 def drawn(count=5, labels=(-1, -1), seed=7, temperature=1.0):
