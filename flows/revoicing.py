@@ -50,7 +50,8 @@ def listed(table, sound, factor, classes):
 
     Returns:
         Pairs of seconds, start and end, and codes of the classes, int32 `[n]`, -1 where
-        they are unknown.
+        they are unknown. A phone that is no class may be kin of one, as eSpeak's are
+        folded.
 
     Raises:
         ValueError: If the table is none, or lists nothing of the sound.
@@ -62,6 +63,8 @@ def listed(table, sound, factor, classes):
     names = [
         {"phone": s.phone, "speaker": s.speaker, **s.extra}.get(factor) for s in rows
     ]
+    if factor == "phone":
+        names = [n if n in codes else phones.fold_espeak(n) for n in names]
     known = np.array([codes.get(name, -1) for name in names], np.int32)
     return [(s.start_s, s.end_s) for s in rows], known
 

@@ -128,7 +128,7 @@ class SpeechFlow(settings.Run):
     ce_weight: float = 0.0  # of the classes' cross-entropy
     cross_penalty: float = 0.0  # on what a part tells of other factors
     jitter: float = 0.1  # noise added in training, in deviations of the data
-    steps: int = 1000
+    steps: int = 1600
     batch: int = 256
     optimiser: Optimiser = field(default_factory=Optimiser)
     pairs: int = 20_000  # of a segment and a wrong class, manipulated for the report

@@ -86,3 +86,17 @@ def test_a_sound_that_is_not_changed_has_the_same_spectrogram(rng):
     assert np.abs(again - features)[5:-5][loud[5:-5]].mean() < 0.3
     loudest = revoicing.waveform(features + 8, front, num_samples=len(tone))
     assert np.abs(loudest).max() == pytest.approx(1)
+
+
+def test_a_listed_phone_that_is_no_class_is_its_kin(tmp_path):
+    sound, table = tmp_path / "a.wav", tmp_path / "segments.csv"
+    phones = ["ə", "ʌ", "iə", "x"]  # itself, kin of the first, two in one, unknown
+    rows = [f"a.wav,{i},{i + 1},{phone},anna" for i, phone in enumerate(phones)]
+    table.write_text("\n".join(["path,start,end,phone,speaker", *rows]), "utf-8")
+    times, known = revoicing.listed(table, sound, "phone", ("t", "ə"))
+    assert times == [(0, 1), (1, 2), (2, 3), (3, 4)] and known.tolist() == [
+        1,
+        1,
+        -1,
+        -1,
+    ]
