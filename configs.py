@@ -254,9 +254,11 @@ SPEECH_FLOWS = {
     ),
     "digits": replace(
         _some_hundred,
-        # Whole words: --data.path names the manifest.
+        # Whole words: --data.path names the manifest. FSDD was a telephone's: above
+        # 4 kHz there is nothing, and nothing has no density.
         name="flow-digits",
         data=replace(_some_hundred.data, factors=("digit", "speaker")),
+        segment=Segment(high_hz=4000.0, fit="stretch"),
         steps=1000,
     ),
     "emotions": replace(

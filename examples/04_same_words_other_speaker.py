@@ -35,13 +35,9 @@ def main():
     plan, segment = map(dataclasses.asdict, (plan, settings.Segment()))
     parts = data.prepare(**plan, segment=segment)
 
-    flow = models.build(
-        "fdnf",
-        shape=parts.train.x.shape[1:],
-        vocabulary=parts.vocabulary,
-        backbone={"steps": 6, "hidden": 128},
-        jitter=0.1,
-    )
+    told = {"shape": parts.train.x.shape[1:], "vocabulary": parts.vocabulary}
+    small = {"steps": 6, "hidden": 128}
+    flow = models.build("fdnf", backbone=small, jitter=0.1, **told)
     flow.compile(optimizer=keras.optimizers.Adam(1e-3, global_clipnorm=5.0))
     flow.fit(parts.rows("train"), batch_size=128, epochs=16, verbose=0)
 
@@ -53,7 +49,7 @@ def main():
     told = {"factor": "speaker", "source": OWN}
     after = revoicing.change(flow, before, cut, starts, to=OTHER, **told)
 
-    judges = probes.fit(parts.train, parts.vocabulary, shown=False)
+    judges = probes.fit(parts.train, parts.vocabulary, valid=parts.valid, shown=False)
     rows = parts.test.subset(parts.test.speaker == OWN)
     moved = np.asarray(flow.manipulate(rows.x, "speaker", OTHER, source=OWN))
     phones = rows.labels[:, 0]
@@ -67,10 +63,8 @@ def main():
         )
 
     encoder = voiceemb.Encoder.pretrained()
-    voices = {
-        w: encoder.embed_speaker(sorted((folder / w).iterdir())[:8])
-        for w in (OWN, OTHER)
-    }
+    known = {w: sorted((folder / w).iterdir())[:8] for w in (OWN, OTHER)}
+    voices = {w: encoder.embed_speaker(sounds) for w, sounds in known.items()}
     for when, features in (("before", before), ("after", after)):
         made = revoicing.waveform(features, front_end, num_samples=len(sound))
         wave.write(f"{when}.wav", made)

@@ -1,7 +1,7 @@
 """Features of sound: how they are computed, and where they are kept.
 
 `about`, what the data says of itself, is all that is needed to compute them again from
-another waveform: `sample_rate`, `window`, `hop`, `bands` and `spectrum`.
+another waveform: `sample_rate`, `window`, `hop`, `bands`, `high_hz` and `spectrum`.
 """
 
 import hashlib
@@ -34,8 +34,8 @@ def front_end(about):
     """The layer that computes the features of a new waveform.
 
     Args:
-        about: What the data says of itself: `sample_rate`, `window`, `hop`, `bands` and
-            `spectrum`.
+        about: What the data says of itself: `sample_rate`, `window`, `hop`, `bands`,
+            `high_hz` (`None` is half the rate) and `spectrum`.
 
     Returns:
         An `audio.mel.LogMel`, waveforms `[batch, samples]` to `[batch, frames, bands]`.
@@ -55,6 +55,7 @@ def front_end(about):
         window=about["window"],
         hop=about["hop"],
         num_bands=about["bands"],
+        high_hz=about["high_hz"],
         spectrum=about["spectrum"],
     )
 

@@ -23,6 +23,7 @@ Reference:
 import math
 
 import keras
+import numpy as np
 from keras import ops
 
 from flows.checks import checked_labels, concrete
@@ -172,7 +173,10 @@ class Flow(Coder):
         return (*self.own, "rest") if self.base.residual else self.own
 
     def _start(self, x, labels):
-        self.bijector.start(self.scaler.forward(self._some(x, STARTED_BY)))
+        scaled = ops.convert_to_numpy(self.scaler.forward(self._some(x, STARTED_BY)))
+        noise = np.random.default_rng(self.seed).normal(size=scaled.shape)
+        # as training will see it: what is constant but for noise is no larger than 1
+        self.bijector.start(scaled + self.jitter * noise)
         if self.own:
             columns = [list(self.vocabulary).index(factor) for factor in self.own]
             self.base.start(self._encode_all(x), labels[:, columns])

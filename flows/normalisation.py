@@ -1,8 +1,8 @@
 """Bijectors that start from data: each channel, or each number, at its own scale.
 
 `z = (x - mean) / deviation`, where mean and deviation are set by `start`, in float64.
-What is constant in the data has no scale of its own: its deviation is raised to a
-thousandth of the root mean square of all, and to 1 where everything is constant.
+What is constant in the data, or nearly, has no scale of its own: its deviation is
+raised to a hundredth of the root mean square of all, or to 1 where all are constant.
 """
 
 import math
@@ -13,7 +13,7 @@ from keras import ops
 
 from flows.bijectors import Bijector, add_value, event_sum
 
-FLOOR = 1e-3  # least deviation, in root mean squares of all of them
+FLOOR = 0.01  # least deviation, in root mean squares of all of them
 ROUNDING = 1e-12  # deviation, in means, that equal numbers have by rounding alone
 
 

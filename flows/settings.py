@@ -28,6 +28,7 @@ class Segment:
     bands: int | None = None
     spectrum: Literal["mel", "linear"] = "mel"
     hop_s: float = 0.01
+    high_hz: float | None = None  # end of the highest mel band; half the rate
     # what is shorter takes in what is around its middle, is filled up with its quietest
     # number, or with itself; or everything is stretched to one length
     fit: Literal["centre", "pad", "repeat", "stretch"] = "centre"

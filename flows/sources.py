@@ -109,7 +109,7 @@ def _about(source, name, segment):
         "sample_rate": SAMPLE_RATE,
         "window": WINDOW,
         "hop": _hop(segment),
-        **{k: segment[k] for k in ("bands", "spectrum", "frames", "fit")},
+        **{k: segment[k] for k in ("bands", "high_hz", "spectrum", "frames", "fit")},
     }
 
 

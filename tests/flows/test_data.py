@@ -23,7 +23,7 @@ def prepare(segment=None, split_seed=None, **changes):
     """Data as a config has them, few rows at a time."""
     told = {"source": "spectra", "speakers": 6, "rows": 600, "least_rows": 1}
     config = dataclasses.asdict(Data(**told | changes))
-    shape = {"frames": 4, "bands": 8} | (segment or {})
+    shape = {"frames": 4, "bands": 8, "high_hz": None} | (segment or {})
     shape = dataclasses.asdict(Segment(**shape))
     return data.prepare(**config, segment=shape, split_seed=split_seed)
 
@@ -188,7 +188,7 @@ def put(path, rows):
 
 @pytest.mark.parametrize("fit", cutting.FITS)
 def test_segments_are_the_frames_around_their_phones(spoken, tmp_path, fit):
-    shape = {"frames": 6, "bands": 12, "fit": fit}
+    shape = {"frames": 6, "bands": 12, "high_hz": None, "fit": fit}
     told = {"source": "segments", "path": str(spoken), "cache": str(tmp_path)}
     parts = prepare(shape, **told, factors=("phone", "speaker", "mood"))
     layer = data.front_end(parts.about)
@@ -252,7 +252,7 @@ def test_features_can_be_computed_again_from_what_the_facts_say(spoken, tmp_path
 def test_an_utterance_of_a_manifest_is_one_segment(spoken, tmp_path):
     told = {"source": "manifest", "path": str(spoken), "cache": str(tmp_path)}
     told |= {"factors": ("mood", "speaker"), "unseen": 0.0}
-    shape = {"frames": 7, "bands": 12, "fit": "stretch"}
+    shape = {"frames": 7, "bands": 12, "high_hz": None, "fit": "stretch"}
     parts = prepare(shape, **told)
     layer = data.front_end(parts.about)
     for rows in of(parts).values():

@@ -13,6 +13,7 @@ ABOUT = {
     "window": 512,
     "hop": 160,
     "bands": 20,
+    "high_hz": None,
     "spectrum": "mel",
 }
 
@@ -64,6 +65,6 @@ def test_a_cache_holds_the_features_and_is_made_once(corpus, tmp_path):
 def test_other_features_get_another_cache(corpus, tmp_path):
     places = {
         features.cached(corpus, tmp_path, ABOUT | change).folder
-        for change in ({}, {"hop": 128}, {"spectrum": "linear"}, {"bands": 10})
+        for change in ({}, {"hop": 128}, {"spectrum": "linear"}, {"high_hz": 4000.0})
     }
     assert len(places) == 4 and {place.parent for place in places} == {tmp_path}

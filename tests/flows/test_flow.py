@@ -185,6 +185,7 @@ def test_training_alone_hides_labels_and_adds_noise():
     every = small.coder(label_dropout=1.0)
     np.testing.assert_allclose(loss(every, x, labels, training=True), none, rtol=1e-5)
     noisy = small.coder(jitter=0.1)
+    known = loss(noisy, x, labels)
     np.testing.assert_array_equal(loss(noisy, x, labels), known)
     assert (loss(noisy, x, labels, training=True) != known).all()
 
@@ -255,3 +256,17 @@ def test_labels_of_no_class_have_no_density():
     for wrong in (labels + 3, labels - 9, labels[:, :1], labels[:3]):
         with pytest.raises(ValueError, match="Labels must be"):
             model.log_prob(x, wrong)
+
+
+def test_numbers_that_hardly_ever_change_start_no_larger_than_the_others(rng):
+    """A band that is silent but once: noise, not the silence, gives it its size."""
+    x = rng.normal(size=(300, 6)).astype("float32")
+    x[:, 3:] = 0
+    x[0, 3:] = 5.0
+    told = {"shape": (6,), "vocabulary": {"word": ("a", "b")}, "jitter": 0.1}
+    model = models.build("dnf-word", backbone={"steps": 4, "hidden": 8}, **told)
+    model.adapt(x, np.arange(300)[:, None] % 2)
+    rare = np.zeros((1, 6), "float32")
+    rare[0, 3:] = 5.0
+    assert np.abs(model.encode(rare)).max() < 60  # 5 deviations of noise would be 50
+    assert np.isfinite(model.log_prob(rare)).all()

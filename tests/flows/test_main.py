@@ -14,7 +14,7 @@ from tests.flows import stand_ins
 from tests.flows.stand_ins import call, embeddings, leave, refused
 
 NAMES = {ask.__name__.strip("_"): ask for ask in cli.COMMANDS}
-FRONT = {"sample_rate": 16000, "window": 512, "hop": 160, "bands": 40}
+FRONT = {"sample_rate": 16000, "window": 512, "hop": 160, "bands": 40, "high_hz": None}
 SOUND = {"source": "synthetic", **FRONT, "spectrum": "mel"}
 
 

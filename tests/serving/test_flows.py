@@ -115,7 +115,7 @@ def test_the_c_loader_knows_densities_as_python_does(served, tmp_path, kind):
 
 def test_the_c_loader_makes_features_of_sound_as_the_front_end_does(served, tmp_path):
     """So what is served takes waveforms, and no other front end can be meant."""
-    about = {"sample_rate": 8000, "window": 64, "hop": 16, "bands": 4}
+    about = {"sample_rate": 8000, "window": 64, "hop": 16, "bands": 4, "high_hz": None}
     front = front_end(about | {"spectrum": "mel"})
     given = signatures(served["fdnf"][0], front)
     assert {*given} == {*signatures(served["fdnf"][0])} | {"features"}
