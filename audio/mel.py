@@ -40,7 +40,6 @@ def mel_matrix(
     num_bands: int,
     low_hz: float = 0.0,
     high_hz: float | None = None,
-    normalised: bool = False,
 ) -> np.ndarray:
     """Compute the weight that every bin has in every mel band.
 
@@ -50,8 +49,6 @@ def mel_matrix(
         num_bands: Number of mel bands.
         low_hz: Lower corner of the lowest band. Defaults to `0.0`.
         high_hz: Upper corner of the highest; `None` is half the rate.
-        normalised: Whether triangles have an area of one (over Hz), so that white noise
-            is flat, instead of a peak of one. Defaults to `False`.
 
     Returns:
         Weights, float64 `[window // 2 + 1, num_bands]`.
@@ -77,7 +74,7 @@ def mel_matrix(
             f"{empty} bands are too narrow to hold a bin: take fewer bands or a longer "
             f"window. Received: num_bands={num_bands}, window={window}"
         )
-    return matrix * 2 / (upper - lower) if normalised else matrix
+    return matrix
 
 
 @keras.saving.register_keras_serializable(package="audio")

@@ -1,35 +1,24 @@
 """`python -m diffusion`: draw voices that never existed, mix, replace, judge them."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import get_args, get_type_hints
 
 from diffusion.speakers import engines, settings
+from training import commands
 
 ATTACKERS = ("ignorant", "lazy", "semi-informed")
 
 
 def main(arguments=None):
     """Runs one command; an error that a user can mend is one line on stderr."""
-    options = _parser().parse_args(arguments)
-    try:
-        from diffusion.speakers import answers  # after --help, which is instant
-
-        getattr(answers, options.command)(options)
-    except (OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        print("Interrupted; the same command starts anew.", file=sys.stderr)
-        sys.exit(130)
+    commands.run("diffusion", __doc__, COMMANDS, _answers, arguments)
 
 
-def _parser():
-    parser = argparse.ArgumentParser(prog="python -m diffusion", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    for ask, text in COMMANDS.items():
-        ask(commands.add_parser(ask.__name__.strip("_"), help=text, description=text))
-    return parser
+def _answers():
+    from diffusion.speakers import answers  # after --help, which is instant
+
+    return answers
 
 
 def _sample(command):

@@ -23,12 +23,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from diffusion.noising import (
-    MeanOverReplicas,
-    NoisedModel,
-    relative_power,
-    unknown,
-)
+from diffusion.noising import NoisedModel, relative_power, unknown
+from training.losses import MeanOverReplicas
 
 PREDICTIONS = ("noise", "clean", "velocity")
 WEIGHTINGS = ("plain", "min_snr", "p2")

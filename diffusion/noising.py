@@ -33,21 +33,6 @@ def antithetic_times(count, steps, seed):
     return ops.concatenate([first, steps + 1 - first])[:count]
 
 
-@keras.saving.register_keras_serializable(package="diffusion")
-class MeanOverReplicas(keras.losses.Loss):
-    """The mean of losses that are already there; the first argument is unused.
-
-    Each replica returns its share, so that replicas sum to the mean of the whole batch.
-
-    Call arguments:
-        y_true: Unused.
-        y_pred: The losses, `[batch]`.
-    """
-
-    def call(self, y_true, y_pred):
-        return y_pred
-
-
 class NoisedModel(keras.Model):
     """A model that learns from noised samples, of any rank.
 

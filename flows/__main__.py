@@ -2,30 +2,20 @@
 
 import argparse
 import math
-import sys
 from pathlib import Path
+
+from training import commands
 
 
 def main(arguments=None):
     """Runs one command; an error that a user can mend is one line on stderr."""
-    options = _parser().parse_args(arguments)
-    try:
-        from flows import answers  # after --help, which is instant
-
-        getattr(answers, options.command)(options)
-    except (OSError, ValueError) as error:
-        sys.exit(f"error: {' '.join(str(error).split())}")
-    except KeyboardInterrupt:
-        print("Interrupted; the same command starts anew.", file=sys.stderr)
-        sys.exit(130)
+    commands.run("flows", __doc__, COMMANDS, _answers, arguments)
 
 
-def _parser():
-    parser = argparse.ArgumentParser(prog="python -m flows", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    for ask, text in COMMANDS.items():
-        ask(commands.add_parser(ask.__name__.strip("_"), help=text, description=text))
-    return parser
+def _answers():
+    from flows import answers  # after --help, which is instant
+
+    return answers
 
 
 def _evaluate(command):

@@ -106,7 +106,7 @@ def loaded(run, kind=None):
 
 def _change_set(model, options):
     """Moves every row of an embedding set."""
-    from flows.tables import mapped
+    from flows.blocks import mapped
 
     given = EmbeddingSet.load(options.set)
     shape = tuple(model.shape)

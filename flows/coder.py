@@ -14,6 +14,7 @@ import numpy as np
 from keras import ops
 
 from flows.averages import Averages
+from flows.blocks import mapped
 from flows.checks import (
     arrays_of,
     check_vocabulary,
@@ -24,24 +25,9 @@ from flows.checks import (
 )
 from flows.manipulation import Manipulation
 from flows.sampling import Sampling
+from training.losses import MeanOverReplicas
 
-AT_ONCE = 1024  # rows encoded together where there are many
 SCALED_BY = 10_000  # most rows that scales are found by
-
-
-@keras.saving.register_keras_serializable(package="flows")
-class MeanOverReplicas(keras.losses.Loss):
-    """The mean of losses that are already there; the first argument is unused.
-
-    Each replica returns its share, so that replicas sum to the mean of the whole batch.
-
-    Call arguments:
-        y_true: Unused.
-        y_pred: The losses, `[batch]`.
-    """
-
-    def call(self, y_true, y_pred):
-        return y_pred
 
 
 class Coder(Manipulation, Sampling, keras.Model):
@@ -154,7 +140,7 @@ class Coder(Manipulation, Sampling, keras.Model):
         """
         if self.averages is not None:
             x = checked_segments(x, self.shape, least=2)
-            self.averages.start(self._encode_all(x), labels)
+            self.averages.start(mapped(self.encode, x), labels)
 
     def fit(self, x=None, *args, **kwargs):
         """Trains as `keras.Model.fit` does, on arrays without further ado.
@@ -266,10 +252,6 @@ class Coder(Manipulation, Sampling, keras.Model):
             return scaled
         noise = keras.random.normal(ops.shape(scaled), seed=self.random_state)
         return scaled + self.jitter * noise
-
-    def _encode_all(self, x):
-        blocks = [self.encode(x[i : i + AT_ONCE]) for i in range(0, len(x), AT_ONCE)]
-        return np.concatenate([ops.convert_to_numpy(block) for block in blocks])
 
     def _index(self, factor):
         if factor not in self.factors:

@@ -7,7 +7,6 @@ those that stay are read.
 import dataclasses
 import functools
 import hashlib
-import json
 
 import numpy as np
 
@@ -112,16 +111,7 @@ class Parts:
         Raises:
             ValueError: If the run began with other rows.
         """
-        path = run.folder / FACTS
-        if path.is_file():
-            began = json.loads(path.read_text("utf-8"))["sha256"]
-            if began != self.facts["sha256"]:
-                raise ValueError(
-                    "A run goes on with the rows it began with: start afresh (--fresh) "
-                    f"or under another name (--name). Received: rows of sha256 "
-                    f"{self.facts['sha256']}, which began with {began}"
-                )
-        run.write_json(FACTS, self.facts)
+        run.remember(FACTS, self.facts)
 
 
 def prepare(

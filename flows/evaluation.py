@@ -10,22 +10,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from flows import probes as judges
-from flows.measures import bayes, density, gaussianity, judged, round_trip, structures
-from flows.tables import codes, column, manipulation, verification
+from flows.measures import judged
+from flows.tables import column, manipulation, verification
 from metrics.folds import in_groups
 from progress import Bar
-
-__all__ = [
-    "bayes",
-    "codes",
-    "density",
-    "evaluate",
-    "gaussianity",
-    "manipulation",
-    "round_trip",
-    "structures",
-    "verification",
-]
 
 
 def evaluate(

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from flows import planes
-from flows.tables import divided, mapped
+from flows.blocks import mapped
+from flows.tables import divided
 from metrics import figures
 
 CHANCE = "chance\n(most frequent)"

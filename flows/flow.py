@@ -26,6 +26,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from flows.blocks import mapped
 from flows.checks import checked_labels, concrete
 from flows.coder import Coder
 
@@ -179,7 +180,7 @@ class Flow(Coder):
         self.bijector.start(scaled + self.jitter * noise)
         if self.own:
             columns = [list(self.vocabulary).index(factor) for factor in self.own]
-            self.base.start(self._encode_all(x), labels[:, columns])
+            self.base.start(mapped(self.encode, x), labels[:, columns])
 
     def _mask(self, factor):
         f = self._index(factor)

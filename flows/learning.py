@@ -1,17 +1,11 @@
 """Teaching a model of segments, by the loop all systems share."""
 
-import math
-
-import numpy as np
-import tensorflow as tf
-
 from files import stated_sha256
+from flows.blocks import bits, compiled
 from training import loop, optimisers
 from training.devices import is_chief, wait_for_all
 from training.rows import batches
 from training.safety import Diverged
-
-AT_ONCE = 1000  # rows of one pass without gradients
 
 
 def fit(model, parts, *, run, kind, devices, steps, batch, optimiser, seed, **settings):
@@ -45,7 +39,8 @@ def fit(model, parts, *, run, kind, devices, steps, batch, optimiser, seed, **se
     model.adapt(shown["x"], shown["labels"])
     with devices.scope():
         model.compile(optimizer=optimisers.build(steps=steps, **optimiser))
-    density = compiled(model)
+    held = parts.valid.x, parts.valid.labels
+    density = compiled(model.log_prob, *held)
     result = loop.fit(
         model,
         batches(shown, batch=batch, seed=seed),
@@ -53,7 +48,7 @@ def fit(model, parts, *, run, kind, devices, steps, batch, optimiser, seed, **se
         phase=kind,
         steps=steps,
         strategy=devices,
-        validate=lambda: {"bits": bits(density, parts.valid)},
+        validate=lambda: {"bits": bits(density, *held)},
         monitor="bits",
         **settings,
     )
@@ -94,32 +89,6 @@ def check(batch, rows, devices):
             "`batch` must be a multiple of the number of replicas, "
             f"{devices.num_replicas_in_sync}. Received: {batch}"
         )
-
-
-def compiled(model):
-    """`model.log_prob` of segments `[batch, *shape]` and labels, traced once."""
-    rows = tf.TensorSpec([None, *model.shape], tf.float32)
-    labels = tf.TensorSpec([None, len(model.vocabulary)], tf.int32)
-    graph = tf.function(lambda x, y: model.log_prob(x, y), autograph=False)
-    return graph.get_concrete_function(rows, labels)
-
-
-def bits(log_prob, rows):
-    """Mean `-log2 p(x | labels) / dim`, in bits per dimension of the features.
-
-    Of a VAE it is the mean bound, which lies above. Scaling a feature by `s` adds
-    `log2(s)`, so these bits compare models of the same features only.
-
-    Args:
-        log_prob: Maps segments `[batch, *shape]` and labels to nats, `[batch]`.
-        rows: A `flows.data.Rows`.
-    """
-    nats = [
-        log_prob(rows.x[start : start + AT_ONCE], rows.labels[start : start + AT_ONCE])
-        for start in range(0, len(rows), AT_ONCE)
-    ]
-    dim = math.prod(rows.x.shape[1:])
-    return float(-np.mean(np.concatenate(nats), dtype=np.float64) / dim / math.log(2))
 
 
 def about(run, kind, parts):

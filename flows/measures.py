@@ -9,7 +9,8 @@ import math
 
 import numpy as np
 
-from flows.tables import codes, column, divided, mapped
+from flows.blocks import bits, mapped
+from flows.tables import codes, column, divided
 from metrics import clusters
 from metrics.samples import scale_of
 
@@ -188,6 +189,5 @@ def _bits(model, rows, given):
         return None
     labels = np.asarray(rows.labels, np.int32)
     labels = labels if given else np.full_like(labels, -1)
-    nats = mapped(model.log_prob, rows.x, labels).mean(dtype=float)
-    bits = -float(nats) / math.log(2) / math.prod(rows.x.shape[1:])
-    return bits if math.isfinite(bits) else None
+    found = bits(model.log_prob, rows.x, labels)
+    return found if math.isfinite(found) else None

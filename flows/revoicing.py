@@ -11,8 +11,8 @@ import numpy as np
 from audio import wave
 from corpora import phones
 from flows import segments
+from flows.blocks import mapped
 from flows.features import in_blocks
-from flows.tables import mapped
 
 SHARE = 4  # sliding segments start a quarter of their length apart
 LONGEST_S = 600.0  # of a sound that is changed

@@ -1,4 +1,4 @@
-"""Tables: rows mapped by models, and what is drawn from them.
+"""Tables: what is drawn from rows that models have changed.
 
 Two tables say what a model is for: how well it changes a factor of a row and leaves
 the others alone, and how well its codes tell speakers apart that it never met.
@@ -17,42 +17,14 @@ Reference:
     https://arxiv.org/abs/2010.14242
 """
 
-import keras
 import numpy as np
 
+from flows.blocks import BLOCK, mapped
 from metrics.samples import scale_of
 from metrics.verification import all_pairs, cosine_scores, eer
 
-BLOCK = 2048  # rows mapped at once
 FAR = 1e6  # deviations of the data from which on a row can not be judged
 MOST_TRIALS = 2_000_000
-
-
-def mapped(function, *arrays, block=BLOCK):
-    """Maps rows by a function of a model, in blocks; compiled if there are many.
-
-    Args:
-        function: Of tensors, one for each array; gives a tensor or a dict of such.
-        *arrays: NumPy `[rows, ...]`, as many rows each, one or more.
-        block: Rows at once. Defaults to `2048`.
-
-    Returns:
-        What the function gives, as NumPy.
-    """
-    many = len(arrays[0]) > 2 * block  # to trace takes as long as about three blocks
-    if many and keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        shapes = [tf.TensorSpec([None, *a.shape[1:]], a.dtype) for a in arrays]
-        function = tf.function(function, input_signature=shapes, autograph=False)
-        function = function.get_concrete_function()
-    found = []
-    for start in range(0, len(arrays[0]), block):
-        given = (keras.ops.convert_to_tensor(a[start : start + block]) for a in arrays)
-        found.append(
-            keras.tree.map_structure(keras.ops.convert_to_numpy, function(*given))
-        )
-    return keras.tree.map_structure(lambda *part: np.concatenate(part), *found)
 
 
 def codes(model, rows):

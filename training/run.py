@@ -109,6 +109,27 @@ class Run:
         text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
         return self.write_text(name, text + "\n")
 
+    def remember(self, name, facts):
+        """Write what the data decided; a run never goes on with other data.
+
+        Args:
+            name: Of the JSON file.
+            facts: Dict ready for JSON, with `sha256`, a dict of each part's digest.
+
+        Raises:
+            ValueError: If the run began with other data.
+        """
+        path = self.folder / name
+        if path.is_file():
+            began = json.loads(path.read_text("utf-8"))["sha256"]
+            if began != facts["sha256"]:
+                raise ValueError(
+                    "A run goes on with the rows it began with: start afresh (--fresh) "
+                    f"or under another name (--name). Received: rows of sha256 "
+                    f"{facts['sha256']}, which began with {began}"
+                )
+        self.write_json(name, facts)
+
     def write_card(self, text):
         """Write `card.md`, which tells a reader what this run is."""
         return self.write_text("card.md", text.rstrip() + "\n")

@@ -1,27 +1,19 @@
 """`python -m voiceemb`: embed recordings, compare two, measure an encoder."""
 
-import argparse
-import sys
 from pathlib import Path
+
+from training import commands
 
 
 def main(arguments=None):
     """Runs one command; an error that a user can mend is one line on stderr."""
-    options = _parser().parse_args(arguments)
-    from voiceemb import answers  # after the parser, so that --help is instant
-
-    try:
-        getattr(answers, options.command)(options)
-    except (OSError, ValueError) as error:  # AudioError is a ValueError
-        sys.exit(f"error: {error}")
+    commands.run("voiceemb", __doc__, COMMANDS, _answers, arguments)
 
 
-def _parser():
-    parser = argparse.ArgumentParser(prog="python -m voiceemb", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    for ask, text in COMMANDS.items():
-        ask(commands.add_parser(ask.__name__.strip("_"), help=text, description=text))
-    return parser
+def _answers():
+    from voiceemb import answers  # after --help, which is instant
+
+    return answers
 
 
 def _embed(command):

@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -9,7 +7,6 @@ from corpora.embeddings import EmbeddingSet
 from diffusion import __main__ as cli
 from diffusion.speakers import answers, attacks
 from diffusion.speakers.voices import Voices
-from tests.conftest import ROOT
 from tests.diffusion.runs import DIM, made_up, make
 from tests.references import unit
 
@@ -30,18 +27,6 @@ def given(tmp_path_factory):
 
 def call(*arguments):
     cli.main([str(argument) for argument in arguments])
-
-
-def test_help_answers_without_tensorflow():
-    code = (
-        "import sys\nfrom diffusion import __main__\n"
-        "try:\n    __main__.main(['--help'])\n"
-        "except SystemExit:\n    print({'tensorflow', 'keras'} & {*sys.modules})"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
-    )
-    assert "anonymise" in done.stdout and done.stdout.rstrip().endswith("set()")
 
 
 @pytest.mark.parametrize("name", NAMES)

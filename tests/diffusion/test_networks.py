@@ -1,10 +1,6 @@
 """Networks: what goes in, what comes out, and that every weight learns."""
 
-import importlib.util
 import json
-import os
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -19,7 +15,7 @@ from diffusion.networks.conditioning import (
     TimeFeatures,
 )
 from diffusion.networks.registry import NETWORKS, build
-from tests.conftest import ROOT
+from tests.backends import on_jax
 from tests.contracts import check_layer
 
 STEPS = 20
@@ -248,8 +244,6 @@ def test_a_wrong_argument_is_named(make, error, rule):
 @pytest.mark.slow
 def test_every_network_answers_alike_on_jax_and_trains_there(rng, tmp_path):
     """A program of its own rebuilds the denoisers under JAX from their weights."""
-    if importlib.util.find_spec("jax") is None:
-        pytest.skip("JAX is not installed")
     data = inputs(rng, classes=(2, 3))
     np.savez(tmp_path / "inputs.npz", *data)
     expected = {}
@@ -260,15 +254,7 @@ def test_every_network_answers_alike_on_jax_and_trains_there(rng, tmp_path):
         (tmp_path / f"{name}.json").write_text(json.dumps({"network": name, **shape}))
         denoiser = Denoiser(network, {"name": "cosine", "steps": STEPS})
         expected[name] = np.asarray(denoiser.clean(*data))
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "tests" / "diffusion" / "backend.py"), tmp_path],
-        cwd=ROOT,
-        env={**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split()[-1] == "jax"
+    on_jax("diffusion/backend.py", tmp_path)
     with np.load(tmp_path / "answers.npz") as answers:
         for name, y in expected.items():
             np.testing.assert_allclose(answers[name], y, atol=1e-5)

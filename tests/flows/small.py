@@ -42,3 +42,8 @@ def coder(kind="fdnf", **given):
         weight.assign(weight + 0.1 * rng.normal(size=weight.shape))
     model.summarise(x, labels)
     return model
+
+
+def coders():
+    """One of each kind."""
+    return {kind: coder(kind) for kind in KINDS}

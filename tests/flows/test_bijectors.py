@@ -1,9 +1,6 @@
 """Bijectors: every member keeps the contract, alone, in chains and in its own laws."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -16,6 +13,7 @@ from flows.coupling import AffineCoupling
 from flows.linear import InvertibleLinear
 from flows.normalisation import ActNorm, Scaler
 from flows.spline import SplineCoupling
+from tests.backends import on_jax
 from tests.contracts import check_bijector, stir
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -198,15 +196,7 @@ def test_jax_gives_the_same_answers(tmp_path, rng):
         answers = {"config": config, "weights": weights}
         (tmp_path / f"{name}.json").write_text(json.dumps(answers))
         expected[name] = (*bijector(x), *bijector.inverse_and_log_det(x))
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "tests" / "flows" / "backend.py"), tmp_path],
-        cwd=ROOT,
-        env={**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split()[-1] == "jax"
+    on_jax("flows/backend.py", tmp_path)
     with np.load(tmp_path / "answers.npz") as answers:
         for name, values in expected.items():
             for index, value in enumerate(values):

@@ -1,10 +1,6 @@
-"""Coders: what can be done to a factor, by name, by code and by centre."""
+"""Coders: what they tell of segments, learn, keep and refuse."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,16 +8,13 @@ import pytest
 import tensorflow as tf
 
 from flows import models
+from tests.backends import on_jax
 from tests.flows import small
-
-ROOT = Path(__file__).resolve().parents[2]
-FLOWS = ("nf", "dnf-phone", "fdnf")
 
 
 @pytest.fixture(scope="module")
 def coders():
-    """One small model of each kind."""
-    return {kind: small.coder(kind) for kind in small.KINDS}
+    return small.coders()
 
 
 @pytest.mark.parametrize("kind", small.KINDS)
@@ -55,141 +48,6 @@ def test_parts_are_named(coders):
     assert parts == {"phone": 3, "speaker": 2, "rest": 1}
     for kind in ("vae", "nf", "dnf-phone"):
         assert list(coders[kind].parts(z)) == ["code"]
-
-
-@pytest.mark.parametrize("kind", FLOWS)
-def test_nothing_changes_by_no_step_and_on_the_spot(coders, kind):
-    model, (x, labels) = coders[kind], small.rows(7)
-    phone = labels[:, 0]
-    for given in ({"alpha": 0.0}, {"source": phone}, {"alpha": np.zeros(7)}):
-        same = model.manipulate(x, "phone", phone, **given)
-        np.testing.assert_allclose(same, x, atol=1e-4)
-    moved = model.manipulate(x, "phone", (phone + 1) % 3, source=phone)
-    assert np.abs(moved - x).max() > 0.1
-
-
-@pytest.mark.parametrize("kind", small.KINDS)
-def test_manipulation_is_its_formula(coders, kind):
-    """Codes move by the difference of centres, an unknown source is the mean of all."""
-    model, (x, labels) = coders[kind], small.rows(7)
-    z, centres = np.asarray(model.encode(x)), np.asarray(model.centres("phone"))
-    to, source = (labels[:, 0] + 1) % 3, labels[:, 0]
-    moved = model.manipulate(x, "phone", to, source=source, alpha=0.7)
-    by_hand = model.decode(z + 0.7 * (centres[to] - centres[source]))
-    np.testing.assert_allclose(moved, by_hand, atol=1e-5)
-    mean = np.asarray(model.posterior(x)["phone"]) @ centres
-    by_hand = model.decode(z + centres[to] - mean)
-    np.testing.assert_allclose(model.manipulate(x, "phone", to), by_hand, atol=1e-4)
-    half = np.where(np.arange(7) % 2, source, -1)  # some of them known
-    mixed = model.manipulate(x, "phone", to, source=half)
-    expected = np.where((half < 0)[:, None], mean, centres[half])
-    by_hand = model.decode(z + centres[to] - expected)
-    np.testing.assert_allclose(mixed, by_hand, atol=1e-4)
-
-
-@pytest.mark.parametrize("kind", small.KINDS)
-def test_names_codes_and_centres_are_one(coders, kind):
-    model, (x, _) = coders[kind], small.rows(5)
-    named = model.manipulate(x, "phone", "s", source="a")
-    centres = model.centres("phone")
-    for to, source in (
-        (2, 0),
-        (np.full(5, 2), np.zeros(5, int)),
-        (["s"] * 5, ["a"] * 5),
-        (centres[2], centres[0]),
-        (np.tile(centres[2], (5, 1)), centres[0]),
-        (tf.constant([2] * 5), "a"),
-    ):
-        same = model.manipulate(x, "phone", to, source=source)
-        np.testing.assert_allclose(same, named, atol=1e-5)
-
-
-def test_the_other_parts_of_a_code_stay_to_the_bit(coders):
-    model, (x, _) = coders["fdnf"], small.rows(7)
-    z = model.encode(x)
-    for factor, other in (("phone", "speaker"), ("speaker", "phone")):
-        moved = model.moved(z, factor, 1, alpha=1.7)
-        before, after = model.parts(z), model.parts(moved)
-        np.testing.assert_array_equal(before[other], after[other])
-        assert np.abs(before[factor] - after[factor]).min() > 0
-        anywhere = np.full(6, 9, "float32")  # a centre that is not 0 elsewhere
-        after = model.parts(model.moved(z, factor, anywhere))
-        np.testing.assert_array_equal(before[other], after[other])
-
-
-def test_swapping_twice_brings_back_what_was(coders):
-    model, (x, _) = coders["fdnf"], small.rows(10)
-    x1, x2 = x[:5], x[5:]
-    for factor, other in (("phone", "speaker"), ("speaker", "phone")):
-        y1, y2 = model.swap(x1, x2, factor)
-        z1, z2, w1, w2 = (model.parts(model.encode(x)) for x in (x1, x2, y1, y2))
-        np.testing.assert_allclose(w1[factor], z2[factor], atol=1e-4)
-        np.testing.assert_allclose(w1[other], z1[other], atol=1e-4)
-        np.testing.assert_allclose(w2[factor], z1[factor], atol=1e-4)
-        back = model.swap(y1, y2, factor)
-        np.testing.assert_allclose(back, (x1, x2), atol=1e-4)
-
-
-@pytest.mark.parametrize("kind", ["vae", "nf", "dnf-phone"])
-def test_undivided_codes_swap_their_centres(coders, kind):
-    model, (x, _) = coders[kind], small.rows(10)
-    z = np.asarray(model.encode(x))
-    mean = np.asarray(model.posterior(x)["phone"]) @ np.asarray(model.centres("phone"))
-    y1, y2 = model.swap(x[:5], x[5:], "phone")
-    change = mean[5:] - mean[:5]
-    np.testing.assert_allclose(y1, model.decode(z[:5] + change), atol=1e-4)
-    np.testing.assert_allclose(y2, model.decode(z[5:] - change), atol=1e-4)
-
-
-@pytest.mark.parametrize("kind", small.KINDS)
-def test_a_class_never_met_is_the_average_of_its_codes(coders, kind):
-    model, (x, _) = coders[kind], small.rows(9)
-    centre = model.enrol(x, "phone")
-    parts, means = model.parts(model.encode(x)), model.parts(centre[None])
-    name = "phone" if "phone" in parts else "code"
-    np.testing.assert_allclose(means[name][0], np.mean(parts[name], axis=0), atol=1e-5)
-    if kind == "fdnf":
-        np.testing.assert_array_equal(means["speaker"], np.zeros((1, 3)))
-    assert model.manipulate(x, "phone", centre).shape == x.shape
-
-
-def test_who_becomes_what_they_are_enrolled_as(coders):
-    """A class of one segment, moved to from itself: its part is that segment's."""
-    model, (x, _) = coders["fdnf"], small.rows(2)
-    centre, source = (model.enrol(x[i : i + 1], "phone") for i in (1, 0))
-    moved = model.manipulate(x[:1], "phone", centre, source=source)
-    np.testing.assert_allclose(moved, model.swap(x[:1], x[1:], "phone")[0], atol=1e-4)
-
-
-@pytest.mark.parametrize("kind", small.KINDS)
-def test_few_samples_are_the_first_of_many(coders, kind):
-    model = coders[kind]
-    many, few = model.sample(count=20, seed=5), model.sample(count=3, seed=5)
-    assert many.shape == (20, *small.SHAPE)
-    np.testing.assert_allclose(many[:3], few, atol=1e-5)
-    assert np.abs(model.sample(count=3, seed=6) - few).max() > 0.1
-
-
-def test_samples_of_classes_are_of_these_classes(coders):
-    model = coders["fdnf"]
-    x = model.sample({"phone": "i", "speaker": "M02"}, count=3, temperature=0.0)
-    centre = model.centres("phone")[1] + model.centres("speaker")[1]
-    np.testing.assert_allclose(model.encode(x), np.tile(centre, (3, 1)), atol=1e-4)
-    codes = np.array([[1, 1]] * 3)
-    np.testing.assert_array_equal(model.sample(codes, temperature=0.0), x)
-    assert model.sample({"phone": "i"}).shape == (1, *small.SHAPE)
-    one = coders["dnf-phone"]  # heeds only what it has learned
-    np.testing.assert_array_equal(
-        one.sample(codes, temperature=0.0),
-        one.sample({"phone": "i"}, count=3, temperature=0.0),
-    )
-
-
-def test_another_seed_draws_other_classes(coders):
-    """Without noise, what is left to chance is the class."""
-    draws = [coders["fdnf"].sample(count=50, seed=s, temperature=0.0) for s in (1, 2)]
-    different = np.abs(draws[0] - draws[1]).max(axis=(1, 2)) > 1e-3
-    assert 0.5 < different.mean() < 1.0  # 1 - sum of squares, of six classes or so
 
 
 def test_codes_of_names(coders):
@@ -276,12 +134,6 @@ def spoilt(x, value):
 def test_what_can_not_be_done_is_refused(coders, ask, rule):
     with pytest.raises(ValueError, match=rule):
         ask(coders["fdnf"], small.rows(4)[0])
-
-
-@pytest.mark.parametrize("kind", ["nf", "vae"])
-def test_models_without_classes_draw_none(coders, kind):
-    with pytest.raises(ValueError, match="among"):
-        coders[kind].sample({"phone": "a"})
 
 
 @pytest.mark.parametrize("kind", ["nf", "vae"])
@@ -398,16 +250,7 @@ def test_jax_answers_as_tensorflow_does(coders, tmp_path):
         "fdnf.moved": coders["fdnf"].manipulate(x, "phone", "i", alpha=0.5),
         "fdnf.log_prob": coders["fdnf"].log_prob(x, labels),
     }
-    program = ROOT / "tests" / "flows" / "coder_backend.py"
-    done = subprocess.run(
-        [sys.executable, str(program), tmp_path],
-        cwd=ROOT,
-        env={**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.split()[-1] == "jax"
+    on_jax("flows/coder_backend.py", tmp_path)
     with np.load(tmp_path / "answers.npz") as answers:
         for name, value in expected.items():
             np.testing.assert_allclose(answers[name], value, atol=1e-4, err_msg=name)

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from files import sha256
-from flows import evaluation, learning, settings
+from flows import blocks, learning, measures, settings
 from flows.data import Rows
 from tests.flows.runs import divided, untrained
 from training import optimisers
@@ -20,12 +20,6 @@ from training.run import Run
 from training.safety import Diverged, Interrupted
 
 OPTIMISER = {"learning_rate": 1e-2, "clip_norm": 5.0}
-
-
-def rows(x, labels=None):
-    names = np.full(len(x), "")
-    labels = np.full((len(x), 1), -1, np.int32) if labels is None else labels
-    return Rows(np.asarray(x, np.float32), labels, names, names)
 
 
 def weights(model):
@@ -57,12 +51,15 @@ def test_bits_of_a_standard_normal_at_its_middle_are_half_a_log_of_two_pi():
     def log_prob(x, labels):
         return -np.sum(x**2 + math.log(2 * math.pi), axis=(1, 2)) / 2
 
-    many = np.zeros((learning.AT_ONCE + 7, 2, 3))
+    def given(x):
+        return x, np.full((len(x), 1), -1, np.int32)
+
+    many = np.zeros((blocks.BLOCK + 7, 2, 3))
     expected = math.log2(2 * math.pi) / 2
-    assert np.isclose(learning.bits(log_prob, rows(many)), expected)
+    assert np.isclose(blocks.bits(log_prob, *given(many)), expected)
     many[-7:] = 1.0  # half a nat more for each number, of the last portion only
     more = 7 / len(many) / 2 / math.log(2)
-    assert np.isclose(learning.bits(log_prob, rows(many)), expected + more)
+    assert np.isclose(blocks.bits(log_prob, *given(many)), expected + more)
 
 
 @pytest.mark.slow
@@ -74,7 +71,7 @@ def test_features_twice_as_large_take_one_bit_more_each(learned, kind):
         model = untrained(kind, plan, parts)
         part = dataclasses.replace(parts.train, x=scale * parts.train.x)
         model.adapt(part.x, part.labels)
-        found.append(learning.bits(learning.compiled(model), part))
+        found.append(blocks.bits(model.log_prob, part.x, part.labels))
     assert np.isclose(found[1] - found[0], 1, atol=1e-4)
 
 
@@ -141,7 +138,7 @@ def test_what_is_left_are_the_weights_that_held_out_rows_liked_best(learned, who
     told = {row["step"]: row["bits"] for row in result.history if "bits" in row}
     assert result.best == min(told.values()) == told[result.best_step]
     assert result.best_step < result.step == 60, "it should know its rows by heart"
-    found = learning.bits(learning.compiled(model), learned[1].valid)
+    found = blocks.bits(model.log_prob, learned[1].valid.x, learned[1].valid.labels)
     assert np.isclose(found, result.best, atol=1e-6)
     again = untrained("fdnf", *learned)
     run.load_weights(again, "fdnf.weights.h5")
@@ -198,7 +195,7 @@ def test_half_of_the_labels_teach_classes_nearly_as_well_as_all(tmp_path):
         assert hidden == pytest.approx(missing, abs=0.03)
         told = {"batch": 128, "steps": 400, "validate_every": 100, "save_every": 400}
         model, _, _ = fit(fitted, tmp_path / str(missing), **told)
-        found.append(evaluation.bayes(model, fitted[1].test))
+        found.append(measures.bayes(model, fitted[1].test))
     full, half = found
     for factor in ("phone", "speaker"):
         assert full[factor] > 0.9 and half[factor] > full[factor] - 0.05

@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -9,7 +6,6 @@ from corpora.embeddings import EmbeddingSet
 from files import sha256
 from flows import __main__ as cli
 from flows import answers, data, models
-from tests.conftest import ROOT
 from tests.flows import stand_ins
 from tests.flows.stand_ins import call, embeddings, leave, refused
 
@@ -41,18 +37,6 @@ def heard(tmp_path, stands_for):
     rng = np.random.default_rng(0)
     wave.write(tmp_path / "in.wav", 0.1 * rng.normal(size=8000).clip(-3, 3))
     return leave(tmp_path / "heard", SOUND)
-
-
-def test_help_answers_without_tensorflow():
-    code = (
-        "import sys\nfrom flows import __main__\n"
-        "try:\n    __main__.main(['--help'])\n"
-        "except SystemExit:\n    print({'tensorflow', 'keras'} & {*sys.modules})"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
-    )
-    assert "manipulate" in done.stdout and done.stdout.rstrip().endswith("set()")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -251,3 +251,15 @@ def test_json_and_card_are_text_for_people(tmp_path):
 def test_opening_a_run_needs_no_tensorflow():
     code = "import sys, training.run; sys.exit('tensorflow' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_a_run_remembers_its_data_and_goes_on_with_no_other(tmp_path):
+    run = Run.open(tmp_path / "one", {})
+    facts = {"sha256": {"train": "a1"}, "rows": 3}
+    run.remember("data.json", facts)
+    run.remember("data.json", facts | {"rows": 4})  # what is said of them may change
+    written = (tmp_path / "one" / "data.json").read_text("utf-8")
+    with pytest.raises(ValueError, match="goes on with the rows it began with.*b2"):
+        run.remember("data.json", {"sha256": {"train": "b2"}})
+    assert (tmp_path / "one" / "data.json").read_text("utf-8") == written
+    assert json.loads(written)["rows"] == 4

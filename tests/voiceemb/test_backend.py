@@ -1,17 +1,13 @@
 """The same weights give the same embedding in Keras, in a SavedModel and under JAX."""
 
-import importlib.util
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from serving.publish import publish
-from tests.conftest import ROOT
+from tests.backends import on_jax
 from voiceemb import Encoder, encoders
 from voiceemb.encoder import PRETRAINED
 from voiceemb.windows import signatures
@@ -68,19 +64,10 @@ def build(folder):
 
 @pytest.mark.slow
 def test_every_network_answers_alike_on_jax(runs, sound, tmp_path):
-    if importlib.util.find_spec("jax") is None:
-        pytest.skip("JAX is not installed")
     np.save(tmp_path / "sound.npy", sound)
-    program = [sys.executable, str(ROOT / "tests" / "voiceemb" / "backend.py")]
-    done = subprocess.run(
-        [*program, tmp_path / "sound.npy", tmp_path / "answers.npz", *runs],
-        cwd=ROOT,
-        env={**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
+    on_jax(
+        "voiceemb/backend.py", tmp_path / "sound.npy", tmp_path / "answers.npz", *runs
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split()[-1] == "jax"
     with np.load(tmp_path / "answers.npz") as answers:
         assert len(answers.files) == len(runs)
         for folder in runs:

@@ -1,14 +1,11 @@
 import json
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from corpora.embeddings import EmbeddingSet
 from metrics.calibration import LogisticCalibration
-from tests.conftest import ROOT
 from voiceemb import __main__ as cli
 from voiceemb import answers, calibrations
 from voiceemb.encoder import Encoder
@@ -17,18 +14,6 @@ from voiceemb.encoder import Encoder
 @pytest.fixture(scope="module")
 def places(trained_run):
     return trained_run / "runs" / "smoke", trained_run / "corpus" / "smoke"
-
-
-def test_help_answers_without_tensorflow():
-    code = (
-        "import sys\nfrom voiceemb import __main__\n"
-        "try:\n    __main__.main(['--help'])\n"
-        "except SystemExit:\n    print('tensorflow' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
-    )
-    assert "evaluate" in done.stdout and done.stdout.rstrip().endswith("False")
 
 
 @pytest.mark.parametrize("ask", cli.COMMANDS, ids=lambda ask: ask.__name__.strip("_"))

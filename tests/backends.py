@@ -1,0 +1,30 @@
+"""Programs that run where Keras computes by JAX, for tests that compare."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+
+def on_jax(program, *arguments):
+    """Runs a program of the tests under JAX, in a process of its own.
+
+    Args:
+        program: Its path below `tests`; the last word it prints is its backend.
+        *arguments: Of its command line.
+    """
+    if importlib.util.find_spec("jax") is None:
+        pytest.skip("JAX is not installed")
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tests" / program), *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-1] == "jax"

@@ -1,0 +1,53 @@
+"""Commands: what is asked for is done, and what goes wrong is one line."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from training import commands
+
+
+def _greet(command):
+    command.add_argument("--name", default="you")
+
+
+ABOUT = {_greet: "say hello"}
+
+
+def run(greet, *arguments):
+    loaded = SimpleNamespace(greet=greet)
+    commands.run("hall", "A hall.", ABOUT, lambda: loaded, ["greet", *arguments])
+
+
+def test_a_command_gets_its_options():
+    heard = []
+    run(lambda options: heard.append(options.name), "--name", "anna")
+    assert heard == ["anna"]
+
+
+def test_what_a_user_can_mend_is_one_line_and_status_1():
+    def greet(options):
+        raise ValueError("A name must\n  be said.")
+
+    with pytest.raises(SystemExit) as end:
+        run(greet)
+    assert end.value.code == "error: A name must be said."
+
+
+def test_an_interrupt_ends_with_status_130(capsys):
+    def greet(options):
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as end:
+        run(greet)
+    assert end.value.code == 130 and "Interrupted" in capsys.readouterr().err
+
+
+def test_help_loads_nothing_that_answers(capsys):
+    def load():
+        raise AssertionError("not for help")
+
+    with pytest.raises(SystemExit) as end:
+        commands.run("hall", "A hall.", ABOUT, load, ["greet", "--help"])
+    said = capsys.readouterr().out
+    assert end.value.code == 0 and "python -m hall greet" in said and "--name" in said
