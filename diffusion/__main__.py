@@ -15,7 +15,7 @@ def main(arguments=None):
     commands.run("diffusion", __doc__, COMMANDS, _answers, arguments)
 
 
-def _answers():
+def _answers(command):
     from diffusion.speakers import answers  # after --help, which is instant
 
     return answers

@@ -12,7 +12,7 @@ def main(arguments=None):
     commands.run("flows", __doc__, COMMANDS, _answers, arguments)
 
 
-def _answers():
+def _answers(command):
     from flows import answers  # after --help, which is instant
 
     return answers

@@ -16,8 +16,8 @@ def run(package, about, commands, load, arguments=None):
         about: What its help says.
         commands: Dict, a function that adds a command's options to a parser, called as
             the command with an underscore before it, to what the command does.
-        load: Gives the module whose functions, called as the commands, take the parsed
-            options.
+        load: Gives, for the name of a command, the module whose function of that name
+            takes the parsed options.
         arguments: Of the command line. Defaults to those of this process.
     """
     parser = argparse.ArgumentParser(prog=f"python -m {package}", description=about)
@@ -26,7 +26,7 @@ def run(package, about, commands, load, arguments=None):
         ask(known.add_parser(ask.__name__.strip("_"), help=text, description=text))
     options = parser.parse_args(arguments)
     try:
-        getattr(load(), options.command)(options)
+        getattr(load(options.command), options.command)(options)
     except (OSError, ValueError) as error:  # AudioError is a ValueError
         sys.exit(f"error: {' '.join(str(error).split())}")
     except KeyboardInterrupt:

@@ -16,7 +16,7 @@ ABOUT = {_greet: "say hello"}
 
 def run(greet, *arguments):
     loaded = SimpleNamespace(greet=greet)
-    commands.run("hall", "A hall.", ABOUT, lambda: loaded, ["greet", *arguments])
+    commands.run("hall", "A hall.", ABOUT, lambda command: loaded, ["greet", *arguments])
 
 
 def test_a_command_gets_its_options():
@@ -43,8 +43,15 @@ def test_an_interrupt_ends_with_status_130(capsys):
     assert end.value.code == 130 and "Interrupted" in capsys.readouterr().err
 
 
+def test_each_command_is_answered_by_a_module_of_its_own():
+    heard = []
+    modules = {"greet": SimpleNamespace(greet=heard.append)}
+    commands.run("hall", "A hall.", ABOUT, modules.__getitem__, ["greet"])
+    assert [options.command for options in heard] == ["greet"]
+
+
 def test_help_loads_nothing_that_answers(capsys):
-    def load():
+    def load(command):
         raise AssertionError("not for help")
 
     with pytest.raises(SystemExit) as end:
