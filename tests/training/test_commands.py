@@ -16,7 +16,9 @@ ABOUT = {_greet: "say hello"}
 
 def run(greet, *arguments):
     loaded = SimpleNamespace(greet=greet)
-    commands.run("hall", "A hall.", ABOUT, lambda command: loaded, ["greet", *arguments])
+    commands.run(
+        "hall", "A hall.", ABOUT, lambda command: loaded, ["greet", *arguments]
+    )
 
 
 def test_a_command_gets_its_options():

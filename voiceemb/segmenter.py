@@ -1,0 +1,171 @@
+"""Segments of speech: what probabilities of frames amount to.
+
+Speech begins with `onset_frames` frames in a row at `onset` or more, and goes on until
+no frame has reached `offset` for `release_s`; it ends behind the last one that did. So
+two thresholds keep it from flickering, and a pause shorter than the release is no end.
+What is shorter than `least_s` is no speech. The rest is widened by `pad_s` on both
+sides, as speech begins and ends softly, and segments that meet so become one.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+FRAMES_PER_S = 100
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How segments are made of probabilities.
+
+    Args:
+        onset: Probability at which speech begins. Defaults to `0.5`.
+        offset: Probability at which it goes on, at most `onset`. Defaults to `0.35`.
+        onset_frames: Frames in a row that begin it, at least 1. Defaults to `3`.
+        release_s: Pause that ends it, in seconds. Defaults to `0.3`.
+        pad_s: Widening of each side, in seconds. Defaults to `0.1`.
+        least_s: Shortest speech, without the widening, in seconds. Defaults to `0.25`.
+    """
+
+    onset: float = 0.5
+    offset: float = 0.35
+    onset_frames: int = 3
+    release_s: float = 0.3
+    pad_s: float = 0.1
+    least_s: float = 0.25
+
+    def __post_init__(self):
+        if not 0 <= self.offset <= self.onset <= 1:
+            raise ValueError(
+                "A rule needs 0 <= offset <= onset <= 1. "
+                f"Received: offset={self.offset}, onset={self.onset}"
+            )
+        if self.onset_frames < 1:
+            raise ValueError(
+                f"`onset_frames` is at least 1. Received: {self.onset_frames}"
+            )
+        for name in ("release_s", "pad_s", "least_s"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise ValueError(
+                    f"`{name}` is at least 0 and finite. "
+                    f"Received: {getattr(self, name)}"
+                )
+
+
+class Segmenter:
+    """Makes segments of a stream of probabilities.
+
+    The segments are the same however the stream is cut. They are in order, and frames
+    of silence lie between them.
+
+    Args:
+        rule: A `Rule`. Defaults to `Rule()`.
+
+    Attributes:
+        decided: Number of frames whose decision is final: whatever follows, they stay
+            inside or outside of speech. It lags by no more than the onset, the least
+            length, the release and the padding together.
+    """
+
+    def __init__(self, rule=None):
+        self.rule = rule or Rule()
+        self._release, self._pad, self._least = (
+            round(seconds * FRAMES_PER_S)
+            for seconds in (self.rule.release_s, self.rule.pad_s, self.rule.least_s)
+        )
+        self._count = 0  # frames seen
+        self._run = 0  # frames in a row at the onset or above, while there is silence
+        self._start = None  # of the speech that goes on, not padded
+        self._last = 0  # behind its last frame at the offset or above
+        self._held = None  # padded segment that a next one may still meet
+        self._closed = False
+        self.decided = 0
+
+    @property
+    def is_speaking(self) -> bool:
+        """Whether speech has begun and not ended yet."""
+        return self._start is not None
+
+    @property
+    def open(self) -> tuple[int, int] | None:
+        """Speech that is certain, but in a segment that is not finished, in frames.
+
+        The padding of its end may lie ahead, in frames that are not there yet.
+        """
+        if self._start is None or self._last - self._start < self._least:
+            return self._held
+        return self._joined(self._start, self._last)
+
+    def push(self, probabilities: np.ndarray) -> list[tuple[int, int]]:
+        """Take the probabilities of the next frames.
+
+        Args:
+            probabilities: Float `[any]`, in [0, 1].
+
+        Returns:
+            `(start, end)` in frames of each segment that can not change any more.
+
+        Raises:
+            ValueError: If they are not probabilities, or the stream is finished; then
+                nothing has changed.
+        """
+        if self._closed:
+            raise ValueError("A segmenter that is finished takes no more.")
+        probabilities = np.asarray(probabilities)
+        if (
+            probabilities.ndim != 1
+            or not ((probabilities >= 0) & (probabilities <= 1)).all()
+        ):
+            raise ValueError(
+                "Probabilities are an array [frames] in [0, 1]. "
+                f"Received: shape {probabilities.shape}"
+            )
+        segments = []
+        for probability in probabilities.tolist():
+            self._step(probability, segments)
+        self.decided = self._final()
+        return segments
+
+    def finish(self) -> list[tuple[int, int]]:
+        """End the stream: the segments that are left, in frames."""
+        if self._closed:
+            raise ValueError("A segmenter is finished once.")
+        if self._start is not None:
+            self._end()
+        self._closed = True
+        held, self._held = self._held, None
+        self.decided = self._count
+        return [(held[0], min(held[1], self._count))] if held else []
+
+    def _step(self, probability, segments):
+        self._count += 1
+        if self._start is not None:
+            if probability >= self.rule.offset:
+                self._last = self._count
+            elif self._count - self._last >= self._release:
+                self._end()
+        else:
+            self._run = self._run + 1 if probability >= self.rule.onset else 0
+            if self._run == self.rule.onset_frames:
+                self._start, self._last = self._count - self._run, self._count
+                self._run = 0
+        if self._held and self._start is None:
+            if self._count - self._run - self._pad > self._held[1]:
+                segments.append(self._held)
+                self._held = None
+
+    def _end(self):
+        if self._last - self._start >= self._least:
+            self._held = self._joined(self._start, self._last)
+        self._start = None
+
+    def _joined(self, start, end):
+        """Padded, and one with the segment before it, which it meets if still held."""
+        start = self._held[0] if self._held else max(start - self._pad, 0)
+        return start, end + self._pad
+
+    def _final(self):
+        """Up to here nothing can change."""
+        begins = self._count - self._run if self._start is None else self._start
+        certain = self.open[1] if self.open else 0
+        return min(max(begins - self._pad, certain, 0), self._count)
