@@ -1,0 +1,177 @@
+"""Is a person known again, a stranger not, and is the probability honest?
+
+Half of the speakers of a corpus are enrolled, each from one recording (`--samples`);
+every other recording, of them and of the other half, is identified with the prior that
+every second voice is a stranger's. Drawn again and again (`--draws`), with three
+calibrations:
+
+    encoder   the one that comes with the encoder
+    others    of scores like these on the other corpora, each counting alike
+    alike     of scores like these on a third of the speakers of the same corpus, who
+              are then neither enrolled nor identified; needs six speakers
+
+"said" is the mean probability of the answers and "so" the share of them that is right,
+ECE the mean distance of both over ten bins. "gate" is the share of enrolments that
+would have been refused; they are enrolled all the same.
+
+    python benchmarks/enrolment.py --corpus ../shared/data/librispeech_test_other \
+        ../shared/data/vctk_excerpt ../shared/data/korean_emotiontts
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+
+from corpora import folders
+from metrics import reliability
+from metrics.calibration import LogisticCalibration
+from voiceemb import Encoder, recognition, vad
+from voiceemb.admission import admit, kept
+from voiceemb.evaluation import read
+from voiceemb.hearing import Ear
+from voiceemb.quality import Rule
+
+LEAST_SPEAKERS = 6  # of a corpus that can spare a third of them
+
+
+def hear(corpus, ear):
+    """Speakers, qualities and embeddings of all utterances of a corpus."""
+    heard, embeddings = ear.recordings((read(u) for u in corpus), Rule())
+    return np.array([u.speaker for u in corpus]), heard, embeddings
+
+
+def others(sets, name, samples):
+    """A calibration on all corpora but one."""
+    label, scores, weights = [], [], []
+    for speaker, _, embeddings in (sets[other] for other in sets if other != name):
+        found = recognition.trials(embeddings, speaker, samples=samples)
+        counts = np.bincount(found[0], minlength=2)
+        label.append(found[0])
+        scores.append(found[1])
+        weights.append(1 / counts[found[0].astype(int)])
+    label, scores, weights = map(np.concatenate, (label, scores, weights))
+    return LogisticCalibration.fit(label, scores, weights=weights)
+
+
+def enrol(names, held, samples, rng, calibration):
+    """People, the rows they were enrolled from, and how many the gate refused."""
+    speaker, heard, embeddings = held
+    people, used, refused = {}, [], 0
+    for name in names:
+        rows = rng.permutation(np.flatnonzero(speaker == name))[:samples]
+        given = name, [heard[row] for row in rows], embeddings[rows], people
+        options = {"calibration": calibration, "rule": Rule()}
+        refused += not admit(*given, **options).enrolled
+        people[name] = kept(admit(*given, **options, force=True), embeddings[rows], {})
+        used += rows.tolist()
+    return people, used, refused
+
+
+def answer(held, options, rng, calibration=None):
+    """Right or not, probability and whether enrolled, of all answers of one draw.
+
+    Without a calibration, one is fitted on a third of the speakers.
+    """
+    speaker, heard, embeddings = held
+    names = rng.permutation(np.unique(speaker))
+    if calibration is None:
+        third, names = np.split(names, [-(-len(names) // 3)])
+        rows = np.isin(speaker, third)
+        trials = embeddings[rows], speaker[rows]
+        label, scores = recognition.trials(*trials, samples=options.samples)
+        calibration = LogisticCalibration.fit(label, scores)
+    half = names[: max(1, len(names) // 2)]
+    people, used, refused = enrol(half, held, options.samples, rng, calibration)
+    gallery = recognition.Gallery({n: p.embeddings for n, p in people.items()})
+    found = []
+    for row in np.setdiff1d(np.flatnonzero(np.isin(speaker, names)), used):
+        identity = recognition.identify(
+            gallery.names,
+            gallery.scores(embeddings[row]),
+            calibration=calibration,
+            stranger=options.stranger,
+        )
+        known = speaker[row] in people
+        right = identity.name == (speaker[row] if known else None)
+        found.append((right, identity.probability, known, identity.name is not None))
+    return np.array(found, float), refused / len(half), (len(half), len(names))
+
+
+def show(name, kind, found, refused, counts):
+    """Prints a row of the table."""
+    right, said, known, named = found.T
+    known = known.astype(bool)
+    error = calibration_error(right.astype(bool), said)
+    print(
+        f"{name:24}{kind:10}{counts[0]:3} of {counts[1]:2}{100 * refused:7.0f}"
+        f"{100 * right[known].mean():8.1f}{100 * named[~known].mean():9.1f}"
+        f"{said.mean():8.3f}{right.mean():7.3f}{error:7.3f}"
+    )
+
+
+def calibration_error(right, said):
+    """ECE of answers, each counted once, also where all of them are right."""
+    if right.all() or not right.any():
+        return abs(right.mean() - said.mean())
+    return reliability.expected_calibration_error(right, said, bins=10, prior=None)
+
+
+def show_bins(name, kind, found):
+    """Prints what was said against what was so, and how often."""
+    right, said = found[:, 0].astype(bool), found[:, 1]
+    which = np.minimum((said * 10).astype(int), 9)
+    cells = [
+        f"{said[which == b].mean():.2f} {right[which == b].mean():.2f} "
+        f"({100 * (which == b).mean():.0f} %)"
+        for b in np.unique(which)
+    ]
+    print(f"{name:24}{kind:10}{'   '.join(cells)}")
+
+
+def main():
+    """Prints both tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--corpus", nargs="+", required=True, help="two or more")
+    parser.add_argument("--encoder", default="small", help="name or run (small)")
+    parser.add_argument("--detector", default=vad.DEFAULT, choices=vad.DETECTORS)
+    parser.add_argument("--samples", type=int, default=1, help="a person (1)")
+    parser.add_argument("--draws", type=int, default=20, help="(20)")
+    parser.add_argument("--stranger", type=float, default=0.5, help="prior (0.5)")
+    options = parser.parse_args()
+    path = Path(options.encoder)
+    encoder = Encoder.load(path) if path.is_dir() else Encoder.pretrained(path.name)
+    ear = Ear(encoder, encoder.dim, detector=vad.load(options.detector))
+    corpora = [folders.open_corpus(path) for path in options.corpus]
+    sets = {corpus.name: hear(corpus, ear) for corpus in corpora}
+    found = {}
+    print(
+        f"{options.samples} a person, {options.draws} draws, detector "
+        f"{options.detector}\n{'corpus':24}{'calibr.':10}{'enrolled':9}{'gate %':>7}"
+        f"{'right %':>8}{'str. n. %':>9}{'said':>8}{'so':>7}{'ECE':>7}"
+    )
+    for name, held in sets.items():
+        kinds = {"encoder": encoder.calibration}
+        kinds["others"] = others(sets, name, options.samples)
+        if len(np.unique(held[0])) >= LEAST_SPEAKERS:
+            kinds["alike"] = None
+        for kind, calibration in kinds.items():
+            rng = np.random.default_rng(0)
+            draws = [
+                answer(held, options, rng, calibration) for _ in range(options.draws)
+            ]
+            found[name, kind] = np.concatenate([draw[0] for draw in draws])
+            refused = np.mean([draw[1] for draw in draws])
+            show(name, kind, found[name, kind], refused, draws[0][2])
+    print("\nreliability: said so (share of answers)")
+    for (name, kind), answers in found.items():
+        show_bins(name, kind, answers)
+
+
+if __name__ == "__main__":
+    main()
