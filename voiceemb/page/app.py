@@ -1,0 +1,116 @@
+"""The page itself: its parts, wired to what is done when they are used."""
+
+import functools
+from pathlib import Path
+
+from voiceemb.page import offline
+from voiceemb.page.desk import Desk
+from voiceemb.page.layout import lay_out
+
+gr = offline.load()
+HERE = Path(__file__).parent
+CLOSED = {"api_visibility": "private"}  # for the page, not for programs
+CLEAN_S = (600, 86400)  # how often leftovers are looked for, and from which age
+
+
+def build(encoder=None, people=None, *, detector=None, diarize=None):
+    """Makes the page, to be served by `launch` or inside another Gradio page.
+
+    Args:
+        encoder: The `voiceemb.Encoder`. Defaults to the pretrained one, loaded when
+            the first recording is analysed.
+        people: An `enrolment.People`, by which speakers are named and in which they can
+            be enrolled from here; everybody who can open the page shares it.
+        detector: A `vad.Detector`. Defaults to the one of `vad.load`.
+        diarize: Used in place of `diarization.diarize`: a function of a waveform with
+            `num_speakers`, `min_speakers`, `max_speakers` and `progress`, which takes
+            the name of a stage and how much of it is done, from 0 to 1.
+
+    Returns:
+        A `gradio.Blocks`.
+    """
+    page = gr.Blocks(
+        title="Who speaks when", analytics_enabled=False, delete_cache=CLEAN_S
+    )
+    with page:
+        state = gr.State(None, delete_callback=_close)
+        js = (HERE / "timeline.js").read_text("utf-8")
+        parts = lay_out(js, enrolling=people is not None)
+        parts.state = state
+        folder = parts.file.GRADIO_CACHE  # from here files are served
+        diarize = diarize or _diarizer(encoder, detector, people)
+        desk = Desk(parts, gr.update, folder, people, diarize)
+        _wire_sources(desk, parts)
+        _wire_find(desk, parts)
+        _wire_edits(desk, parts)
+    return page
+
+
+def _wire_sources(desk, parts):
+    outputs = [parts.file, parts.microphone, parts.player, *desk.outputs]
+    for event, source, act in (
+        (parts.file.upload, parts.file, desk.take_file),
+        (parts.microphone.stop_recording, parts.microphone, desk.take_microphone),
+    ):
+        inputs = [source, parts.state]
+        event(act, inputs, outputs, show_progress_on=source, **CLOSED)
+
+
+def _wire_find(desk, parts):
+    def find(*values, progress=gr.Progress()):  # noqa: B008 - where Gradio looks for it
+        def report(stage, done):
+            progress(done, desc=stage)
+
+        return desk.find(*values, progress=report)
+
+    numbers = [parts.exact, parts.least, parts.most]
+    shown = [parts.numbers, *numbers]
+    parts.way.input(desk.ask, parts.way, shown, show_progress="hidden", **CLOSED)
+    inputs = [parts.state, parts.way, *numbers]
+    parts.find.click(
+        find, inputs, desk.outputs, show_progress_on=parts.timeline, **CLOSED
+    )
+
+
+def _wire_edits(desk, parts):
+    def press(session, event: gr.EventData):
+        return desk.choose(session, event.speaker)
+
+    speaker = [parts.state, parts.speaker]
+    for event, act, inputs in (
+        (parts.rename.click, desk.rename, [*speaker, parts.name]),
+        (parts.name.submit, desk.rename, [*speaker, parts.name]),
+        (parts.merge.click, desk.merge, [*speaker, parts.other]),
+        (parts.split.click, desk.split, speaker),
+        (parts.undo.click, desk.undo, speaker),
+        (parts.speaker.input, desk.choose, speaker),
+        (parts.timeline.select, press, [parts.state]),
+    ):
+        event(act, inputs, desk.outputs, show_progress="hidden", **CLOSED)
+    outputs = desk.outputs
+    parts.enrol.click(
+        desk.enrol, speaker, outputs, show_progress_on=parts.table, **CLOSED
+    )
+
+
+def _close(session):
+    if session is not None:
+        session.close()
+
+
+def _diarizer(encoder, detector, people):
+    """`diarization.diarize` with models that are loaded when first needed, and once."""
+
+    @functools.cache
+    def models():
+        from voiceemb import Encoder, vad
+
+        return encoder or Encoder.pretrained(), detector or vad.load()
+
+    def diarize(waveform, *, progress=None, **speakers):
+        from voiceemb.diarization import diarize
+
+        given = dict(zip(("encoder", "detector"), models(), strict=True))
+        return diarize(waveform, people=people, progress=progress, **given, **speakers)
+
+    return diarize

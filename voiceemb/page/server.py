@@ -1,0 +1,108 @@
+"""Serving the page: to this machine alone, until it is interrupted."""
+
+import ipaddress
+import signal
+import sys
+import tempfile
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+from metrics.figures import COLOURS
+from voiceemb.page import offline
+from voiceemb.page.guard import LOOPBACK, Guard
+
+PORT = 7860
+MAX_UPLOAD = "1gb"  # of a sound file: an hour and a half of stereo WAV
+STYLE = Path(__file__).with_name("page.css")
+BLUE, DARKER_BLUE = COLOURS[0], "#005B8E"
+FONTS = ("system-ui", "Segoe UI", "Roboto", "Noto Sans", "DejaVu Sans", "sans-serif")
+MONO = ("ui-monospace", "Consolas", "DejaVu Sans Mono", "monospace")
+
+
+def launch(port=PORT, *, host="127.0.0.1", browser=False, **options):
+    """Serves the page until it is interrupted, then removes all that it has kept.
+
+    Args:
+        port: Where. Defaults to `7860`.
+        host: Defaults to the loopback, which no other machine reaches. Any other
+            address opens the page, without a password, to whoever reaches that.
+        browser: Whether to open it in the browser too. Defaults to `False`.
+        **options: As of `page.build`.
+
+    Raises:
+        ImportError: If the extra `page` is not installed.
+        OSError: If the port is taken.
+    """
+    offline.load()
+    from voiceemb.page.app import build
+
+    with tempfile.TemporaryDirectory(prefix="timbre-page-") as folder, _stopping():
+        with offline.environment(folder):
+            page = build(**options)
+            page.queue(api_open=False)
+            try:
+                service = _service(host, port)
+                page.launch(**service, theme=_theme(), inbrowser=browser)
+                print(f"Who speaks when: {page.local_url}", file=sys.stderr, flush=True)
+                page.block_thread()
+            finally:
+                page.close(verbose=False)
+
+
+def is_loopback(host) -> bool:
+    """Whether an address is one that no other machine reaches."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _service(host, port):
+    """Everything off that reaches out, shows more than the page, or keeps more."""
+    from starlette.middleware import Middleware
+
+    hosts = (*LOOPBACK, host) if is_loopback(host) else None
+    off = (
+        "share ssr_mode mcp_server enable_monitoring run_history pwa inline show_error"
+    )
+    return {
+        **dict.fromkeys(off.split(), False),
+        "server_name": host,
+        "server_port": port,
+        "quiet": True,
+        "footer_links": [],
+        "prevent_thread_lock": True,
+        "max_file_size": MAX_UPLOAD,
+        "app_kwargs": {"middleware": [Middleware(Guard, hosts=hosts)]},
+        "css": STYLE.read_text("utf-8"),
+    }
+
+
+def _theme():
+    """Fonts of the machine, and contrasts of 4.5 and more between text and ground."""
+    themes = offline.load().themes
+    hues = {"primary_hue": "blue", "neutral_hue": "slate"}
+    return themes.Base(**hues, font=FONTS, font_mono=MONO).set(
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        block_label_text_color="*neutral_700",
+        block_title_text_color="*neutral_700",
+        button_primary_background_fill=BLUE,
+        button_primary_background_fill_dark=BLUE,
+        button_primary_background_fill_hover=DARKER_BLUE,
+        button_primary_background_fill_hover_dark=DARKER_BLUE,
+    )
+
+
+@contextmanager
+def _stopping():
+    """Within it, being asked to end (SIGTERM) cleans up as an interrupt does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
