@@ -19,6 +19,8 @@ from diffusion.speakers.settings import Optimiser as DiffusionOptimiser
 from flows.settings import Backbone, Data, Segment, SpeechFlow, Vae
 from flows.settings import Optimiser as FlowOptimiser
 from training.settings import Optimiser
+from voiceemb import activity_settings as activity
+from voiceemb.activity_settings import ActivityDetector
 from voiceemb.settings import (
     Augmentation,
     Encoder,
@@ -294,6 +296,27 @@ SPEECH_FLOWS = {
         steps=20,
         batch=32,
         pairs=200,
+        log_every=5,
+        validate_every=10,
+        save_every=10,
+    ),
+}
+
+_activity = ActivityDetector(name="activity")
+
+ACTIVITY = {
+    "default": _activity,
+    "smoke": replace(
+        _activity,
+        # A minute from end to end: shows that everything runs, not that it learns.
+        name="activity-smoke",
+        synthetic=activity.Synthetic("corpus/smoke-activity", 6, 2),
+        validation_speakers=1,
+        validation_scenes=4,
+        network=activity.Network(bands=20, filters=8, units=8),
+        scenes=activity.Scenes(seconds=2.0, noises=3),
+        steps=10,
+        batch=4,
         log_every=5,
         validate_every=10,
         save_every=10,

@@ -11,6 +11,7 @@ from training.settings import Run
 SYSTEMS = {
     "": configs.SPEAKER_ENCODERS,
     "voices": configs.SPEAKER_DIFFUSIONS,
+    "activity": configs.ACTIVITY,
     "flow": configs.SPEECH_FLOWS,
 }
 PRESETS = {
