@@ -1,8 +1,10 @@
-"""`python -m voiceemb`: embed recordings, compare two, measure an encoder."""
+"""`python -m voiceemb`: whose voice it is, who speaks when, and how sure that is."""
 
 from pathlib import Path
 
 from training import commands
+from voiceemb import talk_options
+from voiceemb.talk_options import STORE, add_run
 
 
 def main(arguments=None):
@@ -10,8 +12,12 @@ def main(arguments=None):
     commands.run("voiceemb", __doc__, COMMANDS, _answers, arguments)
 
 
-def _answers():
-    from voiceemb import answers  # after --help, which is instant
+def _answers(command):
+    if f"_{command}" in {ask.__name__ for ask in talk_options.COMMANDS}:
+        from voiceemb import talks  # after --help, which is instant
+
+        return talks
+    from voiceemb import answers
 
     return answers
 
@@ -24,13 +30,19 @@ def _embed(command):
         help="sound files, folders of speakers, manifests",
     )
     command.add_argument("--out", required=True, type=Path, help="the .npz to write")
-    _add_run(command)
+    add_run(command)
 
 
 def _verify(command):
     command.add_argument(
-        "paths", nargs=2, type=Path, metavar="FILE", help="a sound file, and another"
+        "paths",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="a sound file, and another; or one, with --people and --name",
     )
+    command.add_argument("--people", type=Path, help=f"{STORE}, to verify --name in")
+    command.add_argument("--name", help="of the enrolled person it is said to be")
     command.add_argument(
         "--threshold",
         type=float,
@@ -43,7 +55,7 @@ def _verify(command):
         "0.5; needs an encoder with a calibration",
     )
     _add_calibration(command)
-    _add_run(command)
+    add_run(command)
 
 
 def _evaluate(command):
@@ -73,7 +85,7 @@ def _evaluate(command):
         help="nearest strangers that count for as-norm; by default 200",
     )
     _add_calibration(command)
-    _add_run(command)
+    add_run(command)
 
 
 def _robustness(command):
@@ -89,18 +101,18 @@ def _robustness(command):
         default="both",
         help="which side of a trial is noisy; by default both, by noises of their own",
     )
-    _add_run(command)
+    add_run(command)
 
 
 def _calibrate(command):
     _add_measured(command, "the file to write; by default RUN/calibration.json")
     command.add_argument("--kind", choices=("logistic", "isotonic"), default="logistic")
-    _add_run(command)
+    add_run(command)
 
 
 def _pack(command):
     command.add_argument("--out", required=True, type=Path, help="a new folder")
-    _add_run(command)
+    add_run(command)
 
 
 def _fuse(command):
@@ -117,24 +129,14 @@ def _fuse(command):
 
 COMMANDS = {  # what asks for a command's options, and what the command does
     _embed: "write an embedding set (.npz)",
-    _verify: "is it the same voice in two files?",
+    _verify: "is it the same voice in two files, or the voice it is said to be?",
     _evaluate: "error rates on speakers it has never heard",
     _robustness: "error rates of short and of noisy utterances",
     _calibrate: "learn from your recordings what a cosine is worth",
     _pack: "copy what a user of a trained encoder needs, and no more",
     _fuse: "make one encoder of several",
+    **talk_options.COMMANDS,
 }
-
-
-def _add_run(command):
-    """Adds the encoder that a command asks."""
-    command.add_argument(
-        "--run",
-        type=Path,
-        default=Path("small"),
-        help="a run folder, an export, or the name of weights that come with the "
-        "package; by default small",
-    )
 
 
 def _add_calibration(command):

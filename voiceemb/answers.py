@@ -31,7 +31,7 @@ def embed(options):
         print(f"left out: {reason}", file=sys.stderr)
     if not good:
         raise ValueError(f"No file could be used. Received: {len(corpus)} files")
-    _check_writable(options.out)
+    check_writable(options.out)
     about = {**encoder.about, "date": datetime.date.today().isoformat()}
     columns = {name for u in good for name in u.extra if name and name.isprintable()}
     voices = EmbeddingSet(
@@ -49,6 +49,16 @@ def embed(options):
 
 def verify(options):
     """Says whether two files hold one voice, and how sure that is if it is known."""
+    if options.people is not None or options.name is not None:
+        from voiceemb import talks
+
+        talks.verify(options)
+        return
+    if len(options.paths) != 2:
+        raise ValueError(
+            "Two files are compared, or one with somebody enrolled, by --people and "
+            f"--name. Received: {len(options.paths)} files"
+        )
     encoder = loaded(options.run, options.calibration)
     calibration = encoder.calibration
     if options.prior is not None and calibration is None:
@@ -158,7 +168,7 @@ def calibrate(options):
                 f"Received: {options.run}"
             )
         out = options.run / calibrations.FILE
-    _check_writable(out)
+    check_writable(out)
     found = [
         evaluation.evaluate(
             corpus,
@@ -321,7 +331,7 @@ def _out(options, name):
     return options.out or (options.run if is_run else Path()) / name
 
 
-def _check_writable(path):
+def check_writable(path):
     """Raises `OSError` before any work if a file can not be written later."""
     if path.is_dir():
         raise IsADirectoryError(f"A file is to be written, but {path} is a folder")

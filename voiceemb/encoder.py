@@ -204,6 +204,49 @@ class Encoder:
             return np.zeros((0, self.dim), np.float32)
         return unit(np.stack(means))
 
+    def embed_windows(self, waveform, starts, *, length=None, progress=None):
+        """The embeddings of windows of one waveform, in full batches.
+
+        Only the windows of one batch are copied, so memory does not grow with their
+        number.
+
+        Args:
+            waveform: Float `[samples]` at `sample_rate`.
+            starts: First sample of each window, int `[windows]`, in any order.
+            length: Of the windows, in samples, at least 0.1 s; windows longer than
+                `window` are embedded as utterances are. Defaults to `window`.
+            progress: Called after each batch with the number embedded so far.
+
+        Returns:
+            Unit vectors, float32 `[windows, dim]`.
+
+        Raises:
+            ValueError: If a window does not lie in the waveform, is shorter than 0.1 s,
+                or holds a sample that is not finite.
+        """
+        waveform, starts = np.asarray(waveform, np.float32), np.asarray(starts, int)
+        length = self.window if length is None else int(length)
+        if waveform.ndim != 1 or starts.ndim != 1:
+            raise ValueError(
+                "Windows are cut from a waveform [samples] at starts [windows]. "
+                f"Received: shapes {waveform.shape} and {starts.shape}"
+            )
+        embeddings = np.zeros((len(starts), self.dim), np.float32)
+        if not len(starts):
+            return embeddings
+        if starts.min() < 0 or starts.max() + length > len(waveform):
+            raise ValueError(
+                f"Windows of {length} samples must lie in the waveform of "
+                f"{len(waveform)}. Received: starts {starts.min()} to {starts.max()}"
+            )
+        for first in range(0, len(starts), AT_ONCE):
+            some = starts[first : first + AT_ONCE]
+            rows = np.stack([self._waveform(waveform[s : s + length]) for s in some])
+            embeddings[first : first + AT_ONCE] = self._embed(rows)
+            if progress is not None:
+                progress(min(first + AT_ONCE, len(starts)))
+        return embeddings
+
     def embed_speaker(self, sources):
         """One embedding of a speaker from several utterances: their mean direction.
 

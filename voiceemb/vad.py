@@ -6,6 +6,7 @@ Frames and detectors are described in `voiceemb.frames`, rules and segments in
 `voiceemb.segmenter`; this module brings them together.
 """
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,6 +86,11 @@ def load(name: str = DEFAULT) -> Detector:
         return WebRTCDetector()
     if name != "network":
         raise ValueError(f"`name` must be one of {DETECTORS}. Received: {name!r}")
+    return _network()
+
+
+@functools.cache  # a detector holds no state, and compiling this one takes a second
+def _network():
     from voiceemb.activity import NetworkDetector
 
     return NetworkDetector()

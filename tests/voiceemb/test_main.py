@@ -23,7 +23,7 @@ def test_every_command_says_what_it_does_and_asks(ask, capsys):
         cli.main([name, "--help"])
     said = capsys.readouterr().out
     assert end.value.code == 0 and f"python -m voiceemb {name}" in said
-    assert cli.COMMANDS[ask] in said and callable(getattr(answers, name))
+    assert cli.COMMANDS[ask] in said and callable(getattr(cli._answers(name), name))
 
 
 @pytest.mark.slow
