@@ -9,6 +9,7 @@ import numpy as np
 
 from voiceemb.conversation import free_name
 from voiceemb.encoder import unit
+from voiceemb.recognition import Identity
 
 
 class OnlineAssigner:
@@ -64,3 +65,14 @@ class OnlineAssigner:
         self._sums.append(point)
         self.names.append(free_name(self.names))
         return self.names[-1]
+
+    def identify(self, embedding) -> Identity:
+        """What `enrolment.People.identify` says, of voices whom nobody has enrolled.
+
+        A `listening.Listener` that is given an assigner for its people numbers voices
+        as they come. There are no probabilities; the score is the cosine with the mean.
+        """
+        name = self.assign(embedding)
+        mean = self.centroids[self.names.index(name)]
+        score = float(unit(np.asarray(embedding, np.float64)) @ mean)
+        return Identity(name, None, score, [(name, score, None)])

@@ -117,7 +117,7 @@ def _gains(count, sums):
     """What each voice adds to the evidence, of its looks and the sum of them."""
     noise, inner = 1 - LIKENESS, (sums**2).sum(axis=-1)
     fit = LIKENESS * inner / (noise * (noise + LIKENESS * count))
-    return (fit - np.log1p(LIKENESS * count / noise)) / 2
+    return (fit - np.log1p(LIKENESS * count)) / 2
 
 
 def means(embeddings, labels):

@@ -120,8 +120,8 @@ def clipping(waveform) -> float:
 def signal_to_noise(activity) -> float | None:
     """Power of speech over that of the noise around it, in dB.
 
-    `10 log10((mean active power - noise) / noise)`, where `noise` is the median power
-    of frames without speech: a word that was missed does not count as noise.
+    `10 log10((mean active power - noise) / noise)`, where `noise` is the lower quartile
+    of the power of frames without speech: words that were missed are no noise.
 
     Args:
         activity: A `voiceemb.vad.Activity`.
@@ -133,6 +133,6 @@ def signal_to_noise(activity) -> float | None:
     speech, rest = power[activity.active], power[~activity.active]
     if min(len(speech), len(rest)) < FEWEST:
         return None
-    noise = max(np.median(rest), 1e-12)
+    noise = max(np.quantile(rest, 0.25), 1e-12)
     ratio = max((speech.mean() - noise) / noise, 1e-12)
     return float(np.clip(10 * np.log10(ratio), -20, 100))

@@ -178,7 +178,11 @@ def _add_hearing(command):
 
 def _add_listening(command):
     """Adds what every command has that hears a sound as it comes."""
-    command.add_argument("--people", type=Path, help=f"{STORE}, to name who speaks")
+    command.add_argument(
+        "--people",
+        type=Path,
+        help=f"{STORE}, to name who speaks; by default voices are numbered",
+    )
     command.add_argument(
         "--every", type=float, default=0.5, help="seconds; by default 0.5"
     )

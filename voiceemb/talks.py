@@ -224,7 +224,10 @@ def _listener(options):
     encoder, detector = loaded(options.run), vad.load(options.detector)
     people = _store(options, encoder, detector)
     return listening.Listener(
-        encoder, detector=detector, people=people, every_s=options.every
+        encoder,
+        detector=detector,
+        people=diarization.OnlineAssigner() if people is None else people,
+        every_s=options.every,
     )
 
 

@@ -156,3 +156,11 @@ def test_listen_prints_a_line_each_half_second_and_adds_to_a_timeline(
         " ben " in line for line in lines
     )
     assert " -" in lines[-1]  # the talk ends with a pause
+
+
+@pytest.mark.slow
+def test_without_people_voices_are_numbered_as_they_come(sounds, tmp_path):
+    out = tmp_path / "talk.jsonl"
+    cli.main(["timeline", sounds["talk"], "--out", str(out)])
+    found = [one.speaker for one in timeline.read(out) if one.speaker]
+    assert {*found} == {"speaker 1", "speaker 2"} and found[0] == "speaker 1"
