@@ -175,8 +175,10 @@ def show(held, columns, options):
     for (side, number), (pooled, means, _) in found.items():
         if side != "ours":
             ours = found["ours", number]
-            ratios = [o.rate / p.rate for o, p in zip(ours[0], pooled, strict=True)]
-            of_means = [o / m for o, m in zip(ours[1], means, strict=True)]
+            pairs = zip(ours[0], pooled, strict=True)
+            ratios = [o.rate / p.rate if p.rate else np.nan for o, p in pairs]
+            pairs = zip(ours[1], means, strict=True)
+            of_means = [o / m if m else np.nan for o, m in pairs]
             print(
                 f"ours over {side}, number {number}: pooled "
                 + " / ".join(f"{ratio:.2f}" for ratio in ratios)

@@ -68,14 +68,15 @@ def cluster(
         return np.zeros(0, int)
     drawn = np.unique(np.linspace(0, total - 1, min(total, MOST_WINDOWS)).astype(int))
     share = np.diff([0, *((drawn[1:] + drawn[:-1] + 1) // 2), total])
-    looks = np.array([part.sum() for part in np.split(seconds, np.cumsum(share)[:-1])])
-    voices = _Voices(embeddings[drawn], looks / look_s, look_s)
+    parts = np.split(seconds, np.cumsum(share)[:-1])
+    total_s = np.array([part.sum() for part in parts])
+    voices = _Voices(embeddings[drawn], total_s, look_s)
     low, high = min(least, len(drawn)), min(most, len(drawn))
     # So little work is slower on several threads, and very slow on a busy machine.
     with threadpool_limits(1):
         labels = voices.best(getattr(proposals, method)(voices.points, high), low, high)
         if num is None:
-            labels = voices.without_phantoms(labels, low)
+            labels = voices.unlike(labels, low)
     everyone = nearest(embeddings, means(embeddings[drawn], labels))
     everyone[drawn] = labels
     return by_appearance(everyone)
@@ -117,7 +118,7 @@ def _gains(count, sums):
     """What each voice adds to the evidence, of its looks and the sum of them."""
     noise, inner = 1 - LIKENESS, (sums**2).sum(axis=-1)
     fit = LIKENESS * inner / (noise * (noise + LIKENESS * count))
-    return (fit - np.log1p(LIKENESS * count)) / 2
+    return (fit - np.log1p(LIKENESS * count / noise)) / 2
 
 
 def means(embeddings, labels):
@@ -145,8 +146,8 @@ def by_appearance(labels):
 class _Voices:
     """Windows that are compared with each other, and the choice of a partition."""
 
-    def __init__(self, points, looks, look_s):
-        self.points, self.looks, self.look_s = points, looks, look_s
+    def __init__(self, points, seconds, look_s):
+        self.points, self.seconds, self.looks = points, seconds, seconds / look_s
 
     def best(self, proposed, low, high):
         """The partition of `low` to `high` voices with the most evidence."""
@@ -164,10 +165,10 @@ class _Voices:
                 found[count] = parted
         return max((found[count] for count in range(low, high + 1)), key=self._of)
 
-    def without_phantoms(self, labels, low):
-        """Gives windows of voices that are too short or too alike to other voices."""
+    def unlike(self, labels, low):
+        """Gives away voices that are too short or too alike, while there are enough."""
         while labels.max() + 1 > low:
-            share = np.bincount(labels, self.looks) * self.look_s
+            share = np.bincount(labels, self.seconds)
             centres = means(self.points, labels)
             alike = centres @ centres.T - 2 * np.eye(len(centres))
             if share.min() < LEAST_S:
