@@ -28,7 +28,15 @@ def run(package, about, commands, load, arguments=None):
     try:
         getattr(load(options.command), options.command)(options)
     except (OSError, ValueError) as error:  # AudioError is a ValueError
-        sys.exit(f"error: {' '.join(str(error).split())}")
+        _end(error)
+    except ImportError as error:
+        if error.name is not None:  # a bug; of a missing extra only the rule is told
+            raise
+        _end(error)
     except KeyboardInterrupt:
         print("Interrupted; the same command starts anew.", file=sys.stderr)
         sys.exit(130)
+
+
+def _end(error):
+    sys.exit(f"error: {' '.join(str(error).split())}")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from training import commands
 from voiceemb import talk_options
-from voiceemb.talk_options import STORE, add_run
+from voiceemb.talk_options import STORE, add_detector, add_run
 
 
 def main(arguments=None):
@@ -55,6 +55,7 @@ def _verify(command):
         "0.5; needs an encoder with a calibration",
     )
     _add_calibration(command)
+    add_detector(command, default=None)  # two files are compared as they are
     add_run(command)
 
 

@@ -30,6 +30,7 @@ class Sample:
         probability: That those are the same voice; None without a calibration too.
         reasons: What speaks against it, in plain words.
         enrolled: Whether it is kept.
+        double: Whether it is there already, and so never kept.
     """
 
     source: str
@@ -38,6 +39,7 @@ class Sample:
     probability: float | None
     reasons: tuple[str, ...]
     enrolled: bool
+    double: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,13 +81,14 @@ def admit(name, heard, embeddings, people, *, calibration, rule, force=False):
     Args:
         name: Of the person.
         heard: `(source, Quality)` of each recording.
-        embeddings: Unit vectors, `[recordings, dim]`.
+        embeddings: Unit vectors, `[recordings, dim]`; zero where there was too little
+            sound for any, which is never kept.
         people: Name to the `EmbeddingSet` of everybody enrolled, with the label
             `speech_s`.
         calibration: A `metrics.calibration.Calibration` of cosines with the mean of
             samples, or None: then only ranks can speak against a recording.
         rule: A `voiceemb.quality.Rule`.
-        force: Keep recordings against all reasons but that they are kept already.
+        force: Keep recordings against all reasons but that they are there already.
             Defaults to `False`.
 
     Returns:
@@ -94,17 +97,22 @@ def admit(name, heard, embeddings, people, *, calibration, rule, force=False):
     own = people.get(name)
     before = embeddings[:0] if own is None else own.embeddings
     others = {n: s.embeddings for n, s in people.items() if n != name}
+    doubles = [_double(row, embeddings, before) for row in range(len(heard))]
+    fit = [
+        not (twice or f.reasons) for twice, (_, f) in zip(doubles, heard, strict=True)
+    ]
     samples = []
     for row, (source, found) in enumerate(heard):
-        voice = embeddings[row]
-        double = (np.concatenate([before, embeddings[:row]]) @ voice > TWICE).any()
-        rest = np.concatenate([before, np.delete(embeddings, row, axis=0)])
-        reasons, score, chance = _compare(voice, rest, others, calibration)
-        reasons = found.reasons + reasons
-        if double:
-            reasons = ("this recording is enrolled already",)
-        good = not double and (force or not reasons)
-        samples.append(Sample(source, found, score, chance, reasons, good))
+        voice, double = embeddings[row], doubles[row]
+        peers = np.array(fit, bool) & (np.arange(len(heard)) != row)
+        rest = np.concatenate([before, embeddings[peers]])
+        against, score, chance = (), None, None
+        if voice.any():
+            against, score, chance = _compare(voice, rest, others, calibration)
+        reasons = double + found.reasons + against
+        good = not double and bool(voice.any()) and (force or not reasons)
+        one = Sample(source, found, score, chance, reasons, good, bool(double))
+        samples.append(one)
     seconds = 0.0 if own is None else sum(map(float, own.labels["speech_s"]))
     seconds += sum(sample.quality.speech_s for sample in samples if sample.enrolled)
     some = any(sample.enrolled for sample in samples)
@@ -115,6 +123,15 @@ def admit(name, heard, embeddings, people, *, calibration, rule, force=False):
     against = any(sample.enrolled and sample.reasons for sample in samples)
     forced = enrolled and bool(against or reasons)
     return Report(name, enrolled, seconds, tuple(samples), reasons, forced)
+
+
+def _double(row, embeddings, before):
+    """The reason that a recording is there already, if it is."""
+    if (before @ embeddings[row] > TWICE).any():
+        return ("this recording is enrolled already",)
+    if (embeddings[:row] @ embeddings[row] > TWICE).any():
+        return ("this recording is given twice",)
+    return ()
 
 
 def _compare(voice, rest, others, calibration):

@@ -59,6 +59,11 @@ def verify(options):
             "Two files are compared, or one with somebody enrolled, by --people and "
             f"--name. Received: {len(options.paths)} files"
         )
+    if options.detector is not None:
+        raise ValueError(
+            "--detector needs --people and --name: two files are compared as they "
+            f"are. Received: {options.detector}"
+        )
     encoder = loaded(options.run, options.calibration)
     calibration = encoder.calibration
     if options.prior is not None and calibration is None:

@@ -27,6 +27,7 @@ LIKENESS = 0.5  # cosine of two looks at one voice, of about 1.5 s each
 LOOK_S = 3.5  # seconds of speech that say as much as one look at a voice of its own
 MOST_ALIKE = 0.65  # cosine of two voices' means from which they are one, however long
 LEAST_S = 1.0  # of speech; a voice that has less is a phantom, unless it is asked for
+MOST_VOICES = 50  # that can be asked for; the cost rises faster than their number
 MOST_WINDOWS = 1000  # that are compared with each other; the cost is their square
 BLOCK = 4096  # windows that are assigned at once
 
@@ -75,10 +76,10 @@ def cluster(
     # So little work is slower on several threads, and very slow on a busy machine.
     with threadpool_limits(1):
         labels = voices.best(getattr(proposals, method)(voices.points, high), low, high)
+        everyone = nearest(embeddings, means(embeddings[drawn], labels))
+        everyone[drawn] = labels
         if num is None:
-            labels = voices.unlike(labels, low)
-    everyone = nearest(embeddings, means(embeddings[drawn], labels))
-    everyone[drawn] = labels
+            everyone = without_phantoms(embeddings, everyone, seconds, low)
     return by_appearance(everyone)
 
 
@@ -91,10 +92,10 @@ def check_asked(num, least, most, method):
     """
     low, high = (least, most) if num is None else (num, num)
     whole = all(isinstance(bound, int | np.integer) for bound in (low, high))
-    if not whole or not 1 <= low <= high:
+    if not whole or not 1 <= low <= high <= MOST_VOICES:
         raise ValueError(
-            "The number of speakers must be whole and at least 1, and the least not "
-            f"above the most. Received: {num}, from {least} to {most}"
+            f"The number of speakers must be whole, from 1 to {MOST_VOICES}, and the "
+            f"least not above the most. Received: {num}, from {least} to {most}"
         )
     if method not in METHODS:
         raise ValueError(f"`method` must be one of {METHODS}. Received: {method!r}")
@@ -119,6 +120,36 @@ def _gains(count, sums):
     noise, inner = 1 - LIKENESS, (sums**2).sum(axis=-1)
     fit = LIKENESS * inner / (noise * (noise + LIKENESS * count))
     return (fit - np.log1p(LIKENESS * count / noise)) / 2
+
+
+def without_phantoms(embeddings, labels, seconds, least):
+    """Gives away voices that are too short or too alike, while there are over `least`.
+
+    Args:
+        embeddings: Unit vectors, `[windows, dim]`.
+        labels: Voice of each, int from 0, `[windows]`.
+        seconds: Of speech that each stands for, `[windows]`.
+        least: Voices that stay in any case.
+
+    Returns:
+        Voice of each window, int `[windows]`.
+    """
+    while labels.max() + 1 > least:
+        share = np.bincount(labels, seconds)
+        centres = means(embeddings, labels)
+        alike = centres @ centres.T - 2 * np.eye(len(centres))
+        if share.min() < LEAST_S:
+            rows = labels == share.argmin()
+            others = np.delete(np.arange(len(centres)), share.argmin())
+            labels = labels.copy()
+            labels[rows] = others[nearest(embeddings[rows], centres[others])]
+        elif alike.max() > MOST_ALIKE:
+            one, other = np.unravel_index(alike.argmax(), alike.shape)
+            labels = np.where(labels == other, one, labels)
+        else:
+            break
+        labels = by_appearance(labels)
+    return labels
 
 
 def means(embeddings, labels):
@@ -147,7 +178,7 @@ class _Voices:
     """Windows that are compared with each other, and the choice of a partition."""
 
     def __init__(self, points, seconds, look_s):
-        self.points, self.seconds, self.looks = points, seconds, seconds / look_s
+        self.points, self.looks = points, seconds / look_s
 
     def best(self, proposed, low, high):
         """The partition of `low` to `high` voices with the most evidence."""
@@ -164,25 +195,6 @@ class _Voices:
             if count not in found or self._of(parted) > self._of(found[count]):
                 found[count] = parted
         return max((found[count] for count in range(low, high + 1)), key=self._of)
-
-    def unlike(self, labels, low):
-        """Gives away voices that are too short or too alike, while there are enough."""
-        while labels.max() + 1 > low:
-            share = np.bincount(labels, self.seconds)
-            centres = means(self.points, labels)
-            alike = centres @ centres.T - 2 * np.eye(len(centres))
-            if share.min() < LEAST_S:
-                rows = labels == share.argmin()
-                others = np.delete(np.arange(len(centres)), share.argmin())
-                labels = labels.copy()
-                labels[rows] = others[nearest(self.points[rows], centres[others])]
-            elif alike.max() > MOST_ALIKE:
-                one, other = np.unravel_index(alike.argmax(), alike.shape)
-                labels = np.where(labels == other, one, labels)
-            else:
-                break
-            labels = by_appearance(labels)
-        return labels
 
     def _of(self, labels):
         return evidence(self.points, labels, self.looks)
@@ -213,6 +225,9 @@ def _checked(embeddings, seconds):
             "Windows are embeddings [windows, dim] with their seconds [windows]. "
             f"Received: shapes {embeddings.shape} and {seconds.shape}"
         )
-    if not np.isfinite(embeddings).all() or not (seconds > 0).all():
-        raise ValueError("Embeddings must be finite, seconds above 0. Received: others")
+    some = np.abs(embeddings).max(axis=1, initial=0)
+    if not (np.isfinite(some) & (some > 0) & (seconds > 0)).all():
+        raise ValueError(
+            "Embeddings must be finite and not zero, seconds above 0. Received: others"
+        )
     return embeddings, seconds

@@ -67,8 +67,8 @@ def diarize(
             done, which rises to 1.
 
     Returns:
-        A `Diarization`. There are fewer speakers than asked for only if there are fewer
-        windows, and none where nobody speaks.
+        A `Diarization`. There are fewer speakers than asked for only where there is too
+        little speech for so many, which is noted, and none where nobody speaks.
 
     Raises:
         audio.wave.AudioError: If a file can not be read.
@@ -101,7 +101,10 @@ def diarize(
             activity.segments, starts_s, ends_s, points, labels, least=least
         )
     found = dataclasses.replace(
-        found, duration_s=duration_s, stages=work.seconds, notes=_notes(activity, found)
+        found,
+        duration_s=duration_s,
+        stages=work.seconds,
+        notes=_notes(activity, found, num_speakers),
     )
     if people is not None:
         with work.stage("name"):
@@ -228,7 +231,7 @@ def _embed(encoder, waveform, starts_s, ends_s, progress):
     )
 
 
-def _notes(activity, found):
+def _notes(activity, found, asked):
     if not activity.segments:
         return ["No speech was found."]
     notes = []
@@ -238,6 +241,11 @@ def _notes(activity, found):
         notes.append("There was one window of speech only, so one speaker was found.")
     elif not len(found.windows):
         notes.append("The sound is too short to tell a voice.")
+    if asked is not None and len(found.speakers) < asked:
+        notes.append(
+            f"{asked} speakers were asked for; there is speech for "
+            f"{len(found.speakers)} of them."
+        )
     return notes
 
 

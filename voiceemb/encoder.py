@@ -224,12 +224,18 @@ class Encoder:
             ValueError: If a window does not lie in the waveform, is shorter than 0.1 s,
                 or holds a sample that is not finite.
         """
-        waveform, starts = np.asarray(waveform, np.float32), np.asarray(starts, int)
+        waveform, starts = np.asarray(waveform), np.asarray(starts)
         length = self.window if length is None else int(length)
-        if waveform.ndim != 1 or starts.ndim != 1:
+        kinds = (waveform.dtype.kind, starts.dtype.kind if starts.size else "i")
+        if (
+            waveform.ndim != 1
+            or starts.ndim != 1
+            or kinds not in (("f", "i"), ("f", "u"))
+        ):
             raise ValueError(
-                "Windows are cut from a waveform [samples] at starts [windows]. "
-                f"Received: shapes {waveform.shape} and {starts.shape}"
+                "Windows are cut from a float waveform [samples] at int starts "
+                f"[windows]. Received: {waveform.dtype} {waveform.shape} and "
+                f"{starts.dtype} {starts.shape}"
             )
         embeddings = np.zeros((len(starts), self.dim), np.float32)
         if not len(starts):

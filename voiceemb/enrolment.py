@@ -146,16 +146,19 @@ class People:
         """Unit embeddings of a person's samples, float32 `[samples, dim]`."""
         return self._person(name).embeddings
 
-    def enrol(self, name, sources, *, rule=None, force=False) -> Report:
+    def enrol(self, name, sources, *, names=None, rule=None, force=False) -> Report:
         """Enrols a person, or adds recordings to one who is enrolled.
 
         Recordings with a reason against them are left out, the others are kept if the
         person then has enough speech in all samples together. A recording that is
-        enrolled already is left out in any case, so a second try does no harm.
+        enrolled already is left out in any case, so a second try does no harm, and so
+        is one under 0.1 s.
 
         Args:
             name: Any that can be printed, at most 500 letters.
             sources: Paths or waveforms, or one.
+            names: What those are called, one each. Defaults to their paths, or to
+                `sound 1`.
             rule: A `voiceemb.quality.Rule`. Defaults to `Rule()`.
             force: Enrol against all reasons; the report and the samples keep them.
                 Defaults to `False`.
@@ -172,7 +175,7 @@ class People:
         self._check_damage(name)
         one = isinstance(sources, str | Path | np.ndarray) and np.ndim(sources) < 2
         sources = [sources] if one else list(sources)
-        heard, embeddings = self._ear.recordings(sources, rule)
+        heard, embeddings = self._ear.recordings(sources, rule, names=names)
         with self._roster.alone():
             self._check_damage(name)
             report = admit(

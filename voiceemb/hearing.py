@@ -73,7 +73,7 @@ class Ear:
                 bar.update(1)
             return self.encoder.embed_utterances(speech), np.array(speaker, str)
 
-    def recordings(self, sources, rule):
+    def recordings(self, sources, rule, *, names=None):
         """What recordings of a person are called, how good they are, and embeddings.
 
         Where no speech was found, all of the recording is embedded.
@@ -81,20 +81,25 @@ class Ear:
         Args:
             sources: Paths or waveforms.
             rule: A `voiceemb.quality.Rule`.
+            names: What they are called. Defaults to their paths, or to `sound 1`.
 
         Returns:
-            List of `(name, Quality)`, and unit vectors float32 `[recordings, dim]`.
+            List of `(name, Quality)`, and unit vectors float32 `[recordings, dim]`,
+            zero where a recording is too short to be embedded.
         """
-        heard, speech = [], []
-        for number, source in enumerate(sources, start=1):
+        if names is None:
+            names = [_name(one, f"sound {n}") for n, one in enumerate(sources, 1)]
+        found, speech = [], {}
+        for row, source in enumerate(sources):
             waveform, activity = self.hear(source)
-            found = quality.inspect(
-                waveform, activity, rule=rule, least_s=rule.least_sample_s
-            )
-            heard.append((_name(source, f"sound {number}"), found))
+            found.append(_inspect(waveform, activity, rule))
             spoken = quality.spoken(waveform, activity)
-            speech.append(spoken if len(spoken) >= LEAST else waveform)
-        return heard, self.encoder.embed_utterances(speech)
+            if len(waveform) >= LEAST:
+                speech[row] = spoken if len(spoken) >= LEAST else waveform
+        embeddings = np.zeros((len(sources), self.dim), np.float32)
+        if speech:
+            embeddings[[*speech]] = self.encoder.embed_utterances(speech.values())
+        return list(zip(names, found, strict=True)), embeddings
 
     def speech(self, source) -> np.ndarray:
         """The samples of a recording in which somebody speaks, float32 `[samples]`."""
@@ -113,6 +118,16 @@ class Ear:
             self._detector = vad.load()
         waveform = np.asarray(source, np.float32)
         return waveform, vad.detect(waveform, detector=self._detector)
+
+
+def _inspect(waveform, activity, rule):
+    """The `Quality` of one of several recordings of a person."""
+    if len(waveform) < LEAST:
+        seconds = len(waveform) / vad.SAMPLE_RATE
+        reason = f"too short: {seconds:.2f} s of sound, {LEAST_S:g} s are needed"
+        return quality.Quality(0.0, 0.0, None, (reason,))
+    least_s = rule.least_sample_s
+    return quality.inspect(waveform, activity, rule=rule, least_s=least_s)
 
 
 def _name(source, otherwise):

@@ -93,17 +93,18 @@ def insist(path, moment_s, speaker):
     path[max(cell - half, 0) : cell + half + 1] = speaker
 
 
-def spans(segments, path):
+def spans(segments, path, *, gap=LEAST_GAP_S):
     """Turns of the speakers of a path, within stretches of speech.
 
     Changes fall on the borders of cells, begins and ends on those of the stretches.
-    Turns of one speaker with less than `LEAST_GAP_S` of silence between them are
-    joined; one that is shorter than `LEAST_TURN_S` goes to the neighbour whom it
+    Turns of one speaker with at most `gap` seconds of silence between them are joined;
+    one that is shorter than `LEAST_TURN_S` goes to the neighbour whom it
     touches, and stands where it touches none.
 
     Args:
         segments: `(start, end)` of each stretch, seconds, in order, apart.
         path: Speaker of each cell, int `[cells]`.
+        gap: Defaults to `LEAST_GAP_S`.
 
     Returns:
         List of `(start, end, speaker)`, in order, apart or touching.
@@ -111,7 +112,7 @@ def spans(segments, path):
     found = []
     for start, end in segments:
         found += joined(_within(start, end, path), 0.0)
-    return joined(found, LEAST_GAP_S)
+    return joined(found, gap)
 
 
 def _within(start, end, path):
@@ -148,7 +149,7 @@ def joined(turns, gap):
     done = []
     for start, end, speaker in turns:
         if done and done[-1][2] == speaker and start - done[-1][1] <= gap:
-            done[-1] = (done[-1][0], end, speaker)
+            done[-1] = (done[-1][0], max(done[-1][1], end), speaker)
         else:
             done.append((start, end, speaker))
     return done

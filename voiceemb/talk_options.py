@@ -14,7 +14,9 @@ def _enrol(command):
     _add_sounds(command)
     _add_store(command)
     command.add_argument(
-        "--force", action="store_true", help="enrol against all that speaks against it"
+        "--force",
+        action="store_true",
+        help="enrol what is too bad or sounds like others",
     )
     _add_hearing(command)
 
@@ -65,7 +67,7 @@ def _identify(command):
 
 def _activity(command):
     _add_sounds(command)
-    _add_detector(command)
+    add_detector(command)
 
 
 def _timeline(command):
@@ -160,19 +162,19 @@ def _add_store(command):
     )
 
 
-def _add_detector(command):
+def add_detector(command, default="network"):
     """Adds what finds speech."""
     command.add_argument(
         "--detector",
         choices=("network", "energy", "webrtc"),
-        default="network",
+        default=default,
         help="of voice activity; by default network",
     )
 
 
 def _add_hearing(command):
     """Adds what every command has that finds speech and embeds it."""
-    _add_detector(command)
+    add_detector(command)
     add_run(command)
 
 

@@ -4,12 +4,14 @@ Results go to stdout, remarks to stderr. Every function takes the parsed options
 command and raises `OSError` or `ValueError` with one line for the user.
 """
 
+import contextlib
+import signal
 import sys
 from pathlib import Path
 
 from audio import wave
 from progress import Bar
-from voiceemb import diarization, listening, sources, vad
+from voiceemb import conversation, diarization, listening, sources, vad
 from voiceemb import timeline as timelines
 from voiceemb.answers import check_writable, loaded, opened
 from voiceemb.enrolment import People
@@ -18,17 +20,23 @@ from voiceemb.roster import FACTS
 
 def enrol(options):
     """Enrols a person by recordings, or says why they will not do."""
+    for path in options.paths:
+        wave.inspect(path)  # before a store is made for nothing
     encoder = loaded(options.run)
     known = (options.people / FACTS).is_file()
     detector = vad.load(options.detector)
     open_store = People.open if known else People.create
     people = open_store(options.people, encoder, detector=detector)
+    if not known:
+        print(f"a new store: {options.people}", file=sys.stderr)
     report = people.enrol(options.name, options.paths, force=options.force)
     print(report)
-    if not report.enrolled:
+    if all(sample.double for sample in report.samples):
+        print(f"all of this is enrolled already as {options.name}")
+    elif not report.enrolled:
         raise ValueError(
-            f"{options.name!r} was not enrolled, for the reasons above; --force does "
-            "it all the same."
+            f"{options.name!r} was not enrolled, for the reasons above; --force "
+            "overrides all but that it is enrolled already, or too short to be heard."
         )
 
 
@@ -40,7 +48,13 @@ def verify(options):
             f"other. Received: {options.people}, {options.name}, "
             f"{len(options.paths)} files"
         )
-    store = People.open(options.people, loaded(options.run))
+    if options.calibration is not None:
+        raise ValueError(
+            "--calibration is of two files; enrolled people have their own, by "
+            f"`people --calibrate`. Received: {options.calibration}"
+        )
+    detector = vad.load(options.detector or "network")
+    store = People.open(options.people, loaded(options.run), detector=detector)
     prior = 0.5 if options.prior is None else options.prior
     asked = {"prior": prior, "threshold": options.threshold}
     found = store.verify(options.paths[0], options.name, **asked)
@@ -81,9 +95,12 @@ def people(options):
 
 def identify(options):
     """Says of each file who of the enrolled speaks, or that nobody of them does."""
+    if options.top < 0:
+        raise ValueError(f"--top must be at least 0. Received: {options.top}")
     encoder = loaded(options.run)
     people = People.open(options.people, encoder, detector=vad.load(options.detector))
-    for path in options.paths:
+
+    def answer(path):
         found = people.identify(
             path, stranger=options.stranger, threshold=options.threshold
         )
@@ -92,11 +109,14 @@ def identify(options):
         for name, score, probability in found.candidates[: options.top]:
             print(f"  {name}: cosine {score:.3f}{_sure(probability)}")
 
+    _each(options.paths, answer)
+
 
 def activity(options):
     """Says where in each file somebody speaks."""
     detector = vad.load(options.detector)
-    for path in options.paths:
+
+    def answer(path):
         waveform = wave.read(path)
         found = vad.detect(waveform, detector=detector)
         duration_s = len(waveform) / vad.SAMPLE_RATE
@@ -106,6 +126,8 @@ def activity(options):
         )
         for start, end in found.segments:
             print(f"  {start:9.2f} {end:9.2f}")
+
+    _each(options.paths, answer)
 
 
 def timeline(options):
@@ -130,19 +152,19 @@ def timeline(options):
 
 def diarize(options):
     """Says who speaks when in each file."""
-    if options.out is not None and len(options.paths) > 1:
-        options.out.mkdir(parents=True, exist_ok=True)
+    outs = _outs(options.paths, options.out)
     encoder, detector = loaded(options.run), vad.load(options.detector)
     people = _store(options, encoder, detector)
-    for path in options.paths:
+
+    def answer(path):
         found = _diarized(path, options, encoder, detector, people)
         for turn in found.turns:
             print(f"{turn.start:9.2f} {turn.end:9.2f}  {turn.speaker}")
-        if options.out is not None:
-            is_folder = len(options.paths) > 1 or options.out.is_dir()
-            out = options.out / f"{path.stem}.rttm" if is_folder else options.out
-            found.save(out)
-            print(f"{out} is written", file=sys.stderr)
+        if path in outs:
+            found.save(outs[path])
+            print(f"{outs[path]} is written", file=sys.stderr)
+
+    _each(options.paths, answer)
 
 
 def listen(options):
@@ -154,11 +176,8 @@ def listen(options):
         source = sources.microphone()
     else:
         source = sources.file(options.path, real_time=not options.fast)
-    try:
-        for heard in listening.listen(source, listener):
-            _tell(heard, options.out)
-    except KeyboardInterrupt:
-        for heard in listener.finish():
+    with _until_interrupted(source) as blocks:
+        for heard in listening.listen(blocks, listener):
             _tell(heard, options.out)
     if getattr(source, "overflows", 0):
         print(
@@ -174,18 +193,45 @@ def _tell(heard, out):
         timelines.append(out, [heard])
 
 
+@contextlib.contextmanager
+def _until_interrupted(source):
+    """Within it, the source ends after the block in which the user interrupts.
+
+    So no work is left in the middle. A second interrupt is one as ever.
+    """
+    interrupts = []
+
+    def note(*interrupt):
+        interrupts.append(interrupt)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def blocks():
+        for block in source:
+            yield block
+            if interrupts:
+                return
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield blocks()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def page(options):
     """Serves the page on which to see and hear who speaks when."""
-    from voiceemb.page import launch
+    from voiceemb.page import offline, server
 
-    encoder = loaded(options.run)
-    people = _store(options, encoder, vad.load(options.detector))
-    launch(
+    offline.load()  # whether it can be served at all is known before the long work
+    server.check_port(options.port, options.host)
+    encoder, detector = loaded(options.run), vad.load(options.detector)
+    server.launch(
         options.port,
         host=options.host,
         browser=options.browser,
         encoder=encoder,
-        people=people,
+        people=_store(options, encoder, detector),
+        detector=detector,
     )
 
 
@@ -236,6 +282,45 @@ def _store(options, encoder, detector):
     if options.people is None:
         return None
     return People.open(options.people, encoder, detector=detector)
+
+
+def _each(paths, work):
+    """Does the work of every file; one that can not be used does not end the rest."""
+    failed = 0
+    for path in paths:
+        try:
+            work(path)
+        except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            named = reason if str(path) in reason else f"{path}: {reason}"
+            print(f"error: {named}", file=sys.stderr)
+            failed += 1
+    if failed:
+        raise ValueError(f"{failed} of {len(paths)} files could not be used")
+
+
+def _outs(paths, out):
+    """Sound to the file that is to be written of it, all checked before any work."""
+    if out is None:
+        return {}
+    if len(paths) == 1 and not out.is_dir():
+        _check_kind(out, conversation.FORMATS)
+        return {paths[0]: out}
+    stems = [path.stem for path in paths]
+    twice = sorted({stem for stem in stems if stems.count(stem) > 1})
+    if twice:
+        raise ValueError(
+            "Of several sounds each needs another name, as its .rttm is called by it. "
+            f"Received: {', '.join(twice)} more than once"
+        )
+    if out.exists() and not out.is_dir():
+        raise NotADirectoryError(
+            f"--out is a folder where there are several sounds. Received: a file, {out}"
+        )
+    outs = {path: out / f"{path.stem}.rttm" for path in paths}
+    for each in outs.values():
+        check_writable(each)
+    return outs
 
 
 def _sure(probability):

@@ -36,6 +36,25 @@ def test_what_a_user_can_mend_is_one_line_and_status_1():
     assert end.value.code == "error: A name must be said."
 
 
+def test_a_missing_extra_is_one_line_and_a_bug_is_loud():
+    def greet(options):
+        raise ImportError("The hall is\n an extra: pip install hall")
+
+    with pytest.raises(SystemExit) as end:
+        run(greet)
+    assert end.value.code == "error: The hall is an extra: pip install hall"
+
+    def absent(options):
+        import training.no_such_module  # noqa: F401
+
+    def misspelt(options):
+        from training.commands import walk  # noqa: F401
+
+    for bug in (absent, misspelt):
+        with pytest.raises(ImportError):
+            run(bug)
+
+
 def test_an_interrupt_ends_with_status_130(capsys):
     def greet(options):
         raise KeyboardInterrupt

@@ -36,6 +36,26 @@ def ask(name, people, *degrees, calibration=LINE, speech_s=4.0, reasons=(), **op
     return admit(name, heard, at(*degrees), people, **options)
 
 
+def test_what_is_refused_for_its_quality_has_no_vote():
+    """A good voice at 0 degrees; noise at 90 would have been the only other one."""
+    heard = [
+        ("good", Quality(4.0, 0.0, None)),
+        ("noise", Quality(4.0, 0, None, ("x",))),
+    ]
+    report = admit("anna", heard, at(0, 90), {}, calibration=LINE, rule=Rule())
+    good, noise = report.samples
+    assert good.enrolled and not good.reasons and good.score is None
+    assert np.isclose(noise.score, 0) and not noise.enrolled
+
+
+def test_too_little_sound_for_an_embedding_is_never_kept():
+    heard = [("good", Quality(4.0, 0.0, None)), ("click", Quality(0, 0, None, ("x",)))]
+    rows = np.concatenate([at(0), np.zeros((1, 2), np.float32)])
+    report = admit("anna", heard, rows, {}, calibration=LINE, rule=Rule(), force=True)
+    assert [s.enrolled for s in report.samples] == [True, False]
+    assert report.samples[1].reasons == ("x",) and not report.forced
+
+
 def reasons(report):
     return [reason for sample in report.samples for reason in sample.reasons]
 
@@ -95,7 +115,15 @@ def test_when_every_recording_is_refused_the_shortage_is_no_reason_too():
 def test_one_recording_is_never_kept_twice(again):
     report = ask("anna", enrolled(anna=[0]), *again, force=True)
     assert sum(s.enrolled for s in report.samples) == len({*again} - {0})
-    assert sum("already" in reason for reason in reasons(report)) == 1
+    repeated = [r for s in report.samples if s.double for r in s.reasons]
+    where = "is given twice" if 7 in again else "is enrolled already"
+    assert repeated == [f"this recording {where}"]
+
+
+def test_what_is_refused_and_given_twice_keeps_its_reasons():
+    report = ask("anna", {}, 7, 7, reasons=("clipped",))
+    assert [s.double for s in report.samples] == [False, True]
+    assert reasons(report) == ["clipped", "this recording is given twice", "clipped"]
 
 
 def test_what_is_kept_says_against_what_it_was():

@@ -109,6 +109,14 @@ def test_a_phantom_is_given_to_the_voice_that_is_most_like_it(
     assert same(cluster(points, weight, num=3, method=method), labels)
 
 
+def test_a_phantom_of_a_long_recording_is_one_too(rng, monkeypatch):
+    """A drawn window stands for many; what counts are its own seconds."""
+    monkeypatch.setattr(clustering, "MOST_WINDOWS", 61)
+    points, _ = voices(rng, [300, 1, 300], spread=0.1)
+    found = cluster(points, np.full(601, 0.25))
+    assert found.max() == 1 and np.bincount(found).min() >= 300
+
+
 def test_two_sides_of_one_voice_stay_one_however_long_it_speaks(rng):
     """The evidence for two grows without end; their likeness says they are one."""
     side = unit(rng, 1, 32) * 0.45
@@ -188,3 +196,11 @@ def test_what_can_not_be_clustered_is_refused(rng):
         cluster(points * np.nan, np.ones(4))
     with pytest.raises(ValueError, match="above 0"):
         cluster(points, np.zeros(4))
+
+
+def test_what_is_no_voice_and_too_many_voices_are_refused(rng):
+    points, _ = voices(rng, [3])
+    with pytest.raises(ValueError, match="not zero"):
+        cluster(0 * points, np.ones(3))
+    with pytest.raises(ValueError, match="from 1 to 50"):
+        cluster(points, np.ones(3), num=51)

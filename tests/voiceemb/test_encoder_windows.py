@@ -35,6 +35,9 @@ def test_windows_that_can_not_be_cut_are_refused(encoder, rng):
             encoder.embed_windows(waveform, starts)
     with pytest.raises(ValueError, match=r"starts \[windows\]"):
         encoder.embed_windows(waveform[None], [0])
+    for sound, starts in ((waveform.astype("int16"), [0]), (waveform, [0.9])):
+        with pytest.raises(ValueError, match="float waveform .* at int starts"):
+            encoder.embed_windows(sound, starts)
     with pytest.raises(ValueError, match="0.1 s"):
         encoder.embed_windows(waveform, [0], length=100)
     waveform[5000] = np.nan

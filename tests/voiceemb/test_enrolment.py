@@ -560,7 +560,6 @@ def test_a_disk_that_refuses_leaves_everything_as_it_was(rng, people, monkeypatc
 @pytest.mark.parametrize(
     "sound, reason",
     [
-        (np.zeros(0, np.float32), "0.1 s"),
         (np.full(5 * RATE, np.nan, np.float32), "finite"),
         (np.zeros((2, 2, 5)), "float array"),
     ],
@@ -569,6 +568,17 @@ def test_what_is_no_sound_is_an_error_and_enrols_nothing(rng, people, sound, rea
     with pytest.raises(ValueError, match=reason):
         people.enrol("anna", [speak(rng, 1), sound])
     assert not files(people)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_what_is_too_short_to_be_heard_is_refused_alone(rng, people, force):
+    sounds = [np.zeros(0, np.float32), speak(rng, 1), speak(rng, 1)[RATE:][:1500]]
+    report = people.enrol("anna", sounds, names=["a", "b", "c"], force=force)
+    assert [s.enrolled for s in report.samples] == [False, True, False]
+    assert people.samples("anna").segment.tolist() == ["b"]
+    short = "too short: 0.09 s of sound, 0.1 s are needed"
+    assert report.samples[2].reasons == (short,) and f"  c: {short}" in str(report)
+    assert not people.enrol("ben", sounds[:1], force=force).enrolled
 
 
 @pytest.mark.parametrize("voice", [np.zeros(BANDS), np.full(BANDS, np.inf)])

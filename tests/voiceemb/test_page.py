@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import sys
 from html.parser import HTMLParser
 from types import SimpleNamespace
@@ -125,6 +126,29 @@ def test_turns_of_a_recording_that_was_replaced_meanwhile_are_dropped(opened, ta
     assert opened.found is None and opened.recording.name == "newer"
 
 
+@pytest.mark.parametrize("moment", ["first", "last"])
+def test_turns_of_a_recording_that_is_replaced_while_they_are_written_are_dropped(
+    opened, talk, moment
+):
+    old = opened.recording.path.parent
+
+    class Slow(Diarization):
+        def save(self, path):
+            if moment == "last":
+                super().save(path)
+            if path.suffix == (".rttm" if moment == "first" else ".srt"):
+                opened.take(talk, "newer")
+            if moment == "first":
+                super().save(path)
+
+    def late(waveform, **options):
+        return Slow(diarize(waveform, **options).turns, 8.5)
+
+    assert opened.analyse(late) is False
+    assert opened.found is None and opened.recording.name == "newer"
+    assert not old.exists() and opened.recording.path.exists()
+
+
 def test_edits_can_be_taken_back_to_what_was_found(opened):
     found = opened.found
     assert opened.rename("speaker 1", "  Anna\tMaria ") == "Anna Maria"
@@ -198,22 +222,31 @@ def test_alone_is_what_a_fine_grid_says(rng):
 def test_samples_are_the_longest_stretches_that_nobody_else_shares(opened):
     overlapped = [*opened.found.turns, Turn(4.5, 5.0, "speaker 2")]
     found = Diarization(overlapped, 8.5)
-    lengths = [
-        len(part) / 16000 for part in session.samples(opened, found, "speaker 1")
-    ]
-    assert lengths == [3.0, 2.0]
+    assert seconds(session.samples(opened, found, "speaker 1")) == {
+        "talk.wav 5.0-8.0 s": 3.0,
+        "talk.wav 0.5-2.5 s": 2.0,
+    }
     short = session.samples(opened, found, "speaker 2")
-    assert [len(part) / 16000 for part in short] == [1.0]
+    assert seconds(short) == {"talk.wav 3.0-4.0 s": 1.0}
+
+
+def seconds(samples):
+    return {name: len(part) / 16000 for name, part in samples.items()}
 
 
 def test_who_is_enrolled_has_a_name(opened):
     taken = {}
-    people = SimpleNamespace(enrol=lambda name, sources: taken.update({name: sources}))
+
+    def enrol(name, sources, names):
+        taken[name] = dict(zip(names, sources, strict=True))
+
+    people = SimpleNamespace(enrol=enrol)
     with pytest.raises(ValueError, match="Rename speaker 1 first"):
         opened.enrol(people, "speaker 1")
     opened.rename("speaker 1", "Anna")
     opened.enrol(people, "Anna")
-    assert [len(part) / 16000 for part in taken["Anna"]] == [3.5, 2.0]
+    known = {"talk.wav 4.5-8.0 s": 3.5, "talk.wav 0.5-2.5 s": 2.0}
+    assert seconds(taken["Anna"]) == known
 
 
 @pytest.mark.parametrize("samples", [1, 5, 64, 1000, 1037])
@@ -391,6 +424,14 @@ def test_a_missing_extra_says_what_to_install(monkeypatch):
         server.launch(1)
 
 
+def test_a_port_that_is_taken_is_said_before_any_work():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match=f"^Port {port} is taken; choose another"):
+            server.check_port(port)
+    server.check_port(port)
+
+
 def test_the_environment_is_as_it_was_afterwards(monkeypatch, tmp_path):
     monkeypatch.setenv("no_proxy", "intranet")
     monkeypatch.delenv("GRADIO_TEMP_DIR", raising=False)
@@ -463,7 +504,7 @@ def test_an_enrolment_says_what_came_of_it(desk, opened):
         def __str__(self):
             return "too little speech"
 
-    desk.people.enrol = lambda name, sources: Report()
+    desk.people.enrol = lambda name, sources, names: Report()
     assert "Rename" in desk.enrol(opened, "speaker 1")["notice"]["value"]
     opened.rename("speaker 1", "Anna")
     (failed,) = desk.enrol(opened, "Anna").values()

@@ -1,15 +1,18 @@
 """The commands about people and talks, on synthetic voices and the shipped encoder."""
 
 import csv
+import signal
 
 import numpy as np
 import pytest
 
 from audio import wave
 from corpora.embeddings import EmbeddingSet
-from metrics.rttm import read_rttm
+from metrics.rttm import Turn, read_rttm
 from voiceemb import __main__ as cli
-from voiceemb import timeline
+from voiceemb import diarization, talks, timeline, vad
+from voiceemb.conversation import Diarization
+from voiceemb.page import offline, server
 
 RATE = 16000
 
@@ -73,7 +76,23 @@ def test_what_will_not_do_is_not_enrolled_and_says_why(sounds, tmp_path, capsys)
     command = ["enrol", "nobody", sounds["silence"], "--people", str(tmp_path / "p")]
     with pytest.raises(SystemExit, match="'nobody' was not enrolled"):
         cli.main(command)
-    assert "0 of 1 recordings" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "0 of 1 recordings" in said.out
+    assert f"a new store: {tmp_path / 'p'}" in said.err
+
+
+@pytest.mark.slow
+def test_what_is_enrolled_already_is_no_error_and_no_new_store(sounds, people, capsys):
+    cli.main(["enrol", "anna", *sounds["anna"][:2], "--people", people, "--force"])
+    said = capsys.readouterr()
+    assert "0 of 2 recordings" in said.out and "a new store" not in said.err
+    assert "all of this is enrolled already as anna" in said.out
+
+
+def test_what_can_not_be_read_makes_no_store(tmp_path):
+    with pytest.raises(SystemExit, match="none.wav"):
+        cli.main(["enrol", "a", "none.wav", "--people", str(tmp_path / "people")])
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
@@ -88,8 +107,36 @@ def test_identify_and_verify_know_the_enrolled(sounds, people, capsys):
     ):
         cli.main(["verify", sounds["ben"][3], "--people", people, "--name", name])
         assert capsys.readouterr().out.splitlines()[1] == answer
+    energy = ["--people", people, "--name", "ben", "--detector", "energy"]
+    cli.main(["verify", sounds["ben"][3], *energy])
+    assert "\nthe voice of ben\n" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="--people and --name need each other"):
         cli.main(["verify", sounds["ben"][3], "--people", people])
+
+
+@pytest.mark.parametrize(
+    "command, rule",
+    [
+        (["verify", "a", "--people", "p", "--name", "b", "--calibration", "c"], "own"),
+        (["verify", "a", "b", "--detector", "energy"], "as they are"),
+        (["identify", "a", "--top", "-1"], "at least 0"),
+    ],
+)
+def test_options_that_can_not_count_are_refused(command, rule):
+    with pytest.raises(SystemExit, match=f"{rule}.*Received"):
+        cli.main(command)
+
+
+def test_a_file_that_can_not_be_used_does_not_end_the_others(tmp_path, capsys):
+    wave.write(tmp_path / "good.wav", np.zeros(RATE, np.float32))
+    (tmp_path / "bad.wav").write_text("words")
+    paths = [str(tmp_path / name) for name in ("none.wav", "bad.wav", "good.wav")]
+    with pytest.raises(SystemExit, match="2 of 3 files could not be used"):
+        cli.main(["activity", *paths, "--detector", "energy"])
+    said = capsys.readouterr()
+    none, bad = said.err.splitlines()
+    assert none.startswith("error: ") and paths[0] in none and paths[1] in bad
+    assert said.out.startswith(f"{paths[2]}: 0.00 s of speech")
 
 
 @pytest.mark.slow
@@ -119,6 +166,74 @@ def test_timeline_writes_what_its_suffix_names(sounds, people, tmp_path, suffix)
 def test_a_kind_of_timeline_that_there_is_not_is_refused_before_any_work(tmp_path):
     with pytest.raises(SystemExit, match="--out ends in one of"):
         cli.main(["timeline", "nothing.wav", "--out", str(tmp_path / "a.doc")])
+
+
+@pytest.mark.parametrize(
+    "paths, out, rule",
+    [
+        (["a/x.wav", "b/x.wav", "y.wav"], "new", "another name.*Received: x more"),
+        (["x.wav", "y.wav"], "file.rttm", "a folder where"),
+        (["x.wav"], "x.doc", "--out ends in one of"),
+        (["x.wav"], "file.rttm/x.csv", "file.rttm"),
+    ],
+)
+def test_where_turns_can_not_go_is_said_before_any_work(tmp_path, paths, out, rule):
+    (tmp_path / "file.rttm").write_text("")
+    with pytest.raises(SystemExit, match=rule):
+        cli.main(["diarize", *paths, "--out", str(tmp_path / out)])
+    assert not (tmp_path / "new").exists()
+
+
+def test_diarize_goes_on_and_writes_a_file_of_each(tmp_path, monkeypatch, stubbed):
+    def diarize(path, **options):
+        if path.stem == "bad":
+            raise ValueError("not a sound")
+        return Diarization([Turn(0.0, 1.0, path.stem)], 2.0)
+
+    monkeypatch.setattr(diarization, "diarize", diarize)
+    with pytest.raises(SystemExit, match="1 of 3 files"):
+        cli.main(["diarize", "a.wav", "bad.wav", "c.wav", "--out", str(tmp_path / "o")])
+    assert {path.name for path in (tmp_path / "o").iterdir()} == {"a.rttm", "c.rttm"}
+    cli.main(["diarize", "a.wav", "--out", str(tmp_path / "A.RTTM")])
+    assert (tmp_path / "A.RTTM").is_file()
+
+
+@pytest.fixture
+def stubbed(monkeypatch):
+    """No models: the encoder and the detector are names."""
+    monkeypatch.setattr(talks, "loaded", lambda run: "encoder")
+    monkeypatch.setattr(vad, "load", lambda name: name)
+
+
+def test_the_page_gets_all_that_was_asked_for(monkeypatch, stubbed, tmp_path):
+    asked = {}
+    monkeypatch.setattr(server, "launch", lambda port, **given: asked.update(given))
+    monkeypatch.setattr(server, "check_port", lambda port, host: None)
+    monkeypatch.setattr(offline, "load", lambda: None)
+
+    def store(folder, encoder, *, detector):
+        return folder.name, encoder, detector
+
+    monkeypatch.setattr(talks.People, "open", store)
+    cli.main(["page", "--people", str(tmp_path / "p"), "--detector", "webrtc"])
+    assert asked["detector"] == "webrtc" and asked["encoder"] == "encoder"
+    assert asked["people"] == ("p", "encoder", "webrtc")
+
+
+@pytest.mark.parametrize("fault", ["port", "extra"])
+def test_a_page_that_can_not_be_served_is_said_before_any_work(monkeypatch, fault):
+    def load():
+        if fault == "extra":
+            raise ImportError("pip install")
+
+    def check_port(port, host):
+        raise OSError("Port 1 is taken")
+
+    monkeypatch.setattr(offline, "load", load)
+    monkeypatch.setattr(server, "check_port", check_port)
+    monkeypatch.setattr(talks, "loaded", lambda run: pytest.fail("too early"))
+    with pytest.raises(SystemExit, match="pip" if fault == "extra" else "Port 1"):
+        cli.main(["page"])
 
 
 @pytest.mark.slow
@@ -164,3 +279,68 @@ def test_without_people_voices_are_numbered_as_they_come(sounds, tmp_path):
     cli.main(["timeline", sounds["talk"], "--out", str(out)])
     found = [one.speaker for one in timeline.read(out) if one.speaker]
     assert {*found} == {"speaker 1", "speaker 2"} and found[0] == "speaker 1"
+
+
+class Counts:
+    """A listener of which each block is a slice, interrupted in the work of one."""
+
+    def __init__(self, *at):
+        self.at, self.heard = at, 0
+
+    def push(self, block):
+        self.heard += 1
+        if self.heard in self.at:
+            signal.raise_signal(signal.SIGINT)
+        return [timeline.Slice(self.heard - 1, self.heard, 0.0, False, -60.0)]
+
+    def finish(self):
+        end = self.heard
+        return [timeline.Slice(end, end + 0.5, 0.0, False, -60.0)]
+
+
+@pytest.mark.parametrize("where", ["source", "listener"])
+def test_an_interrupt_ends_listening_and_loses_nothing(
+    tmp_path, monkeypatch, capsys, ours, where
+):
+    def source():
+        for number in range(1, 10):
+            if where == "source" and number == 3:
+                signal.raise_signal(signal.SIGINT)
+            yield number
+
+    listener = Counts(3) if where == "listener" else Counts()
+    monkeypatch.setattr(talks, "_listener", lambda options: listener)
+    monkeypatch.setattr(talks.sources, "microphone", source)
+    out = tmp_path / "heard.jsonl"
+    cli.main(["listen", "--out", str(out)])
+    assert [one.end for one in timeline.read(out)] == [1, 2, 3, 3.5]
+    assert len(capsys.readouterr().out.splitlines()) == 4
+    assert signal.getsignal(signal.SIGINT) is ours
+
+
+@pytest.fixture
+def ours():
+    """A handler of interrupts that was there before."""
+
+    def handle(*interrupt):
+        raise RuntimeError("not for us")
+
+    before = signal.signal(signal.SIGINT, handle)
+    yield handle
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_second_interrupt_is_one_at_once(monkeypatch, ours):
+    def source():
+        yield 1
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        yield 2
+
+    listener = Counts()
+    monkeypatch.setattr(talks, "_listener", lambda options: listener)
+    monkeypatch.setattr(talks.sources, "microphone", source)
+    with pytest.raises(SystemExit) as end:
+        cli.main(["listen"])
+    assert end.value.code == 130 and listener.heard == 1
+    assert signal.getsignal(signal.SIGINT) is ours

@@ -1,7 +1,9 @@
 """Serving the page: to this machine alone, until it is interrupted."""
 
+import errno
 import ipaddress
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -48,6 +50,18 @@ def launch(port=PORT, *, host="127.0.0.1", browser=False, **options):
                 page.block_thread()
             finally:
                 page.close(verbose=False)
+
+
+def check_port(port, host="127.0.0.1"):
+    """Raises `OSError` before any work if the page can not be served there."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        rule = f"Port {port} is taken; choose another by --port."
+        raise OSError(rule) from error
 
 
 def is_loopback(host) -> bool:

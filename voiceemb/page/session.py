@@ -123,9 +123,15 @@ class Session:
         """
         recording = self._given()
         found = diarize(recording.read(), progress=progress, **speakers)
-        if recording is not self.recording:
+        try:
+            versions = [_written(found, recording)]
+        except OSError:
+            if recording is self.recording:
+                raise
+        if recording is not self.recording:  # its folder is gone, or was made anew
+            shutil.rmtree(recording.path.parent, ignore_errors=True)
             return False
-        self.versions = [self._written(found)]
+        self.versions = versions
         return True
 
     def rename(self, speaker, name):
@@ -173,18 +179,12 @@ class Session:
         self._found(speaker)
         if NAMELESS.fullmatch(speaker):
             raise ValueError(f"Rename {speaker} first: people are kept by their name.")
-        return people.enrol(speaker, samples(self, self._found(speaker), speaker))
+        taken = samples(self, self._found(speaker), speaker)
+        return people.enrol(speaker, [*taken.values()], names=[*taken])
 
     def _edit(self, speaker, change):
-        self.versions.append(self._written(change(self._found(speaker))))
-
-    def _written(self, found):
-        """A version with its files; a `ValueError` where a name has no place in one."""
-        folder = Path(tempfile.mkdtemp(dir=self.recording.path.parent))
-        paths = [folder / f"turns.{suffix}" for suffix in FORMATS]
-        for path in paths:
-            found.save(path)
-        return Version(found, tuple(map(str, paths)))
+        recording, versions = self.recording, self.versions
+        versions.append(_written(change(self._found(speaker)), recording))
 
     def _given(self):
         if self.recording is None:
@@ -199,6 +199,15 @@ class Session:
         if self.found is None or speaker not in self.found.speakers:
             raise ValueError("Choose a speaker of this recording first.")
         return self.found
+
+
+def _written(found, recording):
+    """A version with its files; a `ValueError` where a name has no place in one."""
+    folder = Path(tempfile.mkdtemp(dir=recording.path.parent))
+    paths = [folder / f"turns.{suffix}" for suffix in FORMATS]
+    for path in paths:
+        found.save(path)
+    return Version(found, tuple(map(str, paths)))
 
 
 def peaks(waveform, bins=BINS) -> np.ndarray:
@@ -218,24 +227,24 @@ def peaks(waveform, bins=BINS) -> np.ndarray:
     return outline / max(float(outline.max()), 1e-9)
 
 
-def samples(session, found, speaker) -> list[np.ndarray]:
-    """Waveforms of one speaker's turns, the longest first.
+def samples(session, found, speaker) -> dict[str, np.ndarray]:
+    """Waveforms of one speaker's turns by what they are called, the longest first.
 
     Only what nobody else says at the same time counts. Where no turn is long enough to
     be a sample, all of them together are one.
     """
-    waveform = session.recording.read()
-    spans = alone(found.turns, speaker)
+    recording, rate = session.recording, SAMPLE_RATE
+    waveform, spans = recording.read(), alone(found.turns, speaker)
     spans.sort(key=lambda span: span[0] - span[1])
-    rate = SAMPLE_RATE
     spans = [(start, min(end, start + MOST_SAMPLE_S)) for start, end in spans]
-    parts = [waveform[round(a * rate) : round(b * rate)] for a, b in spans]
-    long = [part for part in parts if len(part) >= LEAST_SAMPLE_S * rate]
-    if long:
-        return long[:MOST_SAMPLES]
-    if not any(map(len, parts)):
+    parts = {(a, b): waveform[round(a * rate) : round(b * rate)] for a, b in spans}
+    if not any(map(len, parts.values())):
         raise ValueError(f"{speaker} never speaks alone; nothing to enrol.")
-    return [np.concatenate(parts)]
+    long = [s for s in spans if len(parts[s]) >= LEAST_SAMPLE_S * rate][:MOST_SAMPLES]
+    if not long:
+        long = [(min(spans)[0], max(spans)[1])]
+        parts = {long[0]: np.concatenate([*parts.values()])}
+    return {f"{recording.name} {a:.1f}-{b:.1f} s": parts[a, b] for a, b in long}
 
 
 def alone(turns, speaker) -> list[tuple[float, float]]:
