@@ -4,19 +4,16 @@ Every function takes the parsed options of its command and raises `OSError` or
 `ValueError` with one line for the user.
 """
 
-import dataclasses
 import datetime
 import json
 import sys
-import tempfile
 from pathlib import Path
 
-from corpora import folders
-from corpora.corpus import Corpus, Utterance
 from corpora.embeddings import EmbeddingSet
 from metrics import verification
 from progress import Bar
 from voiceemb import calibrations, evaluation, scorings
+from voiceemb.errands import check_writable, loaded, opened
 from voiceemb.parts import bare
 
 
@@ -206,54 +203,6 @@ def fuse(options):
     print(packing.fuse(options.runs, options.out, centred=options.centred))
 
 
-def loaded(run, calibration=None):
-    """The encoder at `run`, a path or the name of shipped weights.
-
-    Whatever is wrong with its files is one error. A `calibration` file, if named,
-    takes the place of the encoder's own.
-    """
-    from voiceemb.encoder import Encoder
-
-    shipped = not run.exists() and len(run.parts) == 1
-    try:
-        encoder = Encoder.pretrained(str(run)) if shipped else Encoder.load(run)
-        if calibration is not None:
-            weights = encoder.about["sha256"]
-            encoder.calibration = calibrations.read(calibration, sha256=weights)
-        return encoder
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # h5py, Keras and TensorFlow each raise their own
-        reason = " ".join(str(error).split())
-        if shipped:
-            raise ValueError(f"There is no {run} here. {reason}") from error
-        raise ValueError(f"{run} can not be loaded. Received: {reason}") from error
-
-
-def opened(paths):
-    """A corpus out of files, folders and manifests.
-
-    Files have no speaker, nor has a folder in which recordings lie side by side.
-    """
-    missing = [str(path) for path in paths if not path.exists()]
-    if missing:
-        raise FileNotFoundError(f"There is no {', '.join(missing)}")
-    alone, sources = [], []
-    for path in paths:
-        if path.suffix.lower() == ".csv" or (path / "manifest.csv").is_file():
-            sources.append(path)
-        elif path.is_file():
-            alone.append(Utterance(path, ""))
-        elif any(sound.parent == path for sound in folders.recordings(path)):
-            for sound in folders.recordings(path):
-                *speaker, _ = sound.relative_to(path).parts
-                alone.append(Utterance(sound, speaker[0] if speaker else ""))
-        else:
-            sources.append(path)
-    corpus = folders.open_corpus(sources) if sources else Corpus("files", ())
-    return dataclasses.replace(corpus, utterances=(*alone, *corpus.utterances))
-
-
 def _examined(options):
     """The encoder to measure, and whom it was trained on if that is known."""
     from voiceemb import report
@@ -334,15 +283,6 @@ def _out(options, name):
     """Where results go: into the run, if a run folder was named, else to `name`."""
     is_run = (options.run / "config.json").is_file()
     return options.out or (options.run if is_run else Path()) / name
-
-
-def check_writable(path):
-    """Raises `OSError` before any work if a file can not be written later."""
-    if path.is_dir():
-        raise IsADirectoryError(f"A file is to be written, but {path} is a folder")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=path.parent):
-        pass
 
 
 def _threshold(run):

@@ -4,17 +4,24 @@ Results go to stdout, remarks to stderr. Every function takes the parsed options
 command and raises `OSError` or `ValueError` with one line for the user.
 """
 
-import contextlib
-import signal
 import sys
 from pathlib import Path
 
 from audio import wave
 from progress import Bar
-from voiceemb import conversation, diarization, listening, sources, vad
+from voiceemb import diarization, listening, sources, vad
 from voiceemb import timeline as timelines
-from voiceemb.answers import check_writable, loaded, opened
 from voiceemb.enrolment import People
+from voiceemb.errands import (
+    check_kind,
+    each,
+    known_people,
+    loaded,
+    opened,
+    outputs,
+    sure,
+    until_interrupted,
+)
 from voiceemb.roster import FACTS
 
 
@@ -59,7 +66,7 @@ def verify(options):
     asked = {"prior": prior, "threshold": options.threshold}
     found = store.verify(options.paths[0], options.name, **asked)
     answer = "the voice of" if found.same else "not the voice of"
-    print(f"cosine {found.score:.4f}{_sure(found.probability)}")
+    print(f"cosine {found.score:.4f}{sure(found.probability)}")
     print(f"{answer} {options.name}")
 
 
@@ -105,11 +112,11 @@ def identify(options):
             path, stranger=options.stranger, threshold=options.threshold
         )
         name = "nobody enrolled" if found.name is None else found.name
-        print(f"{path}: {name}{_sure(found.probability)}")
+        print(f"{path}: {name}{sure(found.probability)}")
         for name, score, probability in found.candidates[: options.top]:
-            print(f"  {name}: cosine {score:.3f}{_sure(probability)}")
+            print(f"  {name}: cosine {score:.3f}{sure(probability)}")
 
-    _each(options.paths, answer)
+    each(options.paths, answer)
 
 
 def activity(options):
@@ -127,12 +134,12 @@ def activity(options):
         for start, end in found.segments:
             print(f"  {start:9.2f} {end:9.2f}")
 
-    _each(options.paths, answer)
+    each(options.paths, answer)
 
 
 def timeline(options):
     """Writes what a listener makes of a file, slice by slice."""
-    _check_kind(options.out, (*timelines.SUFFIXES, ".png"))
+    check_kind(options.out, (*timelines.SUFFIXES, ".png"))
     listener = _listener(options)
     duration_s = wave.inspect(options.path).duration_s
     slices = []
@@ -152,9 +159,9 @@ def timeline(options):
 
 def diarize(options):
     """Says who speaks when in each file."""
-    outs = _outs(options.paths, options.out)
+    outs = outputs(options.paths, options.out)
     encoder, detector = loaded(options.run), vad.load(options.detector)
-    people = _store(options, encoder, detector)
+    people = known_people(options, encoder, detector)
 
     def answer(path):
         found = _diarized(path, options, encoder, detector, people)
@@ -164,19 +171,19 @@ def diarize(options):
             found.save(outs[path])
             print(f"{outs[path]} is written", file=sys.stderr)
 
-    _each(options.paths, answer)
+    each(options.paths, answer)
 
 
 def listen(options):
     """Names who speaks, while they speak, until the sound or the user ends it."""
     if options.out is not None:
-        _check_kind(options.out, (".jsonl",))
+        check_kind(options.out, (".jsonl",))
     listener = _listener(options)
     if options.path is None:
         source = sources.microphone()
     else:
         source = sources.file(options.path, real_time=not options.fast)
-    with _until_interrupted(source) as blocks:
+    with until_interrupted(source) as blocks:
         for heard in listening.listen(blocks, listener):
             _tell(heard, options.out)
     if getattr(source, "overflows", 0):
@@ -193,31 +200,6 @@ def _tell(heard, out):
         timelines.append(out, [heard])
 
 
-@contextlib.contextmanager
-def _until_interrupted(source):
-    """Within it, the source ends after the block in which the user interrupts.
-
-    So no work is left in the middle. A second interrupt is one as ever.
-    """
-    interrupts = []
-
-    def note(*interrupt):
-        interrupts.append(interrupt)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def blocks():
-        for block in source:
-            yield block
-            if interrupts:
-                return
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield blocks()
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def page(options):
     """Serves the page on which to see and hear who speaks when."""
     from voiceemb.page import offline, server
@@ -230,7 +212,7 @@ def page(options):
         host=options.host,
         browser=options.browser,
         encoder=encoder,
-        people=_store(options, encoder, detector),
+        people=known_people(options, encoder, detector),
         detector=detector,
     )
 
@@ -253,7 +235,7 @@ def _diarized(path, options, encoder, detector, people):
         print(f"{path}: {note}", file=sys.stderr)
     for name, identity in found.identities.items():
         known = identity.name or "nobody enrolled"
-        print(f"{name} is {known}{_sure(identity.probability)}", file=sys.stderr)
+        print(f"{name} is {known}{sure(identity.probability)}", file=sys.stderr)
     factors = ", ".join(
         f"{stage} {seconds / found.duration_s:.4f}"
         for stage, seconds in found.stages.items()
@@ -268,67 +250,10 @@ def _diarized(path, options, encoder, detector, people):
 
 def _listener(options):
     encoder, detector = loaded(options.run), vad.load(options.detector)
-    people = _store(options, encoder, detector)
+    people = known_people(options, encoder, detector)
     return listening.Listener(
         encoder,
         detector=detector,
         people=diarization.OnlineAssigner() if people is None else people,
         every_s=options.every,
     )
-
-
-def _store(options, encoder, detector):
-    """The enrolled people by whom speakers are named, or None."""
-    if options.people is None:
-        return None
-    return People.open(options.people, encoder, detector=detector)
-
-
-def _each(paths, work):
-    """Does the work of every file; one that can not be used does not end the rest."""
-    failed = 0
-    for path in paths:
-        try:
-            work(path)
-        except (OSError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            named = reason if str(path) in reason else f"{path}: {reason}"
-            print(f"error: {named}", file=sys.stderr)
-            failed += 1
-    if failed:
-        raise ValueError(f"{failed} of {len(paths)} files could not be used")
-
-
-def _outs(paths, out):
-    """Sound to the file that is to be written of it, all checked before any work."""
-    if out is None:
-        return {}
-    if len(paths) == 1 and not out.is_dir():
-        _check_kind(out, conversation.FORMATS)
-        return {paths[0]: out}
-    stems = [path.stem for path in paths]
-    twice = sorted({stem for stem in stems if stems.count(stem) > 1})
-    if twice:
-        raise ValueError(
-            "Of several sounds each needs another name, as its .rttm is called by it. "
-            f"Received: {', '.join(twice)} more than once"
-        )
-    if out.exists() and not out.is_dir():
-        raise NotADirectoryError(
-            f"--out is a folder where there are several sounds. Received: a file, {out}"
-        )
-    outs = {path: out / f"{path.stem}.rttm" for path in paths}
-    for each in outs.values():
-        check_writable(each)
-    return outs
-
-
-def _sure(probability):
-    return "" if probability is None else f" (probability {probability:.2f})"
-
-
-def _check_kind(path, suffixes):
-    """Raises before any work if a file can not be written later."""
-    if path.suffix.lower() not in suffixes:
-        raise ValueError(f"--out ends in one of {suffixes}. Received: {path}")
-    check_writable(path)
