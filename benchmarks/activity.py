@@ -38,6 +38,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from audio import wave
+from voiceemb.frames import level_db
+from voiceemb.segmenter import inside
 from voiceemb.vad import HOP, SAMPLE_RATE, Segmenter, WebRTCDetector, load
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -61,7 +63,7 @@ class Sound:
 def levels_db(waveform):
     """Level of each 10 ms, without its mean, in dB."""
     rows = waveform[: len(waveform) // HOP * HOP].reshape(-1, HOP)
-    return 10 * np.log10(np.maximum(rows.astype(float).var(axis=1), 1e-12))
+    return level_db(rows)
 
 
 def runs(flags):
@@ -146,11 +148,9 @@ def ruled(detector):
 
     def decide(waveform):
         probability = detector.probabilities(waveform)
-        active = np.zeros(len(probability), bool)
         segmenter = Segmenter()
-        for start, end in segmenter.push(probability) + segmenter.finish():
-            active[start:end] = True
-        return active
+        segments = segmenter.push(probability) + segmenter.finish()
+        return inside(segments, len(probability))
 
     return decide
 

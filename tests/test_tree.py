@@ -42,6 +42,7 @@ NUMPY_ONLY = (
     "voiceemb.enrolment",
     "voiceemb.hearing",
     "voiceemb.listening",
+    "voiceemb.names",
     "voiceemb.page",
     "voiceemb.quality",
     "voiceemb.recognition",
@@ -53,6 +54,7 @@ NUMPY_ONLY = (
     "voiceemb.talk_options",
     "voiceemb.timeline",
     "voiceemb.timeline_figures",
+    "voiceemb.transcript",
     "voiceemb.vad",
 )
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "core", "misc"}

@@ -19,15 +19,7 @@ from keras import layers, ops
 
 from audio.fbank import Filterbank
 from files import stated_sha256
-from voiceemb.frames import (
-    FRAME,
-    HOP,
-    SAMPLE_RATE,
-    Detector,
-    Stream,
-    framed,
-    num_frames,
-)
+from voiceemb.frames import FRAME, HOP, SAMPLE_RATE, Detector, Stream, num_frames
 
 PRETRAINED = Path(__file__).with_name("pretrained") / "activity"
 WEIGHTS, ABOUT = "model.weights.h5", "activity.json"
@@ -175,6 +167,7 @@ class NetworkDetector(Detector):
         import tensorflow as tf
 
         self.network = network
+        self.delay_s = ((BLOCK - 1 + network.ahead) * HOP + FRAME) / SAMPLE_RATE
 
         @tf.function(autograph=False, jit_compile=True)  # one program, thrice as fast
         def advance(waveform, *state):
@@ -201,9 +194,7 @@ class _NetworkStream(Stream):
         self._early = detector.network.ahead  # answers still to be left out
 
     def frames(self, frames):
-        samples = np.concatenate([frames[:-1, :HOP].ravel(), frames[-1]])
-        found, self._state = self._detector.advance(samples[None], *self._state)
-        return found.numpy()
+        raise NotImplementedError("The network hears blocks of samples, no frames.")
 
     def _take(self):
         left = num_frames(self._samples) - self._frames
@@ -214,10 +205,15 @@ class _NetworkStream(Stream):
             self._held = np.pad(self._held, (0, more))[:length]
         starts = range(0, len(self._held) - SHARED - BLOCK * HOP + 1, BLOCK * HOP)
         blocks = [self._held[s : s + BLOCK * HOP + SHARED] for s in starts]
-        answers = [np.zeros(0, np.float32), *(self.frames(framed(b)) for b in blocks)]
+        answers = [np.zeros(0, np.float32), *map(self._advance, blocks)]
         answers = np.concatenate(answers)
         found = answers[self._early :][:left]
         self._early = max(self._early - len(answers), 0)
         self._frames += len(found)
         self._held = self._held[len(blocks) * BLOCK * HOP :].copy()
         return found
+
+    def _advance(self, block):
+        """Answers `[BLOCK]` to the samples of as many frames."""
+        found, self._state = self._detector.advance(block[None], *self._state)
+        return found.numpy()

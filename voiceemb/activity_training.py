@@ -64,7 +64,10 @@ def prepare(
     exam = Scenes(readings.read(held), **others, seed=seed + HELD_OUT)
     pairs = exam.batches(batch=min(AT_ONCE, validation_scenes), ahead=0)(0)
     found = list(pairs.take(-(-validation_scenes // AT_ONCE)))
-    waveforms, active = (np.concatenate([b[i] for b in found]) for i in (0, 1))
+    waveforms, active = (
+        np.concatenate([part[side] for part in found])[:validation_scenes]
+        for side in (0, 1)
+    )
     parts = {"train": train, "validation": held}
     facts = {
         "corpus": corpus.name,

@@ -15,9 +15,9 @@ import numpy as np
 from files import replacing
 from metrics.rttm import Turn, write_rttm
 from voiceemb import clustering, resegmentation, transcript
+from voiceemb.names import checked_name
 
 FORMATS = (".json", ".rttm", *transcript.TEXTS)
-LONGEST_NAME = 200  # letters
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -141,7 +141,7 @@ class Diarization:
         names = [name, free_name(self._names())]
         parted = [
             Turn(start, end, names[one])
-            for start, end, one in resegmentation.spans(spans, path)
+            for start, end, one in resegmentation.spans(spans, path, gap=0.0)
         ]
         if len({turn.speaker for turn in parted}) < 2:
             raise ValueError(
@@ -149,8 +149,7 @@ class Diarization:
             )
         labels = self.windows.labels.astype(object)  # of which names have any length
         labels[rows] = np.array(names, object)[halves]
-        turns = [turn for turn in self.turns if turn.speaker != name]
-        turns = sorted(turns + parted)
+        turns = sorted(parted + [turn for turn in self.turns if turn.speaker != name])
         windows = dataclasses.replace(self.windows, labels=labels.astype(str))
         return dataclasses.replace(
             self,
@@ -196,16 +195,17 @@ class Diarization:
             ValueError: If the suffix is another one, or a name has no place in RTTM.
         """
         path = Path(path)
-        if path.suffix not in FORMATS:
+        suffix = path.suffix.lower()
+        if suffix not in FORMATS:
             raise ValueError(f"A file ends in one of {FORMATS}. Received: {path}")
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix == ".rttm":
+        if suffix == ".rttm":
             write_rttm(path, {path.stem: self.turns})
             return
-        if path.suffix == ".json":
+        if suffix == ".json":
             text = transcript.to_json(self)
         else:
-            text = transcript.TEXTS[path.suffix](self.turns)
+            text = transcript.TEXTS[suffix](self.turns)
         with replacing(path) as unfinished:
             unfinished.write_text(text, "utf-8", newline="\n")
 
@@ -226,21 +226,6 @@ class Diarization:
         missing = [name for name in names if name not in self.speakers]
         if missing:
             raise KeyError(f"No speaker {missing[0]!r}; there are {[*self.speakers]}")
-
-
-def checked_name(name) -> str:
-    """A name as it is kept, without white space around it.
-
-    Raises:
-        ValueError: If it is blank, too long, or can not be printed.
-    """
-    name = name.strip() if isinstance(name, str) else ""
-    if not name or len(name) > LONGEST_NAME or not name.isprintable():
-        raise ValueError(
-            f"A speaker's name has 1 to {LONGEST_NAME} letters that can be printed. "
-            f"Received: {name[:LONGEST_NAME]!r}"
-        )
-    return name
 
 
 def free_name(taken) -> str:

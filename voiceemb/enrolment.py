@@ -17,8 +17,9 @@ from metrics.calibration import KINDS
 from voiceemb import quality, recognition
 from voiceemb.admission import Report, Sample, admit, kept
 from voiceemb.hearing import Ear
+from voiceemb.names import checked_name
 from voiceemb.recognition import Decision, Gallery, Identity
-from voiceemb.roster import Roster, checked_name
+from voiceemb.roster import Roster
 
 __all__ = ["Decision", "Identity", "People", "Report", "Sample"]
 

@@ -52,11 +52,24 @@ def framed(waveform: np.ndarray) -> np.ndarray:
     return np.lib.stride_tricks.sliding_window_view(waveform, FRAME)[::HOP]
 
 
-def energies_db(waveform: np.ndarray) -> np.ndarray:
-    """Level of each frame without its mean, in dB re full scale.
+def level_db(samples: np.ndarray) -> np.ndarray:
+    """Level of samples without their mean, in dB re full scale.
 
     `10 * log10(mean((x - mean(x))**2))`, so that a sine of amplitude 1 has -3 dB, a
     constant is silence, and silence has -120 dB.
+
+    Args:
+        samples: Float `[..., samples]`.
+
+    Returns:
+        Float64 `[...]`.
+    """
+    power = samples.astype(np.float64).var(axis=-1)
+    return 10 * np.log10(np.maximum(power, 10 ** (SILENCE_DB / 10)))
+
+
+def energies_db(waveform: np.ndarray) -> np.ndarray:
+    """Level of each frame without its mean, in dB re full scale, see `level_db`.
 
     Args:
         waveform: Float `[samples]` at 16 kHz.
@@ -68,9 +81,7 @@ def energies_db(waveform: np.ndarray) -> np.ndarray:
     frames = framed(np.pad(waveform, (0, FRAME)))[: num_frames(len(waveform))]
     energies = np.empty(len(frames), np.float32)
     for start in range(0, len(frames), AT_ONCE):
-        power = frames[start : start + AT_ONCE].astype(np.float64).var(axis=1)
-        power = np.maximum(power, 10 ** (SILENCE_DB / 10))
-        energies[start : start + AT_ONCE] = 10 * np.log10(power)
+        energies[start : start + AT_ONCE] = level_db(frames[start : start + AT_ONCE])
     return energies
 
 
@@ -150,9 +161,12 @@ class Detector(abc.ABC):
 
     Attributes:
         name: What `voiceemb.vad.load` knows it by.
+        delay_s: Sound from the beginning of a frame until its probability is there, at
+            most, in seconds. Defaults to a frame's length.
     """
 
     name: str
+    delay_s: float = FRAME / SAMPLE_RATE
 
     @abc.abstractmethod
     def stream(self) -> Stream:

@@ -10,8 +10,9 @@ frames of 10 ms, and nothing waits for a block to end.
 import numpy as np
 
 from voiceemb import vad
-from voiceemb.frames import FRAME, HOP, SAMPLE_RATE, SILENCE_DB
+from voiceemb.frames import HOP, SAMPLE_RATE, level_db
 from voiceemb.rings import Ring, SpeechRing
+from voiceemb.segmenter import inside
 from voiceemb.slices import Slice
 from voiceemb.sources import MAX_LEVEL, Microphone, file, microphone
 from voiceemb.timeline import NOBODY
@@ -20,7 +21,6 @@ __all__ = ["Listener", "Microphone", "file", "line", "listen", "microphone"]
 
 PIECE = SAMPLE_RATE  # samples taken in at once, however large a block is
 CHANGE_LLR = -2.0  # evidence of one voice, below which it is two
-SPARE_S = 0.5  # for a detector that looks further ahead than a frame
 LEVEL_DB = (-60.0, 0.0)  # from an empty to a full bar
 BAR = 20  # letters of it
 
@@ -43,10 +43,11 @@ class Listener:
         detector: A `voiceemb.vad.Detector`. Defaults to `voiceemb.vad.load()`.
         people: Whose names are known: anything whose `identify(embedding)` gives an
             object with `name` (`None` if it is nobody known), `score` and
-            `probability`, such as `voiceemb.enrolment.People`. Defaults to nobody.
+            `probability`, such as `voiceemb.enrolment.People` with a calibration.
+            Defaults to nobody.
         rule: A `voiceemb.vad.Rule`. Defaults to `Rule()`.
-        every_s: Length of a slice in seconds, whole frames of 10 ms. Defaults to
-            `0.5`.
+        every_s: Length of a slice in seconds, whole frames of 10 ms, at most 60.
+            Defaults to `0.5`.
         window_s: Newest speech that is embedded, in seconds. Defaults to the
             encoder's window.
         least_s: Speech that must be there, in seconds. Defaults to `0.8`.
@@ -63,7 +64,7 @@ class Listener:
         delay_s: Sound that may have to come after a slice before it is final.
 
     Raises:
-        ValueError: If a number is none of these.
+        ValueError: If a number is none of these, or people have no calibration.
 
     Example:
         ```python
@@ -88,11 +89,13 @@ class Listener:
         keep_s=10.0,
     ):
         rate = SAMPLE_RATE / HOP
-        self._every = round(every_s * rate)
-        if self._every < 1 or abs(self._every - every_s * rate) > 1e-6:
+        frames = every_s * rate
+        if not 0.01 <= every_s <= 60 or abs(round(frames) - frames) > 1e-6:
             raise ValueError(
-                f"`every_s` is a number of frames of 10 ms. Received: {every_s}"
+                "`every_s` is a number of frames of 10 ms, in all 0.01 to 60 s. "
+                f"Received: {every_s}"
             )
+        self._every = round(frames)
         if window_s is None:
             window_s = min(max(encoder.window / SAMPLE_RATE, least_s), 60.0)
         if not 0.1 <= least_s <= window_s <= 60:
@@ -105,17 +108,23 @@ class Listener:
                 f"A listener hears {SAMPLE_RATE} Hz, and so must its encoder. "
                 f"Received: {encoder.sample_rate} Hz"
             )
+        if people is not None and getattr(people, "calibration", True) is None:
+            raise ValueError(
+                "People are named by what a score is worth: `calibrate` them first. "
+                f"Received: {people!r} without a calibration"
+            )
         if change is None:
             known = encoder.calibration
             change = -1.0 if known is None else known.score_of(CHANGE_LLR)
         self.encoder, self.people = encoder, people
         self.least_s, self.change = least_s, change
-        self._stream = (detector or vad.load()).stream()
+        detector = detector or vad.load()
+        self._stream = detector.stream()
         self._segmenter = vad.Segmenter(rule)
         rule = self._segmenter.rule
-        self.delay_s = (FRAME - HOP) / SAMPLE_RATE + rule.onset_frames / rate
+        self.delay_s = detector.delay_s + rule.onset_frames / rate
         self.delay_s += rule.least_s + rule.release_s + rule.pad_s
-        needed_s = every_s + self.delay_s + PIECE / SAMPLE_RATE + SPARE_S
+        needed_s = every_s + self.delay_s + PIECE / SAMPLE_RATE
         self.sound = Ring(round(max(needed_s, keep_s) * SAMPLE_RATE))
         self.speech = SpeechRing(window_s, forget_s=forget_s)
         self._probability = np.zeros(0, np.float32)  # from the slice under way on
@@ -183,9 +192,8 @@ class Listener:
         if last:
             segments += segmenter.finish()
         decided = segmenter.decided
-        spoken = np.zeros(decided - done, bool)
-        for start, end in [*segments, segmenter.open or (0, 0)]:
-            spoken[max(start - done, 0) : max(end - done, 0)] = True
+        segments.append(segmenter.open or (0, 0))
+        spoken = inside(segments, decided - done, first=done)
         frames = self.sound.read(done * HOP, decided * HOP).reshape(-1, HOP)
         slices = []
         while len(frames):
@@ -206,7 +214,7 @@ class Listener:
             "end": end * HOP / SAMPLE_RATE,
             "speech_prob": self._probability[:num].mean(dtype=np.float64),
             "is_speech": 2 * sum(self._spoken) >= num,
-            "energy_db": _level_db(samples),
+            "energy_db": level_db(samples),
         }
         if heard["is_speech"] and self.speech.seconds >= self.least_s:
             heard |= self._voice()
@@ -269,8 +277,3 @@ def line(heard) -> str:
     level = float(np.clip((heard.energy_db - low) / (high - low), 0, 1))
     bar = ("#" if heard.is_speech else ".") * round(BAR * level)
     return f"{int(minutes):3d}:{seconds:04.1f}  {name:<16}  {chance:5}  {bar}".rstrip()
-
-
-def _level_db(samples) -> float:
-    power = float(np.mean(np.square(samples, dtype=np.float64)))
-    return 10 * float(np.log10(max(power, 10 ** (SILENCE_DB / 10))))

@@ -18,7 +18,6 @@ import hashlib
 import json
 import os
 import re
-import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +26,12 @@ from corpora.caching import alone_in
 from corpora.embeddings import BAD_FILE, EmbeddingSet
 from files import PARTIAL, making
 from voiceemb import calibrations
+from voiceemb.names import checked_name
 from voiceemb.recognition import WAYS
 
 FACTS, FOLDER, KIND, FORMAT = "people.json", "people", "enrolled people", 1
 FILE = re.compile(r"[0-9a-f]{64}\.npz")
 LARGEST = 2**20  # bytes of facts
-LONGEST = 500  # letters of a name
-JOINERS = "\u200c\u200d"  # invisible, but Persian and Hindi are written with them
 
 
 class Roster:
@@ -237,23 +235,6 @@ def joined(sets) -> EmbeddingSet:
     columns = [(s.embeddings, s.speaker, s.segment) for s in sets]
     rows = [np.concatenate(column) for column in zip(*columns, strict=True)]
     return EmbeddingSet(*rows, sets[0].about, labels)
-
-
-def checked_name(name) -> str:
-    """A name as it is kept: composed (NFC), without white space at its ends.
-
-    Raises:
-        ValueError: If it is empty, has more than 500 letters, or holds what can not
-            be printed: line breaks, control characters, marks of direction.
-    """
-    kept = unicodedata.normalize("NFC", name).strip() if isinstance(name, str) else ""
-    odd = [c for c in kept if not (c.isprintable() or c in JOINERS)]
-    if odd or not 0 < len(kept) <= LONGEST:
-        raise ValueError(
-            f"A name has 1 to {LONGEST} letters, all of which can be printed. "
-            f"Received: {str(name)[:40]!r}{f' with {odd[:3]}' if odd else ''}"
-        )
-    return kept
 
 
 def _read_facts(path):

@@ -52,6 +52,23 @@ class Rule:
                 )
 
 
+def inside(segments, num, *, first=0) -> np.ndarray:
+    """Which frames lie in segments.
+
+    Args:
+        segments: `(start, end)` of each, in frames.
+        num: How many frames are asked for.
+        first: The first of them. Defaults to `0`.
+
+    Returns:
+        Bool `[num]`.
+    """
+    active = np.zeros(num, bool)
+    for start, end in segments:
+        active[max(start - first, 0) : max(end - first, 0)] = True
+    return active
+
+
 class Segmenter:
     """Makes segments of a stream of probabilities.
 

@@ -16,7 +16,8 @@ class Slice:
         end: Seconds, more than `start`.
         speech_prob: Mean probability of speech, in [0, 1].
         is_speech: Whether somebody spoke for half of it or more.
-        energy_db: Level in dB re full scale, finite.
+        energy_db: Level without the mean, in dB re full scale, finite; a sine of
+            amplitude 1 has -3 dB, see `voiceemb.frames.level_db`.
         embedding: Of the newest speech, float32 `[dim]`; `None` where nobody spoke, or
             too little was said yet. Defaults to `None`.
         speaker: Who it is; `None` where it is nobody known. Defaults to `None`.
@@ -111,7 +112,11 @@ def from_line(line) -> Slice:
 def _number(value, name) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
         raise TypeError(f"`{name}` is a number. Received: {value!r}")
-    if not math.isfinite(value):
+    try:
+        finite = math.isfinite(value)
+    except OverflowError:  # an integer that no float can be
+        finite = False
+    if not finite:
         raise ValueError(f"`{name}` is finite. Received: {value}")
     return float(value)
 

@@ -249,12 +249,10 @@ def _save_arrays(path, slices):
 
 
 def _save_labels(path, slices):
-    rows = [
-        f"{turn.start:.6f}\t{turn.end:.6f}\t{' '.join(turn.speaker.split())}\n"
-        for turn in turns(slices)
-    ]
+    from voiceemb.transcript import labels
+
     with replacing(path) as unfinished:
-        unfinished.write_text("".join(rows), encoding="utf-8")
+        unfinished.write_text(labels(turns(slices)), encoding="utf-8")
 
 
 def _save_rttm(path, slices):

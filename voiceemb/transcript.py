@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from metrics.rttm import Turn
+from voiceemb.names import checked_name
 
 KIND, VERSION = "voiceemb diarization", 1
 LARGEST = 2**28  # bytes of a JSON file: about half a day
@@ -77,7 +78,7 @@ def read_json(path) -> dict:
         if made != (KIND, VERSION):
             raise ValueError(f"kind and version {made}")
         return _fields(held)
-    except (ValueError, TypeError, KeyError, RecursionError) as bad:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as bad:
         raise ValueError(
             f"Not a {KIND} of version {VERSION}: {path}. Received: {bad!r}"
         ) from bad
@@ -86,9 +87,14 @@ def read_json(path) -> dict:
 def _fields(held):
     rows, speakers = _of(list, held["turns"]), _of(dict, held["speakers"])
     duration_s = _seconds([held["duration_s"]])[0]
-    turns = [Turn(*_seconds([start, end]), _text(name)) for start, end, name in rows]
+    turns = [
+        Turn(*_seconds([start, end]), checked_name(name)) for start, end, name in rows
+    ]
     windows = _windows(_of(dict, held["windows"]))
-    embeddings = {n: np.array(_of(list, e), np.float32) for n, e in speakers.items()}
+    embeddings = {
+        checked_name(name): np.array(_of(list, embedding), np.float32)
+        for name, embedding in speakers.items()
+    }
     sizes = {len(e) for e in embeddings.values()} | {windows[2].shape[1]}
     shapes = {e.ndim for e in embeddings.values()} | {1}
     if embeddings and (len(sizes) > 1 or len(shapes) > 1):
@@ -103,14 +109,14 @@ def _fields(held):
         "duration_s": duration_s,
         "embeddings": embeddings,
         "stages": dict(zip(stages, _seconds(stages.values()), strict=True)),
-        "notes": [_text(note) for note in _of(list, held["notes"])],
+        "notes": [_of(str, note) for note in _of(list, held["notes"])],
         "windows": windows,
     }
 
 
 def _windows(held):
     starts, ends = (np.array(_seconds(held[k]), float) for k in ("starts_s", "ends_s"))
-    labels = np.array([_text(name) for name in _of(list, held["speaker"])], str)
+    labels = np.array([checked_name(name) for name in _of(list, held["speaker"])], str)
     raw = base64.b64decode(_of(str, held["embeddings"]), validate=True)
     dim = held["dim"]
     if type(dim) is not int or dim < 0 or len(raw) != 2 * dim * len(labels):
@@ -139,11 +145,18 @@ def _srt(turns) -> str:
     return "\n".join(blocks)
 
 
-def _labels(turns) -> str:
-    return "".join(f"{t.start:.6f}\t{t.end:.6f}\t{t.speaker}\n" for t in turns)
+def labels(turns) -> str:
+    """Turns as Audacity reads labels: start, end and name, a line each.
+
+    White space in a name is one space, as tabs part the columns.
+    """
+    return "".join(
+        f"{turn.start:.6f}\t{turn.end:.6f}\t{' '.join(turn.speaker.split())}\n"
+        for turn in turns
+    )
 
 
-TEXTS = {".csv": _csv, ".srt": _srt, ".txt": _labels}
+TEXTS = {".csv": _csv, ".srt": _srt, ".txt": labels}
 
 
 def _clock(seconds) -> str:
@@ -164,12 +177,6 @@ def _seconds(values) -> list[float]:
         if type(value) not in (int, float) or not 0 <= value < math.inf:
             raise ValueError(f"seconds {value!r}")
     return [float(value) for value in values]
-
-
-def _text(value) -> str:
-    if not _of(str, value).strip() or not value.isprintable():
-        raise ValueError(f"text {value[:80]!r}")
-    return value
 
 
 def _of(kind, value):

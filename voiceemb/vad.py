@@ -22,7 +22,7 @@ from voiceemb.frames import (
     energies_db,
     num_frames,
 )
-from voiceemb.segmenter import Rule, Segmenter
+from voiceemb.segmenter import Rule, Segmenter, inside
 from voiceemb.webrtc import WebRTCDetector
 
 __all__ = [
@@ -120,8 +120,6 @@ def detect(
     probability = (detector or load()).probabilities(waveform)
     segmenter = Segmenter(rule)
     segments = segmenter.push(probability) + segmenter.finish()
-    active = np.zeros(len(probability), bool)
-    for start, end in segments:
-        active[start:end] = True
+    active = inside(segments, len(probability))
     seconds = [(s * HOP / SAMPLE_RATE, e * HOP / SAMPLE_RATE) for s, e in segments]
     return Activity(probability, active, energies_db(waveform), seconds)

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from audio.fbank import Filterbank, reference
+from corpora.corpus import Corpus, Utterance
 from files import sha256
 from tests.backends import on_jax
 from tests.voiceemb.voices import sentence
-from voiceemb import noises, vad
+from voiceemb import activity_training, noises, vad
 from voiceemb.activity import (
     ABOUT,
     BLOCK,
@@ -21,6 +22,7 @@ from voiceemb.activity import (
     NetworkDetector,
 )
 from voiceemb.frames import FRAME, HOP
+from voiceemb.readings import Reading
 
 SHAPE = {"bands": 12, "filters": 6, "kernel": 3, "units": 5, "ahead": 4}
 
@@ -89,6 +91,19 @@ def test_blocks_of_any_size_give_the_same_bits(detector, sound, sizes):
     assert 0 <= whole.min() < whole.max() <= 1
 
 
+@pytest.mark.parametrize("size", [1, HOP - 1, HOP])
+def test_an_answer_comes_within_the_delay_that_is_stated(detector, sound, size):
+    """Of each block the first frame waits longest, and for no sample less."""
+    stream, delays, come = detector.stream(), [], 0
+    for end in range(size, 3 * BLOCK * HOP, size):
+        new = len(stream.push(sound[end - size : end]))
+        delays += [end - frame * HOP for frame in range(come, come + new)]
+        come += new
+    delay = round(detector.delay_s * 16000)
+    assert delay <= max(delays) < delay + size
+    assert NetworkDetector.of(untrained(ahead=0)).delay_s < detector.delay_s
+
+
 def test_random_blocks_give_the_same_bits(detector, sound, rng):
     whole = detector.probabilities(sound)
     for _ in range(5):
@@ -114,6 +129,29 @@ def check_whole(detector, sound):
 
 def test_a_stream_says_what_the_network_says_of_the_whole(detector, sound):
     check_whole(detector, sound)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [1, 3])
+def test_as_many_scenes_are_held_out_as_were_asked_for(count, monkeypatch):
+    """Also where they fill no whole batch."""
+    rows = [Utterance(path=f"{one}.wav", speaker=one) for one in "abcdef"]
+    voice = Reading(sentence(1.5), np.ones(150, bool))
+    ranges = {"snr_db": (0.0, 10.0), "gain_db": (0.0, 0.0)}
+    chances = ("silent", "clean", "babble", "room", "equaliser", "bandwidth", "codec")
+    scenes = dict.fromkeys(chances, 0.0) | {"seconds": 1.0, "noises": 1} | ranges
+    monkeypatch.setattr(activity_training, "AT_ONCE", 2)
+    monkeypatch.setattr(activity_training.readings, "read", lambda part: [voice])
+    monkeypatch.setattr(Corpus, "digest", lambda part: "")
+    _, exam, _ = activity_training.prepare(
+        Corpus("voices", tuple(rows)),
+        exclude_speakers=(),
+        validation_speakers=1,
+        validation_scenes=count,
+        scenes=scenes,
+        seed=1,
+    )
+    assert [len(part) for part in exam] == [count, count]
 
 
 @pytest.mark.slow

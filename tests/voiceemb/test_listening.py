@@ -76,6 +76,8 @@ def test_a_slice_says_what_was_in_it():
     assert (loud.is_speech, quiet.is_speech) == (True, False)
     assert np.isclose(loud.energy_db, 10 * np.log10(0.3**2 / 2), atol=1e-3)
     assert quiet.energy_db == -120
+    (shifted, _) = heard(said("low 0.5", ". 0.5") + np.float32(0.1), least_s=0.3)
+    assert np.isclose(shifted.energy_db, loud.energy_db, atol=1e-3)  # without the mean
     assert loud.speech_prob == 1 and quiet.speech_prob <= 2 / 50  # frames reach over
     np.testing.assert_allclose(loud.embedding, [1, 0], atol=1e-3)
     assert quiet.embedding is None
@@ -155,6 +157,51 @@ def test_a_slice_is_final_within_the_delay_it_states(rng):
         count += len(one.push(sound[end - 160 : end]))
         assert count >= (end / 16000 - one.delay_s) // 0.5
     assert 0.5 < one.delay_s < 0.8
+
+
+class Late(Loud):
+    """Judges 20 frames at a time, when 5 more have been heard, as a network does."""
+
+    delay_s = (24 * 160 + 400) / 16000
+
+    def stream(self):
+        return _LateStream(super().stream())
+
+
+class _LateStream:
+    def __init__(self, stream):
+        self._stream, self._known, self._told = stream, np.zeros(0, np.float32), 0
+
+    def push(self, block):
+        self._known = np.append(self._known, self._stream.push(block))
+        return self._tell(len(self._known) // 20 * 20 - 5)
+
+    def finish(self):
+        self._known = np.append(self._known, self._stream.finish())
+        return self._tell(len(self._known))
+
+    def _tell(self, end):
+        start, self._told = self._told, max(end, self._told)
+        return self._known[start : self._told]
+
+
+def test_a_detector_that_answers_late_is_waited_for():
+    """The worst is a word that is just too short, at the beginning of its blocks."""
+    options = {
+        "detector": Late(),
+        "rule": vad.Rule(release_s=1.0, least_s=1.0),
+        "every_s": 0.01,
+        "keep_s": 0.1,  # so the ring holds no more than it must
+    }
+    sound = said(". 2.19", "low 0.97", ". 2")
+    one, ended, waits = listener(**options), 0.0, []
+    for end in range(160, len(sound) + 1, 160):
+        ended = max([ended, *(x.end for x in one.push(sound[end - 160 : end]))])
+        waits.append(end / 16000 - ended)
+    assert one.delay_s - 0.06 < max(waits) < one.delay_s
+    again, worst = listener(**options), 160 * (int(np.argmax(waits)) + 1)
+    slices = again.push(sound[:worst]) + again.push(sound[worst:]) + again.finish()
+    assert slices[-1].end == 5.16  # and it does
 
 
 def test_while_somebody_speaks_slices_come_at_once():
@@ -239,6 +286,9 @@ def test_a_listener_finishes_once():
     [
         {"every_s": 0.0},
         {"every_s": 0.505},
+        {"every_s": np.inf},
+        {"every_s": np.nan},
+        {"every_s": 1e6},
         {"window_s": 0.5, "least_s": 0.8},
         {"least_s": 0.0},
         {"window_s": 1000.0},
@@ -316,6 +366,16 @@ def test_people_on_disk_are_known(tmp_path, rng):
     assert [one.speaker for one in slices[1:4]] == ["anna"] * 3
     assert {one.speaker for one in slices[4:]} == {None}
     assert slices[3].probability > 0.9 and slices[3].score > 0.99
+
+
+def test_people_without_a_calibration_are_refused_before_any_sound(tmp_path):
+    about = {"sample_rate": 16000, "dim": 2, "window_samples": 32000}
+    encoder = Encoder(lambda batch: batch, about | {"sha256": "a" * 64})
+    people = enrolment.People.create(tmp_path / "people", encoder, detector=Loud())
+    with pytest.raises(ValueError, match="without a calibration"):
+        Listener(encoder, people=people, detector=Loud())
+    people.calibrate([True, False] * 10, [0.9, 0.5, 0.4, 0.1] * 5)
+    assert Listener(encoder, people=people, detector=Loud()).people is people
 
 
 @pytest.mark.slow

@@ -162,7 +162,7 @@ def test_edits_can_be_taken_back_to_what_was_found(opened):
         opened.undo()
 
 
-@pytest.mark.parametrize("name", ["", " ", None, "speaker 2", "a\x00b", 101 * "a"])
+@pytest.mark.parametrize("name", ["", " ", None, "speaker 2", "a\x00b", 501 * "a"])
 def test_a_name_must_be_one_and_nobody_elses(opened, name):
     with pytest.raises(ValueError, match="name|already"):
         opened.rename("speaker 1", name)

@@ -132,6 +132,19 @@ def test_a_line_that_is_no_slice_is_an_error(tmp_path, line):
         timeline.read(path)
 
 
+def test_an_integer_that_no_float_can_be_is_no_level(tmp_path):
+    """A last line that holds one is taken away, so the timeline can go on."""
+    path, huge = tmp_path / "talk.jsonl", str(10**400).encode()
+    timeline.append(path, said("ab"))
+    path.write_bytes(path.read_bytes().replace(b"-20.0", huge))
+    with pytest.raises(ValueError, match="line 1: `energy_db` is finite"):
+        timeline.read(path)
+    path.write_bytes(path.read_bytes().replace(huge, b"-20.0", 1)[:-1])
+    assert timeline.read(path) == said("a")
+    timeline.append(path, said("ab")[1:])
+    assert timeline.read(path) == said("ab")
+
+
 @pytest.mark.parametrize("text", ["my notes", "my notes\n", '{"a": 1}\n'])
 def test_nothing_is_added_to_a_file_that_is_no_timeline(tmp_path, text):
     path = tmp_path / "notes.txt"

@@ -9,7 +9,7 @@ import pytest
 
 from audio import wave
 from tests.voiceemb.voices import sentence
-from voiceemb import vad
+from voiceemb import segmenter, vad
 
 NAMES = ("energy", "webrtc")
 
@@ -49,6 +49,23 @@ def test_blocks_change_no_bit(rng, detector, sizes):
     np.testing.assert_array_equal(np.concatenate(parts), whole)
     assert whole.dtype == np.float32 and whole.shape == (len(waveform) // 160,)
     assert whole.min() >= 0 and whole.max() <= 1
+
+
+def test_an_answer_comes_within_the_delay_that_is_stated(rng, detector):
+    """A frame of 25 ms is judged when its last sample is there, and not before."""
+    stream, come = detector.stream(), 0
+    for end in range(80, 8001, 80):
+        come += len(stream.push(talk(rng)[:80]))
+        assert come == max((end - round(detector.delay_s * 16000)) // 160 + 1, 0)
+
+
+def test_frames_inside_segments_are_those_of_each_segment():
+    active = segmenter.inside([(0, 2), (5, 7), (9, 20)], 10)
+    assert active.tolist() == [True, True, *[False] * 3, True, True, False, False, True]
+    np.testing.assert_array_equal(
+        segmenter.inside([(0, 2), (5, 7), (9, 20)], 7, first=3), active[3:]
+    )
+    assert not segmenter.inside([], 3).any()
 
 
 def test_a_refused_block_changes_no_bit(rng, detector):

@@ -2,8 +2,9 @@
 
 from types import SimpleNamespace
 
+from voiceemb.names import LONGEST
 from voiceemb.page import offline, timeline
-from voiceemb.page.session import FORMATS, LONGEST_NAME, MOST_SPEAKERS
+from voiceemb.page.session import FORMATS, MOST_SPEAKERS
 
 gr = offline.load()
 WAYS = [("Estimated", "estimated"), ("Exactly", "exact"), ("Between", "between")]
@@ -88,7 +89,7 @@ def _lay_out_edits(parts, enrolling):
         parts.name = gr.Textbox(
             label="Is called",
             max_lines=1,
-            max_length=LONGEST_NAME,
+            max_length=LONGEST,
             elem_id="name",
             min_width=120,
         )

@@ -16,12 +16,12 @@ from typing import NamedTuple
 import numpy as np
 
 from audio import wave
+from voiceemb.names import checked_name
 
 SAMPLE_RATE = 16000
 BINS = 6000  # of the drawn waveform
 FORMATS = ("rttm", "csv", "json", "srt")
 MOST_SPEAKERS = 20
-LONGEST_NAME = 100
 LEAST_SAMPLE_S = 2.0  # turns as long as this are samples of a voice
 MOST_SAMPLE_S = 30.0  # longer turns are cut to this
 MOST_SAMPLES = 20  # taken for an enrolment, the longest first
@@ -136,11 +136,7 @@ class Session:
 
     def rename(self, speaker, name):
         """Calls a speaker by another name."""
-        name = " ".join((name or "").split())
-        if not name.isprintable() or not 0 < len(name) <= LONGEST_NAME:
-            raise ValueError(
-                f"A speaker needs a name, of at most {LONGEST_NAME} printable letters."
-            )
+        name = checked_name(" ".join((name or "").split()))
         if name != speaker and name in self._found(speaker).speakers:
             raise ValueError(f"{name} is a speaker already; merge the two instead.")
         self._edit(speaker, lambda found: found.rename(speaker, name))
