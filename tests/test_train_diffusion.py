@@ -135,7 +135,7 @@ def test_a_run_goes_on_with_its_own_set_only(trained, tmp_path):
     points.speakers(200, seed=7).save(tmp_path / "other.npz")
     done = speakers(run.parents[1], "--set", str(tmp_path / "other.npz"))
     assert done.returncode == 1
-    assert "A run goes on with the set it began with: start afresh (--fresh)" in (
+    assert "A run goes on with the rows it began with: start afresh (--fresh)" in (
         done.stderr
     )
     assert "Traceback" not in done.stderr
