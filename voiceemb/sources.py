@@ -20,7 +20,7 @@ from voiceemb.frames import SAMPLE_RATE
 MAX_LEVEL = 10.0  # float files may pass full scale a little; more is not sound
 WAITING_S = 10.0  # sound of a microphone that may wait to be listened to
 STALLED_S = 5.0  # without a block: the microphone is gone
-MIC_RULE = "A microphone is an extra: pip install 'timbre[mic]' (sounddevice)"
+MIC_RULE = "A microphone is an extra: pip install sounddevice"
 
 
 def file(

@@ -23,7 +23,7 @@ def load():
     try:
         import gradio
     except ImportError as error:
-        rule = 'The page is an extra: pip install "timbre[page]"'
+        rule = 'The page is an extra: pip install "gradio>=6.31,<7"'
         raise ImportError(rule) from error
     return gradio
 
