@@ -193,9 +193,6 @@ class _NetworkStream(Stream):
         self._state = detector.network.beginning()
         self._early = detector.network.ahead  # answers still to be left out
 
-    def frames(self, frames):
-        raise NotImplementedError("The network hears blocks of samples, no frames.")
-
     def _take(self):
         left = num_frames(self._samples) - self._frames
         if self._closed:

@@ -20,7 +20,7 @@ References:
 
 import numpy as np
 
-from voiceemb.frames import FRAME, SAMPLE_RATE, Detector, Stream
+from voiceemb.frames import FRAME, SAMPLE_RATE, Detector, FrameStream
 
 FFT = 640  # room for lags of `FFT - FRAME` without folding, bins of 25 Hz
 BANDS = 16  # of equal width on the mel scale
@@ -55,7 +55,7 @@ class EnergyDetector(Detector):
         return _EnergyStream()
 
 
-class _EnergyStream(Stream):
+class _EnergyStream(FrameStream):
     def __init__(self):
         super().__init__()
         self._seen = 0

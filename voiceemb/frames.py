@@ -88,10 +88,8 @@ def energies_db(waveform: np.ndarray) -> np.ndarray:
 class Stream(abc.ABC):
     """One sound on its way through a detector: blocks in, probabilities out.
 
-    A detector's own stream says in `frames` what the probabilities of some frames are;
-    this class cuts blocks into frames. `frames` must not depend on how many frames it
-    is given at once, not in the last bit either: no product of matrices then, as BLAS
-    adds in another order for another number of rows.
+    A detector's own stream says in `_take` what is known of the samples it holds;
+    most are a `FrameStream`.
     """
 
     def __init__(self):
@@ -99,18 +97,6 @@ class Stream(abc.ABC):
         self._samples = 0
         self._frames = 0
         self._closed = False
-
-    @abc.abstractmethod
-    def frames(self, frames: np.ndarray) -> np.ndarray:
-        """Probabilities of the next frames.
-
-        Args:
-            frames: Float32 `[n, FRAME]`, read-only, `1 <= n <= AT_ONCE`; a row begins
-                `HOP` samples after the one before.
-
-        Returns:
-            Float32 `[n]` in [0, 1].
-        """
 
     def push(self, block: np.ndarray) -> np.ndarray:
         """Take the next samples.
@@ -141,12 +127,43 @@ class Stream(abc.ABC):
         if self._closed:
             raise ValueError("A stream is finished once. Received: a second time")
         self._closed = True
-        left = num_frames(self._samples) - self._frames
-        length = (left - 1) * HOP + FRAME if left else 0
-        self._held = np.pad(self._held, (0, FRAME))[:length]
         return self._take()
 
+    @abc.abstractmethod
+    def _take(self) -> np.ndarray:
+        """Probabilities that can be told from `_held`; what is done with is let go.
+
+        When the stream is `_closed`, all `_samples` have come, and those of every frame
+        that is left are asked for.
+        """
+
+
+class FrameStream(Stream):
+    """A stream that looks at one frame after the other.
+
+    A detector's own says in `frames` what the probabilities of some frames are; this
+    class cuts blocks into frames. `frames` must not depend on how many frames it is
+    given at once, not in the last bit either: no product of matrices then, as BLAS adds
+    in another order for another number of rows.
+    """
+
+    @abc.abstractmethod
+    def frames(self, frames: np.ndarray) -> np.ndarray:
+        """Probabilities of the next frames.
+
+        Args:
+            frames: Float32 `[n, FRAME]`, read-only, `1 <= n <= AT_ONCE`; a row begins
+                `HOP` samples after the one before.
+
+        Returns:
+            Float32 `[n]` in [0, 1].
+        """
+
     def _take(self):
+        if self._closed:
+            left = num_frames(self._samples) - self._frames
+            length = (left - 1) * HOP + FRAME if left else 0
+            self._held = np.pad(self._held, (0, FRAME))[:length]
         frames = framed(self._held)
         found = [np.zeros(0, np.float32)]
         for start in range(0, len(frames), AT_ONCE):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from voiceemb.frames import HOP, SAMPLE_RATE, Detector, Stream
+from voiceemb.frames import HOP, SAMPLE_RATE, Detector, FrameStream
 
 
 class WebRTCDetector(Detector):
@@ -30,7 +30,7 @@ class WebRTCDetector(Detector):
         return _WebRTCStream(self.mode)
 
 
-class _WebRTCStream(Stream):
+class _WebRTCStream(FrameStream):
     def __init__(self, mode):
         super().__init__()
         self._vad = _module().Vad(mode)

@@ -8,7 +8,7 @@ from voiceemb.frames import (
     FRAME,
     HOP,
     Detector,
-    Stream,
+    FrameStream,
     energies_db,
     num_frames,
 )
@@ -23,7 +23,7 @@ class Sums(Detector):
         return SumsStream()
 
 
-class SumsStream(Stream):
+class SumsStream(FrameStream):
     total = 0.0
 
     def frames(self, frames):

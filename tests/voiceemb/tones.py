@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from voiceemb.frames import SAMPLE_RATE, Detector, Stream
+from voiceemb.frames import SAMPLE_RATE, Detector, FrameStream
 
 PITCHES = {"low": 200.0, "high": 1000.0}  # Hz
 
@@ -28,7 +28,7 @@ class Loud(Detector):
         return _LoudStream()
 
 
-class _LoudStream(Stream):
+class _LoudStream(FrameStream):
     def frames(self, frames):
         return (np.abs(frames).max(axis=1) > 0.05).astype(np.float32)
 
