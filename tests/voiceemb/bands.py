@@ -6,9 +6,12 @@ of a sound is spread over the bands. Two recordings of one voice differ a little
 
 import numpy as np
 
+from metrics.calibration import LogisticCalibration
 from voiceemb.encoder import Encoder
+from voiceemb.enrolment import People
 from voiceemb.vad import Detector, energies_db
 
+LINE = LogisticCalibration(slope=20.0, offset=-16.0)  # even at cosine 0.8
 RATE = 16000
 BANDS = 8
 ABOUT = {
@@ -64,3 +67,12 @@ def speak(rng, voice, *, seconds=4.0, colour=0.2, level=0.1, noise=1e-4):
     speech *= level / max(speech.std(), 1e-12)
     sound = np.pad(speech, RATE) + noise * rng.normal(size=num + 2 * RATE)
     return sound.astype(np.float32)
+
+
+def again(people):
+    """The store as another process finds it."""
+    return People.open(people._roster.folder, people._ear.encoder, detector=Loud())
+
+
+def files(people):
+    return sorted((people._roster.folder / "people").glob("[!.]*"))
