@@ -1,21 +1,26 @@
 """Is a person known again, a stranger not, and is the probability honest?
 
-Half of the speakers of a corpus are enrolled, each from one recording (`--samples`);
-every other recording, of them and of the other half, is identified with the prior that
-every second voice is a stranger's. Drawn again and again (`--draws`), with three
-calibrations:
+Half of the speakers of a corpus (or `--people`, and as many strangers) are enrolled,
+each from one recording (`--samples`); every other recording, of them and of the other
+half, is identified with the prior that every second voice is a stranger's. Drawn again
+and again (`--draws`), with four calibrations:
 
-    encoder   the one that comes with the encoder
+    encoder   the one that comes with the encoder, of two recordings
     others    of scores like these on the other corpora, each counting alike
+    store     what a new store has: what scores are like in the other corpora, adapted
+              to the people who are enrolled
     alike     of scores like these on a third of the speakers of the same corpus, who
               are then neither enrolled nor identified; needs six speakers
+
+The other corpora are those of `--corpus`; `--unseen` ones are no part of anything.
 
 "said" is the mean probability of the answers and "so" the share of them that is right,
 ECE the mean distance of both over ten bins. "gate" is the share of enrolments that
 would have been refused; they are enrolled all the same.
 
     python benchmarks/enrolment.py --corpus ../shared/data/librispeech_test_other \
-        ../shared/data/vctk_excerpt ../shared/data/korean_emotiontts
+        ../shared/data/vctk_excerpt ../shared/data/korean_emotiontts \
+        --unseen ../shared/data/librispeech_text ../shared/data/emodb
 """
 
 import argparse
@@ -30,8 +35,9 @@ import numpy as np
 
 from corpora import folders
 from metrics import reliability
+from metrics.adaptation import Scores
 from metrics.calibration import LogisticCalibration
-from voiceemb import Encoder, recognition, vad
+from voiceemb import Encoder, bystanders, recognition, vad
 from voiceemb.admission import admit, kept
 from voiceemb.evaluation import read
 from voiceemb.hearing import Ear
@@ -42,14 +48,14 @@ LEAST_SPEAKERS = 6  # of a corpus that can spare a third of them
 
 def hear(corpus, ear):
     """Speakers, qualities and embeddings of all utterances of a corpus."""
-    heard, embeddings = ear.recordings((read(u) for u in corpus), Rule())
+    heard, embeddings = ear.recordings([read(u) for u in corpus], Rule())
     return np.array([u.speaker for u in corpus]), heard, embeddings
 
 
-def others(sets, name, samples):
-    """A calibration on all corpora but one."""
+def others(sets, samples):
+    """A calibration on corpora, each counting alike."""
     label, scores, weights = [], [], []
-    for speaker, _, embeddings in (sets[other] for other in sets if other != name):
+    for speaker, _, embeddings in sets:
         found = recognition.trials(embeddings, speaker, samples=samples)
         counts = np.bincount(found[0], minlength=2)
         label.append(found[0])
@@ -59,36 +65,65 @@ def others(sets, name, samples):
     return LogisticCalibration.fit(label, scores, weights=weights)
 
 
-def enrol(names, held, samples, rng, calibration):
+def store(sets):
+    """Function of people giving the calibration of their store, made from corpora."""
+    places = {}
+    for number, (speaker, _, embeddings) in enumerate(sets):
+        pairs = np.triu_indices(len(speaker), 1)
+        scores = (embeddings @ embeddings.T)[pairs]
+        label = (speaker[:, None] == speaker)[pairs]
+        places[number] = Scores.of(scores[label]), Scores.of(scores[~label])
+
+    def worth(people):
+        samples = {name: own.embeddings for name, own in people.items()}
+        return bystanders.calibration(places, samples)
+
+    return worth
+
+
+def alike(held, names, samples):
+    """A calibration on some speakers of a corpus."""
+    speaker, _, embeddings = held
+    rows = np.isin(speaker, names)
+    trials = recognition.trials(embeddings[rows], speaker[rows], samples=samples)
+    return LogisticCalibration.fit(*trials)
+
+
+def fixed(calibration):
+    """Function of people giving a calibration that does not look at them."""
+    return lambda people: calibration
+
+
+def enrol(names, held, samples, rng, worth):
     """People, the rows they were enrolled from, and how many the gate refused."""
     speaker, heard, embeddings = held
     people, used, refused = {}, [], 0
     for name in names:
         rows = rng.permutation(np.flatnonzero(speaker == name))[:samples]
         given = name, [heard[row] for row in rows], embeddings[rows], people
-        options = {"calibration": calibration, "rule": Rule()}
+        options = {"calibration": worth(people), "rule": Rule()}
         refused += not admit(*given, **options).enrolled
         people[name] = kept(admit(*given, **options, force=True), embeddings[rows], {})
         used += rows.tolist()
     return people, used, refused
 
 
-def answer(held, options, rng, calibration=None):
+def answer(held, options, rng, worth=None):
     """Right or not, probability and whether enrolled, of all answers of one draw.
 
-    Without a calibration, one is fitted on a third of the speakers.
+    `worth` gives the calibration of a store from the people in it; without it, that
+    is fitted on a third of the speakers.
     """
-    speaker, heard, embeddings = held
+    speaker, _, embeddings = held
     names = rng.permutation(np.unique(speaker))
-    if calibration is None:
+    if worth is None:
         third, names = np.split(names, [-(-len(names) // 3)])
-        rows = np.isin(speaker, third)
-        trials = embeddings[rows], speaker[rows]
-        label, scores = recognition.trials(*trials, samples=options.samples)
-        calibration = LogisticCalibration.fit(label, scores)
+        worth = fixed(alike(held, third, options.samples))
+    names = names[: options.people and 2 * options.people]
     half = names[: max(1, len(names) // 2)]
-    people, used, refused = enrol(half, held, options.samples, rng, calibration)
+    people, used, refused = enrol(half, held, options.samples, rng, worth)
     gallery = recognition.Gallery({n: p.embeddings for n, p in people.items()})
+    calibration = worth(people)
     found = []
     for row in np.setdiff1d(np.flatnonzero(np.isin(speaker, names)), used):
         identity = recognition.identify(
@@ -134,37 +169,46 @@ def show_bins(name, kind, found):
     print(f"{name:24}{kind:10}{'   '.join(cells)}")
 
 
+def kinds(held, rest, options, encoder):
+    """Kind of calibration to what `answer` is to be given."""
+    found = {"encoder": fixed(encoder.calibration)}
+    found["others"] = fixed(others(rest, options.samples))
+    found["store"] = store(rest)
+    if len(np.unique(held[0])) >= LEAST_SPEAKERS:
+        found["alike"] = None
+    return found
+
+
 def main():
     """Prints both tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--corpus", nargs="+", required=True, help="two or more")
+    parser.add_argument("--unseen", nargs="+", default=[], help="only measured")
     parser.add_argument("--encoder", default="small", help="name or run (small)")
     parser.add_argument("--detector", default=vad.DEFAULT, choices=vad.DETECTORS)
     parser.add_argument("--samples", type=int, default=1, help="a person (1)")
+    parser.add_argument("--people", type=int, help="enrolled at most (half of all)")
     parser.add_argument("--draws", type=int, default=20, help="(20)")
     parser.add_argument("--stranger", type=float, default=0.5, help="prior (0.5)")
     options = parser.parse_args()
     path = Path(options.encoder)
     encoder = Encoder.load(path) if path.is_dir() else Encoder.pretrained(path.name)
     ear = Ear(encoder, encoder.dim, detector=vad.load(options.detector))
-    corpora = [folders.open_corpus(path) for path in options.corpus]
-    sets = {corpus.name: hear(corpus, ear) for corpus in corpora}
+    corpora, unseen = (
+        {corpus.name: hear(corpus, ear) for corpus in map(folders.open_corpus, paths)}
+        for paths in (options.corpus, options.unseen)
+    )
     found = {}
     print(
         f"{options.samples} a person, {options.draws} draws, detector "
         f"{options.detector}\n{'corpus':24}{'calibr.':10}{'enrolled':9}{'gate %':>7}"
         f"{'right %':>8}{'str. n. %':>9}{'said':>8}{'so':>7}{'ECE':>7}"
     )
-    for name, held in sets.items():
-        kinds = {"encoder": encoder.calibration}
-        kinds["others"] = others(sets, name, options.samples)
-        if len(np.unique(held[0])) >= LEAST_SPEAKERS:
-            kinds["alike"] = None
-        for kind, calibration in kinds.items():
+    for name, held in (corpora | unseen).items():
+        rest = [corpora[other] for other in corpora if other != name]
+        for kind, worth in kinds(held, rest, options, encoder).items():
             rng = np.random.default_rng(0)
-            draws = [
-                answer(held, options, rng, calibration) for _ in range(options.draws)
-            ]
+            draws = [answer(held, options, rng, worth) for _ in range(options.draws)]
             found[name, kind] = np.concatenate([draw[0] for draw in draws])
             refused = np.mean([draw[1] for draw in draws])
             show(name, kind, found[name, kind], refused, draws[0][2])

@@ -38,6 +38,7 @@ NUMPY_ONLY = (
     "training.settings",
     "voiceemb.activity_settings",
     "voiceemb.admission",
+    "voiceemb.bystanders",
     "voiceemb.comparisons",
     "voiceemb.enrolment",
     "voiceemb.hearing",
@@ -56,6 +57,7 @@ NUMPY_ONLY = (
     "voiceemb.timeline_figures",
     "voiceemb.transcript",
     "voiceemb.vad",
+    "voiceemb.worth",
 )
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "core", "misc"}
 PACKAGES = [name for name in ALLOWED if (ROOT / name).is_dir()]

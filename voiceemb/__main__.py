@@ -108,6 +108,15 @@ def _robustness(command):
 def _calibrate(command):
     _add_measured(command, "the file to write; by default RUN/calibration.json")
     command.add_argument("--kind", choices=("logistic", "isotonic"), default="logistic")
+    command.add_argument(
+        "--elsewhere",
+        nargs="+",
+        type=Path,
+        default=(),
+        metavar="CORPUS",
+        help="corpora that are not fitted, but tell a store of people how cosines "
+        "vary from place to place",
+    )
     add_run(command)
 
 

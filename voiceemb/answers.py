@@ -171,17 +171,21 @@ def calibrate(options):
             )
         out = options.run / calibrations.FILE
     check_writable(out)
-    found = [
-        evaluation.evaluate(
-            corpus,
-            {name: encoder.embed_utterances},
-            protocol=options.protocol or "open-set",
-            sample_rate=encoder.sample_rate,
-            resamples=0,
-        )
-        for corpus in _unheard(options, known)
-    ]
-    calibration, about = calibrations.fit(found, name, kind=options.kind)
+    found, elsewhere = (
+        [
+            evaluation.evaluate(
+                corpus,
+                {name: encoder.embed_utterances},
+                protocol=options.protocol or "open-set",
+                sample_rate=encoder.sample_rate,
+                resamples=0,
+            )
+            for corpus in _unheard(options, known, sources)
+        ]
+        for sources in (options.corpus, options.elsewhere)
+    )
+    given = {"kind": options.kind, "elsewhere": elsewhere}
+    calibration, about = calibrations.fit(found, name, **given)
     calibrations.write(out, calibration, sha256=weights, about=about)
     for one in found:
         for row in evaluation.calibrated(one, name, calibration).rows:
@@ -217,9 +221,9 @@ def _examined(options):
     return encoder, known
 
 
-def _unheard(options, known):
+def _unheard(options, known, sources=None):
     """Each corpus to measure, without speakers of the training if that is to be."""
-    for source in options.corpus:
+    for source in options.corpus if sources is None else sources:
         corpus = opened([source])
         if options.protocol != "closed-set" and known is not None:
             corpus = evaluation.unheard(

@@ -1,22 +1,41 @@
 """Calibrations of encoders: fitted on trials, kept beside the weights they are for.
 
 A calibration file is JSON: the numbers (`metrics.calibration`), the sha256 of the
-weights whose cosines they were fitted on, and the corpora and trials of the fit. It is
-refused beside any other weights, since it would answer with confidence and be wrong.
+weights whose cosines they were fitted on, the corpora and trials of the fit, and what
+scores are like in each corpus (`metrics.adaptation`). It is refused beside any other
+weights, since it would answer with confidence and be wrong.
 """
 
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 
 from files import replacing
-from metrics.calibration import KINDS, from_json
+from metrics.adaptation import Scores
+from metrics.calibration import KINDS, Calibration, from_json
 
 FILE = "calibration.json"
 
 
-def fit(evaluations, extractor, *, kind="logistic"):
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """What a calibration file holds.
+
+    Args:
+        calibration: A `metrics.calibration.Calibration`.
+        places: Name of a corpus to the `metrics.adaptation.Scores` of one voice and of
+            two in it; empty if the calibration is to be believed as it is.
+        about: Dict of everything else in the file.
+    """
+
+    calibration: Calibration
+    places: dict[str, tuple[Scores, Scores]]
+    about: dict
+
+
+def fit(evaluations, extractor, *, kind="logistic", elsewhere=()):
     """Learns from cosines what evidence they are; each corpus counts alike.
 
     Args:
@@ -24,6 +43,8 @@ def fit(evaluations, extractor, *, kind="logistic"):
         extractor: Name of the extractor in them.
         kind: `"logistic"`, two numbers that keep the order of scores, or `"isotonic"`,
             a staircase that needs many trials. Defaults to `"logistic"`.
+        elsewhere: `Evaluation`s of more corpora of which only is kept what scores are
+            like in them. Defaults to none.
 
     Returns:
         A `metrics.calibration.Calibration`, and a dict that says what it was fitted on.
@@ -43,7 +64,25 @@ def fit(evaluations, extractor, *, kind="logistic"):
         np.concatenate(scores),
         weights=np.concatenate(weights),
     )
-    return calibration, {"protocol": evaluations[0].protocol, "corpora": corpora}
+    about = {"protocol": evaluations[0].protocol, "corpora": corpora}
+    places = {one.corpus: _place(one, extractor) for one in (*evaluations, *elsewhere)}
+    return calibration, about | {"places": to_json(places)}
+
+
+def _place(one, extractor):
+    """`Scores` of one voice and of two in an evaluation."""
+    scores, label = one.scores["all-pairs", extractor], one.trials["all-pairs"].label
+    return _parted(one.corpus, Scores.of(scores[label]), Scores.of(scores[~label]))
+
+
+def _parted(name, same, different):
+    """Both kinds of `Scores`, if the first is the higher one."""
+    if same.mean <= different.mean:
+        raise ValueError(
+            f"Scores of one voice must be higher in {name!r} than those of two. "
+            f"Received: {same.mean:.6g} and {different.mean:.6g}"
+        )
+    return same, different
 
 
 def write(path, calibration, *, sha256, about):
@@ -62,22 +101,26 @@ def write(path, calibration, *, sha256, about):
 
 
 def read(path, *, sha256):
-    """Reads a calibration; nothing in the file is executed.
+    """Reads a calibration file; nothing in it is executed.
 
     Args:
         path: What `write` wrote.
         sha256: Of the weights it is to be used with.
 
     Returns:
-        A `metrics.calibration.Calibration`.
+        A `Kept`.
 
     Raises:
         ValueError: If it is no calibration, or one for other weights.
     """
     try:
         held = json.loads(Path(path).read_text("utf-8"))
-        numbers, weights = held["calibration"], held["weights"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        numbers, weights = held.pop("calibration"), held.pop("weights")
+        places = {
+            name: _parted(name, Scores(*kinds["same"]), Scores(*kinds["different"]))
+            for name, kinds in held.pop("places", {}).items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(
             "A calibration file is JSON with `calibration` and `weights`. "
             f"Received: {path} ({error!r})"
@@ -87,4 +130,15 @@ def read(path, *, sha256):
             "A calibration holds for the weights it was fitted on, those of sha256 "
             f"{str(weights)[:12]}. Received: {path} beside those of {sha256[:12]}"
         )
-    return from_json(numbers)
+    return Kept(from_json(numbers), places, held)
+
+
+def to_json(places) -> dict:
+    """The places of a `Kept`, ready for JSON, as `about` of `write` has them."""
+    return {
+        name: {
+            "same": dataclasses.astuple(same),
+            "different": dataclasses.astuple(different),
+        }
+        for name, (same, different) in places.items()
+    }

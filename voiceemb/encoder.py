@@ -34,6 +34,7 @@ class Encoder:
         folder: Where it was loaded from, or `None`.
         calibration: What makes a cosine a probability, see `metrics.calibration`, or
             `None` if that was never measured.
+        places: What cosines are like in some corpora, see `calibrations.Kept`.
 
     Example:
         ```python
@@ -50,6 +51,7 @@ class Encoder:
         self.dim = int(about["dim"])
         self.window = int(about["window_samples"])
         self.model = self.folder = self.calibration = None
+        self.places = {}
 
     @classmethod
     def pretrained(cls, name="small"):
@@ -109,9 +111,8 @@ class Encoder:
             encoder.folder = path
             if (path / calibrations.FILE).is_file():
                 sha = encoder.about["sha256"]
-                encoder.calibration = calibrations.read(
-                    path / calibrations.FILE, sha256=sha
-                )
+                kept = calibrations.read(path / calibrations.FILE, sha256=sha)
+                encoder.calibration, encoder.places = kept.calibration, kept.places
             return encoder
         versions = [p for p in path.glob("*/saved_model.pb") if p.parent.name.isdigit()]
         if versions:

@@ -3,8 +3,9 @@
 A person is some samples: of each recording the embedding of its speech, how good the
 recording was, what it was called and when it was enrolled. A sample is kept if it
 passes `voiceemb.quality` and sounds like the person's other samples, and like nobody
-else enrolled. What a score is worth comes from a calibration kept with the people;
-without one there are ranks, but neither probabilities nor decisions.
+else enrolled. What a score is worth comes from a calibration kept with the people
+(`voiceemb.worth`); without one there are ranks, but neither probabilities nor
+decisions.
 """
 
 import sys
@@ -14,12 +15,13 @@ import numpy as np
 
 from corpora.embeddings import EmbeddingSet
 from metrics.calibration import KINDS
-from voiceemb import quality, recognition
+from voiceemb import calibrations, quality, recognition
 from voiceemb.admission import Report, Sample, admit, kept
 from voiceemb.hearing import Ear
 from voiceemb.names import checked_name
 from voiceemb.recognition import Decision, Gallery, Identity
 from voiceemb.roster import Roster
+from voiceemb.worth import Worth
 
 __all__ = ["Decision", "Identity", "People", "Report", "Sample"]
 
@@ -47,7 +49,7 @@ class People:
     def __init__(self, roster, encoder=None, *, detector=None):
         self._roster = roster
         self._ear = Ear(encoder, roster.about["dim"], detector=detector)
-        self._calibrations, self._damaged = roster.calibrations()
+        self._worth = Worth(roster)
         self._gallery = (None, None)  # the people, and their voices to compare with
         for reason in self.damaged.values():
             print(f"Passed over: {reason}", file=sys.stderr)
@@ -55,6 +57,9 @@ class People:
     @classmethod
     def create(cls, folder, encoder, *, detector=None):
         """Makes a store with nobody in it, calibrated as the encoder is.
+
+        Where the encoder knows what scores are like in some corpora, the calibration
+        follows the people who are enrolled, until `calibrate` gives another.
 
         Args:
             folder: Absent or empty.
@@ -73,6 +78,7 @@ class People:
         roster = Roster.create(folder, encoder.about)
         if encoder.calibration is not None:
             about = {"origin": "calibration of the encoder, single utterances"}
+            about["places"] = calibrations.to_json(encoder.places)
             roster.write_calibration("centroid", encoder.calibration, about)
         return cls(roster, encoder, detector=detector)
 
@@ -114,12 +120,17 @@ class People:
 
         `remove` deletes a damaged person, `calibrate` writes a calibration anew.
         """
-        return self._roster.damaged | self._damaged
+        return self._roster.damaged | self._worth.damaged
 
     @property
     def calibration(self):
-        """The calibration of the way `centroid`, or None."""
-        return self._calibrations.get("centroid")
+        """The calibration of the way `centroid` with the people there are, or None."""
+        return self._worth.of("centroid")
+
+    @property
+    def basis(self) -> str:
+        """On what that calibration rests, in plain words."""
+        return self._worth.basis("centroid")
 
     def __len__(self):
         return len(self._roster.people)
@@ -133,7 +144,7 @@ class People:
     def refresh(self):
         """Sees what other processes have changed; every change of ours does so too."""
         self._roster.refresh()
-        self._calibrations, self._damaged = self._roster.calibrations()
+        self._worth.refresh()
 
     def samples(self, name=None) -> EmbeddingSet:
         """The samples of a person, or of everybody, as an embedding set.
@@ -252,7 +263,7 @@ class People:
             ValueError: If there is neither a calibration for `way` nor a threshold.
         """
         options = {"stranger": stranger, "threshold": threshold}
-        calibration = self._calibrations.get(way)
+        calibration = self._worth.of(way)
         recognition.check_decidable(calibration, threshold)
         names, scores = self._score(voice, way)
         return recognition.identify(names, scores, calibration=calibration, **options)
@@ -276,7 +287,7 @@ class People:
         gallery = Gallery({name: self._person(name).embeddings})
         score = gallery.scores(self._ear.embedding(voice), way=way)[0]
         options = {"prior": prior, "threshold": threshold}
-        calibration = self._calibrations.get(way)
+        calibration = self._worth.of(way)
         return recognition.verify(score, calibration=calibration, **options)
 
     def calibrate(self, label, scores, *, way="centroid", kind="logistic", about=None):

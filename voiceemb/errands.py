@@ -6,14 +6,17 @@ checked before any work, and an interrupt that ends work but does not spoil it.
 
 import contextlib
 import dataclasses
+import shutil
 import signal
 import sys
 import tempfile
 
 from corpora import folders
+from corpora.caching import alone_in
 from corpora.corpus import Corpus, Utterance
 from voiceemb import calibrations, conversation
 from voiceemb.enrolment import People
+from voiceemb.roster import FACTS, FOLDER
 
 
 def loaded(run, calibration=None):
@@ -29,7 +32,8 @@ def loaded(run, calibration=None):
         encoder = Encoder.pretrained(str(run)) if shipped else Encoder.load(run)
         if calibration is not None:
             weights = encoder.about["sha256"]
-            encoder.calibration = calibrations.read(calibration, sha256=weights)
+            kept = calibrations.read(calibration, sha256=weights)
+            encoder.calibration, encoder.places = kept.calibration, kept.places
         return encoder
     except FileNotFoundError:
         raise
@@ -69,6 +73,30 @@ def known_people(options, encoder, detector):
     if options.people is None:
         return None
     return People.open(options.people, encoder, detector=detector)
+
+
+@contextlib.contextmanager
+def store_of(folder, encoder, detector):
+    """The store at `folder`, or a new one, which stays only with somebody in it."""
+    if (folder / FACTS).is_file():
+        yield People.open(folder, encoder, detector=detector)
+        return
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    people = People.create(folder, encoder, detector=detector)
+    try:
+        yield people
+    finally:
+        with alone_in(folder):  # others may have enrolled in it meanwhile
+            stays = any((folder / FOLDER).iterdir())
+            if not stays:
+                shutil.rmtree(folder)
+        if stays:
+            print(f"a new store: {folder}", file=sys.stderr)
+        elif not missing:
+            folder.mkdir()  # it was there, and empty
+        for path in () if stays else missing[1:]:
+            with contextlib.suppress(OSError):
+                path.rmdir()
 
 
 def each(paths, work):

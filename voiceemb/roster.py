@@ -157,7 +157,7 @@ class Roster:
         return self.damaged.get(file_of(name))
 
     def calibrations(self):
-        """The calibration of each way to score that has one, and damaged files."""
+        """Way to score to its `calibrations.Kept`, and file name to its damage."""
         found, damaged = {}, {}
         for way in WAYS:
             path = self._calibration(way)

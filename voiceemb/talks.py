@@ -19,10 +19,10 @@ from voiceemb.errands import (
     loaded,
     opened,
     outputs,
+    store_of,
     sure,
     until_interrupted,
 )
-from voiceemb.roster import FACTS
 
 
 def enrol(options):
@@ -30,13 +30,8 @@ def enrol(options):
     for path in options.paths:
         wave.inspect(path)  # before a store is made for nothing
     encoder = loaded(options.run)
-    known = (options.people / FACTS).is_file()
-    detector = vad.load(options.detector)
-    open_store = People.open if known else People.create
-    people = open_store(options.people, encoder, detector=detector)
-    if not known:
-        print(f"a new store: {options.people}", file=sys.stderr)
-    report = people.enrol(options.name, options.paths, force=options.force)
+    with store_of(options.people, encoder, vad.load(options.detector)) as people:
+        report = people.enrol(options.name, options.paths, force=options.force)
     print(report)
     if all(sample.double for sample in report.samples):
         print(f"all of this is enrolled already as {options.name}")
@@ -98,6 +93,7 @@ def people(options):
             speech_s = sum(map(float, samples.labels["speech_s"]))
             print(f"{name}: {len(samples)} samples, {speech_s:.1f} s of speech")
         print(f"{len(store)} people in {options.people}", file=sys.stderr)
+        print(f"probabilities rest on {store.basis}", file=sys.stderr)
 
 
 def identify(options):
@@ -204,8 +200,8 @@ def page(options):
     """Serves the page on which to see and hear who speaks when."""
     from voiceemb.page import offline, server
 
-    offline.load()  # whether it can be served at all is known before the long work
-    server.check_port(options.port, options.host)
+    server.check_port(options.port, options.host)  # all this before the long work
+    offline.load()
     encoder, detector = loaded(options.run), vad.load(options.detector)
     server.launch(
         options.port,

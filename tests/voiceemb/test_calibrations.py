@@ -49,12 +49,29 @@ def test_what_is_written_is_read_beside_its_weights_alone(rng, tmp_path):
     found, about = calibrations.fit([evaluation(rng, "one")], "net", kind="isotonic")
     assert isinstance(found, IsotonicCalibration)
     calibrations.write(path, found, sha256=SHA, about=about)
-    again = calibrations.read(path, sha256=SHA)
+    kept = calibrations.read(path, sha256=SHA)
+    again = kept.calibration
     scores = np.linspace(-1, 1, 41)
     np.testing.assert_array_equal(again.llr(scores), found.llr(scores))
     with pytest.raises(ValueError, match="holds for the weights it was fitted on"):
         calibrations.read(path, sha256="b" * 64)
     assert [p.name for p in tmp_path.iterdir()] == [calibrations.FILE]
+    assert kept.about == {k: v for k, v in about.items() if k != "places"}
+    assert calibrations.to_json(kept.places) == about["places"]
+
+
+def test_what_scores_are_like_is_kept_of_each_corpus_fitted_or_not(rng):
+    """Cosines of one voice are drawn around 0.3, of two around 0.1, both within 0.1."""
+    one, far = evaluation(rng, "one", 40), evaluation(rng, "far", 40, shift=0.2)
+    line, about = calibrations.fit([one], "net", elsewhere=[far])
+    assert line == calibrations.fit([one], "net")[0] and [*about["corpora"]] == ["one"]
+    for name, shift in (("one", 0.0), ("far", 0.2)):
+        same, different = (about["places"][name][k] for k in ("same", "different"))
+        np.testing.assert_allclose(same, [0.3 + shift, 0.1], atol=0.02)
+        np.testing.assert_allclose(different, [0.1 + shift, 0.1], atol=0.01)
+    far.scores["all-pairs", "net"] *= -1
+    with pytest.raises(ValueError, match="must be higher in 'far'"):
+        calibrations.fit([one], "net", elsewhere=[far])
 
 
 @pytest.mark.parametrize(

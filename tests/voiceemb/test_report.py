@@ -35,9 +35,11 @@ def test_a_run_is_calibrated_by_the_voices_that_chose_its_weights(
     parts = Parts(corpus, corpus, None, None, "open-set")
     run = Run.open(tmp_path / "run", {})
     limit = report.calibrate(Cepstra(), parts, run)
-    found = calibrations.read(run.path(calibrations.FILE), sha256="a" * 64)
-    assert limit["eer"] < 0.4
-    assert abs(found.threshold() - limit["value"]) < 0.15  # both balance the errors
+    kept = calibrations.read(run.path(calibrations.FILE), sha256="a" * 64)
+    assert limit["eer"] < 0.4 and [*kept.places] == ["smoke, validation"]
+    assert (
+        abs(kept.calibration.threshold() - limit["value"]) < 0.15
+    )  # both balance the errors
     held = json.loads(run.path(calibrations.FILE).read_text("utf-8"))
     assert list(held["corpora"]) == ["smoke, validation"]
 
