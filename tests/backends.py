@@ -9,6 +9,9 @@ import pytest
 
 from tests.conftest import ROOT
 
+# Operations by the hundred are compiled, and run once: optimising them takes the time.
+QUICK = "--xla_backend_optimization_level=0"
+
 
 def on_jax(program, *arguments):
     """Runs a program of the tests under JAX, in a process of its own.
@@ -19,10 +22,11 @@ def on_jax(program, *arguments):
     """
     if importlib.util.find_spec("jax") is None:
         pytest.skip("JAX is not installed")
+    told = {"KERAS_BACKEND": "jax", "XLA_FLAGS": QUICK, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, str(ROOT / "tests" / program), *map(str, arguments)],
         cwd=ROOT,
-        env={**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)},
+        env={**os.environ, **told},
         capture_output=True,
         text=True,
     )

@@ -31,20 +31,24 @@ SETTINGS = (
 STEPS = ("--softmax.steps", "30", "--triplet.steps", "30")
 SPOILT_STEP, SPOILT_STEPS = 7, 15
 
-# Step 7 of the triplet phase, counted from 0, gets one record that is not a number.
-SPOILER = f"""
+# One process makes `whole`, then `spoilt`: step 7 of its triplet phase, counted from 0,
+# gets one record that is not a number.
+UNBROKEN = f"""
+import sys
 import tensorflow as tf
 import train_triplet
 from voiceemb import batches
 
-make = batches.dataset
+settings, make = sys.argv[1:], batches.dataset
+train_triplet.main([*settings, *{STEPS}, "--runs", "whole"])
 
 def spoil(crops, seed):
     bad = tf.where(seed[1] == {SPOILT_STEP}, float("nan"), 1.0)
     return tf.concat([crops[:1] * bad, crops[1:]], axis=0)
 
 batches.dataset = lambda *args, **kwargs: make(*args, **kwargs | {{"prepare": spoil}})
-train_triplet.main()
+triplets = ("--softmax.steps", "0", "--triplet.steps", "{SPOILT_STEPS}")
+train_triplet.main([*settings, *triplets, "--runs", "spoilt"])
 """
 
 
@@ -109,7 +113,7 @@ def start(place):
 @pytest.fixture(scope="module")
 def runs(place, start):
     """Folders of the runs by name, and what the interrupted ones said."""
-    whole = start(*STEPS, "--runs", "whole")
+    unbroken = start(program=("-c", UNBROKEN))
     broken, said = place / "broken" / "smoke", {}
     command = (*STEPS, "--runs", "broken")
     kill, interrupt = signal.SIGKILL, signal.SIGINT
@@ -120,17 +124,9 @@ def runs(place, start):
     said["Ctrl-C"] = stop(start(*command), broken, "triplet", 16, interrupt)
     said["stopped at"] = newest(broken / "checkpoints" / "triplet" / "checkpoint")
     said["last"] = finish(start(*command))
-    finish(whole)
-    return {"whole": place / "whole" / "smoke", "broken": broken, "said": said}
-
-
-@pytest.fixture(scope="module")
-def spoilt(place, start, runs):
-    """Folder of a run of triplets, one of which is not a number."""
-    steps = ("--softmax.steps", "0", "--triplet.steps", str(SPOILT_STEPS))
-    program = ("-c", SPOILER)
-    finish(start(*steps, "--runs", "spoilt", program=program))
-    return place / "spoilt" / "smoke"
+    finish(unbroken)
+    whole, spoilt = (place / name / "smoke" for name in ("whole", "spoilt"))
+    return {"whole": whole, "broken": broken, "said": said, "spoilt": spoilt}
 
 
 def arrays(weights):
@@ -200,7 +196,8 @@ def test_ctrl_c_ends_with_130_and_the_command_that_goes_on(runs):
 
 
 @pytest.mark.slow
-def test_a_record_that_is_no_number_leaves_a_count_and_nothing_else(spoilt):
+def test_a_record_that_is_no_number_leaves_a_count_and_nothing_else(runs):
+    spoilt = runs["spoilt"]
     rows = [line.split(",") for line in (spoilt / "history.csv").read_text().split()]
     columns = {name: [row[i] for row in rows[1:]] for i, name in enumerate(rows[0])}
     counts = dict(zip(columns["step"], columns["skipped"], strict=True))

@@ -6,6 +6,8 @@ do is in `voiceemb.talks`.
 
 from pathlib import Path
 
+from voiceemb.page import PORT
+
 STORE = "folder of enrolled people"
 
 
@@ -117,7 +119,9 @@ def _listen(command):
 
 
 def _page(command):
-    command.add_argument("--port", type=int, default=7860, help="by default 7860")
+    command.add_argument(
+        "--port", type=int, default=PORT, help=f"from 1 to 65535; by default {PORT}"
+    )
     command.add_argument(
         "--host",
         default="127.0.0.1",

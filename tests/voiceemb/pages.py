@@ -11,29 +11,30 @@ import sys
 
 import numpy as np
 
+from audio import wave
 from metrics.rttm import Turn
 from voiceemb.conversation import Diarization, Windows
+from voiceemb.page.session import Session
 
 RATE = 16000
 STEP = 1600  # 0.1 s
+TALK = [(0.5, 2.5, 200), (3.0, 4.0, 1500), (4.5, 8.0, 200)]
+AT_ONCE = [(0.5, 4.0, 200), (2.0, 3.0, 1500), (5.0, 8.0, 1500), (7.0, 9.0, 200)]
 
 
 def diarize(waveform, *, progress=None, num_speakers=None, **others):
-    """Turns of a sound made of tones below and above 500 Hz, and of silence."""
-    heard = []
-    for number in range(len(waveform) // STEP):
-        part = waveform[number * STEP : (number + 1) * STEP]
-        high = np.count_nonzero(np.diff(np.sign(part))) > STEP * 1000 / RATE
-        loud = np.abs(part).max() > 0.01
-        heard.append(("speaker 2" if high else "speaker 1") if loud else None)
+    """Turns of a sound made of tones below and above 500 Hz, also of both at once."""
+    parts = waveform[: len(waveform) // STEP * STEP].reshape(-1, STEP)
+    power = np.abs(np.fft.rfft(parts)).T > 0.005 * STEP
+    low, high = power[: 500 * STEP // RATE], power[500 * STEP // RATE :]
+    heard = {"speaker 1": low.any(axis=0), "speaker 2": high.any(axis=0)}
     if num_speakers == 1:
-        heard = [name and "speaker 1" for name in heard]
-    turns, start = [], 0
-    for end in range(1, len(heard) + 1):
-        if end == len(heard) or heard[end] != heard[start]:
-            if heard[start]:
-                turns.append(Turn(start / 10, end / 10, heard[start]))
-            start = end
+        heard = {"speaker 1": power.any(axis=0)}
+    turns = []
+    for name, loud in heard.items():
+        edges = np.flatnonzero(np.diff(loud, prepend=False, append=False)) / 10
+        turns += [Turn(*span, name) for span in edges.reshape(-1, 2).tolist()]
+    turns.sort()
     if progress is not None:
         progress("hearing", 0.5)
     stages = {"activity": 0.2, "embed": 1.4}
@@ -55,8 +56,9 @@ def _windows(turns):
             labels.append(turn.speaker)
     if not starts:
         return Windows.none()
-    starts, points = np.array(starts), np.stack(points)
-    return Windows(starts, starts + 0.5, points, np.array(labels, str))
+    order = np.argsort(starts, kind="stable")
+    starts, points, labels = (np.array(x)[order] for x in (starts, points, labels))
+    return Windows(starts, starts + 0.5, points, labels)
 
 
 def conversation(spans, *, rate=RATE):
@@ -64,9 +66,23 @@ def conversation(spans, *, rate=RATE):
     waveform = np.zeros(round(rate * (max(end for _, end, _ in spans) + 0.5)))
     for start, end, hertz in spans:
         first, last = round(start * rate), round(end * rate)
-        wave = np.sin(2 * np.pi * hertz * np.arange(last - first) / rate)
-        waveform[first:last] += 0.3 * wave
+        tone = np.sin(2 * np.pi * hertz * np.arange(last - first) / rate)
+        waveform[first:last] += 0.3 * tone
     return waveform.astype(np.float32)
+
+
+def recorded(path, spans=TALK):
+    """A file of a conversation of tones."""
+    wave.write(path, conversation(spans))
+    return path
+
+
+def analysed(folder, path, diarize=diarize):
+    """A session with a recording and its turns."""
+    opened = Session(folder)
+    opened.take(path, path.name)
+    assert opened.analyse(diarize)
+    return opened
 
 
 def _stay_here(connect):

@@ -1,32 +1,31 @@
 """The page in a real Chromium without a screen: upload, see, hear, rename, download."""
 
-import contextlib
-import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
 import soundfile
 
-from audio import wave
 from metrics import diarization
 from metrics.rttm import read_rttm
-from tests.conftest import ROOT
-from tests.voiceemb.pages import conversation
+from tests.voiceemb.browser import (
+    CHROMIUM,
+    downloaded,
+    find,
+    give,
+    heard,
+    paused,
+    pressed,
+    rename,
+    served,
+    shown,
+    wait,
+)
+from tests.voiceemb.pages import AT_ONCE, recorded
 
 pytestmark = pytest.mark.slow
 TALK = [(0.5, 2.5, 200), (3.0, 4.5, 1500), (5.0, 9.0, 200)]
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">'${1+1}{{value}}"
-CHROMIUM = [
-    "--no-sandbox",
-    "--autoplay-policy=no-user-gesture-required",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-]
 
 
 @pytest.fixture(scope="module")
@@ -41,27 +40,6 @@ def chromium():
         browser = driver.chromium.launch(executable_path=program, args=CHROMIUM)
         yield browser
         browser.close()
-
-
-@contextlib.contextmanager
-def served(folder, *options):
-    """Where the page is served; nothing of it is left on the disk afterwards."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "tests/voiceemb/pages.py", str(port), *options]
-    told = {"PYTHONPATH": str(ROOT), "TMPDIR": str(folder), "GRADIO_IS_E2E_TEST": "1"}
-    with open(folder / "log", "wb") as log:
-        program = subprocess.Popen(
-            command, cwd=ROOT, env=os.environ | told, stdout=log, stderr=log
-        )
-    try:
-        _wait(lambda: program.poll() is not None or _answers(port), 60)
-        assert program.poll() is None, (folder / "log").read_text()
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        program.terminate()
-        assert program.wait(30) == 0, (folder / "log").read_text()
-    assert not list(folder.glob("timbre-page-*"))
 
 
 @pytest.fixture(scope="module")
@@ -91,57 +69,7 @@ def page(chromium, address):
 
 @pytest.fixture
 def talk(tmp_path):
-    path = tmp_path / "talk.wav"
-    wave.write(path, conversation(TALK))
-    return path
-
-
-def _answers(port):
-    with socket.socket() as line:
-        return line.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _wait(happened, seconds=20):
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.1)
-
-
-def give(page, path):
-    page.set_input_files("#file input[type=file]", path)
-
-
-def find(page, path):
-    give(page, path)
-    page.wait_for_selector(".when-player audio")
-    page.click("#find")
-    page.wait_for_selector(".when-turn")
-
-
-def shown(page):
-    return page.locator(".when-name").all_inner_texts()
-
-
-def heard(page):
-    return page.evaluate("document.querySelector('.when-player audio').currentTime")
-
-
-def paused(page):
-    return page.evaluate("document.querySelector('.when-player audio').paused")
-
-
-def rename(page, name):
-    page.fill("#name textarea, #name input", name)
-    page.click("#rename")
-    page.wait_for_function("name => document.body.innerText.includes(name)", arg=name)
-
-
-def downloaded(page, suffix):
-    """The file that a button gives, and the name it is offered under."""
-    with page.expect_download() as waiting:
-        page.click(f"#download-{suffix}")
-    return waiting.value.path(), waiting.value.suggested_filename
+    return recorded(tmp_path / "talk.wav", TALK)
 
 
 def test_a_conversation_is_seen_renamed_and_downloaded(page, talk):
@@ -153,7 +81,7 @@ def test_a_conversation_is_seen_renamed_and_downloaded(page, talk):
         "speaker 2, 0:03.0 to 0:04.5",
     ]
     rename(page, "Anna")
-    _wait(lambda: shown(page) == ["Anna", "speaker 2"])
+    wait(lambda: shown(page) == ["Anna", "speaker 2"])
     path, name = downloaded(page, "rttm")
     (turns,) = read_rttm(path).values()
     assert name == "turns.rttm"
@@ -169,13 +97,38 @@ def test_a_conversation_is_seen_renamed_and_downloaded(page, talk):
 def test_a_turn_that_is_pressed_is_heard_to_its_end(page, talk):
     find(page, talk)
     page.click('[aria-label="speaker 2, 0:03.0 to 0:04.5"]')
-    _wait(lambda: heard(page) > 3.05)
+    wait(lambda: heard(page) > 3.05)
     assert 3 <= heard(page) < 4.5 and not paused(page)
-    _wait(lambda: paused(page))
+    wait(lambda: paused(page))
     assert 4.4 < heard(page) < 4.9
     box = page.locator(".when-wave").bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 20)
-    _wait(lambda: abs(heard(page) - 4.75) < 0.1)  # half of 9.5 s
+    wait(lambda: abs(heard(page) - 4.75) < 0.1)  # half of 9.5 s
+
+
+def test_of_two_who_speak_at_once_each_turn_is_pressed_and_heard(page, tmp_path):
+    find(page, recorded(tmp_path / "talk.wav", AT_ONCE))
+    within, around = "speaker 2, 0:02.0 to 0:03.0", "speaker 1, 0:00.5 to 0:04.0"
+    turns = {
+        turn.get_attribute("aria-label"): turn.bounding_box()
+        for turn in page.locator(".when-turn").all()
+    }
+    assert len(turns) == 4
+    assert turns[within]["x"] > turns[around]["x"]
+    assert turns[within]["y"] >= turns[around]["y"] + turns[around]["height"]
+    page.click(f'[aria-label="{around}"]')
+    wait(lambda: heard(page) > 0.6)
+    assert pressed(page) == [around]
+    page.click(f'[aria-label="{within}"]')  # while the other is being heard
+    wait(lambda: heard(page) > 2.05)
+    assert pressed(page) == [within]
+    wait(lambda: paused(page))
+    assert 2.9 < heard(page) < 3.4 and pressed(page) == []
+    page.click(f'[aria-label="{around}"]')
+    wait(lambda: heard(page) > 3.1)  # through the end of the other
+    assert pressed(page) == [around] and not paused(page)
+    wait(lambda: paused(page))
+    assert 3.9 < heard(page) < 4.4
 
 
 def test_turns_are_reached_and_heard_from_the_keyboard(page, talk):
@@ -187,9 +140,9 @@ def test_turns_are_reached_and_heard_from_the_keyboard(page, talk):
     page.keyboard.press("ArrowDown")
     assert page.evaluate(focused) == "speaker 2, 0:03.0 to 0:04.5"
     page.keyboard.press("Enter")
-    _wait(lambda: heard(page) >= 3 and not paused(page))
+    wait(lambda: heard(page) >= 3 and not paused(page))
     page.keyboard.press("Escape")
-    _wait(lambda: paused(page))
+    wait(lambda: paused(page))
     page.keyboard.press("ArrowUp")
     page.keyboard.press("Home")
     assert page.evaluate(focused) == "speaker 1, 0:00.5 to 0:02.5"
@@ -198,19 +151,19 @@ def test_turns_are_reached_and_heard_from_the_keyboard(page, talk):
 def test_speakers_are_merged_split_and_the_edits_taken_back(page, talk):
     find(page, talk)
     page.click("#merge")
-    _wait(lambda: shown(page) == ["speaker 1"])
+    wait(lambda: shown(page) == ["speaker 1"])
     page.click("#split")
-    _wait(lambda: shown(page) == ["speaker 2", "speaker 1"])
+    wait(lambda: shown(page) == ["speaker 2", "speaker 1"])
     page.click("#undo")
-    _wait(lambda: shown(page) == ["speaker 1"])
+    wait(lambda: shown(page) == ["speaker 1"])
     page.click("#undo")
-    _wait(lambda: shown(page) == ["speaker 1", "speaker 2"])
+    wait(lambda: shown(page) == ["speaker 1", "speaker 2"])
     page.locator(".when-name").nth(1).click()  # the name chooses whom to change
     page.wait_for_function(
         "document.querySelector('#speaker input').value=='speaker 2'"
     )
     rename(page, "Bea")
-    _wait(lambda: shown(page) == ["speaker 1", "Bea"])
+    wait(lambda: shown(page) == ["speaker 1", "Bea"])
 
 
 def test_the_number_of_speakers_can_be_told(page, talk):
@@ -249,7 +202,7 @@ def test_names_are_text_whatever_is_in_them(page, talk, tmp_path):
     page.on("dialog", lambda dialog: pytest.fail(dialog.message))
     find(page, hostile)
     rename(page, HOSTILE)
-    _wait(lambda: shown(page) == [HOSTILE, "speaker 2"])
+    wait(lambda: shown(page) == [HOSTILE, "speaker 2"])
     page.click("#speaker input")  # its list shows the names as well
     page.get_by_role("option").first.wait_for()
     assert page.title() == "Who speaks when"
@@ -281,7 +234,7 @@ def test_what_a_tab_has_given_goes_when_it_is_closed(page, chromium, address, ta
     assert [path for path in sounds if folder in path.parents] and folder.is_dir()
     assert "talk.wav" not in {path.name for path in sounds}  # the upload is gone
     tab.context.close()
-    _wait(lambda: not folder.exists(), 60)
+    wait(lambda: not folder.exists(), 60)
 
 
 def test_the_microphone_is_a_source(page):
@@ -321,7 +274,7 @@ def test_zooming_shows_finer_times_and_keeps_the_lanes_in_line(page, talk):
     assert turn["width"] == pytest.approx(2.0 * scale, abs=1)
     assert scale <= 201  # pixels a second, the finest
     rename(page, "Anna")
-    _wait(lambda: shown(page) == ["Anna", "speaker 2"])
+    wait(lambda: shown(page) == ["Anna", "speaker 2"])
     assert page.locator(".when-track").bounding_box()["width"] == track["width"]
     assert page.locator(".when-axis span").all_inner_texts() == times
     page.click('[data-zoom="fit"]')

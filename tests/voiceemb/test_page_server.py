@@ -1,13 +1,17 @@
 """Serving the page: to this machine alone, and nothing reaches out."""
 
+import argparse
 import asyncio
+import inspect
 import os
 import socket
 import sys
 
 import pytest
 
-from voiceemb.page import guard, offline, server
+from voiceemb import __main__ as cli
+from voiceemb import talk_options
+from voiceemb.page import PORT, guard, offline, server
 
 
 @pytest.mark.parametrize(
@@ -81,6 +85,23 @@ def test_a_port_that_is_taken_is_said_before_any_work():
         with pytest.raises(OSError, match=f"^Port {port} is taken; choose another"):
             server.check_port(port)
     server.check_port(port)
+
+
+@pytest.mark.parametrize("port", [-1, 0, 65536, 70000])
+def test_what_is_no_port_is_said_before_anything_is_loaded(monkeypatch, port):
+    monkeypatch.setattr(offline, "load", lambda: pytest.fail("too early"))
+    with pytest.raises(SystemExit, match=rf"a whole number .* Received: {port}$"):
+        cli.main(["page", "--port", str(port)])
+    monkeypatch.setattr(offline, "load", lambda: None)
+    with pytest.raises(ValueError, match="from 1 to 65535"):
+        server.launch(port)
+
+
+def test_the_command_and_the_function_serve_at_the_same_port():
+    parser = argparse.ArgumentParser()
+    talk_options._page(parser)
+    (given, *_) = inspect.signature(server.launch).parameters.values()
+    assert parser.parse_args([]).port == given.default == PORT
 
 
 def test_the_environment_is_as_it_was_afterwards(monkeypatch, tmp_path):

@@ -4,6 +4,8 @@
 nothing is sent anywhere. It needs the extra `page`, which is loaded only when asked.
 """
 
+PORT = 7860  # where it is served unless another port is asked for
+
 
 def __getattr__(name):
     if name == "build":

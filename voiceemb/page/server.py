@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from metrics.figures import COLOURS
-from voiceemb.page import offline
+from voiceemb.page import PORT, offline
 from voiceemb.page.guard import LOOPBACK, Guard
 
-PORT = 7860
+MOST_PORT = 2**16 - 1
 MAX_UPLOAD = "1gb"  # of a sound file: an hour and a half of stereo WAV
 STYLE = Path(__file__).with_name("page.css")
 BLUE, DARKER_BLUE = COLOURS[0], "#005B8E"
@@ -26,7 +26,7 @@ def launch(port=PORT, *, host="127.0.0.1", browser=False, **options):
     """Serves the page until it is interrupted, then removes all that it has kept.
 
     Args:
-        port: Where. Defaults to `7860`.
+        port: Where, from 1 to 65535. Defaults to `PORT`, which is 7860.
         host: Defaults to the loopback, which no other machine reaches. Any other
             address opens the page, without a password, to whoever reaches that.
         browser: Whether to open it in the browser too. Defaults to `False`.
@@ -35,8 +35,10 @@ def launch(port=PORT, *, host="127.0.0.1", browser=False, **options):
     Raises:
         ImportError: If the extra `page` is not installed.
         OSError: If the port is taken.
+        ValueError: If it is none.
     """
     offline.load()
+    check_port(port, host)
     from voiceemb.page.app import build
 
     with tempfile.TemporaryDirectory(prefix="timbre-page-") as folder, _stopping():
@@ -53,7 +55,18 @@ def launch(port=PORT, *, host="127.0.0.1", browser=False, **options):
 
 
 def check_port(port, host="127.0.0.1"):
-    """Raises `OSError` before any work if the page can not be served there."""
+    """Raises before any work if the page can not be served there.
+
+    Port 0, by which a system chooses a free one, is none: nobody could be told it.
+
+    Raises:
+        OSError: If the port is taken, or `host` is no address of this machine.
+        ValueError: If it is no port.
+    """
+    if not 1 <= port <= MOST_PORT:
+        raise ValueError(
+            f"A port is a whole number from 1 to {MOST_PORT}. Received: {port}"
+        )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         socket.create_server((host, port), family=family).close()

@@ -1,6 +1,5 @@
-"""The page without a browser: sessions, the drawing, the answers."""
+"""Sessions of the page: a recording, its turns, and what is done to them."""
 
-from html.parser import HTMLParser
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,63 +7,21 @@ import pytest
 import soundfile
 
 from audio import wave
-from metrics.figures import COLOURS
 from metrics.rttm import Turn, read_rttm
-from tests.voiceemb.pages import conversation, diarize
+from tests.voiceemb.pages import TALK, analysed, conversation, diarize, recorded
 from voiceemb.conversation import Diarization
-from voiceemb.page import session, timeline
-from voiceemb.page.desk import Desk
+from voiceemb.page import session
 from voiceemb.page.session import Session, alone, peaks, speakers_asked
-
-HOSTILE = "<script>alert(1)</script>\"'onload=x ${1+1} {{value}}"
-TALK = [(0.5, 2.5, 200), (3.0, 4.0, 1500), (4.5, 8.0, 200)]
 
 
 @pytest.fixture
 def talk(tmp_path):
-    path = tmp_path / "talk.wav"
-    wave.write(path, conversation(TALK))
-    return path
+    return recorded(tmp_path / "talk.wav")
 
 
 @pytest.fixture
 def opened(tmp_path, talk):
-    """A session with a conversation and its turns."""
-    opened = Session(tmp_path)
-    opened.take(talk, "talk.wav")
-    assert opened.analyse(diarize)
-    return opened
-
-
-@pytest.fixture
-def desk(tmp_path):
-    """The buttons' answers, as updates of parts that are only names."""
-    names = (
-        "state notice file microphone player timeline answer table stages speaker "
-        "other name undo numbers exact least most"
-    )
-    parts = SimpleNamespace(**{name: name for name in names.split()})
-    parts.downloads = list(session.FORMATS)
-    people = SimpleNamespace(names=["anna"])
-    return Desk(parts, dict, tmp_path, people, diarize)
-
-
-class Tags(HTMLParser):
-    """The tags of a text, and the attributes of those."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.found, self.text = [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        self.found.append((tag, dict(attributes)))
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-    def of(self, kind):
-        return [a for _, a in self.found if kind in (a.get("class") or "").split()]
+    return analysed(tmp_path, talk)
 
 
 def test_the_turns_of_the_stand_in_are_those_of_the_sound(opened):
@@ -274,155 +231,3 @@ def test_the_control_says_what_diarization_is_asked():
 def test_numbers_of_speakers_that_can_not_be_are_refused(asked):
     with pytest.raises(ValueError, match="whole number|not be more"):
         speakers_asked(*asked)
-
-
-@pytest.mark.parametrize(
-    "seconds, places, text",
-    [(0, 0, "0:00"), (59.94, 1, "0:59.9"), (59.96, 1, "1:00.0"), (75, 0, "1:15")]
-    + [(3599.6, 0, "1:00:00"), (3661.25, 2, "1:01:01.25")],
-)
-def test_times_are_written_as_clocks_do(seconds, places, text):
-    assert timeline.clock(seconds, places) == text
-
-
-def test_every_turn_is_a_button_in_its_place_with_words(opened):
-    drawn = Tags(timeline.draw(opened.recording, opened.found))
-    turns = drawn.of("when-turn")
-    assert [a["aria-label"] for a in turns] == [
-        "speaker 1, 0:00.5 to 0:02.5",
-        "speaker 1, 0:04.5 to 0:08.0",
-        "speaker 2, 0:03.0 to 0:04.0",
-    ]
-    assert [a["tabindex"] for a in turns] == ["0", "-1", "0"]
-    places = [dict(p.split(":") for p in a["style"].split(";")) for a in turns]
-    for place, turn in zip(places, sorted(opened.found.turns, key=_lane), strict=True):
-        left, width = (float(place[key].rstrip("%")) for key in ("left", "width"))
-        assert np.isclose(left, 100 * turn.start / 8.5, atol=1e-3)
-        assert np.isclose(left + width, 100 * turn.end / 8.5, atol=1e-3)
-
-
-def _lane(turn):
-    return turn.speaker, turn.start
-
-
-def test_lanes_beyond_the_colours_are_told_apart_by_stripes(opened):
-    turns = [Turn(i / 2, i / 2 + 0.4, f"voice {i}") for i in range(9)]
-    drawn = Tags(timeline.draw(opened.recording, Diarization(turns, 8.5)))
-    lanes = drawn.of("when-lane")
-    looks = {(a["style"], "when-striped" in a["class"]) for a in lanes}
-    assert len(looks) == 9 and len({a["style"] for a in lanes}) == len(COLOURS)
-
-
-def test_nothing_that_a_user_wrote_becomes_a_tag(opened):
-    opened.rename("speaker 1", HOSTILE)
-    bad = opened.recording.__class__(
-        HOSTILE, *list(vars(opened.recording).values())[1:]
-    )
-    found = Diarization(opened.found.turns, 8.5, stages={HOSTILE: 1.0}, notes=[HOSTILE])
-    known = SimpleNamespace(name=HOSTILE, probability=0.999)
-    named = Diarization(found.turns, 8.5, identities={HOSTILE: known})
-    texts = {
-        "draw": timeline.draw(bad, found),
-        "player": timeline.player(bad, HOSTILE),
-        "table": timeline.table(named, [HOSTILE]),
-        "stages": timeline.stages(found),
-        "notice": timeline.notice(HOSTILE, "error"),
-    }
-    for name, text in texts.items():
-        drawn = Tags(text)
-        kinds = {tag for tag, _ in drawn.found}
-        assert not kinds & {"script", "img"}, name
-        attributes = {key for _, a in drawn.found for key in a}
-        assert not {key for key in attributes if key.startswith("on")}, name
-        written = [*drawn.text, *(v or "" for _, a in drawn.found for v in a.values())]
-        assert any(HOSTILE in text for text in written), name
-
-
-def test_the_table_counts_and_shares(opened):
-    text = timeline.table(opened.found, ["speaker 2"])
-    cells = Tags(text).text
-    assert cells[-3:] == ["0:01.0", "15 %", "1"]
-    assert text.count("enrolled") == 1
-    known = SimpleNamespace(name="speaker 2", probability=0.9999)
-    named = Diarization(opened.found.turns, 8.5, identities={"speaker 2": known})
-    assert "recognised, 99 %" in timeline.table(named)
-
-
-def test_the_work_of_stages_is_a_part_of_real_time():
-    found = Diarization([], 50.0, stages={"activity": 0.5, "embedding": 2.0})
-    line = "".join(Tags(timeline.stages(found)).text)
-    assert "activity 0.5 s (0.010)" in line and "together 2.5 s (0.050)" in line
-    assert timeline.stages(Diarization([], 50.0, stages={})) == ""
-
-
-def test_buttons_pressed_too_early_say_what_is_missing(desk):
-    said = [
-        desk.find(None, "estimated", 2, 1, 8),
-        desk.rename(None, "anna", "bea"),
-        desk.undo(None, None),
-    ]
-    for updates in said:
-        (update,) = updates.values()
-        assert update["visible"] and "Choose or record a sound first" in update["value"]
-
-
-def test_a_press_shows_the_turns_and_offers_them_for_download(desk, talk):
-    updates = desk.take_file(str(talk), None)
-    opened = updates[desk.parts.state]
-    assert not talk.exists(), "the session keeps its own"
-    updates = desk.find(opened, "exact", 1, 1, 8)
-    assert set(opened.found.speakers) == {"speaker 1"}
-    updates = desk.find(opened, "estimated", 1, 1, 8)
-    assert updates[desk.parts.speaker]["choices"] == ["speaker 1", "speaker 2"]
-    assert updates[desk.parts.other]["choices"] == ["speaker 2"]
-    updates = desk.rename(opened, "speaker 2", "anna")
-    assert updates[desk.parts.speaker]["value"] == "anna"
-    assert "enrolled" in updates[desk.parts.table]
-    (turns,) = read_rttm(updates[desk.parts.downloads[0]]["value"]).values()
-    assert {turn.speaker for turn in turns} == {"speaker_1", "anna"}
-    opened.close()
-
-
-def test_a_bad_upload_is_a_message_and_the_dropzone_is_free(desk, tmp_path):
-    bad = tmp_path / "<b>bad.wav"
-    bad.write_text("words")
-    updates = desk.take_file(str(bad), None)
-    notice = updates[desk.parts.notice]["value"]
-    assert "&lt;b&gt;bad.wav" in notice and 'role="alert"' in notice
-    assert updates[desk.parts.file] is None and desk.parts.timeline not in updates
-    assert not list(tmp_path.iterdir()), "nothing is kept of it"
-
-
-def test_a_session_that_ended_meanwhile_is_a_message(desk, opened):
-    opened.close()
-    said = desk.rename(opened, "speaker 1", "Anna")
-    assert "when-error" in said["notice"]["value"]
-
-
-def test_an_enrolment_says_what_came_of_it(desk, opened):
-    class Report:
-        enrolled = False
-
-        def __str__(self):
-            return "too little speech"
-
-    desk.people.enrol = lambda name, sources, names: Report()
-    assert "Rename" in desk.enrol(opened, "speaker 1")["notice"]["value"]
-    opened.rename("speaker 1", "Anna")
-    (failed,) = desk.enrol(opened, "Anna").values()
-    assert "too little speech" in failed["value"] and "when-error" in failed["value"]
-    Report.enrolled = True
-    done = desk.enrol(opened, "Anna")
-    assert "when-note" in done["notice"]["value"] and done["speaker"]["value"] == "Anna"
-
-
-def test_numbers_are_asked_for_where_they_count(desk):
-    shown = {
-        way: [part for part, update in desk.ask(way).items() if update["visible"]]
-        for way in ("estimated", "exact", "between")
-    }
-    assert shown == {
-        "estimated": [],
-        "exact": ["numbers", "exact"],
-        "between": ["numbers", "least", "most"],
-    }
