@@ -10,8 +10,14 @@ Couplings take turns in which half moves. A permutation by lot comes after two o
 one before each would leave a channel where it is in `n` steps with chance `2**-n`, and
 of 800 some three in 8 steps.
 
-Every backbone but `maf-plain` begins as a shuffle of the channels: with Gaussian data
-of unit variance it is right from the start.
+Where codes are cut into parts, one for each factor, two things come last: a rotation
+that begins the parts where their classes differ (`flows.alignment`), and, if there is a
+rest, a coupling by which the parts tell it: what follows from phone and speaker is
+taken out of the rest, and comes back with another phone or speaker. `maf-plain` has
+neither.
+
+Every backbone but `maf-plain` begins as a shuffle or a rotation of the channels: with
+Gaussian data of unit variance it is right from the start.
 
 Reference:
     Density Estimation Using Real NVP (Dinh et al., 2017),
@@ -22,6 +28,7 @@ Reference:
 
 import numpy as np
 
+from flows.alignment import Alignment
 from flows.autoregressive import MaskedAutoregressive
 from flows.bijectors import Chain, Inverse, Permutation, Reverse
 from flows.coupling import AffineCoupling
@@ -47,6 +54,7 @@ def build(
     num_bins=8,
     tail=5.0,
     context_dim=0,
+    dims=(),
     seed=0,
     dtype="float32",
 ):
@@ -65,6 +73,8 @@ def build(
         num_bins, tail: Of `spline`, see `SplineCoupling`. Default to `8` and `5.0`.
         context_dim: Size of what each step is told beside its channels. Defaults to
             `0`, nothing.
+        dims: Channels of each factor's part, which come first; the rest is nobody's.
+            Defaults to none: the code is not cut.
         seed: Of the permutations and the first weights. Defaults to `0`.
         dtype: Of weights and results. Defaults to `"float32"`.
 
@@ -92,10 +102,12 @@ def build(
         bends = {"num_bins": num_bins, "tail": tail}
         told |= bends if name == "spline" else {"bound": bound}
         members = []
-        for i, drawn in enumerate(_seeds(seed, steps)):
+        *seeds, last = _seeds(seed, steps + 1)
+        for i, drawn in enumerate(seeds):
             turned = _turned(name, mixing, i)
             members += ActNorm(**typed), *_mixing(name, mixing, i, drawn, typed)
             members.append(_step(name, turned, {"seed": drawn, **told}))
+        members += _cut(name, dim, tuple(dims), {"seed": last, **told})
         chain = Chain(members)
     chain.build((None, dim))
     return chain
@@ -119,6 +131,17 @@ def _step(name, turned, told):
         return COUPLINGS[name](swap=turned, **told)
     step = MaskedAutoregressive(reverse=turned, **told)
     return Inverse(step) if name == "iaf" else step
+
+
+def _cut(name, dim, dims, told):
+    """What makes parts of a code and a rest: a list, empty where there is one part."""
+    if dims in ((), (dim,)):
+        return []
+    members = [Alignment(dims, dtype=told["dtype"])]
+    if sum(dims) < dim:
+        kind = COUPLINGS.get(name, AffineCoupling)
+        members.append(kind(split=sum(dims), **told))
+    return members
 
 
 def _turned(name, mixing, i):

@@ -13,6 +13,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from flows.blocks import BLOCK
+
 
 class Bijector(keras.layers.Layer):
     """What every bijector is; a member writes `_forward` and `_inverse`.
@@ -49,13 +51,22 @@ class Bijector(keras.layers.Layer):
         """Latent to data."""
         return self.inverse_and_log_det(z, context)[0]
 
-    def start(self, x, context=None):
+    def start(self, x, context=None, labels=None):
         """Sets what depends on data, of this and all inner bijectors, by a first batch.
+
+        Args:
+            x, context: As for `forward`.
+            labels: Int NumPy `[batch, factors]`, -1 where missing, for members that
+                depend on classes; others pass them over. Defaults to none.
 
         Returns:
             `z`, as `forward` gives it from then on.
         """
-        return self.forward(x, context)
+        x, context = self._taken(x, context)
+        blocks = [slice(at, at + BLOCK) for at in range(0, len(x), BLOCK)]
+        contexts = [None if context is None else context[block] for block in blocks]
+        pairs = zip(blocks, contexts, strict=True)
+        return ops.concatenate([self.forward(x[block], c) for block, c in pairs])
 
     def call(self, x, context=None):
         return self.forward_and_log_det(x, context)
@@ -111,10 +122,10 @@ class Chain(Bijector):
             input_shape = bijector.compute_output_shape(input_shape)
         return input_shape
 
-    def start(self, x, context=None):
+    def start(self, x, context=None, labels=None):
         x, context = self._taken(x, context)
         for bijector in self.bijectors:
-            x = bijector.start(x, context)
+            x = bijector.start(x, context, labels)
         return x
 
     def _forward(self, x, context):

@@ -27,7 +27,7 @@ from flows.manipulation import Manipulation
 from flows.sampling import Sampling
 from training.losses import MeanOverReplicas
 
-SCALED_BY = 10_000  # most rows that scales are found by
+SOME = 10_000  # most rows that scales and directions are found by
 
 
 class Coder(Manipulation, Sampling, keras.Model):
@@ -128,7 +128,7 @@ class Coder(Manipulation, Sampling, keras.Model):
         """
         x = checked_segments(x, self.shape, least=2)
         labels = checked_labels(labels, len(x), self.sizes)
-        self.scaler.start(self._some(x, SCALED_BY))
+        self.scaler.start(self._some(x, SOME))
         self._start(x, labels)
         self.is_adapted.assign(1.0)
 

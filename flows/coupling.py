@@ -1,4 +1,4 @@
-"""Couplings: half of the channels stays, and says how the other half moves.
+"""Couplings: some of the channels stay, and say how the others move.
 
 `z_a = x_a` and `z_b = f(x_b; conditioner(x_a, context))`, where `f` acts on every
 number by itself. Whatever the conditioner is, the map can be undone, for `x_a` is
@@ -16,34 +16,44 @@ from flows.conditioner import Conditioner
 class Coupling(Bijector):
     """What couplings share; a member writes `num_parameters` and `_move`.
 
-    Of an odd number of channels the second half is the larger one.
-
     Args:
         hidden: Widths of the conditioner's hidden layers. Defaults to `(128, 128)`.
         context_dim: Channels of the context, 0 for none. Defaults to `0`.
-        swap: Whether the first half moves and not the second. Defaults to `False`.
+        swap: Whether the first channels move and not the others. Defaults to `False`.
         seed: Of the conditioner's first weights. Defaults to `0`.
+        split: How many channels are the first ones. Defaults to half of them; of an
+            odd number the second half is the larger one.
 
     Call arguments:
         x: `[batch, ..., channels]`, two channels or more.
         context: `[batch, ..., context_dim]`, axes as `x` has, or of length 1.
 
     Raises:
-        ValueError: If there is one channel, or no context where one is needed.
+        ValueError: If no channel moves or none tells, or there is no context where one
+            is needed.
 
     Reference:
         Density estimation using Real NVP (Dinh et al., 2016), section 3.2.
         https://arxiv.org/abs/1605.08803
     """
 
-    ARGUMENTS = ("hidden", "context_dim", "swap", "seed")
+    ARGUMENTS = ("hidden", "context_dim", "swap", "seed", "split")
 
-    def __init__(self, hidden=(128, 128), context_dim=0, swap=False, seed=0, **kwargs):
+    def __init__(
+        self,
+        hidden=(128, 128),
+        context_dim=0,
+        swap=False,
+        seed=0,
+        split=None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.hidden = tuple(hidden)
         self.context_dim = context_dim
         self.swap = swap
         self.seed = seed
+        self.split = split
 
     @property
     def num_parameters(self):
@@ -60,14 +70,15 @@ class Coupling(Bijector):
 
     def build(self, input_shape):
         channels = input_shape[-1]
-        if channels < 2:
+        self.first = channels // 2 if self.split is None else self.split
+        if not 0 < self.first < channels:
             raise ValueError(
-                "A coupling needs two channels or more, one half to tell and one to "
-                f"move. Received: {channels}, of shape {tuple(input_shape)}"
+                "A coupling needs two channels or more, some to tell and some to move. "
+                f"Received: {channels}, of shape {tuple(input_shape)}, split at "
+                f"{self.first}"
             )
-        self.half = channels // 2
-        halves = (self.half, channels - self.half)
-        told, moved = reversed(halves) if self.swap else halves
+        sides = (self.first, channels - self.first)
+        told, moved = reversed(sides) if self.swap else sides
         self.conditioner = Conditioner(
             self.hidden,
             moved * self.num_parameters,
@@ -84,15 +95,15 @@ class Coupling(Bijector):
         return self._coupled(z, context, inverse=True)
 
     def _coupled(self, x, context, inverse):
-        first, second = x[..., : self.half], x[..., self.half :]
+        first, second = x[..., : self.first], x[..., self.first :]
         told, moved = (second, first) if self.swap else (first, second)
         parameters = ops.reshape(
             self.conditioner(told, context),
             (*ops.shape(moved), self.num_parameters),
         )
         moved, log_slope = self._move(moved, parameters, inverse)
-        halves = (moved, told) if self.swap else (told, moved)
-        return ops.concatenate(halves, axis=-1), event_sum(log_slope)
+        sides = (moved, told) if self.swap else (told, moved)
+        return ops.concatenate(sides, axis=-1), event_sum(log_slope)
 
     def get_config(self):
         own = {name: getattr(self, name) for name in self.ARGUMENTS}
@@ -101,13 +112,13 @@ class Coupling(Bijector):
 
 @keras.saving.register_keras_serializable(package="flows")
 class AffineCoupling(Coupling):
-    """Half of the channels is scaled and shifted as the other half says.
+    """Some of the channels are scaled and shifted as the others say.
 
     `z_b = x_b * exp(log_scale) + shift`, with `log_scale = bound * tanh(raw / bound)`:
     no number grows or shrinks by more than `exp(bound)`.
 
     Args:
-        hidden, context_dim, swap, seed: See `Coupling`.
+        hidden, context_dim, swap, seed, split: See `Coupling`.
         bound: Largest log-scale, a float > 0. Defaults to `2.0`.
 
     Call arguments:
@@ -117,16 +128,8 @@ class AffineCoupling(Coupling):
     ARGUMENTS = (*Coupling.ARGUMENTS, "bound")
     num_parameters = 2
 
-    def __init__(
-        self,
-        hidden=(128, 128),
-        context_dim=0,
-        bound=2.0,
-        swap=False,
-        seed=0,
-        **kwargs,
-    ):
-        super().__init__(hidden, context_dim, swap, seed, **kwargs)
+    def __init__(self, hidden=(128, 128), context_dim=0, bound=2.0, **kwargs):
+        super().__init__(hidden, context_dim, **kwargs)
         if not bound > 0:
             raise ValueError(f"`bound` must be above 0. Received: bound={bound}")
         self.bound = bound

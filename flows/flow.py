@@ -28,9 +28,7 @@ from keras import ops
 
 from flows.blocks import mapped
 from flows.checks import checked_labels, concrete
-from flows.coder import Coder
-
-STARTED_BY = 2048  # most rows that a bijector starts from
+from flows.coder import SOME, Coder
 
 
 @keras.saving.register_keras_serializable(package="flows")
@@ -174,13 +172,14 @@ class Flow(Coder):
         return (*self.own, "rest") if self.base.residual else self.own
 
     def _start(self, x, labels):
-        scaled = ops.convert_to_numpy(self.scaler.forward(self._some(x, STARTED_BY)))
+        labels = ops.convert_to_numpy(self._own(labels))
+        few, told = self._some(x, SOME), self._some(labels, SOME)
+        scaled = ops.convert_to_numpy(self.scaler.forward(few))
         noise = np.random.default_rng(self.seed).normal(size=scaled.shape)
         # as training will see it: what is constant but for noise is no larger than 1
-        self.bijector.start(scaled + self.jitter * noise)
+        self.bijector.start(scaled + self.jitter * noise, labels=told)
         if self.own:
-            columns = [list(self.vocabulary).index(factor) for factor in self.own]
-            self.base.start(mapped(self.encode, x), labels[:, columns])
+            self.base.start(mapped(self.encode, x), labels)
 
     def _mask(self, factor):
         f = self._index(factor)

@@ -28,7 +28,7 @@ def build(
     vocabulary,
     backbone=None,
     dims=(),
-    residual=0,
+    residual=None,
     variance="unit",
     vae=None,
     label_dropout=0.0,
@@ -44,9 +44,8 @@ def build(
         shape: Of a segment, D numbers in all.
         vocabulary: Dict, each factor to the names of its classes.
         backbone: Dict of arguments of `flows.backbones.build`. Defaults to its own.
-        dims: Dimensions of the factors' parts, of `fdnf`. Defaults to equal parts of
-            what `residual` leaves, the first ones larger by 1 where it does not divide.
-        residual: Dimensions of no factor, of `fdnf`. Defaults to `0`.
+        dims: Dimensions of the factors' parts, of `fdnf`. See `split` for its defaults.
+        residual: Dimensions of no factor, of `fdnf`. Defaults to what `dims` leave.
         variance: See `flows.base.FactorialNormal`.
         vae: Dict of `latent`, `hidden`, `depth`, `beta` and `deviation`, see
             `flows.vae.VAE`. Defaults to 32, 256, 2, 1 and a learned one.
@@ -64,14 +63,14 @@ def build(
     if kind == "vae":
         return _vae(dim, scaler, vocabulary, **(vae or {}), **learned)
     own = _own(kind, vocabulary)
-    if kind == "fdnf":
-        dims = split(dim, len(own), dims, residual)
-    else:
-        dims, residual = ((dim,), 0) if own else ((), dim)
     classes = tuple(len(vocabulary[factor]) for factor in own)
+    if kind == "fdnf":
+        dims = split(dim, classes, dims, residual)
+    else:
+        dims = (dim,) if own else ()
     return Flow(
-        backbones.build(dim=dim, seed=seed, **(backbone or {})),
-        FactorialNormal(classes, dims, residual, variance),
+        backbones.build(dim=dim, dims=dims, seed=seed, **(backbone or {})),
+        FactorialNormal(classes, dims, dim - sum(dims), variance),
         scaler,
         vocabulary,
         label_dropout=label_dropout,
@@ -99,27 +98,31 @@ def names(models, vocabulary):
     ]
 
 
-def split(dim, num_factors, dims=(), residual=0):
+def split(dim, classes, dims=(), residual=None):
     """Dimensions of the factors' parts.
 
     Args:
         dim: Of a code.
-        num_factors: How many parts beside the residual.
-        dims: As wanted. Defaults to equal parts, the first ones larger by 1 where the
-            dimensions do not divide.
-        residual: Dimensions of no factor. Defaults to `0`.
+        classes: How many classes each factor has.
+        dims: As wanted. Defaults to one fewer than classes each, as many as tell them
+            apart where normals have one covariance; if that is more than there is, or
+            if a `residual` is given, to equal parts of what it leaves, the first ones
+            larger by 1 where they do not divide.
+        residual: Dimensions of no factor. Defaults to what is left.
 
     Raises:
         ValueError: If they are not as many as factors, or do not sum to `dim`.
     """
-    if not dims and num_factors:
-        each, over = divmod(dim - residual, num_factors)
-        dims = tuple(each + (f < over) for f in range(num_factors))
-    if len(dims) != num_factors or sum(dims) + residual != dim or min(dims) < 1:
+    if not dims and residual is None and sum(classes) - len(classes) <= dim:
+        dims = tuple(number - 1 for number in classes)
+    elif not dims and classes:
+        each, over = divmod(dim - (residual or 0), len(classes))
+        dims = tuple(each + (f < over) for f in range(len(classes)))
+    left = max(dim - sum(dims), 0) if residual is None else residual
+    if len(dims) != len(classes) or sum(dims) + left != dim or min(dims) < 1:
         raise ValueError(
-            f"`dims` must be {num_factors} numbers, 1 or more, that sum to {dim} with "
-            f"`residual`. Received: {tuple(dims)} and {residual}, "
-            f"{sum(dims) + residual} in all"
+            f"`dims` must be {len(classes)} numbers, 1 or more, that sum to {dim} with "
+            f"`residual`. Received: {tuple(dims)} and {left}, {sum(dims) + left} in all"
         )
     return tuple(dims)
 

@@ -39,7 +39,7 @@ class ActNorm(Bijector):
             shape=shape, initializer="zeros", name="log_scale"
         )
 
-    def start(self, x, context=None):
+    def start(self, x, context=None, labels=None):
         """Sets mean and scale by a batch of at least two rows, `[batch, ...]`.
 
         Returns:
@@ -99,7 +99,7 @@ class Scaler(Bijector):
         self._check(tuple(input_shape[1:]), self.shape)
         return (input_shape[0], math.prod(self.shape))
 
-    def start(self, x, context=None):
+    def start(self, x, context=None, labels=None):
         """Sets mean and scale by data of at least two rows, `[batch, *shape]`.
 
         Returns:

@@ -122,8 +122,8 @@ class SpeechFlow(settings.Run):
     segment: Segment = field(default_factory=Segment)
     backbone: Backbone = field(default_factory=Backbone)
     vae: Vae = field(default_factory=Vae)
-    dims: tuple[int, ...] = ()  # of the factors' parts; equal by default
-    residual: int = 0  # dimensions of no factor
+    dims: tuple[int, ...] = ()  # of the factors' parts; one fewer than classes each
+    residual: int | None = None  # dimensions of no factor; what is left
     variance: Literal["unit", "shared", "class"] = "unit"  # of a class
     label_dropout: float = 0.0  # how often a label is hidden in training
     ce_weight: float = 0.0  # of the classes' cross-entropy

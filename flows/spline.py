@@ -1,4 +1,4 @@
-"""Spline couplings: half of the channels bends as the other half says.
+"""Spline couplings: some of the channels bend as the others say.
 
 A monotone curve through `num_bins + 1` knots from `(-tail, -tail)` to `(tail, tail)`,
 between two of them a quotient of quadratics, beyond them the identity. With `w` and
@@ -77,12 +77,12 @@ def rational_quadratic(x, widths, heights, slopes, tail, inverse=False):
 
 @keras.saving.register_keras_serializable(package="flows")
 class SplineCoupling(Coupling):
-    """Half of the channels moves along splines that the other half draws.
+    """Some of the channels move along splines that the others draw.
 
     `3 * num_bins - 1` parameters for each number (see `rational_quadratic`).
 
     Args:
-        hidden, context_dim, swap, seed: See `Coupling`.
+        hidden, context_dim, swap, seed, split: See `Coupling`.
         num_bins: Bins of a spline, an int of 2 or more. Defaults to `8`.
         tail: Beyond it the identity, a float > 0. Defaults to `5.0`.
 
@@ -93,16 +93,9 @@ class SplineCoupling(Coupling):
     ARGUMENTS = (*Coupling.ARGUMENTS, "num_bins", "tail")
 
     def __init__(
-        self,
-        hidden=(128, 128),
-        context_dim=0,
-        num_bins=8,
-        tail=5.0,
-        swap=False,
-        seed=0,
-        **kwargs,
+        self, hidden=(128, 128), context_dim=0, num_bins=8, tail=5.0, **kwargs
     ):
-        super().__init__(hidden, context_dim, swap, seed, **kwargs)
+        super().__init__(hidden, context_dim, **kwargs)
         if not 2 <= num_bins < 1 / LEAST or not tail > 0:
             raise ValueError(
                 f"`num_bins` must be at least 2 and below {1 / LEAST:g}, `tail` above "

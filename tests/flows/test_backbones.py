@@ -68,6 +68,26 @@ def test_two_couplings_move_every_channel(name, mixing, rng):
     assert (found.std(axis=0).max(axis=1) > 0).all()
 
 
+@pytest.mark.parametrize("name", ["realnvp", "spline", "maf", "iaf"])
+def test_parts_tell_the_rest_and_it_tells_them_nothing(name, rng):
+    """After what an uncut code has: a rotation, then one coupling of the rest alone."""
+    *same, turned, last = small(name, dims=(1, 2)).bijectors
+    assert turned.dims == (1, 2)
+    assert [type(b) for b in same] == [type(b) for b in small(name).bijectors]
+    assert isinstance(last, backbones.COUPLINGS.get(name, backbones.AffineCoupling))
+    found = slopes(shaken(last).forward, rng.normal(size=(8, DIM)))
+    expected = np.eye(DIM, dtype=bool)
+    expected[3:, :3] = True
+    np.testing.assert_array_equal(np.abs(found).max(axis=0) > 1e-9, expected)
+
+
+def test_only_a_code_that_is_cut_is_turned_and_only_a_rest_is_told():
+    number = len(small("realnvp").bijectors)
+    for dims, more in {(): 0, (DIM,): 0, (2, 3): 1, (4,): 2, (1, 1, 1): 2}.items():
+        assert len(small("realnvp", dims=dims).bijectors) == number + more
+    assert len(small("maf-plain", dims=(1, 2)).bijectors) == 10
+
+
 def test_first_channel_of_plain_maf_is_only_scaled_and_shifted(rng):
     """Each of ten MADEs gives the same channel a constant, and nothing mixes them."""
     x = rng.normal(size=(40, DIM))

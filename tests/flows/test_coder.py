@@ -40,8 +40,9 @@ def test_models_tell_what_they_know(coders):
 def test_parts_are_named(coders):
     z = np.zeros((2, 6), "float32")
     assert {k: v.shape[1] for k, v in coders["fdnf"].parts(z).items()} == {
-        "phone": 3,
-        "speaker": 3,
+        "phone": 2,
+        "speaker": 1,
+        "rest": 3,
     }
     rest = models.build("fdnf", shape=(6,), vocabulary=small.VOCABULARY, residual=1)
     parts = {k: v.shape[1] for k, v in rest.parts(z).items()}

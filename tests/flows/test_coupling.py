@@ -36,6 +36,21 @@ def test_half_of_an_odd_number_of_channels_stays(make, swap, rng):
     assert (np.delete(z != x, np.arange(7)[stays], axis=1)).all()
 
 
+@pytest.mark.parametrize("make", [AffineCoupling, SplineCoupling])
+@pytest.mark.parametrize("swap", [False, True])
+def test_split_says_how_many_channels_tell(make, swap, rng):
+    x = rng.normal(size=(3, 7)).astype("float32")
+    coupling = make((8,), swap=swap, split=2)
+    check_bijector(coupling, x, identity=True)
+    z = np.asarray(coupling.forward(x))
+    stays = slice(2, 7) if swap else slice(0, 2)
+    np.testing.assert_array_equal(z[:, stays], x[:, stays])
+    assert (np.delete(z != x, np.arange(7)[stays], axis=1)).all()
+    for split in (0, 7):
+        with pytest.raises(ValueError, match=f"Received: 7, .* split at {split}"):
+            make((8,), split=split).build((None, 7))
+
+
 def test_affine_coupling_is_bounded(rng):
     """No raw scale, however large, goes beyond `exp(bound)`."""
     x = rng.normal(size=(4, 6)).astype("float32")

@@ -108,7 +108,7 @@ def test_adapting_sets_scales_and_classes():
 def test_a_class_without_rows_starts_from_all(rng):
     model, (x, labels) = small.untrained("fdnf"), small.rows(60)
     model.adapt(x, np.where(labels == [2, 9], -1, labels))
-    mean = np.asarray(model.encode(x))[:, :3].mean(axis=0)
+    mean = np.asarray(model.parts(model.encode(x))["phone"]).mean(axis=0)
     np.testing.assert_allclose(model.base.means(0)[2], mean, atol=1e-5)
 
 
@@ -117,12 +117,23 @@ def test_many_rows_are_taken_in_blocks():
     model, (x, labels) = small.untrained("fdnf"), small.rows(12_000)
     model.adapt(x, labels)
     order = np.random.default_rng(model.seed).permutation(len(x))
-    few = x[order[: coder.SCALED_BY]].reshape(-1, 6)
+    few = x[order[: coder.SOME]].reshape(-1, 6)
     np.testing.assert_allclose(model.scaler.mean, few.mean(axis=0), rtol=1e-4)
-    z = np.asarray(model.encode(x))
+    z = np.asarray(model.parts(model.encode(x))["speaker"])
     for k in range(2):
-        mean = z[labels[:, 1] == k, 3:].mean(axis=0)
+        mean = z[labels[:, 1] == k].mean(axis=0)
         np.testing.assert_allclose(model.base.means(1)[k], mean, atol=1e-4)
+
+
+def test_parts_begin_where_their_classes_differ():
+    """Louder and louder phones differ in one direction, the first of their part."""
+    model, (x, labels) = small.untrained("fdnf"), small.rows(600)
+    model.adapt(x, labels)
+    z = np.asarray(model.encode(x))
+    means = np.stack([z[labels[:, 0] == k].mean(axis=0) for k in range(3)])
+    assert means[:, 0].std() > 1
+    np.testing.assert_allclose(means[:, 2], 0, atol=0.2)  # the speaker's, taken first
+    np.testing.assert_allclose(means[:, 3:].std(axis=0), 0, atol=1e-4)
 
 
 def test_cross_entropy_counts_known_labels():

@@ -22,7 +22,7 @@ def test_kinds_are_what_they_are_called():
         "nf": ((), (), 6),
         "dnf-phone": ((3,), (6,), 0),
         "dnf-speaker": ((2,), (6,), 0),
-        "fdnf": ((3, 2), (3, 3), 0),
+        "fdnf": ((3, 2), (2, 1), 3),
     }
     assert made["dnf-speaker"].own == ("speaker",) and made["nf"].own == ()
 
@@ -37,26 +37,31 @@ def test_names_are_those_of_a_run():
 @pytest.mark.parametrize(
     "given, expected",
     [
-        ((800, 2), (400, 400)),
-        ((7, 3), (3, 2, 2)),
-        ((8, 3, (), 3), (2, 2, 1)),
-        ((7, 2, (5, 1), 1), (5, 1)),
-        ((3, 3), (1, 1, 1)),
+        ((800, (36, 22)), (35, 21)),
+        ((56, (36, 22)), (35, 21)),
+        ((55, (36, 22)), (28, 27)),
+        ((800, (36, 22), (), 0), (400, 400)),
+        ((7, (3, 3, 9)), (3, 2, 2)),
+        ((8, (2, 2, 2), (), 3), (2, 2, 1)),
+        ((7, (9, 9), (5, 1), 1), (5, 1)),
+        ((7, (9, 9), (3, 2)), (3, 2)),
+        ((3, (2, 2, 2)), (1, 1, 1)),
     ],
 )
-def test_parts_are_equal_or_as_wanted(given, expected):
+def test_parts_are_of_one_fewer_than_classes_or_equal_or_as_wanted(given, expected):
     assert models.split(*given) == expected
 
 
 @pytest.mark.parametrize(
     "given, received",
     [
-        ((6, 2, (3, 2)), r"sum to 6 .*Received: \(3, 2\) and 0, 5 in all"),
-        ((6, 2, (3, 3), 1), "7 in all"),
-        ((6, 2, (6,)), "2 numbers"),
-        ((6, 2, (7, -1)), "1 or more"),
-        ((1, 2), "1 or more"),
-        ((6, 2, (), 6), "1 or more"),
+        ((6, (3, 2), (3, 2), 0), r"sum to 6 .*Received: \(3, 2\) and 0, 5 in all"),
+        ((6, (3, 2), (3, 3), 1), "7 in all"),
+        ((6, (3, 2), (4, 3)), r"sum to 6 .*Received: \(4, 3\) and 0, 7 in all"),
+        ((6, (3, 2), (6,)), "2 numbers"),
+        ((6, (3, 2), (7, -1)), "1 or more"),
+        ((1, (3, 2)), "1 or more"),
+        ((6, (3, 2), (), 6), "1 or more"),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(given, received):
