@@ -211,8 +211,8 @@ _embeddings = replace(  # few rows of many numbers: a small flow, much noise, fe
 SPEECH_FLOWS = {
     "default": replace(
         _flow,
-        # Phones differ in few directions more than these; with all 37 that 38 classes
-        # can have, speakers are heard in their part.
+        # Of phone and speaker. Phones differ in few directions more than these; with
+        # all 37 that 38 classes can have, speakers are heard in their part.
         dims=(12, 21),
     ),
     "tiny": replace(

@@ -63,10 +63,12 @@ class Bijector(keras.layers.Layer):
             `z`, as `forward` gives it from then on.
         """
         x, context = self._taken(x, context)
-        blocks = [slice(at, at + BLOCK) for at in range(0, len(x), BLOCK)]
-        contexts = [None if context is None else context[block] for block in blocks]
-        pairs = zip(blocks, contexts, strict=True)
-        return ops.concatenate([self.forward(x[block], c) for block, c in pairs])
+        z = []
+        for at in range(0, max(len(x), 1), BLOCK):
+            rows = slice(at, at + BLOCK)
+            own = context is not None and len(context) == len(x)
+            z.append(self.forward(x[rows], context[rows] if own else context))
+        return ops.concatenate(z)
 
     def call(self, x, context=None):
         return self.forward_and_log_det(x, context)

@@ -119,7 +119,7 @@ def split(dim, classes, dims=(), residual=None):
         each, over = divmod(dim - (residual or 0), len(classes))
         dims = tuple(each + (f < over) for f in range(len(classes)))
     left = max(dim - sum(dims), 0) if residual is None else residual
-    if len(dims) != len(classes) or sum(dims) + left != dim or min(dims) < 1:
+    if len(dims) != len(classes) or sum(dims) + left != dim or min(*dims, left + 1) < 1:
         raise ValueError(
             f"`dims` must be {len(classes)} numbers, 1 or more, that sum to {dim} with "
             f"`residual`. Received: {tuple(dims)} and {left}, {sum(dims) + left} in all"

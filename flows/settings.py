@@ -122,7 +122,8 @@ class SpeechFlow(settings.Run):
     segment: Segment = field(default_factory=Segment)
     backbone: Backbone = field(default_factory=Backbone)
     vae: Vae = field(default_factory=Vae)
-    dims: tuple[int, ...] = ()  # of the factors' parts; one fewer than classes each
+    # of the factors' parts; where none are given one fewer than classes each
+    dims: tuple[int, ...] = ()
     residual: int | None = None  # dimensions of no factor; what is left
     variance: Literal["unit", "shared", "class"] = "unit"  # of a class
     label_dropout: float = 0.0  # how often a label is hidden in training
@@ -148,5 +149,6 @@ class SpeechFlow(settings.Run):
         if self.dims and len(self.dims) != len(self.data.factors):
             raise ValueError(
                 "`dims` must have one number for each of `data.factors`. "
-                f"Received: {self.dims} for {self.data.factors}"
+                f"Received: {self.dims} for {self.data.factors}; `--dims` with nothing "
+                "behind it is one fewer than classes each"
             )

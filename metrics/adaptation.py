@@ -8,10 +8,12 @@ after `n` people the mean of this place is known as (Gauss)
 
 and the next score has the variance
 
-    variance = a * variance_here + (1 - a) * variance_elsewhere
+    variance = b * variance_here + (1 - b) * variance_elsewhere,    b = a of n - 1
 
 where `variance_elsewhere` holds the variance among places, `t**2`: what is not known of
-this place yet makes scores of both kinds wider and answers less sure.
+this place yet makes scores of both kinds wider and answers less sure. One person says
+nothing of how people vary, hence `n - 1`. Reynolds' term for how far both means are
+apart is left out: `t**2` stands for it.
 
 Reference:
     Speaker Verification Using Adapted Gaussian Mixture Models (Reynolds, Quatieri and
@@ -77,12 +79,13 @@ class Scores:
         Args:
             mean: Of the scores here.
             variance: Of the scores here, 0 or more.
-            people: How many people they are of.
+            people: How many people they are of, at least 1.
             strength: Number of people, above 0, who say as much as was known before.
         """
         share = people / (people + strength)
-        variance = share * variance + (1 - share) * self.deviation**2
         mean = share * mean + (1 - share) * self.mean
+        share = (people - 1) / (people - 1 + strength)
+        variance = share * variance + (1 - share) * self.deviation**2
         return Scores(float(mean), float(np.sqrt(variance)))
 
 

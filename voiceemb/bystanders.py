@@ -12,8 +12,10 @@ from metrics import adaptation
 from metrics.adaptation import Scores
 
 # People who say as much of a place as other corpora do: means of scores of strangers
-# vary by .030 a person and by .0076 a corpus (LibriSpeech, VCTK, Korean; cosines).
+# have a variance of .030 among people and of .0076 among corpora (LibriSpeech, VCTK,
+# Korean; cosines).
 STRENGTH = 4
+LEAST = 1e-3  # length of a mean: samples that cancel each other out have none
 
 
 def calibration(places, samples, *, strength=STRENGTH):
@@ -40,7 +42,7 @@ def calibration(places, samples, *, strength=STRENGTH):
     if not samples:
         return elsewhere
     rows = [np.asarray(own, np.float64) for own in samples.values()]
-    lengths = [np.linalg.norm(own.mean(axis=0)) for own in rows]
+    lengths = [max(np.linalg.norm(own.mean(axis=0)), LEAST) for own in rows]
     factor = 1 / np.mean(lengths)
     same, different = same.scaled(factor), different.scaled(factor)
     if len(rows) > 1:

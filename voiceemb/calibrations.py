@@ -43,8 +43,9 @@ def fit(evaluations, extractor, *, kind="logistic", elsewhere=()):
         extractor: Name of the extractor in them.
         kind: `"logistic"`, two numbers that keep the order of scores, or `"isotonic"`,
             a staircase that needs many trials. Defaults to `"logistic"`.
-        elsewhere: `Evaluation`s of more corpora of which only is kept what scores are
-            like in them. Defaults to none.
+        elsewhere: `Evaluation`s of more corpora. If there are some, what scores are
+            like in all corpora is kept, and a store of people adapts to that. Defaults
+            to none: stores believe the calibration as it is.
 
     Returns:
         A `metrics.calibration.Calibration`, and a dict that says what it was fitted on.
@@ -65,14 +66,20 @@ def fit(evaluations, extractor, *, kind="logistic", elsewhere=()):
         weights=np.concatenate(weights),
     )
     about = {"protocol": evaluations[0].protocol, "corpora": corpora}
-    places = {one.corpus: _place(one, extractor) for one in (*evaluations, *elsewhere)}
-    return calibration, about | {"places": to_json(places)}
+    if elsewhere:
+        everywhere = (*evaluations, *elsewhere)
+        places = {one.corpus: _place(one, extractor) for one in everywhere}
+        about["places"] = to_json(places)
+    return calibration, about
 
 
 def _place(one, extractor):
     """`Scores` of one voice and of two in an evaluation."""
     scores, label = one.scores["all-pairs", extractor], one.trials["all-pairs"].label
-    return _parted(one.corpus, Scores.of(scores[label]), Scores.of(scores[~label]))
+    try:
+        return _parted(one.corpus, Scores.of(scores[label]), Scores.of(scores[~label]))
+    except ValueError as error:
+        raise ValueError(f"Scores in {one.corpus!r} tell nothing: {error}") from error
 
 
 def _parted(name, same, different):

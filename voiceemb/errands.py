@@ -6,17 +6,16 @@ checked before any work, and an interrupt that ends work but does not spoil it.
 
 import contextlib
 import dataclasses
-import shutil
 import signal
 import sys
 import tempfile
 
 from corpora import folders
-from corpora.caching import alone_in
 from corpora.corpus import Corpus, Utterance
+from files import making
 from voiceemb import calibrations, conversation
 from voiceemb.enrolment import People
-from voiceemb.roster import FACTS, FOLDER
+from voiceemb.roster import FACTS, check_place
 
 
 def loaded(run, calibration=None):
@@ -77,26 +76,30 @@ def known_people(options, encoder, detector):
 
 @contextlib.contextmanager
 def store_of(folder, encoder, detector):
-    """The store at `folder`, or a new one, which stays only with somebody in it."""
+    """The store at `folder`, or a new one, which goes there with somebody in it."""
     if (folder / FACTS).is_file():
         yield People.open(folder, encoder, detector=detector)
         return
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    people = People.create(folder, encoder, detector=detector)
+    check_place(folder)
+    missing = [path for path in folder.parents if not path.exists()]
     try:
-        yield people
+        with making(folder) as unfinished:
+            people = People.create(unfinished, encoder, detector=detector)
+            yield people
+            if not people.names:
+                raise _Nobody
+            check_place(folder)
+        print(f"a new store: {folder}", file=sys.stderr)
+    except _Nobody:
+        pass
     finally:
-        with alone_in(folder):  # others may have enrolled in it meanwhile
-            stays = any((folder / FOLDER).iterdir())
-            if not stays:
-                shutil.rmtree(folder)
-        if stays:
-            print(f"a new store: {folder}", file=sys.stderr)
-        elif not missing:
-            folder.mkdir()  # it was there, and empty
-        for path in () if stays else missing[1:]:
-            with contextlib.suppress(OSError):
+        for path in missing:
+            with contextlib.suppress(OSError):  # of those that are not empty
                 path.rmdir()
+
+
+class _Nobody(Exception):
+    """Nobody is in a new store, so it is not kept."""
 
 
 def each(paths, work):

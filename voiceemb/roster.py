@@ -68,10 +68,7 @@ class Roster:
             FileExistsError: If something lies at `folder`.
         """
         folder = Path(folder)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise FileExistsError(
-                f"A store needs an absent or empty folder. Received: {folder}"
-            )
+        check_place(folder)
         with making(folder) as unfinished:
             (unfinished / FOLDER).mkdir()
             facts = {"kind": KIND, "format": FORMAT, "encoder": about}
@@ -207,6 +204,14 @@ class Roster:
                 "Received: none, or no numbers"
             )
         return samples
+
+
+def check_place(folder):
+    """Raises FileExistsError where no new store can be made."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(
+            f"A store needs an absent or empty folder. Received: {folder}"
+        )
 
 
 def _are_seconds(column) -> bool:

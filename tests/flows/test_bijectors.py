@@ -130,6 +130,17 @@ def test_permutation_keeps_the_order_it_is_given_by_its_weights():
     np.testing.assert_array_equal(permutation.inverse(x), [[3, 0, 1, 2]])
 
 
+def test_a_start_with_many_rows_is_forward(rng):
+    """In blocks, with a context of each row, of all rows, or none; of no rows too."""
+    x, context = rng.normal(size=(5000, 4)), rng.normal(size=(5000, 3))
+    coupling = AffineCoupling((8,), context_dim=3, dtype="float64")
+    stir(coupling, x, context)
+    for given in (context, context[:1]):
+        z = coupling.start(x, given)
+        np.testing.assert_allclose(z, coupling.forward(x, given), atol=1e-12)
+    assert Reverse().start(x[:0]).shape == (0, 4)
+
+
 def test_linear_is_the_matrix_of_its_factors(rng):
     """`W` by pushing the unit vectors through; its determinant by NumPy."""
     linear = InvertibleLinear(5, "rotation", dtype="float64")

@@ -59,6 +59,7 @@ def test_parts_are_of_one_fewer_than_classes_or_equal_or_as_wanted(given, expect
         ((6, (3, 2), (3, 3), 1), "7 in all"),
         ((6, (3, 2), (4, 3)), r"sum to 6 .*Received: \(4, 3\) and 0, 7 in all"),
         ((6, (3, 2), (6,)), "2 numbers"),
+        ((6, (3, 2), (4, 3), -1), "and -1, 6 in all"),
         ((6, (3, 2), (7, -1)), "1 or more"),
         ((1, (3, 2)), "1 or more"),
         ((6, (3, 2), (), 6), "1 or more"),

@@ -30,13 +30,14 @@ def test_what_is_left_unknown_of_the_mean_is_left_in_the_deviation():
     """`s**2 + t**2` before, and `s**2 + t**2 / 2` when half as much is unknown."""
     s, t = 0.2, 0.1
     before = Scores(0.1, np.hypot(s, t).item())
-    half = before.adapted(0.3, s**2, 4, strength=4)
+    half = before.adapted(0.3, s**2, 5, strength=4)
     assert np.isclose(half.deviation**2, s**2 + t**2 / 2)
 
 
-def test_nobody_changes_nothing_and_everybody_decides():
+def test_one_person_says_nothing_of_how_people_vary_and_many_decide():
     before = Scores(0.1, 0.2)
-    assert before.adapted(0.7, 0.09, 0, strength=4) == before
+    one = before.adapted(0.6, 0.0, 1, strength=4)
+    np.testing.assert_allclose([one.mean, one.deviation], [0.2, 0.2])
     found = before.adapted(0.7, 0.09, 1e9, strength=4)
     np.testing.assert_allclose([found.mean, found.deviation], [0.7, 0.3], rtol=1e-6)
 

@@ -46,7 +46,8 @@ def test_each_corpus_counts_alike_however_many_trials_it_has(rng):
 
 def test_what_is_written_is_read_beside_its_weights_alone(rng, tmp_path):
     path = tmp_path / calibrations.FILE
-    found, about = calibrations.fit([evaluation(rng, "one")], "net", kind="isotonic")
+    one, far = evaluation(rng, "one"), evaluation(rng, "far")
+    found, about = calibrations.fit([one], "net", kind="isotonic", elsewhere=[far])
     assert isinstance(found, IsotonicCalibration)
     calibrations.write(path, found, sha256=SHA, about=about)
     kept = calibrations.read(path, sha256=SHA)

@@ -45,7 +45,6 @@ def test_of_a_new_store_with_nobody_in_it_nothing_stays(encoder, folder, capsys)
     before = sorted(root.rglob("*"))
     with errands.store_of(folder, encoder, Loud()) as people:
         assert not people.enrol("anna", [tone("low", 1)]).enrolled
-        assert folder.is_dir()
     assert sorted(root.rglob("*")) == before and capsys.readouterr().err == ""
 
 
@@ -56,11 +55,33 @@ def test_of_a_new_store_nothing_stays_after_a_fault(encoder, folder, fault):
     assert not folder.exists() or not any(folder.iterdir())
 
 
-def test_a_new_store_stays_if_somebody_else_has_enrolled_in_it(encoder, folder):
-    with errands.store_of(folder, encoder, Loud()) as people:
-        other = People.open(folder, encoder, detector=Loud())
-        assert enrol(other, "ben", tone("high", 6)) and people.names == []
+def test_a_store_that_another_process_made_meanwhile_is_left_as_it_is(encoder, folder):
+    with (
+        pytest.raises(FileExistsError, match="absent or empty folder"),
+        errands.store_of(folder, encoder, Loud()) as people,
+    ):
+        enrol(People.create(folder, encoder, detector=Loud()), "ben", tone("high", 6))
+        enrol(people, "anna", tone("low", 6))
     assert People.open(folder).names == ["ben"]
+    assert not [*folder.parent.glob(".*")]
+
+
+def test_what_is_in_the_way_is_left(encoder, tmp_path):
+    """Before anything is heard, or if it came while that was done."""
+    notes = tmp_path / "people" / "notes.txt"
+    with (
+        pytest.raises(FileExistsError, match="absent or empty folder"),
+        errands.store_of(tmp_path / "people", encoder, Loud()) as people,
+    ):
+        enrol(people, "anna", tone("low", 6))
+        notes.parent.mkdir()
+        notes.write_text("kept")
+    with (
+        pytest.raises(FileExistsError, match="absent or empty folder"),
+        errands.store_of(tmp_path / "people", encoder, Loud()) as people,
+    ):
+        raise AssertionError("it was heard")
+    assert [path.name for path in tmp_path.rglob("*")] == ["people", "notes.txt"]
 
 
 def test_an_empty_store_that_was_there_before_is_left(encoder, folder):

@@ -36,7 +36,7 @@ def test_a_run_is_calibrated_by_the_voices_that_chose_its_weights(
     run = Run.open(tmp_path / "run", {})
     limit = report.calibrate(Cepstra(), parts, run)
     kept = calibrations.read(run.path(calibrations.FILE), sha256="a" * 64)
-    assert limit["eer"] < 0.4 and [*kept.places] == ["smoke, validation"]
+    assert limit["eer"] < 0.4 and not kept.places  # of one corpus, believed as it is
     assert (
         abs(kept.calibration.threshold() - limit["value"]) < 0.15
     )  # both balance the errors
