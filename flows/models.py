@@ -152,7 +152,8 @@ def load(run_folder, kind="fdnf"):
     Raises:
         FileNotFoundError: If there is no such run, it has no such model, or has not
             finished it.
-        ValueError: If the weights are not those the run has written.
+        ValueError: If the weights are not those the run has written, or another version
+            of the model's.
     """
     folder, weights = Path(run_folder), weights_name(kind)
     needed = ("config.json", FACTS, weights, f"{weights}.sha256")
@@ -166,7 +167,14 @@ def load(run_folder, kind="fdnf"):
     facts = json.loads((folder / FACTS).read_text("utf-8"))
     stated_sha256(folder / weights)
     model = build(kind, **options(config, facts))
-    model.load_weights(folder / weights)
+    try:
+        model.load_weights(folder / weights)
+    except ValueError as error:
+        raise ValueError(
+            "A run's weights must be those of the model its config describes; train "
+            f"again what was trained by another version. Received: {folder / weights} "
+            f"({error})"
+        ) from error
     return model
 
 

@@ -71,7 +71,8 @@ def strangers(rows):
         Mean of the scores and of their squares.
     """
     centres = np.array([own.mean(axis=0) for own in rows])
-    heads = centres / np.linalg.norm(centres, axis=1, keepdims=True)
+    lengths = np.linalg.norm(centres, axis=1, keepdims=True)
+    heads = centres / np.maximum(lengths, LEAST)
     weighed = np.concatenate([own / np.sqrt(len(own)) for own in rows])
     own = [one @ head for one, head in zip(rows, heads, strict=True)]
     pairs = len(rows) * (len(rows) - 1)

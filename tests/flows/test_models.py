@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -109,6 +110,19 @@ def test_a_run_gives_back_its_model(run):
     np.testing.assert_array_equal(copy.log_prob(x, labels), model.log_prob(x, labels))
     assert copy.adapted and copy.jitter == 0.1 and copy.base.residual == 2
     assert copy.vocabulary == small.VOCABULARY
+
+
+def test_weights_of_another_version_are_refused_in_words(run, tmp_path):
+    """As of a model whose code was not cut, and so not turned."""
+    folder = tmp_path / "old"
+    shutil.copytree(run[0], folder)
+    config = json.loads((folder / "config.json").read_text())["config"]
+    facts = json.loads((folder / models.FACTS).read_text())
+    weights = folder / models.weights_name("fdnf")
+    models.build("nf", **models.options(config, facts)).save_weights(weights)
+    (folder / f"{weights.name}.sha256").write_text(files.sha256(weights))
+    with pytest.raises(ValueError, match="train again .* Received: .*old"):
+        models.load(folder)
 
 
 def test_a_runs_models_are_named_in_order(tmp_path):

@@ -1,7 +1,5 @@
 """The benchmark of voice activity judges by a truth that is one, and runs."""
 
-import importlib.util
-import os
 import subprocess
 import sys
 
@@ -12,18 +10,6 @@ from tests.conftest import ROOT
 from tests.voiceemb.voices import vowel
 
 SCRIPT = ROOT / "benchmarks" / "activity.py"
-
-
-@pytest.fixture
-def benchmark(monkeypatch):
-    """The script as a module; what it sets for its own process is undone."""
-    monkeypatch.setattr(os, "environ", os.environ.copy())
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    spec = importlib.util.spec_from_file_location("activity_benchmark", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)
-    return module
 
 
 def recording(rng, *parts):

@@ -50,6 +50,20 @@ def test_nobody_and_somebody_alone_leave_what_is_known_of_elsewhere(rng):
     assert bystanders.calibration(PLACES, crowd(rng, 1)) == ELSEWHERE
 
 
+def test_two_alone_are_hardly_surer_than_nobody():
+    """They score what strangers elsewhere do, so nothing was learned."""
+    mean = anywhere()[1].mean
+    two = {"a": np.eye(1, 2), "b": np.array([[mean, np.sqrt(1 - mean**2)]])}
+    assert bystanders.calibration(PLACES, two).slope <= 1.05 * ELSEWHERE.slope
+
+
+def test_samples_that_cancel_each_other_out_do_no_harm():
+    opposite = np.array([[1.0, 0.0], [-1.0, 0.0]])
+    for others in ({}, {"ben": np.array([[0.0, 1.0]])}):
+        found = bystanders.calibration(PLACES, {"anna": opposite} | others)
+        assert np.isfinite([found.slope, found.offset]).all()
+
+
 def test_the_more_people_sound_alike_the_more_it_takes_to_be_one_of_them(rng):
     limits = [
         bystanders.calibration(PLACES, crowd(rng, 12, alike=alike)).threshold()

@@ -28,18 +28,6 @@ from voiceemb.quality import Rule
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture
-def ear():
-    heard = encoder()
-    heard.calibration = LINE
-    return heard
-
-
-@pytest.fixture
-def people(tmp_path, ear):
-    return People.create(tmp_path / "people", ear, detector=Loud())
-
-
 def test_who_was_enrolled_from_one_recording_is_named_in_another(rng, people):
     for voice, name in enumerate(["anna", "ben", "화자"]):
         report = people.enrol(name, [speak(rng, 2 * voice)])

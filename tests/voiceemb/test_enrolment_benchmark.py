@@ -1,7 +1,5 @@
 """The benchmark of enrolment: its parts on voices that are numbers, and all of it."""
 
-import importlib.util
-import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -21,18 +19,6 @@ from voiceemb.quality import Quality
 SCRIPT = ROOT / "benchmarks" / "enrolment.py"
 LINE = LogisticCalibration(slope=40.0, offset=-20.0)
 OPTIONS = SimpleNamespace(samples=1, stranger=0.5, people=None)
-
-
-@pytest.fixture
-def benchmark(monkeypatch):
-    """The script as a module; what it sets for its own process is undone."""
-    monkeypatch.setattr(os, "environ", os.environ.copy())
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    spec = importlib.util.spec_from_file_location("enrolment_benchmark", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)
-    return module
 
 
 def corpus(rng, speakers=8, each=6, noise=0.2, dim=32):

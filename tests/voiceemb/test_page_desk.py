@@ -5,19 +5,9 @@ from types import SimpleNamespace
 import pytest
 
 from metrics.rttm import read_rttm
-from tests.voiceemb.pages import analysed, diarize, recorded
+from tests.voiceemb.pages import diarize
 from voiceemb.page import session
 from voiceemb.page.desk import Desk
-
-
-@pytest.fixture
-def talk(tmp_path):
-    return recorded(tmp_path / "talk.wav")
-
-
-@pytest.fixture
-def opened(tmp_path, talk):
-    return analysed(tmp_path, talk)
 
 
 @pytest.fixture

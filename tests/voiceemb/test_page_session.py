@@ -8,20 +8,10 @@ import soundfile
 
 from audio import wave
 from metrics.rttm import Turn, read_rttm
-from tests.voiceemb.pages import TALK, analysed, conversation, diarize, recorded
+from tests.voiceemb.pages import TALK, conversation, diarize
 from voiceemb.conversation import Diarization
 from voiceemb.page import session
 from voiceemb.page.session import Session, alone, peaks, speakers_asked
-
-
-@pytest.fixture
-def talk(tmp_path):
-    return recorded(tmp_path / "talk.wav")
-
-
-@pytest.fixture
-def opened(tmp_path, talk):
-    return analysed(tmp_path, talk)
 
 
 def test_the_turns_of_the_stand_in_are_those_of_the_sound(opened):

@@ -14,23 +14,11 @@ import pytest
 
 from corpora.embeddings import EmbeddingSet
 from tests.references import unit
-from tests.voiceemb.bands import BANDS, LINE, Loud, again, encoder, files, speak
+from tests.voiceemb.bands import BANDS, again, encoder, files, speak
 from voiceemb import roster
 from voiceemb.enrolment import People
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def ear():
-    heard = encoder()
-    heard.calibration = LINE
-    return heard
-
-
-@pytest.fixture
-def people(tmp_path, ear):
-    return People.create(tmp_path / "people", ear, detector=Loud())
 
 
 @pytest.mark.parametrize(

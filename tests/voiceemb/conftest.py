@@ -1,0 +1,56 @@
+"""What several tests of voices begin with; a module may have its own by these names."""
+
+import importlib.util
+import os
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def ear():
+    """An encoder that hears bands, calibrated."""
+    from tests.voiceemb.bands import LINE, encoder
+
+    heard = encoder()
+    heard.calibration = LINE
+    return heard
+
+
+@pytest.fixture
+def people(tmp_path, ear):
+    """A store of people with nobody in it."""
+    from tests.voiceemb.bands import Loud
+    from voiceemb.enrolment import People
+
+    return People.create(tmp_path / "people", ear, detector=Loud())
+
+
+@pytest.fixture
+def talk(tmp_path):
+    """A sound for the page."""
+    from tests.voiceemb.pages import recorded
+
+    return recorded(tmp_path / "talk.wav")
+
+
+@pytest.fixture
+def opened(tmp_path, talk):
+    """The same, analysed."""
+    from tests.voiceemb.pages import analysed
+
+    return analysed(tmp_path, talk)
+
+
+@pytest.fixture
+def benchmark(request, monkeypatch):
+    """A module's `SCRIPT` as a module; what it sets for its own process is undone."""
+    script = request.module.SCRIPT
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    name = f"{script.stem}_benchmark"
+    spec = importlib.util.spec_from_file_location(name, script)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    return module
