@@ -1,27 +1,25 @@
 """Every experiment by its name: presets, instances of each system's own config.
 
-A system's config stands beside the system (`voiceemb.settings`), what all share in
-`training.settings`. A preset is an instance; a command line replaces fields of it, and
+A system's config stands beside the system (`voiceemb.config`), what all share in
+`timbre.training.config`. A preset is an instance; a command line replaces fields of it, and
 `config.json` in the run folder holds the whole of it, so a model explains itself. This
 module imports neither TensorFlow nor Keras.
 """
 
 from dataclasses import replace
 
-from diffusion.speakers.settings import (
+from diffusion.speakers.config import (
     Network,
     Points,
     Sampling,
     Schedule,
     SpeakerDiffusion,
 )
-from diffusion.speakers.settings import Optimiser as DiffusionOptimiser
-from flows.settings import Backbone, Data, Segment, SpeechFlow, Vae
-from flows.settings import Optimiser as FlowOptimiser
-from training.settings import Optimiser
-from voiceemb import activity_settings as activity
-from voiceemb.activity_settings import ActivityDetector
-from voiceemb.settings import (
+from diffusion.speakers.config import Optimiser as DiffusionOptimiser
+from flows.config import Backbone, Data, Segment, SpeechFlow, Vae
+from flows.config import Optimiser as FlowOptimiser
+from timbre.training.config import Optimiser
+from voiceemb.config import (
     Augmentation,
     Encoder,
     Softmax,
@@ -29,6 +27,8 @@ from voiceemb.settings import (
     Synthetic,
     Triplet,
 )
+from voiceemb.vad import config as activity
+from voiceemb.vad.config import ActivityDetector
 
 _tiny = SpeakerEncoder(
     name="tiny",

@@ -4,14 +4,14 @@
     python train_activity.py --corpus my_recordings      # folders named after speakers
 
 The run folder ends with weights, `activity.json`, a history and a card, and
-`voiceemb.activity.NetworkDetector` takes it. A run that was stopped goes on when the
+`voiceemb.vad.network.NetworkDetector` takes it. A run that was stopped goes on when the
 same command is given again.
 """
 
 import dataclasses
 
 import configs
-from training import options
+from timbre.training import script
 
 MAY_CHANGE = ("corpus", "runs", "cache", "stop_after")  # what was heard is remembered
 SETTINGS = (
@@ -26,40 +26,40 @@ DATA = (
 
 def main(arguments=None):
     """Trains as the command line says; returns the folder of the run."""
-    config, fresh = options.parse(
+    config, fresh = script.parse(
         configs.ACTIVITY, default="default", about=__doc__, arguments=arguments
     )
     plan = dataclasses.asdict(config)
-    run = options.open_run(
+    run = script.open_run(
         config.runs, config.name, plan, fresh=fresh, may_change=MAY_CHANGE
     )
 
-    from corpora.synthetic.espeak import SynthesisError
-    from training import devices
-    from training.run import RunError
-    from training.safety import Diverged
-    from voiceemb import activity_training
+    from timbre.corpora.synthetic.espeak import SynthesisError
+    from timbre.training import distribution
+    from timbre.training.interrupts import Diverged
+    from timbre.training.run import RunError
+    from voiceemb.vad import train
 
-    with options.preparing(run, SynthesisError):
+    with script.preparing(run, SynthesisError):
         strategy, network, lessons, exam, facts = _prepare(config, plan)
     settings = {name: plan[name] for name in SETTINGS} | {"devices": strategy}
-    with options.explained(ValueError, OSError, RunError, Diverged):
+    with script.explained(ValueError, OSError, RunError, Diverged):
         run.remember("speakers.json", facts)
-        result = activity_training.fit(network, lessons, exam, run=run, **settings)
-        if devices.is_chief(strategy):  # one process writes the rest
-            activity_training.finish(run, network, exam, facts, result)
+        result = train.fit(network, lessons, exam, run=run, **settings)
+        if distribution.is_chief(strategy):  # one process writes the rest
+            train.finish(run, network, exam, facts, result)
     return run.folder
 
 
 def _prepare(config, plan):
     """The devices, the untrained network on them, and the scenes."""
-    from corpora.mixing import gather
-    from training import devices, safety
-    from voiceemb import activity_training
-    from voiceemb.activity import ActivityNetwork
+    from timbre.corpora.gather import gather
+    from timbre.training import distribution, interrupts
+    from voiceemb.vad import train
+    from voiceemb.vad.network import ActivityNetwork
 
-    safety.make_deterministic(config.seed)
-    strategy = devices.open_strategy(config.strategy, policy=config.policy)
+    interrupts.make_deterministic(config.seed)
+    strategy = distribution.open_strategy(config.strategy, policy=config.policy)
     alone = not config.corpus
     corpus = gather(
         config.corpus,
@@ -71,7 +71,7 @@ def _prepare(config, plan):
     with strategy.scope():
         network = ActivityNetwork(**plan["network"])
     told = {name: plan[name] for name in DATA}
-    return strategy, network, *activity_training.prepare(corpus, **told)
+    return strategy, network, *train.prepare(corpus, **told)
 
 
 if __name__ == "__main__":

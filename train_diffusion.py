@@ -12,7 +12,7 @@ import dataclasses
 import sys
 
 import configs
-from training import options
+from timbre.training import script
 
 MAY_CHANGE = ("set", "runs", "stop_after", "sampling.*")  # its rows are remembered
 SETTINGS = (
@@ -33,31 +33,31 @@ def main(arguments=None):
 
 def speakers(arguments):
     """Trains a diffusion over speaker embeddings; returns the folder of the run."""
-    config, fresh = options.parse(
+    config, fresh = script.parse(
         configs.SPEAKER_DIFFUSIONS,
         default="default",
         about=__doc__,
         arguments=arguments,
     )
     plan = dataclasses.asdict(config)
-    run = options.open_run(
+    run = script.open_run(
         config.runs, config.name, plan, fresh=fresh, may_change=MAY_CHANGE
     )
 
-    from diffusion.speakers import learning, report
+    from diffusion.speakers import report, train
     from diffusion.speakers.signatures import signatures
-    from serving.publish import publish
-    from training import devices
-    from training.run import RunError
-    from training.safety import Diverged
+    from timbre.serving.publish import publish
+    from timbre.training import distribution
+    from timbre.training.interrupts import Diverged
+    from timbre.training.run import RunError
 
-    with options.preparing(run):
+    with script.preparing(run):
         strategy, model, parts = _prepare(plan)
     settings = {name: plan[name] for name in SETTINGS} | {"devices": strategy}
-    with options.explained(ValueError, OSError, RunError, Diverged):
+    with script.explained(ValueError, OSError, RunError, Diverged):
         parts.remember(run)
-        result = learning.fit(model, *parts.rows(), run=run, **settings)
-        if not devices.is_chief(strategy):
+        result = train.fit(model, *parts.rows(), run=run, **settings)
+        if not distribution.is_chief(strategy):
             return run.folder  # one process writes the rest
         run.save_weights(model)
         voices = report.finish(run, parts, result)
@@ -67,15 +67,15 @@ def speakers(arguments):
 
 def _prepare(plan):
     """The devices, the untrained model on them, and the set, divided."""
-    from diffusion.speakers import data, model, voices
-    from training import devices, safety
+    from diffusion.speakers import data, generator, model
+    from timbre.training import distribution, interrupts
 
-    safety.make_deterministic(plan["seed"])
-    strategy = devices.open_strategy(plan["strategy"], policy=plan["policy"])
+    interrupts.make_deterministic(plan["seed"])
+    strategy = distribution.open_strategy(plan["strategy"], policy=plan["policy"])
     names = ("set", "points", "level", "held", "labels", "blocks", "sphere", "seed")
     parts = data.prepare(**{name: plan[name] for name in names})
     with strategy.scope():
-        made = model.build(**voices.options(plan, parts.facts))
+        made = model.build(**generator.options(plan, parts.facts))
     return strategy, made, parts
 
 

@@ -13,17 +13,17 @@ again.
 import dataclasses
 
 import configs
-from training import options
+from timbre.training import script
 
 MAY_CHANGE = (  # its rows are remembered
     *("runs", "stop_after", "pairs"),
     *("data.path", "data.cache", "data.corpus"),
 )
-MADE_OF = (  # `flows.models.build`
+MADE_OF = (  # `flows.models.registry.build`
     *("backbone", "dims", "residual", "variance", "vae"),
     *("label_dropout", "ce_weight", "cross_penalty", "jitter", "seed"),
 )
-SETTINGS = (  # `flows.learning.fit`
+SETTINGS = (  # `flows.train.fit`
     *("steps", "batch", "seed", "log_every", "validate_every", "save_every"),
     *("patience", "stop_after", "jit_compile", "optimiser"),
 )
@@ -31,37 +31,37 @@ SETTINGS = (  # `flows.learning.fit`
 
 def main(arguments=None):
     """Trains all models that the config names; returns the folder of the run."""
-    config, fresh = options.parse(
+    config, fresh = script.parse(
         configs.SPEECH_FLOWS, default="default", about=__doc__, arguments=arguments
     )
     plan = dataclasses.asdict(config)
-    run = options.open_run(
+    run = script.open_run(
         config.runs, config.name, plan, fresh=fresh, may_change=MAY_CHANGE
     )
 
-    from flows import data, learning, report
+    from flows import data, report, train
     from flows.signatures import signatures
-    from serving.publish import publish
-    from training import devices
-    from training.run import RunError
-    from training.safety import Diverged
+    from timbre.serving.publish import publish
+    from timbre.training import distribution
+    from timbre.training.interrupts import Diverged
+    from timbre.training.run import RunError
 
-    with options.preparing(run):
+    with script.preparing(run):
         strategy, models, parts = _prepare(plan)
     settings = {name: plan[name] for name in SETTINGS} | {"devices": strategy}
-    with options.explained(ValueError, OSError, RunError, Diverged):
+    with script.explained(ValueError, OSError, RunError, Diverged):
         parts.remember(run)
         results = {
-            kind: learning.fit(model, parts, run=run, kind=kind, **settings)
+            kind: train.fit(model, parts, run=run, kind=kind, **settings)
             for kind, model in models.items()
         }
-        if not devices.is_chief(strategy):
+        if not distribution.is_chief(strategy):
             return run.folder  # one process writes the rest
         report.finish(
             run, models, parts, results, pairs=plan["pairs"], seed=plan["seed"]
         )
         kind = "fdnf" if "fdnf" in models else list(models)[-1]
-        about = learning.about(run, kind, parts)
+        about = train.about(run, kind, parts)
         front_end = None
         if "sample_rate" in parts.about:  # of sound, so that it takes waveforms
             front_end = data.front_end(parts.about)
@@ -72,15 +72,15 @@ def main(arguments=None):
 
 def _prepare(plan):
     """The devices, the untrained models on them by kind, and the data, divided."""
-    from flows import data, learning
-    from flows import models as kinds
-    from training import devices, safety
+    from flows import data, train
+    from flows.models import registry as kinds
+    from timbre.training import distribution, interrupts
 
-    safety.make_deterministic(plan["seed"])
-    strategy = devices.open_strategy(plan["strategy"], policy=plan["policy"])
+    interrupts.make_deterministic(plan["seed"])
+    strategy = distribution.open_strategy(plan["strategy"], policy=plan["policy"])
     told = {"segment": plan["segment"], "split_seed": plan["seed"]}
     parts = data.prepare(**plan["data"], **told)
-    learning.check(plan["batch"], parts.train, strategy)
+    train.check(plan["batch"], parts.train, strategy)
     told = {name: plan[name] for name in MADE_OF}
     told |= {"shape": parts.train.x.shape[1:], "vocabulary": parts.vocabulary}
     names = kinds.names(plan["models"], parts.vocabulary)

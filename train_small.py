@@ -37,11 +37,11 @@ def main(arguments=None):
         sys.exit(f"error: {out} is there already; move it or name other --runs")
     members = [train(name, known.runs, rest) for name in MEMBERS]
 
-    from training import options
-    from voiceemb import packing
+    from timbre.training import script
+    from voiceemb import bundle
 
-    with options.explained(ValueError, OSError):
-        print(packing.fuse(members, out, centred=True))
+    with script.explained(ValueError, OSError):
+        print(bundle.fuse(members, out, centred=True))
     return out
 
 

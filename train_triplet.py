@@ -11,7 +11,7 @@ stopped goes on when the same command is given again.
 import dataclasses
 
 import configs
-from training import options
+from timbre.training import script
 
 MAY_CHANGE = ("corpus", "runs", "cache", "stop_after")  # what was heard is remembered
 SETTINGS = (
@@ -26,40 +26,40 @@ DATA = (
 
 def main(arguments=None):
     """Trains as the command line says; returns the folder of the run."""
-    config, fresh = options.parse(
+    config, fresh = script.parse(
         configs.SPEAKER_ENCODERS, default="tiny", about=__doc__, arguments=arguments
     )
     plan = dataclasses.asdict(config)
-    run = options.open_run(
+    run = script.open_run(
         config.runs, config.name, plan, fresh=fresh, may_change=MAY_CHANGE
     )
 
-    from corpora.synthetic.espeak import SynthesisError
-    from serving.publish import publish
-    from training import devices
-    from training.run import RunError
-    from training.safety import Diverged
-    from voiceemb import phases, report
-    from voiceemb.monitor import Collapsed
-    from voiceemb.parts import remember
-    from voiceemb.windows import signatures
+    from timbre.corpora.synthetic.espeak import SynthesisError
+    from timbre.serving.publish import publish
+    from timbre.training import distribution
+    from timbre.training.interrupts import Diverged
+    from timbre.training.run import RunError
+    from voiceemb import report, train
+    from voiceemb.inference import signatures
+    from voiceemb.training.collapse import Collapsed
+    from voiceemb.training.splits import remember
 
-    with options.preparing(run, SynthesisError):
+    with script.preparing(run, SynthesisError):
         strategy, encoder, parts, voices = _prepare(config, plan)
     settings = {name: plan[name] for name in SETTINGS} | {"devices": strategy}
-    with options.explained(ValueError, OSError, RunError, Diverged, Collapsed):
+    with script.explained(ValueError, OSError, RunError, Diverged, Collapsed):
         remember(parts, run, sounds=voices.sha256)
         results = {
             phase.__name__: phase(
                 encoder, voices, run=run, **plan[phase.__name__], **settings
             )
-            for phase in phases.PHASES
+            for phase in train.PHASES
             if plan[phase.__name__]["steps"]
         }
-        if not devices.is_chief(strategy):
+        if not distribution.is_chief(strategy):
             return run.folder  # one process writes the rest
         run.save_weights(encoder)
-        devices.open_strategy("default", policy="float32")  # for who serves it
+        distribution.open_strategy("default", policy="float32")  # for who serves it
         trained = report.finish(run, parts, results)
         served = signatures(trained.model, window=trained.window)
         publish(run.path("export"), served, about=trained.about)
@@ -68,12 +68,13 @@ def main(arguments=None):
 
 def _prepare(config, plan):
     """The devices, the untrained encoder on them, and the data, divided and cached."""
-    from corpora.mixing import gather
-    from training import devices, safety
-    from voiceemb import data, encoders
+    from timbre.corpora.gather import gather
+    from timbre.training import distribution, interrupts
+    from voiceemb import data
+    from voiceemb.networks import speaker_encoder
 
-    safety.make_deterministic(config.seed)
-    strategy = devices.open_strategy(config.strategy, policy=config.policy)
+    interrupts.make_deterministic(config.seed)
+    strategy = distribution.open_strategy(config.strategy, policy=config.policy)
     alone = not config.corpus
     corpus = gather(
         config.corpus,
@@ -83,7 +84,7 @@ def _prepare(config, plan):
         seed=config.seed,
     )
     with strategy.scope():
-        encoder = encoders.build(**plan["encoder"])
+        encoder = speaker_encoder.build(**plan["encoder"])
     parts, voices = data.prepare(
         corpus,
         encoder,

@@ -37,10 +37,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from audio import wave
-from voiceemb.frames import level_db
-from voiceemb.segmenter import inside
-from voiceemb.vad import HOP, SAMPLE_RATE, Segmenter, WebRTCDetector, load
+from timbre.audio import wave
+from voiceemb.vad.base import level_db
+from voiceemb.vad.detect import HOP, SAMPLE_RATE, Segmenter, WebRTCDetector, load
+from voiceemb.vad.segmentation import inside
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 SPEECH = "librispeech_test_other"  # its speakers are in no other corpus here

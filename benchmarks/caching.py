@@ -26,13 +26,14 @@ WORK = """
 import json, resource, sys, time
 from dataclasses import replace
 import tensorflow as tf  # not what is measured
-from corpora import folders, records
-from corpora.manifest import Corpus
+from timbre.corpora import folders
+from timbre.corpora.cache import records
+from timbre.corpora.manifest import Corpus
 
 source, folder, times, features = sys.argv[1:]
 transform, about = None, None
 if features == "features":
-    from audio.fbank import Filterbank
+    from timbre.audio.filterbank import Filterbank
     layer = Filterbank()
     graph = tf.function(lambda x: layer(x[None])[0], input_signature=[
         tf.TensorSpec([None], tf.float32)])
@@ -72,7 +73,7 @@ def make(folder: Path, speakers: int = 20, utterances: int = 10) -> Path:
     """Files of noise, 2 to 6 seconds long."""
     import numpy as np
 
-    from audio import wave
+    from timbre.audio import wave
 
     rng = np.random.default_rng(0)
     for speaker in range(speakers):

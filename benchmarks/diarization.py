@@ -5,7 +5,7 @@
 
 The first prints the diarization error rate (DER) of each recording, inside its `.uem`,
 with the number of speakers estimated and given: of ours, and of the plain baseline,
-MFCC statistics of the same windows (`voiceemb.baseline`), standardised over the
+MFCC statistics of the same windows (`voiceemb.evaluation.mfcc_baseline`), standardised over the
 recording, with the same activity, clustering and re-segmentation. The baseline is shown
 with our settings, and with the one setting that counts speakers chosen for it on these
 very recordings. Pooled means the errors of all over the speech of all; the mean over
@@ -35,12 +35,13 @@ sys.path.insert(0, str(ROOT))
 
 import numpy as np
 
-from audio import wave
-from metrics.diarization import DiarizationErrors, score
-from metrics.rttm import read_rttm, read_uem
-from voiceemb import clustering, diarization, vad
-from voiceemb.baseline import cepstral_statistics, standardise
+from timbre.audio import wave
+from timbre.metrics.diarization import DiarizationErrors, score
+from timbre.turns import read_rttm, read_uem
+from voiceemb.diarization import clustering, pipeline
 from voiceemb.encoder import Encoder, unit
+from voiceemb.evaluation.mfcc_baseline import cepstral_statistics, standardise
+from voiceemb.vad import detect
 
 FOLDER = ROOT.parent / "shared" / "data" / "diarization"
 COLLARS = (0.0, 0.25)
@@ -51,7 +52,7 @@ MINUTES = (5, 15, 30, 60)
 def speech(recording, waveform, detector):
     """Stretches of speech, `(start, end)` in seconds."""
     if detector != "truth":
-        return vad.detect(waveform, detector=vad.load(detector)).segments
+        return detect.detect(waveform, detector=detect.load(detector)).segments
     segments = []
     for turn in recording["turns"]:
         if segments and turn.start <= segments[-1][1]:
@@ -65,7 +66,7 @@ def described(waveform, starts_s, ends_s):
     """MFCC statistics of windows, standardised, as unit vectors `[windows, 40]`."""
     if not len(starts_s):
         return np.zeros((0, 40), np.float32)
-    rate = vad.SAMPLE_RATE
+    rate = detect.SAMPLE_RATE
     cuts = [
         waveform[round(start * rate) : round(end * rate)]
         for start, end in zip(starts_s, ends_s, strict=True)
@@ -90,7 +91,7 @@ def prepare(folder, detector):
     for recording in recordings(folder):
         waveform = wave.read(recording["path"])
         segments = speech(recording, waveform, detector)
-        starts, ends, seconds = diarization.cover(segments, len(waveform) / 16000)
+        starts, ends, seconds = pipeline.cover(segments, len(waveform) / 16000)
         length = round((ends[0] - starts[0]) * 16000) if len(starts) else None
         first = np.round(starts * 16000).astype(int)
         ours = encoder.embed_windows(waveform, first, length=length)
@@ -108,7 +109,7 @@ def judge(recording, side, *, given, look_s, method):
     labels = clustering.cluster(
         points, recording["seconds"], num=exact, look_s=look_s, method=method
     )
-    found = diarization.segment(*recording["windows"], points, labels, least=exact or 1)
+    found = pipeline.segment(*recording["windows"], points, labels, least=exact or 1)
     errors = [
         score(recording["turns"], found.turns, region=recording["region"], collar=c)
         for c in COLLARS
@@ -191,18 +192,18 @@ def concatenate(folder, minutes, path):
     """A sound of so many minutes, the recordings again and again."""
     sounds = [wave.read(one["path"]) for one in recordings(folder)]
     whole = np.concatenate(sounds)
-    samples = minutes * 60 * vad.SAMPLE_RATE
+    samples = minutes * 60 * detect.SAMPLE_RATE
     wave.write(path, np.resize(whole, samples))
 
 
 def diarize_one(path, detector, method):
     """Diarizes one file and prints what it took as JSON."""
-    encoder, listener = Encoder.pretrained(), vad.load(detector)
+    encoder, listener = Encoder.pretrained(), detect.load(detector)
     quiet = np.zeros(48000, np.float32)  # graphs are traced before the clock starts
     encoder.embed_windows(quiet, [0] * 33, length=24000)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     wall, cpu = time.perf_counter(), time.process_time()
-    found = diarization.diarize(path, encoder=encoder, detector=listener, method=method)
+    found = pipeline.diarize(path, encoder=encoder, detector=listener, method=method)
     told = {
         "wall": time.perf_counter() - wall,
         "cpu": time.process_time() - cpu,
@@ -243,7 +244,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=FOLDER)
     parser.add_argument(
-        "--detector", choices=(*vad.DETECTORS, "truth"), default=vad.DEFAULT
+        "--detector", choices=(*detect.DETECTORS, "truth"), default=detect.DEFAULT
     )
     parser.add_argument(
         "--method", choices=clustering.METHODS, default=clustering.METHODS[0]

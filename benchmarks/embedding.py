@@ -72,11 +72,12 @@ class Ours:
     """An untrained encoder of ours, in this process."""
 
     def __init__(self, network, files):
-        from audio import wave
-        from voiceemb import Encoder, encoders
-        from voiceemb.windows import crop_samples
+        from timbre.audio import wave
+        from voiceemb import Encoder
+        from voiceemb.inference import crop_samples
+        from voiceemb.networks import speaker_encoder
 
-        model = encoders.build(**dataclasses.asdict(network))
+        model = speaker_encoder.build(**dataclasses.asdict(network))
         window = crop_samples(model.filterbank, CROP)
         self.encoder = Encoder.of(model, window=window)
         self.sources = {"files": files, "waveforms": [wave.read(f) for f in files]}
@@ -146,9 +147,9 @@ def prepare(folder, corpus, num):
     """Files of exactly three seconds, made of recordings that follow one another."""
     import numpy as np
 
-    from audio import wave
-    from corpora import folders
-    from corpora.synthetic.render import render
+    from timbre.audio import wave
+    from timbre.corpora import folders
+    from timbre.corpora.synthetic.render import render
 
     if corpus:
         corpus = folders.open_corpus(corpus)

@@ -33,15 +33,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from corpora import folders
-from metrics import reliability
-from metrics.adaptation import Scores
-from metrics.calibration import LogisticCalibration
-from voiceemb import Encoder, bystanders, recognition, vad
-from voiceemb.admission import admit, kept
-from voiceemb.evaluation import read
-from voiceemb.hearing import Ear
-from voiceemb.quality import Rule
+from timbre.corpora import folders
+from timbre.metrics import reliability
+from timbre.metrics.calibration import LogisticCalibration
+from timbre.metrics.score_adaptation import Scores
+from voiceemb import Encoder
+from voiceemb.enrolment import cohort_calibration, identification
+from voiceemb.enrolment.admission import admit, kept
+from voiceemb.enrolment.quality import Rule
+from voiceemb.enrolment.speech_embedding import Ear
+from voiceemb.evaluate import read
+from voiceemb.vad import detect
 
 LEAST_SPEAKERS = 6  # of a corpus that can spare a third of them
 
@@ -56,7 +58,7 @@ def others(sets, samples):
     """A calibration on corpora, each counting alike."""
     label, scores, weights = [], [], []
     for speaker, _, embeddings in sets:
-        found = recognition.trials(embeddings, speaker, samples=samples)
+        found = identification.trials(embeddings, speaker, samples=samples)
         counts = np.bincount(found[0], minlength=2)
         label.append(found[0])
         scores.append(found[1])
@@ -76,7 +78,7 @@ def store(sets):
 
     def worth(people):
         samples = {name: own.embeddings for name, own in people.items()}
-        return bystanders.calibration(places, samples)
+        return cohort_calibration.calibration(places, samples)
 
     return worth
 
@@ -85,7 +87,7 @@ def alike(held, names, samples):
     """A calibration on some speakers of a corpus."""
     speaker, _, embeddings = held
     rows = np.isin(speaker, names)
-    trials = recognition.trials(embeddings[rows], speaker[rows], samples=samples)
+    trials = identification.trials(embeddings[rows], speaker[rows], samples=samples)
     return LogisticCalibration.fit(*trials)
 
 
@@ -122,11 +124,11 @@ def answer(held, options, rng, worth=None):
     names = names[: options.people and 2 * options.people]
     half = names[: max(1, len(names) // 2)]
     people, used, refused = enrol(half, held, options.samples, rng, worth)
-    gallery = recognition.Gallery({n: p.embeddings for n, p in people.items()})
+    gallery = identification.Gallery({n: p.embeddings for n, p in people.items()})
     calibration = worth(people)
     found = []
     for row in np.setdiff1d(np.flatnonzero(np.isin(speaker, names)), used):
-        identity = recognition.identify(
+        identity = identification.identify(
             gallery.names,
             gallery.scores(embeddings[row]),
             calibration=calibration,
@@ -185,7 +187,7 @@ def main():
     parser.add_argument("--corpus", nargs="+", required=True, help="two or more")
     parser.add_argument("--unseen", nargs="+", default=[], help="only measured")
     parser.add_argument("--encoder", default="small", help="name or run (small)")
-    parser.add_argument("--detector", default=vad.DEFAULT, choices=vad.DETECTORS)
+    parser.add_argument("--detector", default=detect.DEFAULT, choices=detect.DETECTORS)
     parser.add_argument("--samples", type=int, default=1, help="a person (1)")
     parser.add_argument("--people", type=int, help="enrolled at most (half of all)")
     parser.add_argument("--draws", type=int, default=20, help="(20)")
@@ -193,7 +195,7 @@ def main():
     options = parser.parse_args()
     path = Path(options.encoder)
     encoder = Encoder.load(path) if path.is_dir() else Encoder.pretrained(path.name)
-    ear = Ear(encoder, encoder.dim, detector=vad.load(options.detector))
+    ear = Ear(encoder, encoder.dim, detector=detect.load(options.detector))
     corpora, unseen = (
         {corpus.name: hear(corpus, ear) for corpus in map(folders.open_corpus, paths)}
         for paths in (options.corpus, options.unseen)

@@ -51,7 +51,7 @@ def build_graph():
     """Our layer as it runs inside a model, one traced function."""
     import tensorflow as tf
 
-    from audio.fbank import Filterbank
+    from timbre.audio.filterbank import Filterbank
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -62,7 +62,7 @@ def build_graph():
 
 def difference(ours, theirs):
     """Largest difference once every frame has mean 0 and deviation 1."""
-    from audio.fbank import FeatureNormalisation
+    from timbre.audio.filterbank import FeatureNormalisation
 
     mean, deviation = theirs.mean(-1, keepdims=True), theirs.std(-1, keepdims=True)
     return abs(FeatureNormalisation()(ours).numpy() - (theirs - mean) / deviation).max()

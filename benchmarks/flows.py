@@ -77,7 +77,7 @@ def ours(name, data, jit_compile):
     import keras
     import tensorflow as tf
 
-    from flows import backbones
+    from flows.bijectors import backbones
 
     chain = backbones.build(name, **SIZES)
     chain.start(data)

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from voiceemb.index import VoiceIndex
+from voiceemb.enrolment.index import VoiceIndex
 
 TOP = 10
 QUERIES = 256

@@ -79,14 +79,14 @@ def measure(work, names, threads, runs):
     import numpy as np
     import tensorflow as tf
 
-    from voiceemb import encoders
+    from voiceemb.networks import speaker_encoder
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     steps, sizes, times = {}, {}, {name: [] for name in names}
     for name in names:
         front = {} if name == BASE else {"num_bands": 80, "fft_size": 1024}
-        encoder = encoders.build(**NETWORKS[name], front_end=front)
+        encoder = speaker_encoder.build(**NETWORKS[name], front_end=front)
         sizes[name] = sum(int(np.prod(v.shape)) for v in encoder.trainable_variables)
         steps[name] = work(encoder)
     for run in range(runs + 1):

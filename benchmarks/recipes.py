@@ -146,8 +146,8 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     options.work = options.work.resolve()
 
-    from corpora import folders
-    from voiceemb import evaluation
+    from timbre.corpora import folders
+    from voiceemb import evaluate
     from voiceemb.encoder import Encoder
 
     tests = [folders.open_corpus(path) for path in options.test]
@@ -158,11 +158,11 @@ def main(arguments=None):
         size = f"{encoder.about['parameters']:,}"
         about[name] = (size, f"{speed(folder):.0f}", f"{minutes:.1f}")
         found[name] = encoder.embed_utterances
-    found[evaluation.BASELINE] = evaluation.cepstra()
-    about[evaluation.BASELINE] = ("0", "", "")
+    found[evaluate.BASELINE] = evaluate.cepstra()
+    about[evaluate.BASELINE] = ("0", "", "")
     cells = {name: [] for name in found}
     for corpus in tests:
-        one = evaluation.evaluate(corpus, found, resamples=1000)
+        one = evaluate.evaluate(corpus, found, resamples=1000)
         for name in found:
             row = one.row(name)
             low, high = (100 * bound for bound in row["eer_interval"])

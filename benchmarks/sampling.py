@@ -133,7 +133,7 @@ def ways(model, judge, starts):
 def quality(model, judge, draws, steps):
     """Print Fréchet distance and coverage of each sampler at each number of steps."""
     from diffusion.samplers import SAMPLERS
-    from diffusion.speakers.voices import Voices
+    from diffusion.speakers.generator import Voices
 
     voices = Voices(model)
     steps = [n for n in steps if n <= model.schedule.steps]

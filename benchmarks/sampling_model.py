@@ -10,13 +10,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from corpora.synthetic import points
 from diffusion import samplers
-from diffusion.speakers import data, evaluation, model, voices
-from metrics.frechet import default_shrinkage, frechet
-from metrics.neighbours import neighbourhoods
-from metrics.samples import scale_of
-from training import optimisers
+from diffusion.speakers import data, evaluate, generator, model
+from timbre.corpora.synthetic import embeddings
+from timbre.metrics.arrays import scale_of
+from timbre.metrics.frechet import default_shrinkage, frechet
+from timbre.metrics.neighbours import neighbourhoods
+from timbre.training import optimisers
 
 LEARN, HELD = 5000, 1000  # made-up speakers to learn from, and in each half held out
 OPTIMISER = {"warm_up": 100, "clip_norm": 1.0, "ema": 0.999, "ema_warm_up": True}
@@ -63,16 +63,16 @@ class Judge:
 
 def load(run):
     """The model of a finished run, and a judge with its held-out voices."""
-    made = voices.Voices.load(run).model
+    made = generator.Voices.load(run).model
     config = json.loads((Path(run) / "config.json").read_text("utf-8"))["config"]
     parts = data.prepare(**{name: config[name] for name in PARTS})
-    halves = (half.embeddings for half in evaluation.halves(parts.held))
+    halves = (half.embeddings for half in evaluate.halves(parts.held))
     real, other = (half[:HELD] for half in halves)
     return made, Judge(parts.train.embeddings, real, other)
 
 
 def train(steps, *, dim, width):
-    """A model of made-up voices (`corpora.synthetic.points`), and their judge.
+    """A model of made-up voices (`timbre.corpora.synthetic.embeddings`), and their judge.
 
     Args:
         steps: Of training, 128 voices each.
@@ -81,7 +81,7 @@ def train(steps, *, dim, width):
     """
     keras.utils.set_random_seed(0)
     learn, *held = (
-        points.speakers(count, seed, dim).embeddings
+        embeddings.speakers(count, seed, dim).embeddings
         for seed, count in enumerate((LEARN, HELD, HELD))
     )
     made = model.build(dim=dim, network={"width": width}, unit=True)

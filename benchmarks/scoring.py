@@ -26,8 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from metrics.scoring import as_norm, cosine_scores
-from metrics.trials import Trials
+from timbre.metrics.scoring import as_norm, cosine_scores
+from timbre.metrics.trials import Trials
 
 
 def cosine(left, right):

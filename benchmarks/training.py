@@ -4,7 +4,7 @@ Both sides train the encoder of the preset `tiny` by the same random triplets, 3
 them or 96 crops of 160 frames in a batch, drawn by the same seed:
 
 * ours: features are cached once, `voiceemb.data` reads the crops from the cache and
-  `training.loop.fit` takes the steps;
+  `timbre.training.loop.fit` takes the steps;
 * the originals' way: a Python generator reads the same crops from the sound files,
   computes their features by `python_speech_features` for every batch, and Keras
   `fit` takes the steps.
@@ -68,12 +68,12 @@ class Side:
     def __init__(self, encoder):
         import keras
 
-        from training import optimisers
-        from voiceemb import encoders
-        from voiceemb.learners import TripletLearner
+        from timbre.training import optimisers
+        from voiceemb.networks import speaker_encoder
+        from voiceemb.training.trainers import TripletLearner
 
         keras.utils.set_random_seed(0)
-        self.encoder = encoders.build(**encoder)
+        self.encoder = speaker_encoder.build(**encoder)
         self.learner = TripletLearner(self.encoder, "random")
         optimiser = optimisers.build(steps=1000)
         # By default Keras lets XLA compile `fit`, which is slower on a processor.
@@ -81,12 +81,12 @@ class Side:
 
 
 class Ours(Side):
-    """Crops of cached features, and the steps of `training.loop`."""
+    """Crops of cached features, and the steps of `timbre.training.loop`."""
 
     def __init__(self, encoder, corpus, folder):
-        from training.run import Run
+        from timbre.training.run import Run
         from voiceemb import data
-        from voiceemb.parts import Parts
+        from voiceemb.training.splits import Parts
 
         super().__init__(encoder)
         parts = Parts(corpus, None, None, None, "closed-set")
@@ -106,7 +106,7 @@ class Ours(Side):
         """Seconds per step, wall and processor."""
         import tensorflow as tf
 
-        from training import loop
+        from timbre.training import loop
 
         batches = self.data.batches(self.draw, WARM + steps)
         if in_memory:
@@ -133,7 +133,7 @@ class Generator(Side):
     """Features made for every batch in a Python generator, and Keras `fit`."""
 
     def __init__(self, encoder, corpus, records, draw):
-        from voiceemb.windows import crop_samples
+        from voiceemb.inference import crop_samples
 
         super().__init__(encoder)
         self.records, self.draw = records, draw
@@ -267,8 +267,8 @@ def main():
         os.environ.update(dict.fromkeys(BLAS, str(options.blas_threads)))
 
     import configs
-    from corpora import folders
-    from corpora.synthetic.render import render
+    from timbre.corpora import folders
+    from timbre.corpora.synthetic.render import render
 
     encoder = dataclasses.asdict(configs.SPEAKER_ENCODERS["tiny"].encoder)
     with tempfile.TemporaryDirectory() as folder:

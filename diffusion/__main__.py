@@ -4,21 +4,21 @@ import argparse
 from pathlib import Path
 from typing import get_args, get_type_hints
 
-from diffusion.speakers import engines, settings
-from training import commands
+from diffusion.speakers import config, tts_export
+from timbre import cli
 
 ATTACKERS = ("ignorant", "lazy", "semi-informed")
 
 
 def main(arguments=None):
     """Runs one command; an error that a user can mend is one line on stderr."""
-    commands.run("diffusion", __doc__, COMMANDS, _answers, arguments)
+    cli.run("diffusion", __doc__, COMMANDS, _answers, arguments)
 
 
 def _answers(command):
-    from diffusion.speakers import answers  # after --help, which is instant
+    from diffusion.speakers import commands  # after --help, which is instant
 
-    return answers
+    return commands
 
 
 def _sample(command):
@@ -29,7 +29,7 @@ def _sample(command):
     _add_labels(command, "draw voices of this label")
     command.add_argument(
         "--engine",
-        choices=tuple(engines.ENGINES),
+        choices=tuple(tts_export.ENGINES),
         help="write what this engine for speech takes, instead of an embedding set",
     )
     _add_drawing(command)
@@ -163,7 +163,7 @@ def _add_labels(command, text, *, required=False, weight=True):
 def _add_drawing(command):
     """Adds how voices are drawn; what is not said is as the run's config says."""
     samplers, spacings = (
-        get_args(get_type_hints(settings.Sampling)[name])
+        get_args(get_type_hints(config.Sampling)[name])
         for name in ("sampler", "spacing")
     )
     command.add_argument("--sampler", choices=samplers, help="by default the run's")

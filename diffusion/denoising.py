@@ -24,7 +24,7 @@ import numpy as np
 from keras import ops
 
 from diffusion.noising import NoisedModel, relative_power, unknown
-from training.losses import MeanOverReplicas
+from timbre.training.losses import MeanOverReplicas
 
 PREDICTIONS = ("noise", "clean", "velocity")
 WEIGHTINGS = ("plain", "min_snr", "p2")

@@ -25,9 +25,8 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from diffusion.multistep import DPMSolver, UniPC
-from diffusion.spacing import times as times  # `samplers.times` is the way to it
-from diffusion.steps import (
+from diffusion.multistep_samplers import DPMSolver, UniPC
+from diffusion.sampler_steps import (
     Sampler,
     beta_between,
     draw,
@@ -37,6 +36,7 @@ from diffusion.steps import (
     noise_in,
     scaled,
 )
+from diffusion.spacing import times as times  # `samplers.times` is the way to it
 
 
 @dataclass(frozen=True)

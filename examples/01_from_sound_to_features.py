@@ -12,11 +12,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from audio import wave
-from audio.fbank import FeatureNormalisation, Filterbank
-from audio.figures import utterance_figure
-from corpora.synthetic.render import render
-from metrics import figures
+from timbre import plotting
+from timbre.audio import wave
+from timbre.audio.figures import utterance_figure
+from timbre.audio.filterbank import FeatureNormalisation, Filterbank
+from timbre.corpora.synthetic.render import render
 
 
 def main(picture="features.png"):
@@ -30,7 +30,7 @@ def main(picture="features.png"):
     features = FeatureNormalisation(log=True, norm="frame")(energies)
     print(f"{len(waveform)} samples -> {features.shape[1]} frames of 64 bands")
     figure = utterance_figure(waveform, features[0].numpy(), title=utterance.text)
-    print(figures.save(figure, picture))
+    print(plotting.save(figure, picture))
 
 
 if __name__ == "__main__":

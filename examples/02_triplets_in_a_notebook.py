@@ -15,10 +15,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import keras
 import numpy as np
 
-from audio import wave
-from corpora.synthetic.render import render
-from voiceemb import encoders
-from voiceemb.learners import TripletLearner
+from timbre.audio import wave
+from timbre.corpora.synthetic.render import render
+from voiceemb.networks import speaker_encoder
+from voiceemb.training.trainers import TripletLearner
 
 SPEAKERS, UTTERANCES, FRAMES = 4, 6, 160
 
@@ -26,7 +26,7 @@ SPEAKERS, UTTERANCES, FRAMES = 4, 6, 160
 def main():
     """Prints cosines before and after."""
     keras.utils.set_random_seed(0)
-    encoder = encoders.build(stages=(8, 16), num_blocks=1, embedding_dim=32)
+    encoder = speaker_encoder.build(stages=(8, 16), num_blocks=1, embedding_dim=32)
     with tempfile.TemporaryDirectory() as folder:
         corpus = render(
             f"{folder}/voices", num_speakers=SPEAKERS, utterances=UTTERANCES

@@ -14,10 +14,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import keras
 
-from corpora.synthetic import points
 from diffusion.speakers import model
-from diffusion.speakers.voices import Voices
-from metrics import generation
+from diffusion.speakers.generator import Voices
+from timbre.corpora.synthetic import embeddings
+from timbre.metrics import generation
 
 SPEAKERS, HELD = 1200, 200
 
@@ -25,7 +25,7 @@ SPEAKERS, HELD = 1200, 200
 def main():
     """Prints the distances of three sets of voices to real ones."""
     keras.utils.set_random_seed(0)
-    everyone = points.speakers(SPEAKERS + 2 * HELD).embeddings
+    everyone = embeddings.speakers(SPEAKERS + 2 * HELD).embeddings
     train, held = everyone[:SPEAKERS], everyone[SPEAKERS:-HELD]
 
     made = model.build(dim=64, network={"width": 128, "num_blocks": 2}, unit=True)

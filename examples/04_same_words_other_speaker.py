@@ -19,9 +19,11 @@ import keras
 import numpy as np
 
 import voiceemb
-from audio import wave
-from corpora.synthetic import render
-from flows import data, models, probes, revoicing, settings
+from flows import config, data, voice_conversion
+from flows.evaluation import probes
+from flows.models import registry
+from timbre.audio import wave
+from timbre.corpora.synthetic import render
 
 OWN, OTHER = "s0000", "s0001"  # a woman and a man
 
@@ -31,23 +33,23 @@ def main():
     keras.utils.set_random_seed(0)
     folder = Path("voices")
     render.render(folder, num_speakers=4, utterances=20, clean=True, progress=False)
-    plan = settings.Data("segments", str(folder / "segments.csv"), unseen=0.0)
-    plan, segment = map(dataclasses.asdict, (plan, settings.Segment()))
+    plan = config.Data("segments", str(folder / "segments.csv"), unseen=0.0)
+    plan, segment = map(dataclasses.asdict, (plan, config.Segment()))
     parts = data.prepare(**plan, segment=segment)
 
     told = {"shape": parts.train.x.shape[1:], "vocabulary": parts.vocabulary}
     small = {"steps": 6, "hidden": 128}
-    flow = models.build("fdnf", backbone=small, jitter=0.1, **told)
+    flow = registry.build("fdnf", backbone=small, jitter=0.1, **told)
     flow.compile(optimizer=keras.optimizers.Adam(1e-3, global_clipnorm=5.0))
     flow.fit(parts.rows("train"), batch_size=128, epochs=16, verbose=0)
 
     front_end = data.front_end(parts.about)
     name = next(r for r in parts.test.recording if r.startswith(OWN))
     sound = wave.read(folder / name)
-    before = revoicing.spectrogram(sound, front_end)
-    cut, starts = revoicing.cover(before, segment["frames"])
+    before = voice_conversion.spectrogram(sound, front_end)
+    cut, starts = voice_conversion.cover(before, segment["frames"])
     told = {"factor": "speaker", "source": OWN}
-    after = revoicing.change(flow, before, cut, starts, to=OTHER, **told)
+    after = voice_conversion.change(flow, before, cut, starts, to=OTHER, **told)
 
     judges = probes.fit(parts.train, parts.vocabulary, valid=parts.valid, shown=False)
     rows = parts.test.subset(parts.test.speaker == OWN)
@@ -66,7 +68,7 @@ def main():
     known = {w: sorted((folder / w).iterdir())[:8] for w in (OWN, OTHER)}
     voices = {w: encoder.embed_speaker(sounds) for w, sounds in known.items()}
     for when, features in (("before", before), ("after", after)):
-        made = revoicing.waveform(features, front_end, num_samples=len(sound))
+        made = voice_conversion.waveform(features, front_end, num_samples=len(sound))
         wave.write(f"{when}.wav", made)
         heard = encoder.embed_utterance(f"{when}.wav")
         near = {w: encoder.similarity(heard, voice) for w, voice in voices.items()}

@@ -16,11 +16,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 import voiceemb
-from audio import wave
-from corpora.synthetic.render import render
-from metrics import figures
-from voiceemb import listening, timeline
-from voiceemb.enrolment import People
+from timbre import plotting
+from timbre.audio import wave
+from timbre.corpora.synthetic.render import render
+from voiceemb.enrolment.people import People
+from voiceemb.streaming import listener as listening
+from voiceemb.streaming import timeline
 
 NAMES = {"s0000": "anna", "s0001": "boris"}  # s0002 is a stranger
 
@@ -40,7 +41,7 @@ def main(picture="timeline.png"):
         for heard in listening.listen(talk, listener):
             print(listening.line(heard))
             slices.append(heard)
-    print(figures.save(timeline.figure(slices), picture))
+    print(plotting.save(timeline.figure(slices), picture))
 
 
 def voices(folder):

@@ -4,18 +4,18 @@ import argparse
 import math
 from pathlib import Path
 
-from training import commands
+from timbre import cli
 
 
 def main(arguments=None):
     """Runs one command; an error that a user can mend is one line on stderr."""
-    commands.run("flows", __doc__, COMMANDS, _answers, arguments)
+    cli.run("flows", __doc__, COMMANDS, _answers, arguments)
 
 
 def _answers(command):
-    from flows import answers  # after --help, which is instant
+    from flows import commands  # after --help, which is instant
 
-    return answers
+    return commands
 
 
 def _evaluate(command):

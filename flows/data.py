@@ -1,6 +1,6 @@
 """What the flows learn from, and what they are judged by.
 
-Rows are chosen and divided (`flows.division`) by their labels; only the features of
+Rows are chosen and divided (`flows.segments.splits`) by their labels; only the features of
 those that stay are read.
 """
 
@@ -10,10 +10,10 @@ import hashlib
 
 import numpy as np
 
-from flows import division
-from flows.division import PARTS
-from flows.features import front_end, num_bands
-from flows.sources import open_source
+from flows.segments import splits
+from flows.segments.features import front_end, num_bands
+from flows.segments.sources import open_source
+from flows.segments.splits import PARTS
 
 __all__ = ["FACTS", "Parts", "Rows", "front_end", "prepare"]
 
@@ -71,7 +71,7 @@ class Parts:
     about: dict
 
     def rows(self, part):
-        """A part by name, for `training.rows.batches`; of `train` the labels `shown`.
+        """A part by name, for `timbre.training.array_dataset.batches`; of `train` the labels `shown`.
 
         Raises:
             ValueError: If there is no such part.
@@ -133,9 +133,9 @@ def prepare(
     """Reads segments, or makes them up, and divides them.
 
     Args:
-        source: Where from, and all others, as `flows.settings.Data` says.
+        source: Where from, and all others, as `flows.config.Data` says.
         factors: Names of columns of labels.
-        segment: Dict of a `flows.settings.Segment`.
+        segment: Dict of a `flows.config.Segment`.
         rows: Most rows to keep, by lot.
         classes: Most classes of a factor; those with most rows stay.
         least_rows: Classes with fewer are left out.
@@ -159,19 +159,19 @@ def prepare(
     made_up = {"rows": rows, "classes": classes, "seed": seed}
     found = open_source(source, factors=factors, segment=segment, **made_up, **place)
     limits = {"rows": rows, "classes": classes, "least_rows": least_rows}
-    chosen, left_out = division.choose(found.columns, seed=draw, **limits)
+    chosen, left_out = splits.choose(found.columns, seed=draw, **limits)
     columns = {name: column[chosen] for name, column in found.columns.items()}
     speaker, recording = found.speaker[chosen], found.recording[chosen]
-    out = division.unseen(speaker, found.family[chosen], unseen, seed=draw)
-    vocabulary = division.vocabulary(columns, out)
-    labels = division.codes(columns, vocabulary)
-    index = division.divide(recording, labels, out, shares=(valid, test), seed=draw)
-    division.check(labels[index["train"]], vocabulary)
+    out = splits.unseen(speaker, found.family[chosen], unseen, seed=draw)
+    vocabulary = splits.vocabulary(columns, out)
+    labels = splits.codes(columns, vocabulary)
+    index = splits.divide(recording, labels, out, shares=(valid, test), seed=draw)
+    splits.check(labels[index["train"]], vocabulary)
     left_out["beside unseen"] = len(chosen) - sum(map(len, index.values()))
     names = np.array(found.recordings, str)[recording]
     everything = Rows(_features(found, chosen), labels, names, speaker)
     parts = {part: everything.subset(where) for part, where in index.items()}
-    shown = division.hidden(parts["train"].labels, missing, seed=draw)
+    shown = splits.hidden(parts["train"].labels, missing, seed=draw)
     parts["unseen"] = parts["unseen"] if out.any() else None
     about = {**found.about, "left_out": {**found.left_out, **left_out}}
     return Parts(**parts, shown=shown, vocabulary=vocabulary, about=about)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from flows import planes
-from flows.blocks import mapped
-from flows.tables import divided
-from metrics import figures
+from flows.batching import mapped
+from flows.evaluation import tsne
+from flows.evaluation.manipulation import divided
+from timbre import plotting
 
 CHANCE = "chance\n(most frequent)"
 SHOWN = 3  # segments that are shown before and after
@@ -39,10 +39,10 @@ def draw(models, parts, folder, *, results, published=None, history=(), seed=0):
     """Draws the figures that a run's models, data and history allow.
 
     Args:
-        models: Dict, kind to a trained `flows.coder.Coder`.
+        models: Dict, kind to a trained `flows.models.latent_model.Coder`.
         parts: The `flows.data.Parts`; rows of `test` are drawn.
         folder: Where the PNG files go.
-        results: What `flows.evaluation.evaluate` returns.
+        results: What `flows.evaluate.evaluate` returns.
         published: See `manipulation_figure`.
         history: Rows of the run's history, of all models. Defaults to none.
         seed: Of what is drawn. Defaults to `0`.
@@ -52,7 +52,7 @@ def draw(models, parts, folder, *, results, published=None, history=(), seed=0):
         `segments.png`, `history.png`, without those there is nothing for.
     """
     rows = parts.test
-    keep = np.random.default_rng(seed).permutation(len(rows))[: planes.MOST]
+    keep = np.random.default_rng(seed).permutation(len(rows))[: tsne.MOST]
     rows = rows.subset(np.sort(keep))
     drawn = {}
     if len(rows) > 3:
@@ -71,9 +71,9 @@ def draw(models, parts, folder, *, results, published=None, history=(), seed=0):
         few = models[kind], rows.x[few], rows.labels[few]
         drawn["segments"] = segments_figure(*few, **told)
     if history:
-        drawn["history"] = figures.history_figure(history, columns=("loss", "bits"))
+        drawn["history"] = plotting.history_figure(history, columns=("loss", "bits"))
     return [
-        figures.save(figure, Path(folder) / f"{title}.png")
+        plotting.save(figure, Path(folder) / f"{title}.png")
         for title, figure in drawn.items()
     ]
 
@@ -95,7 +95,7 @@ def _code_figures(models, rows, found, seed):
     return drawn
 
 
-def encoding_figure(codes, labels, *, found=None, seed=0, most=planes.MOST):
+def encoding_figure(codes, labels, *, found=None, seed=0, most=tsne.MOST):
     """Whole codes, a column for each model; each row coloured by another factor.
 
     Args:
@@ -112,10 +112,10 @@ def encoding_figure(codes, labels, *, found=None, seed=0, most=planes.MOST):
     """
     codes = {name(kind): z for kind, z in codes.items()}
     found = {name(kind): told for kind, told in (found or {}).items()}
-    return planes.grid(codes, labels, found=found, seed=seed, most=most)
+    return tsne.grid(codes, labels, found=found, seed=seed, most=most)
 
 
-def parts_figure(parts, labels, *, found=None, seed=0, most=planes.MOST):
+def parts_figure(parts, labels, *, found=None, seed=0, most=tsne.MOST):
     """Each part of a factorial code on its own, as `encoding_figure`.
 
     What belongs to a factor is sorted by its classes there and is mixed elsewhere.
@@ -126,14 +126,14 @@ def parts_figure(parts, labels, *, found=None, seed=0, most=planes.MOST):
     """
     parts = {f"part: {part}": z for part, z in parts.items()}
     found = {f"part: {part}": told for part, told in (found or {}).items()}
-    return planes.grid(parts, labels, found=found, seed=seed, most=most)
+    return tsne.grid(parts, labels, found=found, seed=seed, most=most)
 
 
-@figures.styled
+@plotting.styled
 def leakage_figure(structures, *, key="knn"):
     """What each part of a code tells of each factor, beside what guessing would.
 
-    To guess is to say the most frequent class always, as `metrics.clusters.chance`.
+    To guess is to say the most frequent class always, as `timbre.metrics.clusters.chance`.
 
     Args:
         structures: Dict, kind of model to part to factor to a dict with `key` and
@@ -143,7 +143,7 @@ def leakage_figure(structures, *, key="knn"):
     first = next(iter(next(iter(structures.values())).values()))
     high = max(map(len, structures.values())) + 1
     size = (len(structures) * (1.0 * len(first) + 1.4) + 1.0, 0.7 * high + 1.3)
-    figure, panels = figures.new_figure(1, len(structures), size=size, squeeze=False)
+    figure, panels = plotting.new_figure(1, len(structures), size=size, squeeze=False)
     for axes, (kind, structure) in zip(panels[0], structures.items(), strict=True):
         cells = [[row[factor][key] for factor in first] for row in structure.values()]
         guess = next(iter(structure.values()))
@@ -162,7 +162,7 @@ def leakage_figure(structures, *, key="knn"):
     return figure
 
 
-@figures.styled
+@plotting.styled
 def manipulation_figure(manipulation, *, published=None):
     """What changing a factor does to its target's posterior, and to other factors'.
 
@@ -171,15 +171,15 @@ def manipulation_figure(manipulation, *, published=None):
 
     Args:
         manipulation: Dict, factor to kind to dicts `target` and `others`, as in the
-            results of `flows.evaluation.evaluate`.
+            results of `flows.evaluate.evaluate`.
         published: The same of a paper. Defaults to none.
     """
     size = (4.2 * len(manipulation) + 0.6, 5.8)
     told = {"size": size, "squeeze": False, "sharey": "row"}
-    figure, panels = figures.new_figure(2, len(manipulation), **told)
+    figure, panels = plotting.new_figure(2, len(manipulation), **told)
     looks = {
         factor: {
-            "color": figures.COLOURS[i % len(figures.COLOURS)],
+            "color": plotting.COLOURS[i % len(plotting.COLOURS)],
             "hatch": HATCHES[i % len(HATCHES)],
         }
         for i, factor in enumerate(_factors(manipulation))
@@ -199,12 +199,12 @@ def manipulation_figure(manipulation, *, published=None):
     return figure
 
 
-@figures.styled
+@plotting.styled
 def segments_figure(model, x, labels, *, title="Segments changed", seed=0):
     """Segments as they are, and as they become with each factor changed.
 
     Args:
-        model: A `flows.coder.Coder`.
+        model: A `flows.models.latent_model.Coder`.
         x: Segments `[n, frames, bands]`, as the model takes them.
         labels: Codes of their classes, int `[n, factors]`; -1 is unknown.
         title: Of the figure.
@@ -219,7 +219,7 @@ def segments_figure(model, x, labels, *, title="Segments changed", seed=0):
         to = (before + 1 + rng.integers(num - 1, size=len(x))) % num
         images.append(np.asarray(model.manipulate(x, factor, to, source=before)))
         titles.append([f"{factor}: {vocabulary[factor][code]}" for code in to])
-    figure, panels = figures.new_figure(
+    figure, panels = plotting.new_figure(
         *(len(x), len(images)),
         size=(2.4 * len(images) + 1.2, 1.9 * len(x) + 0.7),
         **{"squeeze": False, "sharex": True, "sharey": True},

@@ -1,7 +1,8 @@
 """The end of a run: what its models are worth, in numbers, pictures and a card."""
 
-from flows import card, figures
-from flows.evaluation import evaluate
+from flows import figures
+from flows.evaluate import evaluate
+from flows.evaluation import card
 from flows.figures import name, part_name
 
 
@@ -40,15 +41,15 @@ def finish(run, models, parts, result_by_kind, *, pairs, seed):
     """Evaluates, prints the report, draws the figures and writes the card.
 
     Args:
-        run: A `training.run.Run` in which each model's `<kind>.weights.h5` is written.
-        models: Dict, kind to a trained `flows.coder.Coder`.
+        run: A `timbre.training.run.Run` in which each model's `<kind>.weights.h5` is written.
+        models: Dict, kind to a trained `flows.models.latent_model.Coder`.
         parts: The `flows.data.Parts` they learned from.
-        result_by_kind: Dict, kind to its `training.loop.Result`.
+        result_by_kind: Dict, kind to its `timbre.training.loop.Result`.
         pairs: Pairs of a row and a wrong class, per factor and model.
         seed: Of what is drawn by lot.
 
     Returns:
-        What `flows.evaluation.evaluate` has found.
+        What `flows.evaluate.evaluate` has found.
     """
     results = evaluate(models, parts, pairs=pairs, seed=seed)
     said = text(results)
@@ -78,7 +79,7 @@ def text(results) -> str:
     """What `evaluate` found, for people.
 
     Args:
-        results: What `flows.evaluation.evaluate` returns.
+        results: What `flows.evaluate.evaluate` returns.
     """
     known = published(results)
     lines = []
@@ -105,7 +106,7 @@ def sentence(results) -> str:
     and the flow's that is of the changed factor only (its DNF), if there is one.
 
     Args:
-        results: What `flows.evaluation.evaluate` returns, with `fdnf` among the models.
+        results: What `flows.evaluate.evaluate` returns, with `fdnf` among the models.
     """
     said = []
     for factor, rows in results["manipulation"].items():

@@ -13,11 +13,11 @@ MOST = 100_000  # segments of one request
 
 
 def signatures(model, front_end=None):
-    """The functions to export, for `serving.publish.publish`.
+    """The functions to export, for `timbre.serving.publish.publish`.
 
     Args:
-        model: A trained `flows.coder.Coder` of F factors.
-        front_end: The `audio.mel.LogMel` of its features, where they are made of sound.
+        model: A trained `flows.models.latent_model.Coder` of F factors.
+        front_end: The `timbre.audio.mel.LogMel` of its features, where they are made of sound.
             Defaults to `None`.
 
     Returns:

@@ -54,7 +54,7 @@ def check_bijector(bijector, x, context=None, round_trip=None, identity=False):
     All but the identity is checked with weights that are moved away from their start.
 
     Args:
-        bijector: A `flows.bijectors.Bijector`.
+        bijector: A `flows.bijectors.base.Bijector`.
         x: `[batch, ..., channels]`, a few rows of a few numbers.
         context: What goes with `x`, or `None`: every channel that the map moves at all
             must depend on it.

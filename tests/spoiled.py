@@ -84,9 +84,9 @@ def script_in(folder, monkeypatch, capsys):
     """
     import keras
 
-    from training import safety
+    from timbre.training import interrupts
 
-    monkeypatch.setattr(safety, "make_deterministic", keras.utils.set_random_seed)
+    monkeypatch.setattr(interrupts, "make_deterministic", keras.utils.set_random_seed)
     monkeypatch.chdir(folder)
 
     def run(*arguments):

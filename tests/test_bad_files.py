@@ -14,9 +14,6 @@ import sys
 
 import pytest
 
-from corpora import __main__ as corpora_cli
-from corpora.embeddings import EmbeddingSet
-from corpora.records import Records
 from tests.conftest import ROOT
 from tests.spoiled import (
     BAD,
@@ -31,7 +28,10 @@ from tests.spoiled import (
     script_in,
     voices,
 )
-from training.run import sha256
+from timbre.corpora import __main__ as corpora_cli
+from timbre.corpora.cache.records import Records
+from timbre.corpora.embeddings import EmbeddingSet
+from timbre.training.run import sha256
 from voiceemb import __main__ as voiceemb_cli
 
 ONE, OTHER = "one tree/목소리", "other % tree/목소리"

@@ -6,7 +6,7 @@ import inspect
 import pytest
 
 import configs
-from training.settings import Run
+from timbre.training.config import Run
 
 SYSTEMS = {
     "": configs.SPEAKER_ENCODERS,

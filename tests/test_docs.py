@@ -12,7 +12,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?://)([^)#]+)")
 NAMED = re.compile(
-    r"`((?:audio|corpora|diffusion|docs|flows|metrics|serving|tests|training|voiceemb)/"
+    r"`((?:diffusion|docs|flows|tests|timbre|voiceemb)/"
     r"[\w/.]*)`"
 )
 

@@ -21,7 +21,7 @@ import tensorflow as tf
 
 import train_triplet
 from tests.conftest import ROOT
-from training.run import SPARE_BYTES
+from timbre.training.run import SPARE_BYTES
 
 SETTINGS = (
     *("--preset", "smoke"),
@@ -37,7 +37,7 @@ UNBROKEN = f"""
 import sys
 import tensorflow as tf
 import train_triplet
-from voiceemb import batches
+from voiceemb.training import batch_sampler as batches
 
 settings, make = sys.argv[1:], batches.dataset
 train_triplet.main([*settings, *{STEPS}, "--runs", "whole"])
@@ -220,9 +220,11 @@ def script(tmp_path, monkeypatch, capsys):
 
     Deterministic kernels stay off: they could not be turned off again.
     """
-    from training import safety
+    from timbre.training import interrupts
 
-    monkeypatch.setattr(safety, "make_deterministic", tf.keras.utils.set_random_seed)
+    monkeypatch.setattr(
+        interrupts, "make_deterministic", tf.keras.utils.set_random_seed
+    )
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):
@@ -311,12 +313,12 @@ def test_a_read_only_folder_is_a_clear_error_before_training(
 
 
 def test_ctrl_c_before_training_says_how_to_go_on(script, monkeypatch):
-    from corpora import mixing
+    from timbre.corpora import gather
 
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(mixing, "render", interrupted)
+    monkeypatch.setattr(gather, "render", interrupted)
     code, said = script()
     assert code == 130
     assert "To go on, run the same command again" in said

@@ -7,9 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from files import stated_sha256
 from tests.conftest import ROOT
-from voiceemb.activity import NetworkDetector
+from timbre.files import stated_sha256
+from voiceemb.vad.network import NetworkDetector
 
 SCRIPT = str(ROOT / "train_activity.py")
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from corpora.embeddings import EmbeddingSet
-from corpora.synthetic import points
-from files import stated_sha256
-from flows import models
+from flows.models import registry
 from tests.flows.runs import KINDS, command, smoke
 from tests.sittings import sittings
+from timbre.corpora.embeddings import EmbeddingSet
+from timbre.corpora.synthetic import embeddings
+from timbre.files import stated_sha256
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +34,7 @@ def trained(tmp_path_factory):
 
 def test_a_run_leaves_all_it_promises(trained):
     run, said = trained
-    weights = [models.weights_name(kind) for kind in KINDS]
+    weights = [registry.weights_name(kind) for kind in KINDS]
     for name in (
         *("config.json", "flow.json", "metrics.json", "history.csv", "card.md"),
         *(*weights, *(f"{name}.sha256" for name in weights)),
@@ -58,7 +58,7 @@ def test_a_run_leaves_all_it_promises(trained):
 def test_the_models_of_a_run_can_be_loaded_and_give_back_what_they_get(trained):
     x = np.random.default_rng(0).normal(size=(3, 4, 8)).astype("float32")
     for kind in KINDS[1:]:
-        model = models.load(trained[0], kind)
+        model = registry.load(trained[0], kind)
         np.testing.assert_allclose(model.decode(model.encode(x)), x, atol=1e-4)
 
 
@@ -67,7 +67,7 @@ def test_the_served_model_is_the_factorial_one(trained):
     served = tf.saved_model.load(str(run / "export" / "1"))
     x = np.random.default_rng(0).normal(size=(3, 4, 8)).astype("float32")
     answer = served.signatures["encode"](x=tf.constant(x))
-    model = models.load(run, "fdnf")
+    model = registry.load(run, "fdnf")
     np.testing.assert_allclose(answer["latent"], model.encode(x), atol=1e-5)
     assert "features" not in served.signatures  # there was no sound
     about = json.loads((run / "export/1/assets.extra/about.json").read_text())
@@ -78,7 +78,7 @@ def test_the_served_model_is_the_factorial_one(trained):
 def texts(run):
     """What must not change when nothing was left to do."""
     names = ["metrics.json", "history.csv", "card.md", "flow.json"]
-    names += [f"{models.weights_name(kind)}.sha256" for kind in KINDS]
+    names += [f"{registry.weights_name(kind)}.sha256" for kind in KINDS]
     names += [f"export/{path.name}" for path in (run / "export").iterdir()]
     return {
         name: (run / name).read_text() if (run / name).is_file() else None
@@ -106,7 +106,7 @@ def test_a_run_goes_on_with_its_own_rows_only(tmp_path):
     short = ("--steps", "2", "--batch", "32", "--backbone.hidden", "8")
     small = (*make, *short, "--backbone.steps", "1", "--stop-after", "1")
     for seed, name in ((0, "set.npz"), (7, "other.npz")):
-        points.utterances(20, 10, seed, dim=4).save(tmp_path / name)
+        embeddings.utterances(20, 10, seed, dim=4).save(tmp_path / name)
     other = (*small, "--data.path", "other.npz")
     (code, line), _ = sittings(tmp_path, "train_flow", small, other)
     assert code == 130 and "\n" not in line
@@ -151,23 +151,23 @@ def missing(path):
 
 
 def truncated(path):
-    points.utterances(20, 5).save(path)
+    embeddings.utterances(20, 5).save(path)
     path.write_bytes(path.read_bytes()[:500])
 
 
 def not_finite(path):
-    given = points.utterances(20, 5, dim=8)
+    given = embeddings.utterances(20, 5, dim=8)
     given.embeddings[7, 2] = np.nan
     np.savez(path, embeddings=given.embeddings, speaker=given.speaker)
 
 
 def one_class(path):
-    rows = points.speakers(20, dim=8).embeddings
+    rows = embeddings.speakers(20, dim=8).embeddings
     EmbeddingSet(rows, np.full(20, "anna"), np.full(20, ""), {}).save(path)
 
 
 def whole(path):
-    points.utterances(20, 5, dim=8).save(path)
+    embeddings.utterances(20, 5, dim=8).save(path)
 
 
 SMALL = ("--batch", "16", "--data.least-rows", "1")

@@ -2,24 +2,24 @@
 
 from pathlib import Path
 
-from training import commands
-from voiceemb import talk_options
-from voiceemb.talk_options import STORE, add_detector, add_run
+from timbre import cli
+from voiceemb.commands import speech_options
+from voiceemb.commands.speech_options import STORE, add_detector, add_run
 
 
 def main(arguments=None):
     """Runs one command; an error that a user can mend is one line on stderr."""
-    commands.run("voiceemb", __doc__, COMMANDS, _answers, arguments)
+    cli.run("voiceemb", __doc__, COMMANDS, _answers, arguments)
 
 
 def _answers(command):
-    if f"_{command}" in {ask.__name__ for ask in talk_options.COMMANDS}:
-        from voiceemb import talks  # after --help, which is instant
+    if f"_{command}" in {ask.__name__ for ask in speech_options.COMMANDS}:
+        from voiceemb.commands import speech  # after --help, which is instant
 
-        return talks
-    from voiceemb import answers
+        return speech
+    from voiceemb.commands import encoder
 
-    return answers
+    return encoder
 
 
 def _embed(command):
@@ -145,7 +145,7 @@ COMMANDS = {  # what asks for a command's options, and what the command does
     _calibrate: "learn from your recordings what a cosine is worth",
     _pack: "copy what a user of a trained encoder needs, and no more",
     _fuse: "make one encoder of several",
-    **talk_options.COMMANDS,
+    **speech_options.COMMANDS,
 }
 
 

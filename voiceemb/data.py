@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from corpora import records
-from voiceemb import batches
-from voiceemb.judge import judge
-from voiceemb.parts import corpus_of, divide, without
-from voiceemb.preparation import augmenter, preparation
-from voiceemb.speeds import AtSpeeds
-from voiceemb.windows import crop_samples
+from timbre.corpora.cache import records
+from voiceemb.inference import crop_samples
+from voiceemb.training import batch_sampler
+from voiceemb.training.augmentation import augmenter, preparation
+from voiceemb.training.speed_perturbation import AtSpeeds
+from voiceemb.training.splits import corpus_of, divide, without
+from voiceemb.training.validation import judge
 
 LEAST_FRAMES = 10  # 0.1 s
 
@@ -42,7 +42,7 @@ def prepare(
     then left out, and the rest is divided.
 
     Args:
-        corpus: A `corpora.corpus.Corpus`.
+        corpus: A `timbre.corpora.corpus.Corpus`.
         encoder: The `SpeakerEncoder` that is to be trained.
         cache: Folder in which caches lie side by side.
         crop_frames: Frames of a training crop and of a validation window.
@@ -51,12 +51,12 @@ def prepare(
         balance: What has an even share of the batches, see `batches.Draw`.
         augmentation: Dict of `enabled`, `num_masks`, `speeds` and arguments of
             `augmenter`. Defaults to none.
-        exclude: Names of speakers to leave out, see `voiceemb.parts.without`.
+        exclude: Names of speakers to leave out, see `voiceemb.training.splits.without`.
         seed: Seed of everything drawn. Defaults to `0`.
-        **division: Further arguments of `voiceemb.parts.divide`.
+        **division: Further arguments of `voiceemb.training.splits.divide`.
 
     Returns:
-        `voiceemb.parts.Parts` and `Data`.
+        `voiceemb.training.splits.Parts` and `Data`.
     """
     divided = functools.partial(divide, seed=seed, **division)
     wanted = without(corpus, exclude)
@@ -91,13 +91,13 @@ def cached(corpus, folder, encoder, *, waveforms=False):
     """Opens the cache of a corpus, made on the first call.
 
     Args:
-        corpus: A `corpora.corpus.Corpus`.
+        corpus: A `timbre.corpora.corpus.Corpus`.
         folder: Folder in which caches lie side by side.
         encoder: The `SpeakerEncoder` whose filterbank makes the features.
         waveforms: Keep waveforms instead, to augment them. Defaults to `False`.
 
     Returns:
-        `corpora.records.Records`.
+        `timbre.corpora.cache.records.Records`.
     """
     import tensorflow as tf
 
@@ -158,14 +158,14 @@ class Data:
     Args:
         parts: `Parts` of `corpus`.
         corpus: The whole corpus, as it was cached.
-        cache: `corpora.records.Records` of it, see `cached`.
+        cache: `timbre.corpora.cache.records.Records` of it, see `cached`.
         encoder: The `SpeakerEncoder` that is to be trained.
         crop_frames: Frames of a training crop and of a validation window.
         crop_lengths: Frames of training crops, one drawn for each batch. Defaults to
             `crop_frames` alone.
         balance: What has an even share of the batches, see `batches.Draw`.
         speeds: Ratios of speed at which a training speaker becomes another, see
-            `voiceemb.speeds`; the cache must then hold waveforms. Defaults to none.
+            `voiceemb.training.speed_perturbation`; the cache must then hold waveforms. Defaults to none.
         augment: Maps `(waveforms [rows, samples], seed)` to waveforms inside the graph;
             the cache must then hold waveforms. Defaults to none.
         num_masks: Stripes that hide bands, and as many that hide frames, of each
@@ -202,7 +202,7 @@ class Data:
         self.crops = [self._units(frames) for frames in crop_lengths] or self.crop
         self.prepare = preparation(encoder, self.sounds, augment, num_masks)
         voices = np.array([corpus_of(name) for name in self.train.speakers])
-        self.draw = batches.Draw(
+        self.draw = batch_sampler.Draw(
             self.train.speaker,
             self.train.length,
             crop=self.crop,
@@ -218,7 +218,7 @@ class Data:
         return crop_samples(self._filterbank, frames) if self.sounds else frames
 
     def batches(self, draw, steps, *, crop_frames=None):
-        """The function from a step to its batches that `training.loop.fit` wants.
+        """The function from a step to its batches that `timbre.training.loop.fit` wants.
 
         Args:
             draw: As the methods of `Draw`, see `batches.dataset`.
@@ -228,7 +228,7 @@ class Data:
         crop = self.crops if crop_frames is None else self._units(crop_frames)
 
         def after(step):
-            return batches.dataset(
+            return batch_sampler.dataset(
                 draw,
                 self.train,
                 crop=crop,
@@ -241,7 +241,7 @@ class Data:
         return after
 
     def judge(self, encoder):
-        """What says the validation EER (`voiceemb.judge`); `None` if nobody is held."""
+        """What says the validation EER (`voiceemb.training.validation`); `None` if nobody is held."""
         if self.validation is None:
             return None
         return judge(encoder, self.validation, window=self.crop)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from audio import wave
-from files import stated_sha256
-from voiceemb import calibrations
-from voiceemb.windows import (
+from timbre.audio import wave
+from timbre.files import stated_sha256
+from voiceemb import calibration
+from voiceemb.inference import (
     AT_ONCE,
     LEAST_S,
     MOST_S,
@@ -32,7 +32,7 @@ class Encoder:
     Attributes:
         model: The `SpeakerEncoder` inside, or `None` for one that was exported.
         folder: Where it was loaded from, or `None`.
-        calibration: What makes a cosine a probability, see `metrics.calibration`, or
+        calibration: What makes a cosine a probability, see `timbre.metrics.calibration`, or
             `None` if that was never measured.
         places: What cosines are like in some corpora, see `calibrations.Kept`.
 
@@ -109,9 +109,9 @@ class Encoder:
         if (path / "model.weights.h5").is_file():
             encoder = cls._load_run(path)
             encoder.folder = path
-            if (path / calibrations.FILE).is_file():
+            if (path / calibration.FILE).is_file():
                 sha = encoder.about["sha256"]
-                kept = calibrations.read(path / calibrations.FILE, sha256=sha)
+                kept = calibration.read(path / calibration.FILE, sha256=sha)
                 encoder.calibration, encoder.places = kept.calibration, kept.places
             return encoder
         versions = [p for p in path.glob("*/saved_model.pb") if p.parent.name.isdigit()]
@@ -126,12 +126,12 @@ class Encoder:
 
     @classmethod
     def _load_run(cls, path):
-        from voiceemb import encoders
+        from voiceemb.networks import speaker_encoder
 
         config = json.loads((path / "config.json").read_text("utf-8"))["config"]
         weights = path / "model.weights.h5"
         digest = stated_sha256(weights)
-        model = encoders.build(**config["encoder"])
+        model = speaker_encoder.build(**config["encoder"])
         model.load_weights(weights)
         window = crop_samples(model.filterbank, config["crop_frames"])
         about = {"extractor": path.resolve().name, "sha256": digest}
@@ -161,7 +161,7 @@ class Encoder:
             Unit vector, float32 `[dim]`.
 
         Raises:
-            audio.wave.AudioError: If a file can not be read.
+            timbre.audio.wave.AudioError: If a file can not be read.
             ValueError: If a waveform is not one-dimensional, finite, and of 0.1 s to
                 4 h.
         """

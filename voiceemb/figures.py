@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from audio.figures import utterance_figure
-from metrics import figures, reliability, verification
-from voiceemb.evaluation import read
+from timbre import plotting
+from timbre.audio.figures import utterance_figure
+from timbre.metrics import reliability, verification
+from voiceemb.evaluate import read
 
 FEW = 12  # speakers in the comparison matrix
 EACH = 6  # utterances of each there
@@ -18,7 +19,7 @@ def draw_evaluation(evaluation, folder, *, extractor, prefix=""):
     """Draws one evaluation: t-SNE, DET, histogram and comparison matrix.
 
     Args:
-        evaluation: A `voiceemb.evaluation.Evaluation`.
+        evaluation: A `voiceemb.evaluate.Evaluation`.
         folder: Where the PNG files go.
         extractor: Name of the one whose embeddings are drawn; the DET figure shows
             all, and all ways to score.
@@ -38,17 +39,17 @@ def draw_evaluation(evaluation, folder, *, extractor, prefix=""):
     rows = _few_of_few(voices.speaker)
     cosines = voices.embeddings[rows] @ voices.embeddings[rows].T
     drawn = {
-        "tsne": figures.scatter_figure(
+        "tsne": plotting.scatter_figure(
             voices.embeddings, voices.speaker, title=f"t-SNE of {what}"
         ),
-        "det": figures.det_figure(curves, title=f"DET of {what}"),
-        "scores": figures.score_figure(
+        "det": plotting.det_figure(curves, title=f"DET of {what}"),
+        "scores": plotting.score_figure(
             trials.label,
             evaluation.scores[kind, extractor],
             threshold=evaluation.row(extractor, kind)["eer_threshold"],
             title=f"Cosines of {what}",
         ),
-        "matrix": figures.matrix_figure(
+        "matrix": plotting.matrix_figure(
             cosines,
             labels=voices.speaker[rows],
             title=f"Utterances compared, {what}",
@@ -56,7 +57,7 @@ def draw_evaluation(evaluation, folder, *, extractor, prefix=""):
         ),
     }
     return [
-        figures.save(figure, folder / f"{prefix}{name}.png")
+        plotting.save(figure, folder / f"{prefix}{name}.png")
         for name, figure in drawn.items()
     ]
 
@@ -65,29 +66,29 @@ def draw_utterance(utterance, encoder, folder):
     """Draws waveform, spectrogram and features of one utterance; returns the path.
 
     Args:
-        utterance: A `corpora.corpus.Utterance`.
+        utterance: A `timbre.corpora.corpus.Utterance`.
         encoder: A `voiceemb.Encoder` of a model in memory, not of an export.
         folder: Where `utterance.png` goes.
     """
     waveform = read(utterance, sample_rate=encoder.sample_rate)
     model = encoder.model
     features = model.normalisation(model.features(waveform[None]))[0].numpy()
-    figure = figures.styled(utterance_figure)(
+    figure = plotting.styled(utterance_figure)(
         waveform,
         features,
         sample_rate=encoder.sample_rate,
         hop_s=model.filterbank.hop_s,
         title=f"{utterance.speaker}: {utterance.text or utterance.path.name}",
     )
-    return figures.save(figure, Path(folder) / "utterance.png")
+    return plotting.save(figure, Path(folder) / "utterance.png")
 
 
 def draw_reliability(evaluation, calibration, folder, *, extractor):
     """Draws whether an encoder's probabilities mean what they say; returns the path.
 
     Args:
-        evaluation: A `voiceemb.evaluation.Evaluation`.
-        calibration: A `metrics.calibration.Calibration` of the extractor's cosines.
+        evaluation: A `voiceemb.evaluate.Evaluation`.
+        calibration: A `timbre.metrics.calibration.Calibration` of the extractor's cosines.
         folder: Where `reliability.png` goes.
         extractor: Name of the one whose cosines are turned into probabilities.
     """
@@ -100,11 +101,11 @@ def draw_reliability(evaluation, calibration, folder, *, extractor):
     }
     what = f"{extractor} on {evaluation.corpus}, {evaluation.protocol}"
     figure = reliability.reliability_figure(answers, title=f"Reliability of {what}")
-    return figures.save(figure, Path(folder) / "reliability.png")
+    return plotting.save(figure, Path(folder) / "reliability.png")
 
 
 def draw_robustness(rows, folder):
-    """Draws the rows of one corpus of `voiceemb.robustness`; returns the paths.
+    """Draws the rows of one corpus of `voiceemb.evaluation.robustness`; returns the paths.
 
     Args:
         rows: Of `over_durations`, `over_noise`, or both.
@@ -115,11 +116,11 @@ def draw_robustness(rows, folder):
     for kind, draw in (("duration", duration_figure), ("noise", noise_figure)):
         some = [row for row in rows if row["kind"] == kind]
         if some:
-            drawn.append(figures.save(draw(some), Path(folder) / f"{kind}.png"))
+            drawn.append(plotting.save(draw(some), Path(folder) / f"{kind}.png"))
     return drawn
 
 
-@figures.styled
+@plotting.styled
 def duration_figure(rows, *, title=None):
     """Equal error rate against duration, on a logarithmic axis.
 
@@ -127,10 +128,10 @@ def duration_figure(rows, *, title=None):
     utterances were that long: where it falls, the trials are others.
 
     Args:
-        rows: Of `voiceemb.robustness.over_durations`, of one corpus.
+        rows: Of `voiceemb.evaluation.robustness.over_durations`, of one corpus.
         title: Defaults to the corpus and its protocol.
     """
-    figure, axes = figures.new_figure()
+    figure, axes = plotting.new_figure()
     counts = {row["duration_s"]: row["num_utterances"] for row in rows}
     for look, some in _by_extractor(rows):
         x, rate, low, high = _rates(some, "duration_s")
@@ -144,17 +145,17 @@ def duration_figure(rows, *, title=None):
     return _finished(figure, axes, rows, title or f"Duration, {_what(rows)}")
 
 
-@figures.styled
+@plotting.styled
 def noise_figure(rows, *, title=None):
     """Equal error rate against signal-to-noise ratio; clean stands apart.
 
     A band or a bar is the 95 % interval by speaker.
 
     Args:
-        rows: Of `voiceemb.robustness.over_noise`, of one corpus.
+        rows: Of `voiceemb.evaluation.robustness.over_noise`, of one corpus.
         title: Defaults to the corpus and its protocol.
     """
-    figure, axes = figures.new_figure()
+    figure, axes = plotting.new_figure()
     levels = [row["snr_db"] for row in rows if row["snr_db"] is not None]
     levels = sorted(set(levels), reverse=True)
     clean = max(levels) + 6.0  # a place on the axis, not a ratio
@@ -180,8 +181,8 @@ def _by_extractor(rows):
     """Look and measured rows of each extractor, with the label for the legend."""
     names = dict.fromkeys(row["extractor"] for row in rows)
     for i, name in enumerate(names):
-        look = {"color": figures.COLOURS[i % 7], "marker": figures.MARKERS[i % 7]}
-        look |= {"linestyle": figures.DASHES[i % 4], "label": name}
+        look = {"color": plotting.COLOURS[i % 7], "marker": plotting.MARKERS[i % 7]}
+        look |= {"linestyle": plotting.DASHES[i % 4], "label": name}
         measured = [row for row in rows if row["eer"] is not None]
         yield look, [row for row in measured if row["extractor"] == name]
 

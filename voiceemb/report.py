@@ -9,12 +9,14 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from files import replacing
-from metrics import figures, verification
-from voiceemb import calibrations, encoders, evaluation
+from timbre import plotting
+from timbre.files import replacing
+from timbre.metrics import verification
+from voiceemb import calibration, evaluate
 from voiceemb import figures as drawing
 from voiceemb.encoder import Encoder
-from voiceemb.windows import crop_samples
+from voiceemb.inference import crop_samples
+from voiceemb.networks import speaker_encoder
 
 PLACES = ("corpus", "runs", "cache", "stop_after")  # where and when, not what
 CARD = """# Speaker encoder `{name}`
@@ -55,25 +57,25 @@ def finish(run, parts, results):
     """Evaluates, prints the table, draws the figures and writes the card.
 
     Args:
-        run: A `training.run.Run`.
-        parts: `voiceemb.parts.Parts`.
-        results: Phase name to `training.loop.Result`.
+        run: A `timbre.training.run.Run`.
+        parts: `voiceemb.training.splits.Parts`.
+        results: Phase name to `timbre.training.loop.Result`.
 
     Returns:
         The trained `voiceemb.Encoder`, as a user would load it.
     """
-    run.path(calibrations.FILE).unlink(missing_ok=True)  # it was of other weights
+    run.path(calibration.FILE).unlink(missing_ok=True)  # it was of other weights
     trained = Encoder.load(run.folder)
     extractors = {
         run.folder.name: trained.embed_utterances,
         "untrained network": untrained(run.folder).embed_utterances,
-        evaluation.BASELINE: evaluation.cepstra(trained.sample_rate),
+        evaluate.BASELINE: evaluate.cepstra(trained.sample_rate),
     }
     evaluations = {}
     for name, protocol in (("test", "open-set"), ("closed", "closed-set")):
         part = getattr(parts, name)
         if part is not None:
-            evaluations[name] = evaluation.evaluate(
+            evaluations[name] = evaluate.evaluate(
                 part,
                 extractors,
                 protocol=protocol,
@@ -94,7 +96,9 @@ def finish(run, parts, results):
         {**row, "phase": phase} for phase, r in results.items() for row in r.history
     ]
     if history:
-        figures.save(figures.history_figure(history), run.path("figures/training.png"))
+        plotting.save(
+            plotting.history_figure(history), run.path("figures/training.png")
+        )
     drawing.draw_utterance(parts.train.utterances[0], trained, run.path("figures"))
     run.write_card(_card(run, trained, parts, results, limit, table))
     return trained
@@ -108,7 +112,7 @@ def untrained(run):
     """
     config = json.loads((Path(run) / "config.json").read_text("utf-8"))["config"]
     keras.utils.set_random_seed(config["seed"])
-    model = encoders.build(**config["encoder"])
+    model = speaker_encoder.build(**config["encoder"])
     return Encoder.of(
         model, window=crop_samples(model.filterbank, config["crop_frames"])
     )
@@ -140,8 +144,8 @@ def calibrate(trained, parts, run):
 
     Args:
         trained: A `voiceemb.Encoder`.
-        parts: `voiceemb.parts.Parts`.
-        run: The run, a `training.run.Run`.
+        parts: `voiceemb.training.splits.Parts`.
+        run: The run, a `timbre.training.run.Run`.
 
     Returns:
         Dict of `value`, `eer`, `protocol` and `corpus`, or `None` without a
@@ -149,7 +153,7 @@ def calibrate(trained, parts, run):
     """
     if parts.validation is None:
         return None
-    one = evaluation.evaluate(
+    one = evaluate.evaluate(
         parts.validation,
         {"trained": trained.embed_utterances},
         protocol=parts.protocol,
@@ -160,12 +164,12 @@ def calibrate(trained, parts, run):
     corpus = f"{parts.validation.name}, validation"
     try:
         one = dataclasses.replace(one, corpus=corpus)
-        found, about = calibrations.fit([one], "trained")
+        found, about = calibration.fit([one], "trained")
     except ValueError as error:  # too few trials, or none that part voices
         print(f"No calibration: {error}", file=sys.stderr)
     else:
-        path = run.path(calibrations.FILE)
-        calibrations.write(path, found, sha256=sha, about=about)
+        path = run.path(calibration.FILE)
+        calibration.write(path, found, sha256=sha, about=about)
     return {
         "value": row["eer_threshold"],
         "eer": row["eer"],

@@ -20,11 +20,11 @@ import dataclasses
 
 import numpy as np
 
-from diffusion.speakers.anonymising import LEAST, another_seed, labels_kept, replace
-from metrics import privacy
-from metrics.calibration import LogisticCalibration
-from metrics.samples import unit
-from metrics.verification import all_pairs, cosine_scores, eer_threshold
+from diffusion.speakers.anonymisation import LEAST, another_seed, labels_kept, replace
+from timbre.metrics import privacy
+from timbre.metrics.arrays import unit
+from timbre.metrics.calibration import LogisticCalibration
+from timbre.metrics.verification import all_pairs, cosine_scores, eer_threshold
 
 ATTACKERS = privacy.ATTACKERS
 LOOKED_FOR = 300  # speakers, at most
@@ -109,7 +109,7 @@ def measure(voices, new, protect, cast, *, attackers, level, seed, **drawing) ->
         attackers: Some of `ATTACKERS`.
         seed: The published seed; attackers draw by others that depend on it.
         **drawing: `blocks` of `replace`, and `resamples` of
-            `metrics.privacy.reidentification`.
+            `timbre.metrics.privacy.reidentification`.
 
     Returns:
         Plain values: `level`, `rows`, `voices`, `cosine_mean`, `cosine_most`;

@@ -6,11 +6,11 @@ import hashlib
 
 import numpy as np
 
-from corpora.embeddings import EmbeddingSet
-from corpora.synthetic import points as made_up
-from diffusion.speakers import sets
+from diffusion.speakers import preprocessing
+from diffusion.speakers.generator import FACTS
 from diffusion.speakers.scaling import lives_on_sphere
-from diffusion.speakers.voices import FACTS
+from timbre.corpora.embeddings import EmbeddingSet
+from timbre.corpora.synthetic import embeddings as made_up
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Parts:
         return tuple(
             {
                 "x_0": np.asarray(part.embeddings, np.float32),
-                "labels": sets.codes(part, self.vocabulary),
+                "labels": preprocessing.codes(part, self.vocabulary),
             }
             for part in (self.train, self.held)
         )
@@ -81,11 +81,11 @@ def prepare(*, set, points, level, held, labels, blocks, sphere, seed):
         `Parts`.
     """
     voices = EmbeddingSet.load(set) if set else _made_up(**points)
-    train, rest = sets.divide(voices, held, seed, level=level, blocks=blocks)
+    train, rest = preprocessing.divide(voices, held, seed, level=level, blocks=blocks)
     unit = sphere == "yes"
     if sphere == "auto":
         unit = lives_on_sphere(voices.embeddings, blocks)
-    return Parts(train, rest, unit, sets.vocabularies(train, labels))
+    return Parts(train, rest, unit, preprocessing.vocabularies(train, labels))
 
 
 def _made_up(speakers, utterances, seed):

@@ -6,11 +6,11 @@ import numpy as np
 import tensorflow as tf
 
 from diffusion import samplers
-from diffusion.speakers import evaluation, sampling
-from diffusion.speakers.voices import key
-from metrics import figures
-from metrics.neighbours import cosines, nearest_rows
-from metrics.samples import even, unit
+from diffusion.speakers import evaluate, sampling
+from diffusion.speakers.generator import key
+from timbre import plotting
+from timbre.metrics.arrays import even, unit
+from timbre.metrics.neighbours import cosines, nearest_rows
 
 MOST = 600  # voices of a kind on one figure
 STEPS = 20  # of the sampler whose way is drawn
@@ -23,7 +23,7 @@ def draw(voices, train, held, folder, *, history=(), seed=0):
     """Draws the figures of a run that its data and its history allow.
 
     Args:
-        voices: A `diffusion.speakers.voices.Voices`.
+        voices: A `diffusion.speakers.generator.Voices`.
         train, held: `EmbeddingSet`s, what it learned from and other speakers.
         folder: Where the PNG files go.
         history: Rows of the run's history. Defaults to none.
@@ -34,8 +34,8 @@ def draw(voices, train, held, folder, *, history=(), seed=0):
     """
     train, held = (np.asarray(part.embeddings) for part in (train, held))
     drawn = {}
-    with evaluation.quiet_schedule():
-        fake = evaluation.draw(voices, max(2, min(MOST, len(held))), seed)
+    with evaluate.quiet_schedule():
+        fake = evaluate.draw(voices, max(2, min(MOST, len(held))), seed)
         if min(len(train), len(held)) > 1:
             drawn["map"] = map_figure(train, held, fake, seed=seed)
             drawn["distances"] = distance_figure(train, held, fake, seed=seed)
@@ -43,12 +43,12 @@ def draw(voices, train, held, folder, *, history=(), seed=0):
     if history:
         drawn["training"] = training_figure(history)
     return [
-        figures.save(figure, Path(folder) / f"{name}.png")
+        plotting.save(figure, Path(folder) / f"{name}.png")
         for name, figure in drawn.items()
     ]
 
 
-@figures.styled
+@plotting.styled
 def map_figure(train, held, fake, *, seed=0, most=MOST):
     """All voices on one plane, by one t-SNE of their directions.
 
@@ -69,11 +69,11 @@ def map_figure(train, held, fake, *, seed=0, most=MOST):
     plane = TSNE(2, perplexity=perplexity, random_state=seed, init="random")
     with threadpool_limits(1):  # faster here: threads wait for each other
         places = plane.fit_transform(unit(np.concatenate(kinds)))
-    figure, axes = figures.new_figure(size=(6.6, 5.6))
+    figure, axes = plotting.new_figure(size=(6.6, 5.6))
     looks = (
-        {"color": figures.COLOURS[0], "marker": "o", "facecolors": "none"},
-        {"color": figures.COLOURS[2], "marker": "^", "facecolors": "none"},
-        {"color": figures.COLOURS[1], "marker": "x"},
+        {"color": plotting.COLOURS[0], "marker": "o", "facecolors": "none"},
+        {"color": plotting.COLOURS[2], "marker": "^", "facecolors": "none"},
+        {"color": plotting.COLOURS[1], "marker": "x"},
     )
     for name, some, look in zip(KINDS, np.split(places, 3), looks, strict=True):
         axes.scatter(*some.T, s=18, linewidths=0.9, alpha=0.8, label=name, **look)
@@ -83,7 +83,7 @@ def map_figure(train, held, fake, *, seed=0, most=MOST):
     return figure
 
 
-@figures.styled
+@plotting.styled
 def distance_figure(train, held, fake, *, seed=0, most=1000):
     """Densities of cosines: to the nearest voice, and of all pairs.
 
@@ -104,10 +104,10 @@ def distance_figure(train, held, fake, *, seed=0, most=1000):
         "generated to learned from": (fake, train),
     }
     looks = [
-        {"color": figures.COLOURS[i], "linestyle": figures.DASHES[j]}
+        {"color": plotting.COLOURS[i], "linestyle": plotting.DASHES[j]}
         for i, j in ((6, 0), (2, 1), (4, 3), (1, 2))
     ]
-    figure, (left, right) = figures.new_figure(1, 2, size=(9.6, 4.2))
+    figure, (left, right) = plotting.new_figure(1, 2, size=(9.6, 4.2))
     closest = [nearest_rows(*sides)[0] for sides in pairs.values()]
     grid = _grid(np.concatenate(closest))
     for name, values, look in zip(pairs, closest, looks, strict=True):
@@ -127,7 +127,7 @@ def distance_figure(train, held, fake, *, seed=0, most=1000):
     return figure
 
 
-@figures.styled
+@plotting.styled
 def training_figure(history):
     """The loss in training, and on held-out voices with the averaged weights.
 
@@ -137,20 +137,20 @@ def training_figure(history):
         history: Rows of a run: dicts with `step`, `loss` and, where it was measured,
             `held_loss`.
     """
-    figure, axes = figures.new_figure(size=(6.4, 3.8))
+    figure, axes = plotting.new_figure(size=(6.4, 3.8))
     for i, (name, label) in enumerate(
         (("loss", "learned from"), ("held_loss", "held out"))
     ):
         rows = [row for row in history if row.get(name) not in (None, "")]
         points = [[float(row[key]) for row in rows] for key in ("step", name)]
-        look = {"color": figures.COLOURS[i], "linestyle": figures.DASHES[i]}
+        look = {"color": plotting.COLOURS[i], "linestyle": plotting.DASHES[i]}
         axes.plot(*points, **look, marker=("", "o")[i], markersize=4, label=label)
     axes.set(title="Loss", xlabel="step")
     axes.legend()
     return figure
 
 
-@figures.styled
+@plotting.styled
 def noising_figure(voices, real, *, seed=0, most=MOST):
     """Ten looks at both ways: real voices drown in noise, and noise becomes voices.
 
@@ -158,7 +158,7 @@ def noising_figure(voices, real, *, seed=0, most=MOST):
     stand grey behind the others. The way back is that of DDIM.
 
     Args:
-        voices: A `diffusion.speakers.voices.Voices`.
+        voices: A `diffusion.speakers.generator.Voices`.
         real: Rows `[n, dim]`.
         seed: Of both noises. Defaults to `0`.
         most: Most rows. Defaults to `600`.
@@ -175,7 +175,7 @@ def noising_figure(voices, real, *, seed=0, most=MOST):
         t: schedule.signal[t] * x_0 + schedule.noise[t] * z for t in times[shown][::-1]
     }
     place = _plane(x_0)
-    figure, panels = figures.new_figure(
+    figure, panels = plotting.new_figure(
         2, len(shown), size=(2.1 * len(shown) + 0.4, 5.0), sharex=True, sharey=True
     )
     known = place(x_0)
@@ -184,7 +184,7 @@ def noising_figure(voices, real, *, seed=0, most=MOST):
         row[0].set_ylabel(name)
         for axes, (t, x_t) in zip(row, way.items(), strict=True):
             axes.scatter(*known, s=4, color="#CCCCCC", linewidths=0)
-            look = {"color": figures.COLOURS[i], "marker": "ox"[i]}
+            look = {"color": plotting.COLOURS[i], "marker": "ox"[i]}
             axes.scatter(*place(x_t), s=7, alpha=0.7, linewidths=0.6 * i, **look)
             title = f"t = {t}, signal {schedule.signal[t]:.2f}"
             axes.set_title(title, fontsize=9)
@@ -200,7 +200,7 @@ def states(voices, times, shown, *, count, seed=0):
     """What a sampler passes through on its way from noise to voices.
 
     Args:
-        voices: A `diffusion.speakers.voices.Voices`.
+        voices: A `diffusion.speakers.generator.Voices`.
         times: Falling times, int `[steps + 1]`.
         shown: Places in `times`, rising, the first of which is 0.
         count: How many voices.

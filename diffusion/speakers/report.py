@@ -3,11 +3,11 @@
 import json
 
 from diffusion.speakers import figures
-from diffusion.speakers.evaluation import evaluate as evaluate
-from diffusion.speakers.evaluation import quiet_schedule
-from diffusion.speakers.imitation import sentence
-from diffusion.speakers.voices import Voices
-from metrics import generation
+from diffusion.speakers.evaluate import evaluate as evaluate
+from diffusion.speakers.evaluate import quiet_schedule
+from diffusion.speakers.generator import Voices
+from diffusion.speakers.memorisation import sentence
+from timbre.metrics import generation
 
 CARD = """# Voices that never existed: `{name}`
 
@@ -59,12 +59,12 @@ def finish(run, parts, result):
     """Evaluates, prints the report, draws the figures and writes the card.
 
     Args:
-        run: A `training.run.Run` whose weights are written.
+        run: A `timbre.training.run.Run` whose weights are written.
         parts: The `diffusion.speakers.data.Parts` it learned from.
-        result: The `training.loop.Result`.
+        result: The `timbre.training.loop.Result`.
 
     Returns:
-        The trained `diffusion.speakers.voices.Voices`, as a user would load it.
+        The trained `diffusion.speakers.generator.Voices`, as a user would load it.
     """
     with quiet_schedule():
         voices = Voices.load(run.folder)

@@ -8,17 +8,17 @@ import tensorflow as tf
 
 from diffusion import samplers
 from diffusion.speakers import sampling
-from diffusion.speakers.voices import LIMIT
+from diffusion.speakers.generator import LIMIT
 
 MOST = 100_000  # voices of one request
 SEED = tf.TensorSpec([2], tf.int32, name="seed")
 
 
 def signatures(voices, *, limit=LIMIT):
-    """The functions to export, for `serving.publish.publish`.
+    """The functions to export, for `timbre.serving.publish.publish`.
 
     Args:
-        voices: A `diffusion.speakers.voices.Voices`; its sampler and spacing are
+        voices: A `diffusion.speakers.generator.Voices`; its sampler and spacing are
             those of the export, its steps those of `anonymise`.
         limit: Cosine that `anonymise` keeps below. Defaults to `0.7`.
 

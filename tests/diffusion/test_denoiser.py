@@ -16,8 +16,8 @@ from diffusion.denoising import (
 )
 from diffusion.networks.classifier import NoisyClassifier
 from diffusion.networks.registry import build
-from training import loop
-from training.run import Run
+from timbre.training import loop
+from timbre.training.run import Run
 
 SCHEDULE = {"name": "cosine", "steps": 20}
 EVENTS = [(8,), (5, 3), (4, 2, 2)]

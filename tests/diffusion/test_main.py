@@ -3,12 +3,12 @@ import json
 import numpy as np
 import pytest
 
-from corpora.embeddings import EmbeddingSet
 from diffusion import __main__ as cli
-from diffusion.speakers import answers, attacks
-from diffusion.speakers.voices import Voices
-from tests.diffusion.runs import DIM, made_up, make
+from diffusion.speakers import attacks, commands
+from diffusion.speakers.generator import Voices
+from tests.diffusion.speakers.runs import DIM, made_up, make
 from tests.references import unit
+from timbre.corpora.embeddings import EmbeddingSet
 
 NAMES = {ask.__name__.strip("_"): ask for ask in cli.COMMANDS}
 
@@ -35,7 +35,7 @@ def test_every_command_says_what_it_does(name, capsys):
         call(name, "--help")
     said = " ".join(capsys.readouterr().out.split())
     assert end.value.code == 0 and f"python -m diffusion {name}" in said
-    assert cli.COMMANDS[NAMES[name]] in said and callable(getattr(answers, name))
+    assert cli.COMMANDS[NAMES[name]] in said and callable(getattr(commands, name))
 
 
 def test_attackers_are_those_of_the_report():
@@ -62,7 +62,7 @@ def test_sample_writes_the_voices_of_a_seed_and_how_they_were_drawn(
 
 
 def test_sample_for_an_engine_has_its_form_or_none(run, tmp_path, monkeypatch):
-    from diffusion.speakers.engines import ENGINES, Engine
+    from diffusion.speakers.tts_export import ENGINES, Engine
 
     out = tmp_path / "voices.npz"
     command = ["sample", "--run", run, "--out", out, "--engine", "yourtts"]
@@ -160,7 +160,7 @@ def test_one_utterance_a_speaker_is_replaced_but_not_attacked(run, tmp_path, cap
 def test_batches_of_anonymise_have_seeds_of_their_own(
     run, given, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(answers, "BATCH", 50)
+    monkeypatch.setattr(commands, "BATCH", 50)
     monkeypatch.setattr(attacks, "measure", lambda *_, **__: None)
     monkeypatch.setattr(attacks, "text", lambda _: "")
     out = tmp_path / "anon.npz"

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from flows import coupling, linear, normalisation, spline
+from flows.bijectors import coupling, linear, normalisation, spline
 
 MEMBERS = (coupling, linear, normalisation, spline)  # imported, Keras knows them
 

@@ -5,10 +5,10 @@ import dataclasses
 
 import numpy as np
 
-from audio import wave
-from corpora.corpus import Utterance
 from flows import data
-from flows.settings import Data, Segment
+from flows.config import Data, Segment
+from timbre.audio import wave
+from timbre.corpora.corpus import Utterance
 
 NAMES = ("train", "valid", "test", "unseen")
 

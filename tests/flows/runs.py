@@ -8,15 +8,16 @@ import sys
 
 import numpy as np
 
-from flows import data, models, settings
+from flows import config, data
+from flows.models import registry
 from tests.conftest import ROOT
-from training.run import Run
+from timbre.training.run import Run
 
-PLAN = settings.SpeechFlow(
-    data=settings.Data(source="spectra", speakers=3, classes=4, rows=240, unseen=0.0),
-    segment=settings.Segment(frames=2, bands=4),
-    backbone=settings.Backbone(steps=2, hidden=8),
-    vae=settings.Vae(latent=4, hidden=8),
+PLAN = config.SpeechFlow(
+    data=config.Data(source="spectra", speakers=3, classes=4, rows=240, unseen=0.0),
+    segment=config.Segment(frames=2, bands=4),
+    backbone=config.Backbone(steps=2, hidden=8),
+    vae=config.Vae(latent=4, hidden=8),
 )
 KINDS = ("vae", "nf", "dnf-phone", "dnf-speaker", "fdnf")
 
@@ -30,7 +31,7 @@ def divided(**changes):
 
 def untrained(kind, plan, parts):
     """A model of a plan."""
-    return models.build(kind, **models.options(plan, parts.facts))
+    return registry.build(kind, **registry.options(plan, parts.facts))
 
 
 def make(folder, kinds=KINDS, **changes):
@@ -45,7 +46,7 @@ def make(folder, kinds=KINDS, **changes):
         for weight in model.trainable_variables:  # couplings start as the identity
             weight.assign_add(0.1 * rng.normal(size=weight.shape))
         model.summarise(parts.train.x, parts.train.labels)
-        run.save_weights(model, models.weights_name(kind))
+        run.save_weights(model, registry.weights_name(kind))
     return folder
 
 

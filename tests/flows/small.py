@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from flows import models
+from flows.models import registry
 
 VOCABULARY = {"phone": ("a", "i", "s"), "speaker": ("F01", "M02")}
 SHAPE = (2, 3)
@@ -23,14 +23,14 @@ def rows(count=60, seed=0):
 
 
 def untrained(kind="fdnf", **given):
-    """A small model as `flows.models.build` makes it."""
+    """A small model as `flows.models.registry.build` makes it."""
     told = {
         "shape": SHAPE,
         "vocabulary": VOCABULARY,
         "backbone": {"steps": 2, "hidden": 8},
         "vae": {"latent": 4, "hidden": 16},
     }
-    return models.build(kind, **{**told, **given})
+    return registry.build(kind, **{**told, **given})
 
 
 def coder(kind="fdnf", **given):

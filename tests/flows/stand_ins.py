@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from corpora.embeddings import EmbeddingSet
-from files import sha256
 from flows import __main__ as cli
 from flows.data import Rows
+from timbre.corpora.embeddings import EmbeddingSet
+from timbre.files import sha256
 
 VOCABULARY = {"phone": ("a", "i", "s"), "speaker": ("F01", "M02")}
 PLAN = {

@@ -6,10 +6,11 @@ import json
 import numpy as np
 import pytest
 
-from flows import data, sources
+from flows import data
+from flows.segments import sources
 from tests.flows import prepared
 from tests.flows.prepared import NAMES, heard_once, of, prepare
-from training.run import Run
+from timbre.training.run import Run
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ import tensorflow as tf
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
-from flows import backbones
-from metrics.two_samples import mmd
+from flows.bijectors import backbones
 from tests.flows.jacobians import shaken
+from timbre.metrics.two_sample_tests import mmd
 
 MEANS = np.array([[-2.0, -1.0], [1.5, -1.5], [0.0, 0.5], [1.5, 2.5]])
 COVARIANCES = np.array(

@@ -1,13 +1,14 @@
 import numpy as np
 import pytest
 
-from audio import wave
-from corpora.embeddings import EmbeddingSet
-from files import sha256
 from flows import __main__ as cli
-from flows import answers, data, models
+from flows import commands, data
+from flows.models import registry
 from tests.flows import stand_ins
 from tests.flows.stand_ins import call, embeddings, leave, refused
+from timbre.audio import wave
+from timbre.corpora.embeddings import EmbeddingSet
+from timbre.files import sha256
 
 NAMES = {ask.__name__.strip("_"): ask for ask in cli.COMMANDS}
 FRONT = {"sample_rate": 16000, "window": 512, "hop": 160, "bands": 40, "high_hz": None}
@@ -18,7 +19,9 @@ SOUND = {"source": "synthetic", **FRONT, "spectrum": "mel"}
 def stands_for(monkeypatch):
     """Gives each kind of model of each run a stand-in."""
     known = {}
-    monkeypatch.setattr(models, "load", lambda run, kind="fdnf": known[run.name][kind])
+    monkeypatch.setattr(
+        registry, "load", lambda run, kind="fdnf": known[run.name][kind]
+    )
     return known
 
 
@@ -45,7 +48,7 @@ def test_every_command_says_what_it_does(name, capsys):
         call(name, "--help")
     said = " ".join(capsys.readouterr().out.split())
     assert end.value.code == 0 and f"python -m flows {name}" in said
-    assert cli.COMMANDS[NAMES[name]] in said and callable(getattr(answers, name))
+    assert cli.COMMANDS[NAMES[name]] in said and callable(getattr(commands, name))
 
 
 @pytest.mark.parametrize(
@@ -154,13 +157,13 @@ def test_a_sound_becomes_like_another_speakers(heard, tmp_path):
 
 
 def test_only_listed_segments_of_a_sound_are_changed(heard, tmp_path, monkeypatch):
-    from flows import revoicing
+    from flows import voice_conversion
 
     table, out, asked = tmp_path / "segments.csv", tmp_path / "out.wav", {}
     lines = ["path,start,end,phone,speaker", "in.wav,0.11,0.12,i,F01"]
     lines += ["other.wav,0.2,0.3,s,F01", "in.wav,0.31,0.32,?,F01"]
     table.write_text("\n".join(lines))
-    change = revoicing.change
+    change = voice_conversion.change
 
     def watched(model, features, cut, starts, *told, **more):
         asked.update(more, starts=starts.tolist())
@@ -168,9 +171,9 @@ def test_only_listed_segments_of_a_sound_are_changed(heard, tmp_path, monkeypatc
         asked["moved"] = np.abs(asked["new"] - features).max(axis=1) > 1
         return asked["new"]
 
-    monkeypatch.setattr(revoicing, "change", watched)
+    monkeypatch.setattr(voice_conversion, "change", watched)
     silence = np.zeros(8000, np.float32)
-    monkeypatch.setattr(revoicing, "waveform", lambda *_, num_samples: silence)
+    monkeypatch.setattr(voice_conversion, "waveform", lambda *_, num_samples: silence)
     command = ["manipulate", "--run", heard, "--factor", "phone", "--to", "s"]
     command += ["--sound", tmp_path / "in.wav", "--out", out, "--segments", table]
     call(*command)
@@ -245,7 +248,7 @@ def test_weights_that_can_not_be_loaded_are_one_line(run, tmp_path, monkeypatch)
     def load(run, kind):
         raise KeyError("torn\nfile")
 
-    monkeypatch.setattr(models, "load", load)
+    monkeypatch.setattr(registry, "load", load)
     said = refused("manipulate", "--run", run, "--factor", "speaker", "--to", "M02",
                    "--set", embeddings(tmp_path / "a.npz"),
                    "--out", tmp_path / "o.npz")  # fmt: skip

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from files import sha256
 from flows import figures, report
 from tests.flows import stand_ins
-from training.run import Run
+from timbre.files import sha256
+from timbre.training.run import Run
 
 
 def line(said, *starts):

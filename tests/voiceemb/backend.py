@@ -10,13 +10,13 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from voiceemb import encoders
+from voiceemb.networks import speaker_encoder
 
 sound, answers, *runs = map(Path, sys.argv[1:])
 found = {}
 for run in runs:
     config = json.loads((run / "config.json").read_text("utf-8"))["config"]
-    model = encoders.build(**config["encoder"])
+    model = speaker_encoder.build(**config["encoder"])
     model.load_weights(run / "model.weights.h5")
     embedding = model(model.features(np.load(sound)), training=False)
     found[run.name] = keras.ops.convert_to_numpy(embedding)

@@ -6,10 +6,10 @@ of a sound is spread over the bands. Two recordings of one voice differ a little
 
 import numpy as np
 
-from metrics.calibration import LogisticCalibration
+from timbre.metrics.calibration import LogisticCalibration
 from voiceemb.encoder import Encoder
-from voiceemb.enrolment import People
-from voiceemb.vad import Detector, energies_db
+from voiceemb.enrolment.people import People
+from voiceemb.vad.detect import Detector, energies_db
 
 LINE = LogisticCalibration(slope=20.0, offset=-16.0)  # even at cosine 0.8
 RATE = 16000

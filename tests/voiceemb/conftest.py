@@ -21,7 +21,7 @@ def ear():
 def people(tmp_path, ear):
     """A store of people with nobody in it."""
     from tests.voiceemb.bands import Loud
-    from voiceemb.enrolment import People
+    from voiceemb.enrolment.people import People
 
     return People.create(tmp_path / "people", ear, detector=Loud())
 
@@ -29,7 +29,7 @@ def people(tmp_path, ear):
 @pytest.fixture
 def talk(tmp_path):
     """A sound for the page."""
-    from tests.voiceemb.pages import recorded
+    from tests.voiceemb.page.pages import recorded
 
     return recorded(tmp_path / "talk.wav")
 
@@ -37,7 +37,7 @@ def talk(tmp_path):
 @pytest.fixture
 def opened(tmp_path, talk):
     """The same, analysed."""
-    from tests.voiceemb.pages import analysed
+    from tests.voiceemb.page.pages import analysed
 
     return analysed(tmp_path, talk)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from metrics.rttm import Turn
+from timbre.turns import Turn
 
 RATE = 16000
 BANDS = 12  # voices that can be told apart

@@ -3,10 +3,11 @@
 import numpy as np
 
 from tests.voiceemb.tones import Loud, ToneEncoder, TonePeople, silence, tone
-from voiceemb import timeline, vad
-from voiceemb.listening import Listener
+from voiceemb.streaming import timeline
+from voiceemb.streaming.listener import Listener
+from voiceemb.vad import detect
 
-RULE = vad.Rule(release_s=0.1, pad_s=0.0, least_s=0.1, onset_frames=1)
+RULE = detect.Rule(release_s=0.1, pad_s=0.0, least_s=0.1, onset_frames=1)
 TALK = ("low 2.3", ". 0.4", "high 1.7", ". 2.6", "high 0.3", ". 0.7", "low 1.234")
 
 

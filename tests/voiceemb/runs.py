@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 
-from audio import wave
-from files import sha256
-from voiceemb import encoders
+from timbre.audio import wave
+from timbre.files import sha256
+from voiceemb.networks import speaker_encoder
 
 SHAPE = {"stages": (4,), "num_blocks": 1, "embedding_dim": 8, "log": True}
 
@@ -22,7 +22,7 @@ def make(
     """A run folder as training leaves it, with random weights."""
     shape = {"network": "rescnn", **SHAPE, "norm": norm, "front_end": {}, **shape}
     folder.mkdir(parents=True)
-    model = encoders.build(**shape)
+    model = speaker_encoder.build(**shape)
     for weight in model.weights:
         change = np.random.default_rng(len(folder.name)).normal(size=weight.shape)
         weight.assign(weight + 0.1 * np.abs(change).astype(weight.dtype))

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from serving.publish import publish
 from tests.backends import on_jax
-from voiceemb import Encoder, encoders
+from timbre.serving.publish import publish
+from voiceemb import Encoder
 from voiceemb.encoder import PRETRAINED
-from voiceemb.windows import signatures
+from voiceemb.inference import signatures
+from voiceemb.networks import speaker_encoder
 
 NETWORKS = {
     "rescnn": {"stages": (4, 8), "num_blocks": 1, "embedding_dim": 8},
@@ -44,7 +45,7 @@ def runs(tmp_path_factory):
         folder = place / network
         folder.mkdir()
         shape = {"network": network, **shape}
-        model = encoders.build(**shape)
+        model = speaker_encoder.build(**shape)
         for weight in model.weights:  # statistics too: zero and one would hide much
             change = rng.normal(scale=0.1, size=weight.shape)
             weight.assign(weight + np.abs(change).astype(weight.dtype))
@@ -57,7 +58,7 @@ def runs(tmp_path_factory):
 
 def build(folder):
     config = json.loads((folder / "config.json").read_text("utf-8"))["config"]
-    model = encoders.build(**config["encoder"])
+    model = speaker_encoder.build(**config["encoder"])
     model.load_weights(folder / "model.weights.h5")
     return model
 

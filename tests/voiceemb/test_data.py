@@ -4,11 +4,13 @@ import functools
 import numpy as np
 import pytest
 
-from audio import wave
-from corpora.corpus import Corpus, Utterance
-from voiceemb import data, encoders, judge, preparation
+from timbre.audio import wave
+from timbre.corpora.corpus import Corpus, Utterance
+from voiceemb import data
 from voiceemb.encoder import unit
-from voiceemb.parts import Parts
+from voiceemb.networks import speaker_encoder
+from voiceemb.training import augmentation, validation
+from voiceemb.training.splits import Parts
 
 
 @pytest.mark.parametrize("samples", [100, 1600, 31_999, 32_000, 32_001, 50_123])
@@ -37,7 +39,7 @@ def spoken(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def encoder():
-    return encoders.build(stages=(4,), num_blocks=1, embedding_dim=8)
+    return speaker_encoder.build(stages=(4,), num_blocks=1, embedding_dim=8)
 
 
 def test_a_cache_holds_the_energies_of_the_encoder(spoken, encoder, tmp_path):
@@ -53,7 +55,7 @@ def test_a_cache_holds_the_energies_of_the_encoder(spoken, encoder, tmp_path):
 
 
 def test_another_filterbank_gets_another_cache(spoken, encoder, tmp_path):
-    other = encoders.build(
+    other = speaker_encoder.build(
         stages=(4,), num_blocks=1, front_end={"num_bands": 40, "fft_size": 1024}
     )
     data.cached(spoken, tmp_path, encoder)
@@ -63,7 +65,7 @@ def test_another_filterbank_gets_another_cache(spoken, encoder, tmp_path):
 
 def test_cached_records_embed_as_their_windows_do(spoken, encoder, tmp_path):
     cache, window = data.cached(spoken, tmp_path, encoder), 20
-    found = judge.embed_records(encoder, cache, window=window, at_once=4)
+    found = validation.embed_records(encoder, cache, window=window, at_once=4)
     for i in range(len(cache)):
         features, room = cache.read(i), int(cache.length[i]) - window
         rows = np.stack([features[s : s + window] for s in (0, room // 2, room)])
@@ -115,7 +117,7 @@ def test_features_and_waveforms_are_judged_alike(parts, encoder, tmp_path, wavef
     cache = data.cached(parts.train, tmp_path, encoder, waveforms=waveforms)
     voices = data.Data(parts, parts.train, cache, encoder, crop_frames=20)
     assert 0 <= voices.judge(encoder)()["eer"] <= 1
-    embeddings = judge.embed_records(
+    embeddings = validation.embed_records(
         lambda x: encoder(encoder.features(x) if waveforms else x),
         voices.validation,
         window=voices.crop,
@@ -172,9 +174,9 @@ def test_no_validation_means_no_judge(spoken, encoder, tmp_path):
 
 def test_noises_are_read_from_a_folder(spoken, tmp_path):
     with pytest.raises(ValueError, match="`noises` must be a folder of recordings"):
-        preparation.augmenter(noises=str(tmp_path), noise_probability=1.0)
+        augmentation.augmenter(noises=str(tmp_path), noise_probability=1.0)
     folder = str(spoken.utterances[0].path.parent)
-    augment = preparation.augmenter(noises=folder, noise_probability=1.0)
+    augment = augmentation.augmenter(noises=folder, noise_probability=1.0)
     silence = np.full((2, 4000), 1e-3, "float32")
     assert np.abs(augment(silence, seed=[0, 1]) - silence).max() > 0
 

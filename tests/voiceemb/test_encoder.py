@@ -1,18 +1,19 @@
 import numpy as np
 import pytest
 
-from audio import wave
 from tests.voiceemb.runs import make
-from voiceemb import Encoder, encoders
+from timbre.audio import wave
+from voiceemb import Encoder
 from voiceemb.encoder import unit
-from voiceemb.windows import crop_samples, window_starts
+from voiceemb.inference import crop_samples, window_starts
+from voiceemb.networks import speaker_encoder
 
 WINDOW = 8000
 
 
 @pytest.fixture(scope="module")
 def model():
-    return encoders.build(stages=(4, 8), num_blocks=1, embedding_dim=8)
+    return speaker_encoder.build(stages=(4, 8), num_blocks=1, embedding_dim=8)
 
 
 @pytest.fixture(scope="module")

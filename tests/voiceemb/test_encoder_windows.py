@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 
-from voiceemb import Encoder, encoders
+from voiceemb import Encoder
+from voiceemb.networks import speaker_encoder
 
 WINDOW = 8000
 
 
 @pytest.fixture(scope="module")
 def encoder():
-    model = encoders.build(stages=(4, 8), num_blocks=1, embedding_dim=8)
+    model = speaker_encoder.build(stages=(4, 8), num_blocks=1, embedding_dim=8)
     return Encoder.of(model, window=WINDOW)
 
 

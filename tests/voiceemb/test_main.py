@@ -4,10 +4,11 @@ import shutil
 import numpy as np
 import pytest
 
-from corpora.embeddings import EmbeddingSet
-from metrics.calibration import LogisticCalibration
+from timbre.corpora.embeddings import EmbeddingSet
+from timbre.metrics.calibration import LogisticCalibration
 from voiceemb import __main__ as cli
-from voiceemb import answers, calibrations
+from voiceemb import calibration as calibrations
+from voiceemb.commands import encoder
 from voiceemb.encoder import Encoder
 
 
@@ -150,14 +151,14 @@ class Calibrated:
 def test_verify_says_a_probability_and_decides_by_it(
     monkeypatch, capsys, more, answers_
 ):
-    monkeypatch.setattr(answers, "loaded", lambda run, calibration: Calibrated())
+    monkeypatch.setattr(encoder, "loaded", lambda run, calibration: Calibrated())
     cli.main(["verify", "a.wav", "b.wav", "--run", "small", *more])
     said = capsys.readouterr().out
     assert all(answer in said for answer in ["cosine 0.2500", *answers_])
 
 
 def test_a_prior_is_a_probability_and_needs_a_calibration(monkeypatch):
-    monkeypatch.setattr(answers, "loaded", lambda run, calibration: Calibrated())
+    monkeypatch.setattr(encoder, "loaded", lambda run, calibration: Calibrated())
     command = ["verify", "a.wav", "b.wav", "--run", "small", "--prior"]
     with pytest.raises(SystemExit, match=r"`prior` must be in \(0, 1\)"):
         cli.main([*command, "1"])

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from metrics.rttm import Turn, read_rttm
-from voiceemb.conversation import Diarization, Windows
+from timbre.turns import Turn, read_rttm
+from voiceemb.diarization.result import Diarization, Windows
 from voiceemb.names import checked_name
 
 JOINED = "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627"  # a Persian name with U+200C

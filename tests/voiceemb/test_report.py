@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from corpora import folders
-from metrics.calibration import LogisticCalibration
 from tests.voiceemb.runs import make
-from training.run import Run
-from voiceemb import Encoder, calibrations, evaluation, report
+from timbre.corpora import folders
+from timbre.metrics.calibration import LogisticCalibration
+from timbre.training.run import Run
+from voiceemb import Encoder, calibration, evaluate, report
 from voiceemb import __main__ as cli
-from voiceemb.parts import Parts
+from voiceemb.training.splits import Parts
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ class Cepstra:
     about, sample_rate = {"sha256": "a" * 64}, 16000
 
     def embed_utterances(self, waveforms):
-        return evaluation.cepstra()(waveforms)
+        return evaluate.cepstra()(waveforms)
 
 
 @pytest.mark.slow
@@ -35,12 +35,12 @@ def test_a_run_is_calibrated_by_the_voices_that_chose_its_weights(
     parts = Parts(corpus, corpus, None, None, "open-set")
     run = Run.open(tmp_path / "run", {})
     limit = report.calibrate(Cepstra(), parts, run)
-    kept = calibrations.read(run.path(calibrations.FILE), sha256="a" * 64)
+    kept = calibration.read(run.path(calibration.FILE), sha256="a" * 64)
     assert limit["eer"] < 0.4 and not kept.places  # of one corpus, believed as it is
     assert (
         abs(kept.calibration.threshold() - limit["value"]) < 0.15
     )  # both balance the errors
-    held = json.loads(run.path(calibrations.FILE).read_text("utf-8"))
+    held = json.loads(run.path(calibration.FILE).read_text("utf-8"))
     assert list(held["corpora"]) == ["smoke, validation"]
 
 
@@ -51,12 +51,12 @@ def test_a_run_that_can_not_be_calibrated_says_so_and_has_its_threshold(
     def refuse(*_):
         raise ValueError("same pairs do not score higher")
 
-    monkeypatch.setattr(calibrations, "fit", refuse)
+    monkeypatch.setattr(calibration, "fit", refuse)
     corpus = folders.open_corpus(trained_run / "corpus" / "smoke")
     parts, run = Parts(corpus, corpus, None, None, "open-set"), Run.open(tmp_path, {})
     assert -1 < report.calibrate(Cepstra(), parts, run)["value"] < 1
     assert "No calibration: same pairs do not" in capsys.readouterr().err
-    assert not run.path(calibrations.FILE).exists()
+    assert not run.path(calibration.FILE).exists()
 
 
 @pytest.mark.slow
@@ -88,7 +88,7 @@ def test_a_calibration_of_earlier_weights_does_not_outlive_them(tmp_path, monkey
 
     run = Run(make(tmp_path / "run", ["anna"]), {})
     line = LogisticCalibration(slope=4.0, offset=-2.0)
-    calibrations.write(run.path(calibrations.FILE), line, sha256="a" * 64, about={})
+    calibration.write(run.path(calibration.FILE), line, sha256="a" * 64, about={})
     with pytest.raises(ValueError, match="holds for the weights it was fitted on"):
         Encoder.load(run.folder)
     monkeypatch.setattr(report, "untrained", untrained)  # what comes next takes long

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from voiceemb.frames import SAMPLE_RATE, Detector, FrameStream
+from voiceemb.vad.base import SAMPLE_RATE, Detector, FrameStream
 
 PITCHES = {"low": 200.0, "high": 1000.0}  # Hz
 

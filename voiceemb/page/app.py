@@ -3,11 +3,11 @@
 import functools
 from pathlib import Path
 
-from voiceemb.page import offline
-from voiceemb.page.desk import Desk
+from voiceemb.page import gradio_offline
+from voiceemb.page.handlers import Desk
 from voiceemb.page.layout import lay_out
 
-gr = offline.load()
+gr = gradio_offline.load()
 HERE = Path(__file__).parent
 CLOSED = {"api_visibility": "private"}  # for the page, not for programs
 CLEAN_S = (600, 86400)  # how often leftovers are looked for, and from which age
@@ -103,12 +103,13 @@ def _diarizer(encoder, detector, people):
 
     @functools.cache
     def models():
-        from voiceemb import Encoder, vad
+        from voiceemb import Encoder
+        from voiceemb.vad import detect
 
-        return encoder or Encoder.pretrained(), detector or vad.load()
+        return encoder or Encoder.pretrained(), detector or detect.load()
 
     def diarize(waveform, *, progress=None, **speakers):
-        from voiceemb.diarization import diarize
+        from voiceemb.diarization.pipeline import diarize
 
         given = dict(zip(("encoder", "detector"), models(), strict=True))
         return diarize(waveform, people=people, progress=progress, **given, **speakers)

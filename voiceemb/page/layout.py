@@ -3,10 +3,10 @@
 from types import SimpleNamespace
 
 from voiceemb.names import LONGEST
-from voiceemb.page import offline, timeline
+from voiceemb.page import gradio_offline, timeline_html
 from voiceemb.page.session import FORMATS, MOST_SPEAKERS
 
-gr = offline.load()
+gr = gradio_offline.load()
 WAYS = [("Estimated", "estimated"), ("Exactly", "exact"), ("Between", "between")]
 INTRO = (
     '<div class="when-intro"><h1>Who speaks when</h1><p>Give a recording, get a lane '
@@ -33,7 +33,7 @@ def lay_out(js, *, enrolling):
             _lay_out_numbers(parts)
     parts.notice = _html(elem_id="notice", visible=False)
     parts.player = _html(elem_id="player", visible=False)
-    parts.timeline = _html(timeline.EMPTY, elem_id="timeline", js_on_load=js)
+    parts.timeline = _html(timeline_html.EMPTY, elem_id="timeline", js_on_load=js)
     with gr.Column(visible=False) as parts.answer:
         with gr.Row(equal_height=False):
             with gr.Column(scale=3, min_width=300):

@@ -10,9 +10,9 @@ import threading
 from contextlib import contextmanager
 from pathlib import Path
 
-from metrics.figures import COLOURS
-from voiceemb.page import PORT, offline
-from voiceemb.page.guard import LOOPBACK, Guard
+from timbre.plotting import COLOURS
+from voiceemb.page import PORT, gradio_offline
+from voiceemb.page.request_filter import LOOPBACK, Guard
 
 MOST_PORT = 2**16 - 1
 MAX_UPLOAD = "1gb"  # of a sound file: an hour and a half of stereo WAV
@@ -37,12 +37,12 @@ def launch(port=PORT, *, host="127.0.0.1", browser=False, **options):
         OSError: If the port is taken.
         ValueError: If it is none.
     """
-    offline.load()
+    gradio_offline.load()
     check_port(port, host)
     from voiceemb.page.app import build
 
     with tempfile.TemporaryDirectory(prefix="timbre-page-") as folder, _stopping():
-        with offline.environment(folder):
+        with gradio_offline.environment(folder):
             page = build(**options)
             page.queue(api_open=False)
             try:
@@ -108,7 +108,7 @@ def _service(host, port):
 
 def _theme():
     """Fonts of the machine, and contrasts of 4.5 and more between text and ground."""
-    themes = offline.load().themes
+    themes = gradio_offline.load().themes
     hues = {"primary_hue": "blue", "neutral_hue": "slate"}
     return themes.Base(**hues, font=FONTS, font_mono=MONO).set(
         body_text_color_subdued="*neutral_600",

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from audio import wave
+from timbre.audio import wave
 from voiceemb.names import checked_name
 
 SAMPLE_RATE = 16000

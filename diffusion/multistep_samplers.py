@@ -1,0 +1,110 @@
+"""Samplers that remember: what the network saw before tells where it is heading.
+
+A step weighs the clean estimate along the flow, from t to s, by `exp(v)`, where
+`v = log(signal / noise)`. With the estimates of earlier times at hand it need not be
+taken for constant: a line or a parabola in `v` goes through them, and a second look
+at the same place is saved. Where `v` is infinite, at both ends, these are lowered to
+what they can see.
+
+Reference:
+    DPM-Solver++ (Lu et al., 2022), https://arxiv.org/abs/2211.01095
+"""
+
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from diffusion.sampler_steps import Sampler, flow, scaled
+
+
+def ahead(clean, t, s, clean_last, last):
+    """The clean estimate amid t and s, on the line through those at `last` and t.
+
+    `clean + h / (2 * h_last) * (clean - clean_last)`, with `h` and `h_last` the rises
+    of `log(signal / noise)` from t to s and from `last` to t. Where one of them is not
+    finite, and where there was no step before (`last` is t), it is `clean`.
+    """
+    ratio = (s.log_ratio - t.log_ratio) / (t.log_ratio - last.log_ratio)
+    ratio = tf.where(tf.math.is_finite(ratio), ratio, 0)
+    return clean + scaled(ratio / 2, clean - clean_last)
+
+
+def corrector(before, u, t):
+    """Weights of the two changes of the clean estimate about the step from u to t.
+
+    Let `v` rise from 0 at u to 1 at t, as `log(signal / noise)` does, by `h`; `before`
+    lies at `v = -r`. Along the flow the step weighs the clean estimate by `exp(h * v)`.
+    Under these weights `v` has the mean `b_1 = 1 / (1 - exp(-h)) - 1 / h` and `v**2`
+    has `b_2 = 1 / (1 - exp(-h)) - 2 * b_1 / h`, so that of the parabola through the
+    three estimates the mean is
+
+    `clean_u + past * (clean_u - clean_before) + new * (clean_t - clean_u)`,
+    `past = (b_1 - b_2) / (r * (1 + r))`, `new = b_1 - r * past`.
+
+    Without a time before u, or with an infinite one, it is `(clean_u + clean_t) / 2`.
+
+    Returns:
+        `past` and `new`, float64 scalars.
+    """
+    h = t.log_ratio - u.log_ratio
+    r = (u.log_ratio - before.log_ratio) / h
+    b_1 = -1 / tf.math.expm1(-h) - 1 / h
+    b_2 = b_1 + 1 / h - 2 * b_1 / h
+    past = (b_1 - b_2) / (r * (1 + r))
+    whole = tf.logical_and(tf.math.is_finite(r), r > 0)
+    half = tf.constant(0.5, tf.float64)
+    return tf.where(whole, past, 0), tf.where(whole, b_1 - r * past, half)
+
+
+@dataclass(frozen=True)
+class DPMSolver(Sampler):
+    """DPM-Solver++(2M): goes on along the line through the last two clean estimates.
+
+    With `h` and `h_last` the rises of `log(signal / noise)` in this step and the last:
+
+    `x_0 = clean + h / (2 * h_last) * (clean - clean_last)`,
+    `x_s = noise[s] / noise[t] * x_t - signal[s] * (exp(-h) - 1) * x_0`.
+
+    The first step and the last, to 0, are Euler's. Of order 2, with one call a step.
+
+    Reference:
+        DPM-Solver++ (Lu et al., 2022), algorithm 2, https://arxiv.org/abs/2211.01095
+    """
+
+    def start(self, x, t):
+        return tf.zeros_like(x), t
+
+    def step(self, denoise, x, t, s, *, seed, memory):
+        clean = denoise(x, t)
+        return flow(x, ahead(clean, t, s, *memory), t, s), (clean, t)
+
+
+@dataclass(frozen=True)
+class UniPC(Sampler):
+    """DPM-Solver++(2M), each step of which is mended once its end has been looked at.
+
+    The look at `x_t` that the next step needs anyway also tells how the last step,
+    from time u to t, ought to have gone. It is taken again with
+
+    `x_0 = clean_u + past * (clean_u - clean_before) + new * (clean_t - clean_u)`,
+
+    whose weights `corrector` gives. Of order 3, with one call a step: the predictor of
+    order 2 with `B(h) = exp(h) - 1` is DPM-Solver++(2M). The last step is not mended.
+
+    Reference:
+        UniPC (Zhao et al., 2023), order 2 with B_2 in data prediction,
+        https://arxiv.org/abs/2302.04867
+    """
+
+    def start(self, x, t):
+        return x, tf.zeros_like(x), t, tf.zeros_like(x), t
+
+    def step(self, denoise, x, t, s, *, seed, memory):
+        x_u, clean_u, u, clean_before, before = memory
+        clean = denoise(x, t)
+        past, new = corrector(before, u, t)
+        mended = clean_u + scaled(past, clean_u - clean_before)
+        mended += scaled(new, clean - clean_u)
+        x = flow(x_u, mended, u, t)
+        x_s = flow(x, ahead(clean, t, s, clean_u, u), t, s)
+        return x_s, (x, clean, t, clean_u, u)

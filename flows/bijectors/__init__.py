@@ -1,0 +1,1 @@
+"""Bijectors: invertible maps with a log-determinant, and networks of them."""

@@ -1,0 +1,279 @@
+"""Bijectors: maps that can be undone, and that know by how much they stretch.
+
+`z = forward(x)`, `x = inverse(z)`, `log_det = log |det dz / dx|`, one number for each
+row of the batch. Forward is the normalising direction: from data to latent. Events
+have any rank, `[batch, ..., channels]`; maps that mix numbers mix channels, and the
+log-determinant sums over the whole event.
+
+Chains add their log-determinants, and the inverse has that of forward, negated:
+`inverse_and_log_det(z)` gives `x` and `log |det dx / dz|`.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from flows.batching import BLOCK
+
+
+class Bijector(keras.layers.Layer):
+    """What every bijector is; a member writes `_forward` and `_inverse`.
+
+    Args:
+        dtype: Of weights and results, a float type. Defaults to `"float32"`, whatever
+            the global policy: a log-determinant needs its digits.
+
+    Call arguments:
+        x: `[batch, ..., channels]`.
+        context: What the map may depend on, `[batch, ..., context_dim]` with as many
+            axes as `x`, for members that have a `context_dim`; others pass it over.
+
+    Returns:
+        `z`, shaped as the event is mapped, and `log_det`, `[batch]`.
+    """
+
+    def __init__(self, dtype="float32", **kwargs):
+        super().__init__(dtype=dtype, autocast=False, **kwargs)
+
+    def forward_and_log_det(self, x, context=None):
+        """Data to latent: `z`, and `log |det dz / dx|` of each row, `[batch]`."""
+        return self._forward(*self._taken(x, context))
+
+    def inverse_and_log_det(self, z, context=None):
+        """Latent to data: `x`, and `log |det dx / dz|` of each row, `[batch]`."""
+        return self._inverse(*self._taken(z, context))
+
+    def forward(self, x, context=None):
+        """Data to latent."""
+        return self.forward_and_log_det(x, context)[0]
+
+    def inverse(self, z, context=None):
+        """Latent to data."""
+        return self.inverse_and_log_det(z, context)[0]
+
+    def start(self, x, context=None, labels=None):
+        """Sets what depends on data, of this and all inner bijectors, by a first batch.
+
+        Args:
+            x, context: As for `forward`.
+            labels: Int NumPy `[batch, factors]`, -1 where missing, for members that
+                depend on classes; others pass them over. Defaults to none.
+
+        Returns:
+            `z`, as `forward` gives it from then on.
+        """
+        x, context = self._taken(x, context)
+        z = []
+        for at in range(0, max(len(x), 1), BLOCK):
+            rows = slice(at, at + BLOCK)
+            own = context is not None and len(context) == len(x)
+            z.append(self.forward(x[rows], context[rows] if own else context))
+        return ops.concatenate(z)
+
+    def call(self, x, context=None):
+        return self.forward_and_log_det(x, context)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def _forward(self, x, context):
+        raise NotImplementedError
+
+    def _inverse(self, z, context):
+        raise NotImplementedError
+
+    def _taken(self, x, context):
+        """Inputs as tensors of the bijector's type; its weights are there."""
+        x = ops.convert_to_tensor(x, self.compute_dtype)
+        if context is not None:
+            context = ops.convert_to_tensor(context, self.compute_dtype)
+        if not self.built:
+            self.build(x.shape)
+        return x, context
+
+
+@keras.saving.register_keras_serializable(package="flows")
+class Chain(Bijector):
+    """One bijector after the other: `log_det` is the sum of theirs.
+
+    `forward` goes from first to last, `inverse` from last to first. A chain of nothing
+    is the identity.
+
+    Args:
+        bijectors: Bijectors, all of one dtype, which is the chain's. A chain may be
+            one of them.
+        dtype: Of a chain of nothing. Defaults to `"float32"`.
+
+    Call arguments:
+        x, context: See `Bijector`; every bijector gets the same context.
+    """
+
+    def __init__(self, bijectors=(), dtype=None, **kwargs):
+        bijectors = list(bijectors)
+        super().__init__(dtype=_shared_dtype(bijectors, dtype), **kwargs)
+        self.bijectors = bijectors
+
+    def build(self, input_shape):
+        for bijector in self.bijectors:
+            if not bijector.built:
+                bijector.build(input_shape)
+            input_shape = bijector.compute_output_shape(input_shape)
+
+    def compute_output_shape(self, input_shape):
+        for bijector in self.bijectors:
+            input_shape = bijector.compute_output_shape(input_shape)
+        return input_shape
+
+    def start(self, x, context=None, labels=None):
+        x, context = self._taken(x, context)
+        for bijector in self.bijectors:
+            x = bijector.start(x, context, labels)
+        return x
+
+    def _forward(self, x, context):
+        log_det = event_sum(ops.zeros_like(x))
+        for bijector in self.bijectors:
+            x, change = bijector.forward_and_log_det(x, context)
+            log_det = log_det + change
+        return x, log_det
+
+    def _inverse(self, z, context):
+        log_det = event_sum(ops.zeros_like(z))
+        for bijector in reversed(self.bijectors):
+            z, change = bijector.inverse_and_log_det(z, context)
+            log_det = log_det + change
+        return z, log_det
+
+    def get_config(self):
+        inner = [keras.saving.serialize_keras_object(b) for b in self.bijectors]
+        return {**super().get_config(), "bijectors": inner}
+
+    @classmethod
+    def from_config(cls, config):
+        inner = map(keras.saving.deserialize_keras_object, config["bijectors"])
+        return cls(**{**config, "bijectors": list(inner)})
+
+
+@keras.saving.register_keras_serializable(package="flows")
+class Inverse(Bijector):
+    """A bijector the other way round: its `forward` is the other's `inverse`.
+
+    `start` sets nothing: what the other one would set by data, it sets by what comes
+    in at its own front.
+
+    Args:
+        bijector: A bijector that keeps the shape of events; the inverse has its dtype.
+
+    Call arguments:
+        x, context: See `Bijector`.
+    """
+
+    def __init__(self, bijector, dtype=None, **kwargs):
+        super().__init__(dtype=_shared_dtype([bijector], dtype), **kwargs)
+        self.bijector = bijector
+
+    def build(self, input_shape):
+        if not self.bijector.built:
+            self.bijector.build(input_shape)
+        shape = tuple(self.bijector.compute_output_shape(input_shape))
+        if shape != tuple(input_shape):
+            raise ValueError(
+                "`Inverse` takes bijectors that keep the shape of events. Received: "
+                f"{self.bijector.name}, which maps {tuple(input_shape)} to {shape}"
+            )
+
+    def _forward(self, x, context):
+        return self.bijector.inverse_and_log_det(x, context)
+
+    def _inverse(self, z, context):
+        return self.bijector.forward_and_log_det(z, context)
+
+    def get_config(self):
+        inner = keras.saving.serialize_keras_object(self.bijector)
+        return {**super().get_config(), "bijector": inner}
+
+    @classmethod
+    def from_config(cls, config):
+        inner = keras.saving.deserialize_keras_object(config["bijector"])
+        return cls(**{**config, "bijector": inner})
+
+
+@keras.saving.register_keras_serializable(package="flows")
+class Permutation(Bijector):
+    """Channels in another order: `z[..., i] = x[..., order[i]]`, and `log_det = 0`.
+
+    The order is drawn once, by NumPy, and saved with the weights.
+
+    Args:
+        seed: Of the order, an int. Defaults to `0`.
+
+    Call arguments:
+        x: See `Bijector`.
+    """
+
+    def __init__(self, seed=0, **kwargs):
+        super().__init__(**kwargs)
+        self.seed = seed
+
+    def build(self, input_shape):
+        order = np.random.default_rng(self.seed).permutation(input_shape[-1])
+        self.order = add_value(self, "order", order, dtype="int32")
+
+    def _forward(self, x, context):
+        return ops.take(x, self.order, axis=-1), event_sum(ops.zeros_like(x))
+
+    def _inverse(self, z, context):
+        x = ops.take(z, ops.argsort(self.order), axis=-1)
+        return x, event_sum(ops.zeros_like(z))
+
+    def get_config(self):
+        return {**super().get_config(), "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="flows")
+class Reverse(Bijector):
+    """Channels back to front: `log_det = 0`.
+
+    Call arguments:
+        x: See `Bijector`.
+    """
+
+    def build(self, input_shape):
+        """There is nothing to build."""
+
+    def _forward(self, x, context):
+        return ops.flip(x, axis=-1), event_sum(ops.zeros_like(x))
+
+    def _inverse(self, z, context):
+        return self._forward(z, context)
+
+
+def event_sum(x):
+    """The sum of all numbers of each row: `[batch, ...]` to `[batch]`."""
+    return ops.sum(x, axis=tuple(range(1, len(x.shape))))
+
+
+def add_value(layer, name, value, dtype=None, trainable=False):
+    """Adds a weight to `layer` that begins as `value`, and stays if not `trainable`."""
+    return layer.add_weight(
+        shape=np.shape(value),
+        initializer=lambda shape, dtype=None: ops.convert_to_tensor(value, dtype),
+        dtype=dtype,
+        trainable=trainable,
+        name=name,
+    )
+
+
+def _shared_dtype(bijectors, dtype):
+    """The one dtype of all; `dtype`, or float32, where there are none."""
+    for bijector in bijectors:
+        if not isinstance(bijector, Bijector):
+            raise TypeError(
+                f"Only bijectors can be chained or inverted. Received: {bijector!r}"
+            )
+    found = {bijector.compute_dtype for bijector in bijectors}
+    if len(found) > 1:
+        raise ValueError(
+            f"Bijectors of a chain must have one dtype. Received: {sorted(found)}"
+        )
+    return found.pop() if found else dtype or "float32"

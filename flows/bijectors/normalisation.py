@@ -1,0 +1,159 @@
+"""Bijectors that start from data: each channel, or each number, at its own scale.
+
+`z = (x - mean) / deviation`, where mean and deviation are set by `start`, in float64.
+What is constant in the data, or nearly, has no scale of its own: its deviation is
+raised to a hundredth of the root mean square of all, or to 1 where all are constant.
+"""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from flows.bijectors.base import Bijector, add_value, event_sum
+
+FLOOR = 0.01  # least deviation, in root mean squares of all of them
+ROUNDING = 1e-12  # deviation, in means, that equal numbers have by rounding alone
+
+
+@keras.saving.register_keras_serializable(package="flows")
+class ActNorm(Bijector):
+    """Shifts and scales each channel: `z = (x - mean) * exp(log_scale)`.
+
+    The identity until `start` gives every channel of its batch mean 0 and variance 1,
+    over all other axes; trained from there.
+
+    Call arguments:
+        x: See `Bijector`.
+
+    Reference:
+        Glow: Generative Flow with Invertible 1x1 Convolutions (Kingma & Dhariwal,
+        2018), section 3.1. https://arxiv.org/abs/1807.03039
+    """
+
+    def build(self, input_shape):
+        shape = (input_shape[-1],)
+        self.mean = self.add_weight(shape=shape, initializer="zeros", name="mean")
+        self.log_scale = self.add_weight(
+            shape=shape, initializer="zeros", name="log_scale"
+        )
+
+    def start(self, x, context=None, labels=None):
+        """Sets mean and scale by a batch of at least two rows, `[batch, ...]`.
+
+        Returns:
+            `z`, as `forward` gives it from then on.
+
+        Raises:
+            ValueError: If there are fewer rows, or numbers that are not finite.
+        """
+        x, _ = self._taken(x, None)
+        mean, deviation = _moments(x, axis=tuple(range(len(x.shape) - 1)))
+        self.mean.assign(mean)
+        self.log_scale.assign(-np.log(deviation))
+        return self.forward(x)
+
+    def _forward(self, x, context):
+        return (x - self.mean) * ops.exp(self.log_scale), self._log_det(x)
+
+    def _inverse(self, z, context):
+        return z * ops.exp(-self.log_scale) + self.mean, -self._log_det(z)
+
+    def _log_det(self, x):
+        return event_sum(ops.zeros_like(x) + self.log_scale)
+
+
+@keras.saving.register_keras_serializable(package="flows")
+class Scaler(Bijector):
+    """Flattens events and standardises each number of them; never trained.
+
+    `z = (flat(x) - mean) / scale`, and `log_det = -sum(log(scale))`: densities stay
+    densities of the features, in their own units. The inverse gives back the shape.
+    Before `start`, `mean` is 0 and `scale` 1.
+
+    Args:
+        shape: Of an event, a tuple of ints, `D` numbers in all.
+
+    Call arguments:
+        x: `[batch, *shape]`.
+
+    Returns:
+        `z`, `[batch, D]`, and `log_det`, `[batch]`.
+    """
+
+    def __init__(self, shape, **kwargs):
+        super().__init__(**kwargs)
+        self.shape = tuple(shape)
+        if not self.shape or min(self.shape) < 1:
+            raise ValueError(
+                f"`shape` must have axes of 1 or more. Received: {self.shape}"
+            )
+
+    def build(self, input_shape=None):
+        dim = math.prod(self.shape)
+        self.mean = add_value(self, "mean", np.zeros(dim))
+        self.scale = add_value(self, "scale", np.ones(dim))
+
+    def compute_output_shape(self, input_shape):
+        self._check(tuple(input_shape[1:]), self.shape)
+        return (input_shape[0], math.prod(self.shape))
+
+    def start(self, x, context=None, labels=None):
+        """Sets mean and scale by data of at least two rows, `[batch, *shape]`.
+
+        Returns:
+            `z`, as `forward` gives it from then on.
+
+        Raises:
+            ValueError: If there are fewer rows, or numbers that are not finite.
+        """
+        x, _ = self._taken(x, None)
+        self._check(tuple(x.shape[1:]), self.shape)
+        mean, deviation = _moments(ops.reshape(x, (len(x), -1)), axis=0)
+        self.mean.assign(mean)
+        self.scale.assign(deviation)
+        return self.forward(x)
+
+    def _forward(self, x, context):
+        self._check(tuple(x.shape[1:]), self.shape)
+        x = ops.reshape(x, (-1, math.prod(self.shape)))
+        return (x - self.mean) / self.scale, -self._log_scale(x)
+
+    def _inverse(self, z, context):
+        self._check(tuple(z.shape[1:]), (math.prod(self.shape),))
+        x = z * self.scale + self.mean
+        return ops.reshape(x, (-1, *self.shape)), self._log_scale(z)
+
+    def _log_scale(self, z):
+        return event_sum(ops.zeros_like(z) + ops.log(self.scale))
+
+    def _check(self, shape, expected):
+        if shape != expected:
+            raise ValueError(
+                f"Events must have the shape {expected}. Received: {shape}"
+            )
+
+    def get_config(self):
+        return {**super().get_config(), "shape": self.shape}
+
+
+def _moments(x, axis):
+    """Mean and deviation over `axis`, float64, of two finite rows or more."""
+    x = ops.convert_to_numpy(x)
+    if len(x) < 2:
+        raise ValueError(
+            f"A start needs at least two rows to find a scale. Received: {len(x)}"
+        )
+    if not np.isfinite(x).all():
+        bad = np.size(x) - np.isfinite(x).sum()
+        raise ValueError(
+            f"A start needs finite numbers. Received: {bad} that are not, "
+            f"of {np.size(x)}"
+        )
+    mean = np.mean(x, axis=axis, dtype="float64")
+    deviation = np.std(x, axis=axis, dtype="float64")
+    typical = np.sqrt(np.mean(deviation**2))
+    if typical <= ROUNDING * np.abs(mean).max():
+        return mean, np.ones_like(deviation)
+    return mean, np.maximum(deviation, FLOOR * typical)

@@ -1,0 +1,1 @@
+"""Parts of the evaluation: measures, manipulation, probe classifiers, t-SNE."""

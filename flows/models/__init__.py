@@ -1,0 +1,1 @@
+"""Latent-variable models of segments: VAE, flow, DNF and factorial DNF."""

@@ -1,0 +1,260 @@
+"""Bases: where codes lie, class by class and factor by factor.
+
+A code is cut into parts, one for each factor (phone, speaker, ...), and a rest:
+
+`log p(z | y) = sum_f log N(z_f; mean[f, y_f], v_f) + log N(rest; 0, 1)`
+
+`y = -1` is a label that is missing, and the factor's part then follows the mixture of
+its classes: `log sum_k prior[f, k] N(z_f; mean[f, k], v_f)`. Of a known label the prior
+is not counted: this is the density of the code given the labels, not of both.
+
+By Bayes' rule `p(k | z_f) = prior[f, k] N(z_f; mean[f, k], v_f) / sum_j ...`.
+
+No factor and all rest is the normal base of an ordinary flow (NF), one factor that of
+a discriminative flow (DNF), several that of a factorial one (f-DNF).
+
+Reference:
+    Deep Generative Factorization for Speech Signal (Sun et al., 2021),
+    https://arxiv.org/abs/2010.14242; Deep Normalization for Speaker Vectors (Cai et
+    al., 2020), https://arxiv.org/abs/2004.04095; the mixture is that of Semi-Supervised
+    Learning with Normalizing Flows (Izmailov et al., 2020), equation 3,
+    https://arxiv.org/abs/1912.13025
+"""
+
+import itertools
+import math
+
+import keras
+from keras import ops
+
+from flows.gaussian import class_averages, log_normal, log_normals, log_priors
+from flows.validation import checked_codes
+
+VARIANCES = ("unit", "shared", "class")
+LARGEST = 3.0  # log-variances lie between -3 and 3
+
+
+@keras.saving.register_keras_serializable(package="flows")
+class FactorialNormal(keras.layers.Layer):
+    """Class-conditional normals side by side, one for each factor.
+
+    Args:
+        classes: How many classes each factor has. Defaults to `(10, 12)`.
+        dims: Dimensions of each factor's part. Defaults to `(32, 32)`.
+        residual: Dimensions of the rest, which no factor tells of. Defaults to `0`.
+        variance: `"unit"`: 1 in all directions; `"shared"`: a diagonal is learned for
+            each factor; `"class"`: one for each class. Defaults to `"unit"`.
+
+    Call arguments:
+        z: Codes `[batch, dim]`.
+        labels: Int `[batch, factors]`, -1 where missing; `None`: all are.
+
+    Returns:
+        Log-densities in nats, `[batch]`, as `log_prob`.
+
+    Raises:
+        ValueError: If `dims` are not those of `classes`, a part has no dimension, a
+            factor fewer than two classes, or the code no dimension at all.
+    """
+
+    def __init__(
+        self, classes=(10, 12), dims=(32, 32), residual=0, variance="unit", **kwargs
+    ):
+        super().__init__(**{"dtype": "float32", **kwargs}, autocast=False)
+        self.classes, self.dims = tuple(classes), tuple(dims)
+        self.residual = residual
+        self.variance = variance
+        _check(self.classes, self.dims, residual, variance)
+        sizes = (*self.dims, residual)
+        self._slices = [
+            slice(*ends)
+            for ends in itertools.pairwise((0, *itertools.accumulate(sizes)))
+        ]
+        each = list(enumerate(zip(self.classes, self.dims, strict=True)))
+        self._means = [
+            self.add_weight(name=f"means_{f}", shape=(k, d), initializer="zeros")
+            for f, (k, d) in each
+        ]
+        self._log_variances = []
+        if variance != "unit":
+            self._log_variances = [
+                self.add_weight(
+                    name=f"log_variance_{f}",
+                    shape=(k if variance == "class" else 1, d),
+                    initializer="zeros",
+                    constraint=_bounded,  # a step beyond the bound can come back
+                )
+                for f, (k, d) in each
+            ]
+        self._log_priors = [
+            self.add_weight(
+                name=f"log_priors_{f}",
+                shape=(k,),
+                initializer=keras.initializers.Constant(-math.log(k)),
+                trainable=False,
+            )
+            for f, (k, _) in each
+        ]
+        self.built = True
+
+    @property
+    def dim(self):
+        """Dimensions of a code, all parts together."""
+        return sum(self.dims) + self.residual
+
+    def call(self, z, labels=None):
+        return self.log_prob(z, labels)
+
+    def parts(self, z):
+        """Codes `[batch, dim]` cut: `[batch, dims[f]]` of each factor, the rest last.
+
+        Where there is no residual, no rest is given.
+        """
+        cuts = self._slices if self.residual else self._slices[:-1]
+        return tuple(z[:, cut] for cut in cuts)
+
+    def means(self, f):
+        """Means of the classes in their own part, `[classes[f], dims[f]]`."""
+        return ops.convert_to_tensor(self._means[f])
+
+    def log_variance(self, f):
+        """Log-variances of factor `f`, to broadcast with `[classes[f], dims[f]]`."""
+        if self.variance == "unit":
+            return ops.zeros((1, self.dims[f]), self.compute_dtype)
+        return _bounded(self._log_variances[f])
+
+    def log_prob(self, z, labels=None):
+        """Log-densities of codes given their labels.
+
+        Args:
+            z: `[batch, dim]`.
+            labels: Int `[batch, factors]`, -1 where missing; `None`: all are.
+
+        Returns:
+            Nats, `[batch]`.
+        """
+        z = ops.convert_to_tensor(z, self.compute_dtype)
+        if self.residual:
+            total = log_normal(z[:, self._slices[-1]], 0.0, 0.0)
+        else:
+            total = ops.zeros_like(z[:, 0])
+        for f, joint in enumerate(self._log_joints(z)):
+            density = ops.logsumexp(joint, axis=-1)
+            if labels is not None:
+                given = ops.cast(ops.convert_to_tensor(labels), "int32")[:, f]
+                told = log_normal(z[:, self._slices[f]], *self._told(f, given))
+                density = ops.where(given < 0, density, told)
+            total = total + density
+        return total
+
+    def log_posterior(self, z):
+        """Logarithms of `p(class | z)`, for each factor `[batch, classes[f]]`."""
+        z = ops.convert_to_tensor(z, self.compute_dtype)
+        return tuple(ops.log_softmax(joint, axis=-1) for joint in self._log_joints(z))
+
+    def centres(self, f):
+        """Means of the classes as codes, 0 in other parts, `[classes[f], dim]`."""
+        return self.place(f, self.means(f))
+
+    def place(self, f, part):
+        """Codes `[batch, dim]` of which part `f` is `part` and all else 0."""
+        before = self._slices[f].start
+        after = self.dim - self._slices[f].stop
+        part = ops.convert_to_tensor(part, self.compute_dtype)
+        return ops.pad(part, [[0, 0], [before, after]])
+
+    def draw(self, noise, uniform, labels=None, temperature=1.0):
+        """Codes out of noise.
+
+        Args:
+            noise: Standard normal, `[batch, dim]`.
+            uniform: In [0, 1), `[batch, factors]`; says by the priors which class it
+                is where none is given.
+            labels: Int `[batch, factors]`, -1 where missing; `None`: all are.
+            temperature: Scales the noise; 0 gives the means. Defaults to `1.0`.
+
+        Returns:
+            `z`, `[batch, dim]`.
+        """
+        noise = ops.convert_to_tensor(noise, self.compute_dtype) * temperature
+        uniform = ops.convert_to_tensor(uniform, self.compute_dtype)
+        drawn = list(self.parts(noise))
+        for f in range(len(self.classes)):
+            reached = ops.cumsum(ops.exp(self._log_priors[f]))[:-1]
+            chosen = ops.sum(ops.cast(uniform[:, f, None] >= reached, "int32"), axis=-1)
+            if labels is not None:
+                given = ops.cast(ops.convert_to_tensor(labels), "int32")[:, f]
+                chosen = ops.where(given < 0, chosen, given)
+            mean, log_variance = self._told(f, chosen)
+            drawn[f] = mean + ops.exp(log_variance / 2) * drawn[f]
+        return ops.concatenate(drawn, axis=-1)
+
+    def start(self, z, labels):
+        """Means become the class averages of codes, priors the shares of `rows + 1`.
+
+        A class without rows starts from the average of all rows. Variances stay.
+
+        Args:
+            z: Codes of the untrained flow, finite, NumPy `[n, dim]`, two or more.
+            labels: Int NumPy `[n, factors]`, -1 where missing.
+
+        Raises:
+            ValueError: If they are not that, or a factor has no labelled row.
+        """
+        z, labels = checked_codes(z, labels, self.dim, self.classes)
+        for f, num_classes in enumerate(self.classes):
+            part = z[:, self._slices[f]]
+            means, rows = class_averages(part, labels[:, f], num_classes)
+            self._means[f].assign(means)
+            self._log_priors[f].assign(log_priors(rows))
+
+    def _told(self, f, labels):
+        """Means and log-variances of the classes of rows, unknown ones taken as 0."""
+        labels = ops.maximum(labels, 0)
+        log_variance = self.log_variance(f)
+        if self.variance == "class":
+            log_variance = ops.take(log_variance, labels, axis=0)
+        return ops.take(self.means(f), labels, axis=0), log_variance
+
+    def _log_joints(self, z):
+        """`log prior[f, k] + log N(z_f; mean[f, k], v_f)`, `[batch, classes[f]]`."""
+        for f, log_prior in enumerate(self._log_priors):
+            part = z[:, self._slices[f]]
+            yield log_prior + log_normals(part, self.means(f), self.log_variance(f))
+
+    def compute_output_shape(self, z_shape, labels_shape=None):
+        return z_shape[:1]
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "classes": list(self.classes),
+            "dims": list(self.dims),
+            "residual": self.residual,
+            "variance": self.variance,
+        }
+
+
+def _bounded(log_variance):
+    return ops.clip(log_variance, -LARGEST, LARGEST)
+
+
+def _check(classes, dims, residual, variance):
+    if len(classes) != len(dims):
+        raise ValueError(
+            "`dims` must have one number for each factor of `classes`. "
+            f"Received: dims={dims}, classes={classes}"
+        )
+    if any(dim < 1 for dim in dims) or residual < 0 or sum(dims) + residual < 1:
+        raise ValueError(
+            "`dims` must be at least 1 each, `residual` at least 0, and 1 together. "
+            f"Received: dims={dims}, residual={residual}"
+        )
+    if any(count < 2 for count in classes):
+        raise ValueError(
+            f"Every factor needs two classes or more. Received: classes={classes}"
+        )
+    if variance not in VARIANCES:
+        raise ValueError(
+            f"`variance` must be one of {VARIANCES}. Received: {variance!r}"
+        )

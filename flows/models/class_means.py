@@ -1,0 +1,109 @@
+"""Averages: classes of codes for models that have none of their own.
+
+A VAE or a plain flow is trained without labels. Afterwards the codes of each class are
+averaged, and each factor's classes are taken to be normal around their averages over
+the whole code, all with the variance that is left within them:
+
+`p(k | z) = prior[f, k] N(z; average[f, k], within[f]) / sum_j ...`
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from flows.gaussian import class_averages, log_normals, log_priors
+from flows.validation import checked_codes
+
+FLOOR = 1e-4  # least variance, as a share of the mean variance of a factor
+
+
+@keras.saving.register_keras_serializable(package="flows")
+class Averages(keras.layers.Layer):
+    """Centres of classes in whole codes, set by `start` and never trained.
+
+    Args:
+        classes: How many classes each factor has.
+        dim: Dimensions of a code.
+
+    Attributes:
+        is_set: 1 from `start` on, saved with the weights.
+
+    Call arguments:
+        z: Codes `[batch, dim]`.
+
+    Returns:
+        Log-posteriors, for each factor `[batch, classes[f]]`.
+    """
+
+    def __init__(self, classes, dim, **kwargs):
+        super().__init__(**{"dtype": "float32", **kwargs}, autocast=False)
+        self.classes = tuple(classes)
+        self.dim = dim
+        if any(count < 2 for count in self.classes):
+            raise ValueError(
+                f"Every factor needs two classes or more. Received: classes={classes}"
+            )
+
+        def weight(name, *shape):
+            return self.add_weight(
+                name=name, shape=shape, initializer="zeros", trainable=False
+            )
+
+        each = list(enumerate(self.classes))
+        self._centres = [weight(f"centres_{f}", k, dim) for f, k in each]
+        self._log_variances = [weight(f"log_variance_{f}", 1, dim) for f, _ in each]
+        self._log_priors = [weight(f"log_priors_{f}", k) for f, k in each]
+        self.is_set = weight("is_set")
+        self.built = True
+
+    def call(self, z):
+        return self.log_posterior(z)
+
+    def centres(self, f):
+        """Averages of the classes of factor `f`, `[classes[f], dim]`."""
+        return ops.convert_to_tensor(self._centres[f])
+
+    def log_posterior(self, z):
+        """Logarithms of `p(class | z)`, for each factor `[batch, classes[f]]`."""
+        z = ops.convert_to_tensor(z, self.compute_dtype)
+        joints = (
+            prior + log_normals(z, ops.convert_to_tensor(centres), variance)
+            for prior, centres, variance in zip(
+                self._log_priors, self._centres, self._log_variances, strict=True
+            )
+        )
+        return tuple(ops.log_softmax(joint, axis=-1) for joint in joints)
+
+    def start(self, z, labels):
+        """Sets centres, variances within the classes and priors, `rows + 1`.
+
+        A class without rows gets the average of all rows.
+
+        Args:
+            z: Codes, finite, NumPy `[n, dim]`, two or more.
+            labels: Int NumPy `[n, factors]`, -1 where missing.
+
+        Raises:
+            ValueError: If they are not that, or a factor has no labelled row.
+        """
+        z, labels = checked_codes(z, labels, self.dim, self.classes)
+        for f, num_classes in enumerate(self.classes):
+            column = labels[:, f]
+            centres, rows = class_averages(z, column, num_classes)
+            spread = z[column >= 0] - centres[column[column >= 0]]
+            within = np.square(spread).mean(axis=0)
+            within = np.maximum(within, max(FLOOR * within.mean(), 1e-12))
+            self._centres[f].assign(centres)
+            self._log_variances[f].assign(np.log(within)[None])
+            self._log_priors[f].assign(log_priors(rows))
+        self.is_set.assign(1.0)
+
+    def compute_output_shape(self, shape):
+        return tuple((shape[0], count) for count in self.classes)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "classes": list(self.classes),
+            "dim": self.dim,
+        }

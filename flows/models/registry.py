@@ -1,0 +1,231 @@
+"""Models by name: `vae`, `nf`, `dnf-<factor>` and `fdnf`, new and as runs left them.
+
+All of one run see the same segments and labels; they differ in what the classes of the
+labels have to do with the codes: nothing (`vae`, `nf`), one factor's with all of them
+(`dnf-<factor>`), each factor's with a part of its own (`fdnf`).
+"""
+
+import json
+import math
+from pathlib import Path
+
+from flows.bijectors import backbones
+from flows.bijectors.normalisation import Scaler
+from flows.data import FACTS
+from flows.models.base_distribution import FactorialNormal
+from flows.models.flow import Flow
+from flows.models.vae import VAE, Perceptron
+from timbre.files import stated_sha256
+
+KINDS = ("vae", "nf", "dnf", "fdnf")  # as a config names them
+WEIGHTS = ".weights.h5"
+
+
+def build(
+    kind,
+    *,
+    shape,
+    vocabulary,
+    backbone=None,
+    dims=(),
+    residual=None,
+    variance="unit",
+    vae=None,
+    label_dropout=0.0,
+    ce_weight=0.0,
+    cross_penalty=0.0,
+    jitter=0.0,
+    seed=0,
+):
+    """Makes an untrained model out of names and numbers.
+
+    Args:
+        kind: `"vae"`, `"nf"`, `"dnf-<factor>"` or `"fdnf"`.
+        shape: Of a segment, D numbers in all.
+        vocabulary: Dict, each factor to the names of its classes.
+        backbone: Dict of arguments of `flows.bijectors.backbones.build`. Defaults to its own.
+        dims: Dimensions of the factors' parts, of `fdnf`. See `split` for its defaults.
+        residual: Dimensions of no factor, of `fdnf`. Defaults to what `dims` leave.
+        variance: See `flows.models.base_distribution.FactorialNormal`.
+        vae: Dict of `latent`, `hidden`, `depth`, `beta` and `deviation`, see
+            `flows.models.vae.VAE`. Defaults to 32, 256, 2, 1 and a learned one.
+        label_dropout, ce_weight, cross_penalty, jitter, seed: See `flows.models.flow.Flow`.
+
+    Returns:
+        A built `flows.models.latent_model.Coder` that has seen no data.
+
+    Raises:
+        ValueError: If there is no such kind, or the dimensions do not sum to D.
+    """
+    dim, vocabulary = math.prod(shape), dict(vocabulary)
+    scaler = Scaler(tuple(shape))
+    learned = {"jitter": jitter, "seed": seed}
+    if kind == "vae":
+        return _vae(dim, scaler, vocabulary, **(vae or {}), **learned)
+    own = _own(kind, vocabulary)
+    classes = tuple(len(vocabulary[factor]) for factor in own)
+    if kind == "fdnf":
+        dims = split(dim, classes, dims, residual)
+    else:
+        dims = (dim,) if own else ()
+    return Flow(
+        backbones.build(dim=dim, dims=dims, seed=seed, **(backbone or {})),
+        FactorialNormal(classes, dims, dim - sum(dims), variance),
+        scaler,
+        vocabulary,
+        label_dropout=label_dropout,
+        ce_weight=ce_weight,
+        cross_penalty=cross_penalty,
+        own=own,
+        **learned,
+    )
+
+
+def names(models, vocabulary):
+    """Kinds of models as a run has them: `dnf` becomes one for each factor.
+
+    Args:
+        models: Some of `KINDS`.
+        vocabulary: Dict, each factor to the names of its classes.
+    """
+    unknown = [kind for kind in models if kind not in KINDS]
+    if unknown:
+        raise ValueError(f"Models must be among {KINDS}. Received: {unknown}")
+    return [
+        name
+        for kind in models
+        for name in ([f"dnf-{f}" for f in vocabulary] if kind == "dnf" else [kind])
+    ]
+
+
+def split(dim, classes, dims=(), residual=None):
+    """Dimensions of the factors' parts.
+
+    Args:
+        dim: Of a code.
+        classes: How many classes each factor has.
+        dims: As wanted. Defaults to one fewer than classes each, as many as tell them
+            apart where normals have one covariance; if that is more than there is, or
+            if a `residual` is given, to equal parts of what it leaves, the first ones
+            larger by 1 where they do not divide.
+        residual: Dimensions of no factor. Defaults to what is left.
+
+    Raises:
+        ValueError: If they are not as many as factors, or do not sum to `dim`.
+    """
+    if not dims and residual is None and sum(classes) - len(classes) <= dim:
+        dims = tuple(number - 1 for number in classes)
+    elif not dims and classes:
+        each, over = divmod(dim - (residual or 0), len(classes))
+        dims = tuple(each + (f < over) for f in range(len(classes)))
+    left = max(dim - sum(dims), 0) if residual is None else residual
+    if len(dims) != len(classes) or sum(dims) + left != dim or min(*dims, left + 1) < 1:
+        raise ValueError(
+            f"`dims` must be {len(classes)} numbers, 1 or more, that sum to {dim} with "
+            f"`residual`. Received: {tuple(dims)} and {left}, {sum(dims) + left} in all"
+        )
+    return tuple(dims)
+
+
+def weights_name(kind):
+    """Name of the file in a run folder that holds a model's weights."""
+    return f"{kind}{WEIGHTS}"
+
+
+def kinds(run_folder):
+    """The models whose weights are in a run folder, in the order of `KINDS`."""
+    found = [
+        path.name.removesuffix(WEIGHTS) for path in Path(run_folder).glob(f"*{WEIGHTS}")
+    ]
+    families = {kind: kind.partition("-")[0] for kind in sorted(found)}
+    known = [kind for kind, family in families.items() if family in KINDS]
+    return sorted(known, key=lambda kind: KINDS.index(families[kind]))
+
+
+def load(run_folder, kind="fdnf"):
+    """Loads a model of the run folder that `train_flow.py` has left.
+
+    Args:
+        run_folder: The folder.
+        kind: Which of its models. Defaults to `"fdnf"`.
+
+    Raises:
+        FileNotFoundError: If there is no such run, it has no such model, or has not
+            finished it.
+        ValueError: If the weights are not those the run has written, or another version
+            of the model's.
+    """
+    folder, weights = Path(run_folder), weights_name(kind)
+    needed = ("config.json", FACTS, weights, f"{weights}.sha256")
+    missing = [name for name in needed if not (folder / name).is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f"Expected a finished run of `train_flow.py` with {', '.join(needed)}. "
+            f"Received: {folder}, without {', '.join(missing)}"
+        )
+    config = json.loads((folder / "config.json").read_text("utf-8"))["config"]
+    facts = json.loads((folder / FACTS).read_text("utf-8"))
+    stated_sha256(folder / weights)
+    model = build(kind, **options(config, facts))
+    try:
+        model.load_weights(folder / weights)
+    except ValueError as error:
+        raise ValueError(
+            "A run's weights must be those of the model its config describes; train "
+            f"again what was trained by another version. Received: {folder / weights} "
+            f"({error})"
+        ) from error
+    return model
+
+
+def options(config, facts):
+    """What `build` is told, out of config and facts.
+
+    Args:
+        config: Dict of a `flows.config.SpeechFlow`.
+        facts: Dict with `shape` and `vocabulary`, which the data decided.
+    """
+    same = ("backbone", "dims", "residual", "variance", "vae", "seed", "jitter")
+    weights = ("label_dropout", "ce_weight", "cross_penalty")
+    return {
+        **{name: config[name] for name in (*same, *weights)},
+        **{name: facts[name] for name in ("shape", "vocabulary")},
+    }
+
+
+def _own(kind, vocabulary):
+    """The factors whose classes a kind of flow learns."""
+    known = {"nf": (), "fdnf": tuple(vocabulary)}
+    known |= {f"dnf-{factor}": (factor,) for factor in vocabulary}
+    if kind not in known:
+        raise ValueError(f"`kind` must be one of {('vae', *known)}. Received: {kind!r}")
+    if kind == "fdnf" and not vocabulary:
+        raise ValueError("`fdnf` needs factors. Received: an empty vocabulary")
+    return known[kind]
+
+
+def _vae(
+    dim,
+    scaler,
+    vocabulary,
+    *,
+    latent=32,
+    hidden=256,
+    depth=2,
+    beta=1.0,
+    deviation=None,
+    jitter,
+    seed,
+):
+    widths = (hidden,) * depth
+    return VAE(
+        Perceptron(widths, 2 * latent, seed),
+        Perceptron(widths, dim, seed + depth + 1),
+        scaler,
+        vocabulary,
+        latent=latent,
+        beta=beta,
+        deviation=deviation,
+        jitter=jitter,
+        seed=seed,
+    )

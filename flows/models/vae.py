@@ -1,0 +1,226 @@
+"""The baseline: a variational autoencoder, which has codes but no exact inverse.
+
+`log p(x) >= E[log N(x; decoder(z), deviation)] - KL(N(m, s) || N(0, 1)) = elbo(x)`
+
+with `z = m + s * noise` and `m, log s**2 = encoder(x)`, in nats, of one draw of noise.
+The code of a segment is `m`. Labels are not looked at in training.
+
+Reference:
+    Auto-Encoding Variational Bayes (Kingma and Welling, 2013), equation 10 and appendix
+    C.2, https://arxiv.org/abs/1312.6114; `beta` is that of beta-VAE (Higgins et al.,
+    2017), https://openreview.net/forum?id=Sy2fzU9gl
+"""
+
+import math
+
+import keras
+from keras import ops
+
+from flows.gaussian import log_normal
+from flows.models.latent_model import Coder
+
+LARGEST = 10.0  # of a code's log-variance, either way
+NARROWEST, WIDEST = math.log(1e-3), math.log(1e3)  # log-deviations of a decoder
+
+
+@keras.saving.register_keras_serializable(package="flows")
+class Perceptron(keras.layers.Layer):
+    """Hidden layers with ReLU, then a linear one.
+
+    Args:
+        hidden: Widths of the hidden layers. Defaults to `(256, 256)`.
+        outputs: Width of the last. Defaults to `1`.
+        seed: Of the first weights. Defaults to `0`.
+
+    Call arguments:
+        x: `[batch, inputs]`.
+
+    Returns:
+        `[batch, outputs]`.
+    """
+
+    def __init__(self, hidden=(256, 256), outputs=1, seed=0, **kwargs):
+        super().__init__(**{"dtype": "float32", **kwargs}, autocast=False)
+        self.hidden = tuple(hidden)
+        self.outputs = outputs
+        self.seed = seed
+        widths = (*self.hidden, outputs)
+        self._layers_in_turn = [
+            keras.layers.Dense(
+                width,
+                activation="relu" if i < len(hidden) else None,
+                kernel_initializer=keras.initializers.GlorotUniform(seed + i),
+                dtype="float32",
+            )
+            for i, width in enumerate(widths)
+        ]
+
+    def build(self, input_shape):
+        for layer in self._layers_in_turn:
+            layer.build(input_shape)
+            input_shape = layer.compute_output_shape(input_shape)
+
+    def call(self, x):
+        for layer in self._layers_in_turn:
+            x = layer(x)
+        return x
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.outputs)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "hidden": list(self.hidden),
+            "outputs": self.outputs,
+            "seed": self.seed,
+        }
+
+
+@keras.saving.register_keras_serializable(package="flows")
+class VAE(Coder):
+    """A Gaussian variational autoencoder of segments.
+
+    Args:
+        encoder: A layer, scaled segments `[batch, D]` to `[batch, 2 * latent]`.
+        decoder: A layer, `[batch, latent]` to `[batch, D]`.
+        scaler: A `flows.bijectors.normalisation.Scaler` of the segments.
+        vocabulary: Dict, each factor of the data to the names of its classes in the
+            order of their codes.
+        latent: Dimensions of a code. Defaults to `32`.
+        beta: Weight of the divergence in training. Defaults to `1.0`.
+        deviation: Of the decoder, in deviations of the data; `None` learns one for all
+            numbers. Defaults to `None`.
+        jitter: Deviation of the noise added in training, in deviations of the data.
+            Defaults to `0.0`.
+        seed: Of all noise. Defaults to `0`.
+
+    Call arguments:
+        inputs: Dict of `x`, `[batch, *shape]`, and perhaps `labels`; or bare `x`.
+
+    Returns:
+        The loss of each row in nats, `[batch]`: `-elbo` of scaled segments where `beta`
+        is 1. In training the noise is drawn afresh, otherwise it is always the same.
+
+    Raises:
+        ValueError: If encoder or decoder give another width, or a number is out of its
+            range.
+    """
+
+    MADE_OF = ("encoder", "decoder", "scaler")
+
+    def __init__(
+        self,
+        encoder,
+        decoder,
+        scaler,
+        vocabulary,
+        latent=32,
+        beta=1.0,
+        deviation=None,
+        jitter=0.0,
+        seed=0,
+        **kwargs,
+    ):
+        if beta < 0 or (deviation is not None and deviation <= 0):
+            raise ValueError(
+                "`beta` must be at least 0 and `deviation` above 0. "
+                f"Received: beta={beta}, deviation={deviation}"
+            )
+        super().__init__(
+            scaler, vocabulary, dim=latent, jitter=jitter, seed=seed, **kwargs
+        )
+        self.encoder, self.decoder = encoder, decoder
+        self.latent = latent
+        self.beta = beta
+        self.deviation = deviation
+        numbers = math.prod(self.shape)
+        _build("encoder", encoder, numbers, 2 * latent)
+        _build("decoder", decoder, latent, numbers)
+        self._log_deviation = None
+        if deviation is None:
+            self._log_deviation = self.add_weight(
+                name="log_deviation",
+                shape=(),
+                initializer="zeros",
+                constraint=_bounded,  # a step beyond the bound can come back
+            )
+
+    def call(self, inputs, training=None):
+        x, _ = self._inputs(inputs)
+        scaled = self._jittered(self.scaler.forward(x), training)
+        seed = self.random_state if training else 0
+        missed, divergence = self._terms(scaled, seed)
+        return missed + self.beta * divergence
+
+    def encode(self, x):
+        return self._spread(self._scaled(x)[0])[0]
+
+    def decode(self, z):
+        return self.scaler.inverse(self.decoder(ops.convert_to_tensor(z, "float32")))
+
+    def elbo(self, x, seed=0):
+        """A bound on the log-density of scaled segments, by one draw of noise.
+
+        Args:
+            x: `[batch, *shape]`.
+            seed: Of the noise. Defaults to `0`.
+
+        Returns:
+            Nats, `[batch]`.
+        """
+        return self._bound(x, seed)[0]
+
+    def log_prob(self, x, labels=None, seed=0):
+        """A bound on the log-density of segments, in the units of the features.
+
+        Args:
+            x, seed: As for `elbo`.
+            labels: Not looked at.
+
+        Returns:
+            Nats, `[batch]`.
+        """
+        return ops.add(*self._bound(x, seed))
+
+    def _bound(self, x, seed):
+        """The bound of scaled segments and their log-determinants, `[batch]` each."""
+        scaled, stretch = self._scaled(x)
+        missed, divergence = self._terms(scaled, seed)
+        return -missed - divergence, stretch
+
+    def _spread(self, scaled):
+        """Mean and log-variance of the codes of scaled segments, `[batch, latent]`."""
+        mean, log_variance = ops.split(self.encoder(scaled), 2, axis=-1)
+        return mean, ops.clip(log_variance, -LARGEST, LARGEST)
+
+    def _terms(self, scaled, seed):
+        """What is missed and the divergence, in nats, `[batch]` each."""
+        mean, log_variance = self._spread(scaled)
+        noise = keras.random.normal(ops.shape(mean), seed=seed)
+        z = mean + ops.exp(log_variance / 2) * noise
+        if self.deviation is None:
+            log_deviation = _bounded(self._log_deviation)
+        else:
+            log_deviation = math.log(self.deviation)
+        missed = -log_normal(scaled, self.decoder(z), 2 * log_deviation)
+        square = ops.square(mean) + ops.exp(log_variance) - log_variance - 1
+        return missed, 0.5 * ops.sum(square, axis=-1)
+
+    def get_config(self):
+        return self._config("latent", "beta", "deviation", "jitter", "seed")
+
+
+def _bounded(log_deviation):
+    return ops.clip(log_deviation, NARROWEST, WIDEST)
+
+
+def _build(name, layer, inputs, outputs):
+    """Builds a layer, if it gives what it should."""
+    if not layer.built:
+        layer.build((None, inputs))
+    width = layer.compute_output_shape((None, inputs))[-1]
+    if width != outputs:
+        raise ValueError(
+            f"`{name}` must give {outputs} numbers for {inputs}. Received: {width}"
+        )

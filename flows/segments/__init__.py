@@ -1,0 +1,1 @@
+"""Segments of speech as rows of features with labels, and their splits."""

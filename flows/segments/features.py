@@ -1,0 +1,115 @@
+"""Features of sound: how they are computed, and where they are kept.
+
+`about`, what the data says of itself, is all that is needed to compute them again from
+another waveform: `sample_rate`, `window`, `hop`, `bands`, `high_hz` and `spectrum`.
+"""
+
+import hashlib
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+
+from timbre.corpora.cache import records
+
+BLOCK = 6000  # frames computed at once, a minute
+BANDS = {"mel": 40, "linear": 200}  # where nobody says; of 257 bins, 0 to 6.2 kHz
+MADE_UP_BANDS = 16  # of spectra without sound
+
+
+def num_bands(source, segment):
+    """Bands of a segment: those that are told, or what suits its spectrum.
+
+    Args:
+        source: Where segments are from, as `flows.config.Data` says.
+        segment: Dict of a `flows.config.Segment`.
+    """
+    if segment["bands"] is not None:
+        return segment["bands"]
+    return MADE_UP_BANDS if source == "spectra" else BANDS[segment["spectrum"]]
+
+
+def front_end(about):
+    """The layer that computes the features of a new waveform.
+
+    Args:
+        about: What the data says of itself: `sample_rate`, `window`, `hop`, `bands`,
+            `high_hz` (`None` is half the rate) and `spectrum`.
+
+    Returns:
+        An `timbre.audio.mel.LogMel`, waveforms `[batch, samples]` to `[batch, frames, bands]`.
+
+    Raises:
+        ValueError: If the features were not made of sound.
+    """
+    from timbre.audio.mel import LogMel
+
+    if "sample_rate" not in about:
+        raise ValueError(
+            "Only features that were made of sound can be made of another sound. "
+            f"Received: those of the source {about.get('source')!r}"
+        )
+    return LogMel(
+        sample_rate=about["sample_rate"],
+        window=about["window"],
+        hop=about["hop"],
+        num_bands=about["bands"],
+        high_hz=about["high_hz"],
+        spectrum=about["spectrum"],
+    )
+
+
+def cached(corpus, folder, about):
+    """Opens the features of a corpus, computed on the first call.
+
+    Args:
+        corpus: A `timbre.corpora.corpus.Corpus`.
+        folder: Folder in which caches lie side by side.
+        about: As `front_end` takes it.
+
+    Returns:
+        `timbre.corpora.cache.records.Records`.
+    """
+    import tensorflow as tf
+
+    layer = front_end(about)
+    config = {k: v for k, v in layer.get_config().items() if k != "name"}
+    spec = tf.TensorSpec([None, None], tf.float32)
+    compute = tf.function(lambda waveform: layer(waveform), input_signature=[spec])
+    key = json.dumps([corpus.digest(), config], sort_keys=True, default=str)
+    digest = hashlib.sha256(key.encode()).hexdigest()[:12]
+    return records.cache(
+        corpus,
+        Path(folder) / f"{corpus.name.replace('/', '-')}-{digest}",
+        transform=lambda waveform: in_blocks(compute, waveform, about),
+        about=json.loads(json.dumps(config, default=str)),
+        sample_rate=about["sample_rate"],
+    )
+
+
+def in_blocks(compute, waveform, about, *, frames=BLOCK):
+    """The features of a long waveform, computed a minute at a time.
+
+    Equal to those of the whole: a block takes in the half windows around it, and the
+    frames that this makes are dropped.
+
+    Args:
+        compute: Maps waveforms `[1, samples]` to a tensor `[1, frames, bands]`.
+        waveform: float32 `[samples]`.
+        about: Dict of `hop` and `window`, in samples.
+        frames: Frames of a block. Defaults to `6000`.
+
+    Returns:
+        float32 `[1 + samples // hop, bands]`.
+    """
+    hop, total = about["hop"], 1 + len(waveform) // about["hop"]
+    margin = math.ceil(about["window"] / hop)
+    blocks = []
+    for first in range(0, total, frames):
+        early = min(first, margin)
+        begin = (first - early) * hop
+        block = waveform[begin : (first + frames + margin) * hop]
+        kept = slice(early, early + min(frames, total - first))
+        blocks.append(np.asarray(compute(block[None]))[0, kept])
+    return np.concatenate(blocks)

@@ -1,0 +1,180 @@
+"""Whole recordings with one factor changed: from sound to sound.
+
+A model knows segments. Segments that slide over a recording, or lie around its phones,
+are changed one by one, put back where they were, overlapped and added, and turned into
+sound again. What says nothing of the factor, as the pitch that the bands do not show,
+is lost or stays.
+"""
+
+import numpy as np
+
+from flows.batching import mapped
+from flows.segments import segmentation
+from flows.segments.features import in_blocks
+from timbre.audio import wave
+from timbre.corpora import phones
+
+SHARE = 4  # sliding segments start a quarter of their length apart
+LONGEST_S = 600.0  # of a sound that is changed
+
+
+def heard(path, front_end):
+    """A sound file at the rate of a front end, float32 `[samples]`.
+
+    Args:
+        path: Of at most ten minutes.
+        front_end: An `timbre.audio.mel.LogMel`.
+
+    Raises:
+        OSError: If it can not be read.
+        ValueError: If it is no sound, too long, or shorter than two frames.
+    """
+    told = {"sample_rate": front_end.sample_rate, "max_duration_s": LONGEST_S}
+    sound = wave.read(path, **told)
+    if len(sound) < 2 * front_end.hop:
+        raise ValueError(
+            f"A sound must have two frames of {front_end.hop} samples. "
+            f"Received: {path}, {len(sound)} samples"
+        )
+    return sound
+
+
+def listed(table, sound, factor, classes):
+    """Segments of a sound, as a table lists them.
+
+    Args:
+        table: Path of a table as `timbre.corpora.phones.read` takes it.
+        sound: Path of the sound.
+        factor: Name of a column.
+        classes: Names of its classes, in the order of their codes.
+
+    Returns:
+        Pairs of seconds, start and end, and codes of the classes, int32 `[n]`, -1 where
+        they are unknown. A phone that is no class may be kin of one, as eSpeak's are
+        folded.
+
+    Raises:
+        ValueError: If the table is none, or lists nothing of the sound.
+    """
+    rows = [s for s in phones.read(table) if s.path.resolve() == sound.resolve()]
+    if not rows:
+        raise ValueError(f"{table} must have segments of {sound}. Received: none")
+    codes = {name: code for code, name in enumerate(classes)}
+    names = [
+        {"phone": s.phone, "speaker": s.speaker, **s.extra}.get(factor) for s in rows
+    ]
+    if factor == "phone":
+        names = [n if n in codes else phones.fold_espeak(n) for n in names]
+    known = np.array([codes.get(name, -1) for name in names], np.int32)
+    return [(s.start_s, s.end_s) for s in rows], known
+
+
+def spectrogram(waveform, front_end):
+    """The features of a waveform, a minute at a time.
+
+    Args:
+        waveform: float32 `[samples]`.
+        front_end: An `timbre.audio.mel.LogMel`.
+
+    Returns:
+        float32 `[frames, bands]`.
+    """
+    frames = {"window": front_end.window, "hop": front_end.hop}
+    return in_blocks(front_end, waveform, frames)
+
+
+def cover(features, frames):
+    """Segments that slide over features.
+
+    Args:
+        features: `[num_frames, bands]`.
+        frames: Frames of a segment.
+
+    Returns:
+        Segments `[n, frames, bands]`, and where each starts, int `[n]`.
+    """
+    starts = segmentation.cover(len(features), frames, max(frames // SHARE, 1))
+    return _cut(features, starts, frames), starts
+
+
+def around(features, times, frames, hop_s):
+    """Segments around the middles of stretches of features.
+
+    Args:
+        features: `[num_frames, bands]`.
+        times: Pairs of seconds, start and end of each stretch.
+        frames: Frames of a segment.
+        hop_s: Seconds from one frame to the next.
+
+    Returns:
+        Segments `[n, frames, bands]`, and where each starts, int `[n]`.
+
+    Raises:
+        ValueError: If a stretch is outside of the recording.
+    """
+    count = len(features)
+    if count <= frames:
+        starts = segmentation.cover(count, frames, 1).repeat(len(times))
+    else:
+        told = (count, frames, hop_s)
+        starts = np.array([segmentation.window(*span, *told)[0] for span in times])
+    return _cut(features, starts, frames), starts
+
+
+def change(model, features, cut, starts, factor, to, *, source=None, alpha=1.0):
+    """Features with a factor changed wherever a segment is.
+
+    Args:
+        model: A `flows.models.latent_model.Coder` of segments.
+        features: `[num_frames, bands]`.
+        cut, starts: What `cover` or `around` gives.
+        factor: What is changed.
+        to: Name of a class, or a centre `[D]` as `Coder.enrol` gives it.
+        source: What they are: the same, or codes int32 `[n]`, -1 if unknown. By default
+            the model says.
+        alpha: How far to go: 0 is nowhere, 1 all the way. Defaults to `1.0`.
+
+    Returns:
+        float32 `[num_frames, bands]`.
+    """
+    each = np.ndim(source) == 1 and np.asarray(source).dtype.kind == "i"
+    if each:
+
+        def moved(x, own):
+            return model.manipulate(x, factor, to, source=own, alpha=alpha)
+
+        made = mapped(moved, cut, np.asarray(source, np.int32))
+    else:
+
+        def moved(x):
+            return model.manipulate(x, factor, to, source=source, alpha=alpha)
+
+        made = mapped(moved, cut)
+    return segmentation.overlap(made, starts, len(features), features)
+
+
+def waveform(features, front_end, *, num_samples):
+    """The sound of features, as loud as it may be and no louder.
+
+    Args:
+        features: `[frames, bands]`.
+        front_end: An `timbre.audio.mel.LogMel`, which could have made them.
+        num_samples: Samples of the sound; up to a hop more than there are is silence.
+
+    Returns:
+        float32 `[num_samples]` in [-1, 1].
+    """
+    from timbre.audio.vocoder import waveform_from_log_mel
+
+    sound = np.asarray(waveform_from_log_mel(features[None], front_end))[0]
+    sound = sound / max(1.0, float(np.abs(sound).max()))
+    return np.pad(sound, (0, max(num_samples - len(sound), 0)))[:num_samples]
+
+
+def _cut(features, starts, frames):
+    return np.stack(
+        [
+            segmentation.cut(features, start, start + frames, frames=frames)
+            for start in starts
+        ]
+    )

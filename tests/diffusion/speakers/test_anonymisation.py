@@ -1,0 +1,236 @@
+"""Protections whose worth is known: nobody's voice, one's own, a turned one."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from diffusion.speakers import anonymisation, attacks
+from tests.references import unit
+from timbre.corpora.embeddings import EmbeddingSet
+
+DIM = 12
+ALL = attacks.ATTACKERS
+TURN = np.linalg.qr(np.random.default_rng(9).normal(size=(DIM, DIM)))[0]
+
+
+def some(num_speakers=60, each=6, within=0.1, labels=None):
+    rng = np.random.default_rng(1)
+    speaker = np.repeat([f"s{i:03d}" for i in range(num_speakers)], each)
+    rows = np.repeat(unit(rng, num_speakers, DIM), each, axis=0)
+    rows = rows + within * rng.normal(size=rows.shape)
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    segment = np.array([f"{name}/{i}" for i, name in enumerate(speaker)])
+    return EmbeddingSet(rows, speaker, segment, {"extractor": "x"}, labels or {})
+
+
+def told(new, old):
+    new = new / np.linalg.norm(new, axis=1, keepdims=True)
+    return new.astype(np.float32), np.sum(new * old, axis=1)
+
+
+def nobody(rows, seed):
+    """Voices that have nothing to do with whom they replace."""
+    return told(unit(np.random.default_rng(seed), *rows.shape), rows)
+
+
+def oneself(rows, seed):
+    """No protection."""
+    return told(rows, rows)
+
+
+def turned(rows, seed):
+    """Far from the originals, and always the same way."""
+    return told(rows @ TURN, rows)
+
+
+def drowned(rows, seed):
+    """The voice in half of the dimensions, much noise in the other half."""
+    noise = 3 * np.random.default_rng(seed).normal(size=rows.shape)
+    noise[:, DIM // 2 :] *= 0.01
+    return told(rows @ TURN + noise, rows)
+
+
+def attacked(voices, protect, *, level="utterance", attackers=ALL, seed=0):
+    cast = attacks.roles(voices.speaker, attackers, seed)
+    new = anonymisation.replace(voices, protect, seed, level=level)
+    how = {"attackers": attackers, "level": level, "seed": seed, "resamples": 20}
+    found = attacks.measure(voices, new, protect, cast, **how)
+    json.dumps(found, allow_nan=False)
+    return found, {row["attacker"]: row["eer_after"] for row in found["attackers"]}
+
+
+def test_a_speaker_has_one_voice_and_an_utterance_its_own():
+    voices = some(num_speakers=5)
+    new = anonymisation.replace(voices, nobody, 3, level="speaker")
+    assert new.voices.shape == (5, DIM) and new.cosines.shape == (5,)
+    np.testing.assert_array_equal(new.rows, np.repeat(new.voices, 6, axis=0))
+    shuffled = np.random.default_rng(0).permutation(len(voices))
+    other = anonymisation.replace(voices.subset(shuffled), nobody, 3, level="speaker")
+    np.testing.assert_allclose(other.rows, new.rows[shuffled], atol=1e-6)
+    each = anonymisation.replace(voices, nobody, 3, level="utterance")
+    np.testing.assert_array_equal(each.rows, nobody(voices.embeddings, 3)[0])
+
+
+def test_rows_need_a_speaker_where_speakers_are_replaced():
+    unnamed = EmbeddingSet(np.eye(2, DIM), np.array(["a", ""]), np.array(["", ""]), {})
+    with pytest.raises(ValueError, match="1 of 2 rows without a speaker"):
+        anonymisation.replace(unnamed, nobody, 0, level="speaker")
+    assert len(anonymisation.replace(unnamed, nobody, 0, level="utterance").voices) == 2
+    with pytest.raises(ValueError, match="`level` must be one of"):
+        anonymisation.replace(unnamed, nobody, 0, level="row")
+
+
+@pytest.mark.parametrize("level, num", [("speaker", 5), ("utterance", 30)])
+def test_what_is_handed_on_has_no_names_but_rows_in_their_order(level, num):
+    voices = some(num_speakers=5, labels={"gender": ["f"] * 30})
+    new = anonymisation.replace(voices, nobody, 3, level=level)
+    given = anonymisation.published(voices, new, 3, about={"limit": 0.7})
+    np.testing.assert_array_equal(given.embeddings, new.rows)
+    assert given.labels == {} and {*given.segment} == {""}
+    assert given.about == {"limit": 0.7}
+    names = [f"pseudo{i + 1:06d}" for i in range(num)]
+    assert sorted({*given.speaker}) == names  # as many as voices
+    first = given.speaker[:: 30 // num].tolist()
+    assert first != names and len({*first}) == num  # their order says nothing
+    kept = anonymisation.published(voices, new, 3, about={}, keep_names=True)
+    assert kept.speaker is voices.speaker and kept.labels is voices.labels
+    np.testing.assert_array_equal(kept.embeddings, new.rows)
+
+
+@pytest.mark.parametrize("level", ["speaker", "utterance"])
+def test_no_attacker_finds_who_is_not_there(level):
+    found, rates = attacked(some(), nobody, level=level)
+    for row in found["attackers"]:
+        assert row["eer_before"] < 0.1 and abs(row["eer_after"] - 0.5) < 0.12
+        assert row["num_speakers"] == 30 and row["num_trials"] == 30 * 90
+        assert abs(row["linkability"] - row["by_chance"]) < 0.1
+    assert [*rates] == [*ALL] and found["missing"] == {}
+    assert found["distinctiveness"]["de_identification"] > 0.9
+
+
+def test_without_protection_nothing_changes():
+    found, rates = attacked(some(), oneself, attackers=["ignorant", "lazy"])
+    before = [row["eer_before"] for row in found["attackers"]]
+    assert [*rates.values()] == before
+    assert found["distinctiveness"]["gain_db"] == pytest.approx(0, abs=1e-6)
+    assert found["distinctiveness"]["de_identification"] == pytest.approx(0, abs=1e-6)
+    assert found["cosine_most"] == pytest.approx(1)
+    assert found["attackers"][0]["linkability"] > 0.8
+    assert found["attackers"][0]["by_chance"] < 0.2
+
+
+def test_who_knows_the_protection_undoes_one_that_always_does_the_same():
+    _, rates = attacked(some(), turned)
+    assert rates["ignorant"] > 0.35 and rates["lazy"] < 0.1
+    assert rates["semi-informed"] < 0.1
+
+
+def test_who_has_studied_the_protection_hears_through_its_noise():
+    _, rates = attacked(some(100, 8), drowned)
+    assert rates["lazy"] > rates["semi-informed"] + 0.1
+    assert rates["ignorant"] > 0.35
+
+
+def test_attackers_draw_by_seeds_that_are_not_the_published_one():
+    seeds = []
+
+    def remembered(rows, seed):
+        seeds.append((seed, len(rows)))
+        return nobody(rows, seed)
+
+    attacked(some(), remembered, level="speaker", seed=5)
+    published, lazy, his, studied = seeds
+    assert published == (5, 60)  # one for each speaker
+    assert lazy[1] == 30 and (his[1], studied[1]) == (90, 180)
+    assert len({seed for seed, _ in seeds}) == 4
+    drawn = {anonymisation.another_seed(s, n) for s in range(50) for n in range(6)}
+    assert len(drawn) == 300 and max(drawn) < 2**62
+
+
+def test_nobody_is_on_both_sides_and_sides_share_no_row():
+    voices = some(num_speakers=50, each=5)
+    cast = attacks.roles(voices.speaker, ALL, 0)
+    who = [{*voices.speaker[rows]} for rows in (cast.enrolled, cast.tried)]
+    assert who[0] == who[1] and len(who[0]) == 25
+    assert not who[0] & {*voices.speaker[cast.studied]}
+    rows = np.concatenate([cast.enrolled, cast.tried, cast.studied])
+    assert len({*rows.tolist()}) == len(rows) == 250
+    assert len(cast.enrolled) == 25 * 2 and len(cast.tried) == 25 * 3
+    alone = attacks.roles(voices.speaker, ["lazy"], 0)
+    assert len({*voices.speaker[alone.tried]}) == 50 and not len(alone.studied)
+
+
+def test_large_sets_are_thinned():
+    speaker = np.repeat([f"s{i}" for i in range(1500)], 25)
+    cast = attacks.roles(speaker, ALL, 0)
+    assert len({*speaker[cast.tried]}) == 300 and len(cast.tried) == 300 * 10
+    assert len({*speaker[cast.studied]}) == 1000 and len(cast.studied) == 1000 * 20
+
+
+def test_those_who_can_not_be_tried_are_said_to_be_missing():
+    one_each = some(num_speakers=30, each=1)
+    found, rates = attacked(one_each, nobody)
+    assert rates == {} and [*found["missing"]] == [*ALL]
+    assert found["threshold"] is None and found["collisions"] == []
+    said = attacks.text(found)
+    assert "lazy: not measured, it needs 2 speakers of two utterances" in said
+    assert "do not call the result anonymous" in said
+    found, rates = attacked(some(num_speakers=12), nobody)
+    assert [*rates] == ["ignorant", "lazy"]
+    assert "semi-informed: not measured, it needs 20 speakers" in attacks.text(found)
+    nameless = np.full(8, "")
+    assert [*attacks.roles(nameless, ALL, 0).missing] == [*ALL]
+
+
+def test_one_voice_for_all_collides_and_can_not_be_told_apart():
+    def same(rows, seed):
+        return told(np.tile(np.eye(1, DIM), (len(rows), 1)), rows)
+
+    voices = some(num_speakers=30)
+    cast = attacks.roles(voices.speaker, ["ignorant"], 0)
+    new = anonymisation.replace(voices, same, 0, level="speaker")
+    told_ = {"attackers": ["ignorant"], "level": "speaker", "seed": 0}
+    found = attacks.measure(voices, new, same, cast, resamples=20, **told_)
+    assert [row["voices"] for row in found["collisions"]] == [10, 30]
+    assert found["collisions"][0]["doubles"] == pytest.approx(1)
+    assert found["distinctiveness"]["gain_db"] is None  # -inf, which JSON has not
+    assert "gain of voice distinctiveness < -60 dB" in attacks.text(found)
+    assert "100.00% are like another one" in attacks.text(found)
+
+
+def test_a_label_is_kept_by_voices_that_keep_it_and_lost_by_others():
+    voices = some(num_speakers=80)
+    side = np.arange(480) // 6 % 2
+    voices.embeddings[:, 0] = 2 * side - 1
+    empty, one = np.full(480, ""), np.full(480, "x")
+    labels = {"gender": np.where(side, "f", "m"), "room": empty, "one": one}
+    voices = dataclasses.replace(voices, labels=labels)
+    kept, lost = (
+        anonymisation.labels_kept(
+            voices, anonymisation.replace(voices, p, 1, level="speaker")
+        )
+        for p in (oneself, nobody)
+    )
+    assert [*kept] == [*lost] == ["gender"] and kept["gender"]["speakers"] == 40
+    assert kept["gender"]["after"] > 0.9 and kept["gender"]["before"] > 0.9
+    assert abs(lost["gender"]["after"] - 0.5) < 0.2 < kept["gender"]["most_frequent"]
+
+
+def test_the_report_names_attackers_and_their_protocol():
+    found, _ = attacked(some(), nobody, level="speaker")
+    said = attacks.text(found)
+    for words in (
+        "60 new voices for 360 rows",
+        "ignorant  ",
+        "lazy  ",
+        "semi-informed  ",
+        "EER before",
+        "30 speakers, 2700 comparisons",
+        "seeds of their own",
+        "de-identification",
+        "do not call the result anonymous",
+    ):
+        assert words in said
+    assert "is anonymous" not in said

@@ -1,0 +1,224 @@
+import json
+
+import numpy as np
+import pytest
+
+from diffusion.speakers import sampling
+from diffusion.speakers.generator import Voices, code, key
+from tests.diffusion.speakers.runs import DIM, made_up, make, tiny
+from tests.references import unit
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("voices") / "run")
+
+
+@pytest.fixture(scope="module")
+def voices(folder):
+    return Voices.load(folder)
+
+
+def test_a_seed_says_which_voices_to_the_bit(folder, voices):
+    drawn = voices.generate(5, seed=1)
+    assert drawn.shape == (5, DIM) and drawn.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(drawn, axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(drawn, voices.generate(5, seed=1))
+    np.testing.assert_array_equal(drawn, Voices.load(folder).generate(5, seed=1))
+    assert np.abs(drawn - voices.generate(5, seed=2)).max() > 0.1
+    assert np.abs(drawn - voices.generate(5, seed=1 + 2**31)).max() > 0.1
+
+
+@pytest.mark.parametrize("sampler", ["dpm_solver", "ddpm"])
+def test_the_first_voices_do_not_hang_on_their_number(voices, sampler):
+    few, many = (voices.generate(n, seed=3, sampler=sampler) for n in (3, 10))
+    np.testing.assert_allclose(few, many[:3], atol=1e-6)
+
+
+def test_labels_are_asked_for_by_name_or_by_code(voices):
+    free, high, low = (
+        voices.generate(4, labels=labels)
+        for labels in (None, {"mode": "high"}, {"mode": "low"})
+    )
+    assert np.abs(high - low).max() > 1e-3 and np.abs(high - free).max() > 1e-3
+    np.testing.assert_array_equal(high, voices.generate(4, labels=[[0]] * 4))
+    np.testing.assert_array_equal(free, voices.generate(4, labels={}))
+    np.testing.assert_array_equal(free, voices.generate(4, labels=[[-1]] * 4))
+    both = voices.generate(4, labels=[[0], [1], [-1], [0]])
+    np.testing.assert_allclose(both[:3], [high[0], low[1], free[2]], atol=1e-6)
+
+
+def test_guidance_weighs_labels(voices):
+    labels = {"mode": "high"}
+    given = voices.generate(4, labels=labels)
+    guided = voices.generate(4, labels=labels, weight=2.0)
+    assert np.abs(given - guided).max() > 1e-3
+    free = voices.generate(4, labels=labels, weight=-1.0)  # -1 takes them away
+    np.testing.assert_allclose(free, voices.generate(4), atol=1e-5)
+
+
+def test_unknown_labels_are_refused_with_the_known_ones(voices):
+    for labels in ({"mode": "loud"}, {"gender": "f"}):
+        with pytest.raises(ValueError, match="'high', 'low'.*Received: "):
+            voices.generate(2, labels=labels)
+    with pytest.raises(ValueError, match=r"must be \[2, 1\]"):
+        voices.generate(2, labels=[[0]])
+    for codes in ([[0], [2]], [[0], [-2]]):
+        with pytest.raises(ValueError, match=r"below \[2\]"):
+            voices.generate(2, labels=codes)
+    assert code({"a": ("x", "y"), "b": ("z",)}, {"a": "y"}) == [1, -1]
+
+
+def test_there_is_at_least_one_voice(voices):
+    with pytest.raises(ValueError, match="`count` must be at least 1"):
+        voices.generate(0)
+
+
+def test_voices_go_into_noise_and_come_back(voices):
+    given = made_up(4, 1, seed=5).embeddings
+    told = {"sampler": "ddim", "steps": 50}
+    errors = []
+    for labels in (None, {"mode": "low"}):
+        noise = voices.encode(given, labels=labels, **told)
+        assert noise.shape == given.shape
+        back = voices.decode(noise, labels=labels, **told)
+        errors.append(np.abs(back - given).max())
+    assert max(errors) < 0.1
+    coarse = voices.decode(
+        voices.encode(given, sampler="ddim", steps=5), sampler="ddim", steps=5
+    )
+    assert errors[0] < np.abs(coarse - given).max()
+
+
+def test_a_way_between_two_voices_begins_and_ends_with_them(voices):
+    a, b = made_up(2, 1, seed=6).embeddings
+    way = voices.interpolate(a, b, num=7, steps=50)
+    assert way.shape == (7, DIM)
+    np.testing.assert_allclose(way[[0, -1]], [a, b], atol=0.1)
+    steps = np.linalg.norm(np.diff(way, axis=0), axis=1)
+    assert steps.max() < np.linalg.norm(a - b)  # there is no jump
+    back = voices.interpolate(b, a, num=7, steps=50)
+    np.testing.assert_allclose(back[::-1], way, atol=1e-4)
+    assert voices.interpolate(a, b, num=2, steps=5).shape == (2, DIM)
+    with pytest.raises(ValueError, match="`num` must be at least 2"):
+        voices.interpolate(a, b, num=1)
+
+
+def test_slerp_keeps_angles_even_and_goes_from_length_to_length(rng):
+    a, b = 2 * unit(rng, 1, 5)[0], 3 * unit(rng, 1, 5)[0]
+    shares = np.linspace(0, 1, 5, dtype=np.float32)[:, None]
+    way = sampling.slerp(a, b, shares).numpy()
+    np.testing.assert_allclose(way[[0, -1]], [a, b], atol=1e-6)
+    lengths = np.linalg.norm(way, axis=1)
+    np.testing.assert_allclose(lengths, np.linspace(2, 3, 5), atol=1e-6)
+    directions = way / lengths[:, None]
+    angles = np.arccos(np.sum(directions[1:] * directions[:-1], axis=1))
+    np.testing.assert_allclose(angles, angles[0], atol=1e-4)
+    np.testing.assert_allclose(sampling.slerp(a, a, shares), [a] * 5, atol=1e-5)
+
+
+def test_an_edit_to_what_a_voice_is_changes_nothing(voices):
+    given = made_up(4, 1, seed=7).embeddings
+    high, low = {"mode": "high"}, {"mode": "low"}
+    same = voices.edit(given, high, before=high, steps=50)
+    other = voices.edit(given, low, before=high, steps=50)
+    np.testing.assert_allclose(same, given, atol=0.1)
+    assert np.abs(other - same).max() > 1e-3
+    by_code = voices.edit(given, [[1]] * 4, before=[[0]] * 4, steps=50)
+    np.testing.assert_array_equal(by_code, other)
+
+
+@pytest.mark.parametrize("limit", [0.7, 0.3, -0.2])
+def test_another_voice_stays_below_the_limit(voices, limit):
+    given = made_up(40, 1, seed=8).embeddings
+    new, cosines = voices.anonymise(given, seed=1, limit=limit)
+    assert new.shape == given.shape and cosines.shape == (40,)
+    np.testing.assert_allclose(cosines, np.sum(new * given, axis=1), atol=1e-5)
+    assert (cosines < limit + 1e-4).all()
+    again, _ = voices.anonymise(given, seed=1, limit=limit)
+    other, _ = voices.anonymise(given, seed=2, limit=limit)
+    np.testing.assert_array_equal(new, again)
+    assert np.abs(new - other).max() > 0.1
+
+
+def test_one_voice_alone_and_a_far_one_get_what_a_plain_draw_gives(voices):
+    given = made_up(3, 1, seed=9).embeddings
+    one, cosine = voices.anonymise(given[:1], seed=4)
+    assert one.shape == (1, DIM) and cosine.shape == (1,)
+    plain, _ = voices.anonymise(given, seed=4, weight=0.0, limit=0.999)
+    elsewhere, _ = voices.anonymise(-given, seed=4, weight=0.0, limit=0.999)
+    np.testing.assert_array_equal(plain, elsewhere)  # the source counts when near only
+
+
+@pytest.mark.parametrize("limit", [1.0, -1.0, 2.0, np.nan])
+def test_a_limit_is_a_cosine(voices, limit):
+    with pytest.raises(ValueError, match="`limit` is a cosine"):
+        voices.anonymise(np.ones((1, DIM)), limit=limit)
+
+
+@pytest.mark.parametrize("method", ["encode", "decode", "anonymise"])
+def test_rows_of_other_dimensions_and_of_no_numbers_are_refused(voices, method):
+    call = getattr(voices, method)
+    for shape in ((2, DIM + 1), (DIM,), (0, DIM)):
+        with pytest.raises(ValueError, match=rf"\[n, {DIM}\]"):
+            call(np.ones(shape))
+    for bad in (np.nan, np.inf):
+        rows = np.ones((2, DIM))
+        rows[1, 3] = bad
+        with pytest.raises(ValueError, match="must be finite"):
+            call(rows)
+
+
+def test_a_run_says_what_made_its_voices(tmp_path, folder, voices):
+    stated = (folder / "model.weights.h5.sha256").read_text().split()[0]
+    assert voices.about["generator"] == "run" and voices.about["sha256"] == stated
+    assert voices.about["extractor"] == "synthetic points"
+    facts = json.loads((folder / "voices.json").read_text())
+    facts["about"]["sha256"] = "of the extractor"
+    other = make(tmp_path / "run")
+    (other / "voices.json").write_text(json.dumps(facts))
+    about = Voices.load(other).about
+    assert about["sha256"] != about["extractor_sha256"] == "of the extractor"
+
+
+def test_other_weights_and_missing_files_are_refused(tmp_path):
+    folder = make(tmp_path / "run")
+    weights = folder / "model.weights.h5"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(ValueError, match="not those the run has written"):
+        Voices.load(folder)
+    weights.write_bytes(whole)
+    for name in ("voices.json", "model.weights.h5.sha256", "model.weights.h5"):
+        (folder / name).rename(tmp_path / "aside")
+        with pytest.raises(FileNotFoundError, match=f"without {name}"):
+            Voices.load(folder)
+        (tmp_path / "aside").rename(folder / name)
+    with pytest.raises(FileNotFoundError, match="Expected a finished run"):
+        Voices.load(tmp_path / "nowhere")
+
+
+def test_voices_can_be_drawn_without_labels(tmp_path):
+    voices = tiny(tmp_path / "run", labels=())
+    assert voices.generate(2).shape == (2, DIM)
+    with pytest.raises(ValueError, match="has learned, none"):
+        voices.generate(2, labels={"mode": "low"})
+
+
+def test_a_seed_is_two_numbers_of_31_bits():
+    assert key(0).tolist() == [0, 0] and key(5).tolist() == [5, 0]
+    assert key(2**31 + 7).tolist() == [7, 1]
+
+
+def test_who_is_too_near_is_drawn_again_and_never_comes_nearer(tmp_path, monkeypatch):
+    voices = tiny(tmp_path / "run")
+    rows, limit = made_up().embeddings[:64], 0.1
+    monkeypatch.setattr(sampling, "TRIES", 1)
+    _, once = voices.anonymise(rows, 1, limit=limit, weight=0.0)
+    monkeypatch.undo()
+    again = Voices(voices.model, **voices.drawing)
+    _, often = again.anonymise(rows, 1, limit=limit, weight=0.0)
+    near = once >= limit
+    assert near.any() and (often[near] < once[near]).any()
+    assert (often <= once + 1e-6).all()
+    np.testing.assert_allclose(often[~near], once[~near], atol=1e-6)

@@ -1,0 +1,75 @@
+"""Exported voices, drawn without a line of this project."""
+
+import numpy as np
+import pytest
+
+from diffusion.speakers.signatures import signatures
+from tests.diffusion.speakers.runs import DIM, tiny
+from tests.timbre.serving.loading import run
+from timbre.serving.publish import publish
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """Voices, and the folder of their exported version."""
+    folder = tmp_path_factory.mktemp("voices")
+    voices = tiny(folder / "run")
+    return voices, publish(folder / "export", signatures(voices), about=voices.about)
+
+
+def asked(count=5, seed=7, steps=4, label=1, weight=0.5):
+    return {
+        "count": np.int32(count),
+        "seed": np.array([seed, 0], np.int32),
+        "steps": np.int32(steps),
+        "labels": np.array([label], np.int32),
+        "weight": np.float32(weight),
+    }
+
+
+def test_the_c_loader_draws_the_voices_that_python_draws(served, tmp_path):
+    voices, folder = served
+    done = run(folder, "generate", tmp_path, **asked())
+    assert done.returncode == 0, done.stderr
+    mode = voices.model.vocabulary["mode"][1]
+    expected = voices.generate(5, seed=7, steps=4, labels={"mode": mode}, weight=0.5)
+    found = np.load(tmp_path / "embedding.npy")
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_the_c_loader_replaces_voices_as_python_does(served, tmp_path):
+    voices, folder = served
+    source = voices.generate(3, seed=1)
+    seed = np.array([2, 0], np.int32)
+    done = run(folder, "anonymise", tmp_path, embedding=source, seed=seed)
+    assert done.returncode == 0, done.stderr
+    expected, cosines = voices.anonymise(source, seed=2)
+    np.testing.assert_allclose(np.load(tmp_path / "embedding.npy"), expected, atol=1e-5)
+    np.testing.assert_allclose(np.load(tmp_path / "cosine.npy"), cosines, atol=1e-5)
+
+
+def test_the_c_loader_denoises_as_python_does(served, tmp_path):
+    voices, folder = served
+    x = np.random.default_rng(0).normal(size=(2, DIM)).astype("float32")
+    done = run(folder, "denoise", tmp_path, x=x, t=np.int32(9))
+    assert done.returncode == 0, done.stderr
+    expected = voices.model.denoiser.clean(x, 9)
+    np.testing.assert_allclose(np.load(tmp_path / "x_0.npy"), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "rule"),
+    [
+        ({"count": 0}, "`count` must be between 1 and"),
+        ({"count": 2_000_000}, "`count` must be between 1 and"),
+        ({"steps": 0}, "`steps` must be between 1 and 50"),
+        ({"steps": 51}, "`steps` must be between 1 and 50"),
+        ({"label": 2}, "`labels` must be codes or -1"),
+        ({"weight": np.nan}, "`weight` must be finite"),
+    ],
+)
+def test_a_server_hears_why_a_request_is_refused(served, tmp_path, wrong, rule):
+    done = run(served[1], "generate", tmp_path, **asked(**wrong))
+    assert done.returncode != 0 and rule in done.stderr

@@ -1,0 +1,216 @@
+"""Bijectors: every member keeps the contract, alone, in chains and in its own laws."""
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from flows.bijectors.base import Bijector, Chain, Inverse, Permutation, Reverse
+from flows.bijectors.coupling import AffineCoupling
+from flows.bijectors.linear import InvertibleLinear
+from flows.bijectors.normalisation import ActNorm, Scaler
+from flows.bijectors.spline import SplineCoupling
+from tests.backends import on_jax
+from tests.contracts import check_bijector, stir
+
+ROOT = Path(__file__).resolve().parents[3]
+EVENTS = [(6,), (5, 6), (3, 2, 4)]  # a voice; frames of a mel; a picture
+SMALL = {"hidden": (8,)}
+# name: what makes a member of a dtype, and whether it is the identity at first
+MEMBERS = {
+    "permutation": (lambda **k: Permutation(3, **k), False),
+    "reverse": (Reverse, False),
+    "act-norm": (ActNorm, True),
+    "linear": (InvertibleLinear, True),
+    "rotation": (lambda **k: InvertibleLinear(1, "rotation", **k), False),
+    "affine": (lambda **k: AffineCoupling(**SMALL, **k), True),
+    "affine-swapped": (lambda **k: AffineCoupling((), swap=True, **k), True),
+    "spline": (lambda **k: SplineCoupling(**SMALL, **k), True),
+    "spline-swapped": (
+        lambda **k: SplineCoupling((8, 8), num_bins=3, tail=2.0, swap=True, **k),
+        True,
+    ),
+    "nothing": (lambda **k: Chain(**k), True),
+    "chain": (lambda **k: step(**k), False),
+    "chain-of-chains": (
+        lambda **k: Chain([Chain(dtype=k["dtype"]), step(**k), Reverse(**k)]),
+        False,
+    ),
+    "inverse": (lambda **k: Inverse(step(**k)), False),
+}
+
+
+def step(**options):
+    """A little of everything."""
+    return Chain(
+        [
+            ActNorm(**options),
+            Permutation(1, **options),
+            AffineCoupling(**SMALL, **options),
+            InvertibleLinear(2, "rotation", **options),
+            SplineCoupling(**SMALL, swap=True, **options),
+        ]
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("event", EVENTS, ids=str)
+@pytest.mark.parametrize("name", MEMBERS)
+def test_member_keeps_the_contract(name, event, dtype, rng):
+    make, identity = MEMBERS[name]
+    check_bijector(make(dtype=dtype), rng.normal(size=(3, *event)), identity=identity)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted({*MEMBERS} - {"chain-of-chains", "inverse"}))
+def test_members_run_in_graphs_of_any_batch(name, rng):
+    bijector = MEMBERS[name][0](dtype="float32")
+    x = rng.normal(size=(3, 4, 6)).astype("float32")
+    stir(bijector, x)
+    graph = tf.function(
+        lambda x: bijector.inverse_and_log_det(bijector.forward(x)),
+        input_signature=[tf.TensorSpec([None, 4, 6])],
+    )
+    for rows in (1, 3):
+        back, log_det = graph(x[:rows])
+        assert log_det.shape == (rows,)
+        np.testing.assert_allclose(back, x[:rows], atol=1e-4)
+
+
+def test_chain_adds_log_determinants_and_goes_back_in_order():
+    double, shift = ActNorm(), ActNorm()
+    chain = Chain([double, shift])
+    chain.build((None, 2))
+    double.log_scale.assign(np.log([2.0, 2.0]))
+    shift.mean.assign([-1.0, -1.0])
+    z, log_det = chain.forward_and_log_det([[3.0, 5.0]])
+    np.testing.assert_allclose(z, [[7, 11]])  # 2 * x + 1, not 2 * (x + 1)
+    np.testing.assert_allclose(log_det, [2 * np.log(2)])
+    np.testing.assert_allclose(chain.inverse(z), [[3, 5]])
+    back, log_det = Inverse(chain).forward_and_log_det(z)
+    np.testing.assert_allclose(back, [[3, 5]])
+    np.testing.assert_allclose(log_det, [-2 * np.log(2)])
+
+
+def test_chain_has_the_dtype_of_its_members():
+    assert Chain([Reverse(dtype="float64")]).compute_dtype == "float64"
+    assert Inverse(Reverse(dtype="float64")).compute_dtype == "float64"
+    assert Chain().compute_dtype == "float32"
+    with pytest.raises(ValueError, match="one dtype"):
+        Chain([Reverse(dtype="float64"), Reverse()])
+
+
+def test_bijectors_stay_in_float32_whatever_the_policy():
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        coupling = AffineCoupling((8,))
+        z, _ = coupling(np.ones((2, 4), "float32"))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert z.dtype == "float32"
+    assert {weight.dtype for weight in coupling.weights} == {"float32"}
+
+
+def test_permutation_is_one_and_follows_its_seed():
+    x = np.arange(20.0)[None]
+    orders = [tuple(np.asarray(Permutation(seed).forward(x))[0]) for seed in (0, 0, 1)]
+    assert orders[0] == orders[1] != orders[2]
+    assert sorted(orders[0]) == list(range(20))
+
+
+def test_permutation_keeps_the_order_it_is_given_by_its_weights():
+    x = np.arange(4.0)[None]
+    permutation = Permutation()
+    permutation.build(x.shape)
+    permutation.set_weights([np.array([1, 2, 3, 0])])
+    np.testing.assert_array_equal(permutation.forward(x), [[1, 2, 3, 0]])
+    np.testing.assert_array_equal(permutation.inverse(x), [[3, 0, 1, 2]])
+
+
+def test_a_start_with_many_rows_is_forward(rng):
+    """In blocks, with a context of each row, of all rows, or none; of no rows too."""
+    x, context = rng.normal(size=(5000, 4)), rng.normal(size=(5000, 3))
+    coupling = AffineCoupling((8,), context_dim=3, dtype="float64")
+    stir(coupling, x, context)
+    for given in (context, context[:1]):
+        z = coupling.start(x, given)
+        np.testing.assert_allclose(z, coupling.forward(x, given), atol=1e-12)
+    assert Reverse().start(x[:0]).shape == (0, 4)
+
+
+def test_linear_is_the_matrix_of_its_factors(rng):
+    """`W` by pushing the unit vectors through; its determinant by NumPy."""
+    linear = InvertibleLinear(5, "rotation", dtype="float64")
+    linear.build((None, 7))
+    matrix = np.asarray(linear.forward(np.eye(7))).T
+    np.testing.assert_allclose(matrix @ matrix.T, np.eye(7), atol=1e-12)
+    assert np.abs(matrix - np.eye(7)).max() > 0.1
+    stir(linear, np.eye(7))
+    matrix = np.asarray(linear.forward(np.eye(7))).T
+    x = rng.normal(size=(2, 5, 7))
+    z, log_det = linear.forward_and_log_det(x)
+    np.testing.assert_allclose(z, x @ matrix.T, atol=1e-12)
+    expected = 5 * np.linalg.slogdet(matrix)[1]
+    np.testing.assert_allclose(log_det, 2 * [expected], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda: AffineCoupling().build((None, 1)), "two channels.*Received: 1"),
+        (lambda: SplineCoupling().build((None, 5, 1)), "two channels"),
+        (lambda: AffineCoupling(bound=0.0), "`bound`"),
+        (lambda: AffineCoupling((0,)).build((None, 4)), "`hidden`"),
+        (lambda: SplineCoupling(num_bins=1), "`num_bins`"),
+        (lambda: SplineCoupling(num_bins=1000), "`num_bins`"),
+        (lambda: SplineCoupling(tail=0.0), "`tail`"),
+        (lambda: InvertibleLinear(start="zero"), "`start` must be one of"),
+        (lambda: Scaler(()), "`shape`"),
+        (lambda: Scaler((2, 3)).forward(np.ones((4, 3, 2))), r"\(2, 3\).*\(3, 2\)"),
+        (lambda: Scaler((2, 3)).start(np.ones((4, 6))), r"\(2, 3\)"),
+        (lambda: Scaler((2, 3)).inverse(np.ones((4, 5))), r"\(6,\).*\(5,\)"),
+        (lambda: Inverse(Scaler((2, 3))).build((None, 2, 3)), "keep the shape"),
+        (lambda: AffineCoupling(context_dim=2).forward(np.ones((3, 4))), "context"),
+        (
+            lambda: AffineCoupling(context_dim=2).forward(
+                np.ones((3, 4)), np.ones((3, 5))
+            ),
+            r"the last of 2.*\(3, 5\)",
+        ),
+    ],
+)
+def test_what_can_not_be_is_refused(make, match):
+    with pytest.raises(ValueError, match=match):
+        make()
+
+
+def test_only_bijectors_are_chained():
+    with pytest.raises(TypeError, match="Only bijectors"):
+        Chain([keras.layers.Dense(3)])
+    with pytest.raises(NotImplementedError):
+        Bijector().forward(np.ones((2, 3)))
+
+
+@pytest.mark.slow
+def test_jax_gives_the_same_answers(tmp_path, rng):
+    x = rng.normal(size=(3, 5, 6)).astype("float32")
+    np.savez(tmp_path / "inputs.npz", x=x)
+    expected = {}
+    for name in ("chain", "reverse"):  # a chain has the others in it
+        bijector = MEMBERS[name][0](dtype="float32")
+        stir(bijector, x)
+        config = keras.saving.serialize_keras_object(bijector)
+        weights = [weight.tolist() for weight in bijector.get_weights()]
+        answers = {"config": config, "weights": weights}
+        (tmp_path / f"{name}.json").write_text(json.dumps(answers))
+        expected[name] = (*bijector(x), *bijector.inverse_and_log_det(x))
+    on_jax("flows/backend.py", tmp_path)
+    with np.load(tmp_path / "answers.npz") as answers:
+        for name, values in expected.items():
+            for index, value in enumerate(values):
+                np.testing.assert_allclose(
+                    answers[f"{name}.{index}"], value, rtol=1e-5, atol=1e-5
+                )

@@ -1,0 +1,164 @@
+"""Figures: what they show, how they are saved, and that they disturb nothing."""
+
+import subprocess
+import sys
+
+import matplotlib
+import matplotlib.style
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from scipy.stats import norm
+
+from timbre import plotting
+from timbre.metrics.rates import det_curve
+
+
+def scored(rng, distance=2.0, count=2000):
+    labels = np.arange(count) % 4 == 0
+    return labels, rng.normal(size=count) + distance * labels
+
+
+def history():
+    """As a CSV reader gives it: text, empty where nothing was measured."""
+    for step in range(40):
+        yield {
+            "step": str(step),
+            "phase": "softmax" if step < 20 else "triplet",
+            "loss": str(1 / (1 + step)),
+            "val_eer": "0.2" if step % 10 == 0 else "",
+            "bad": "nan",
+        }
+
+
+def every_figure(rng):
+    labels, scores = scored(rng)
+    yield plotting.det_figure({"a": det_curve(labels, scores)})
+    yield plotting.score_figure(labels, scores, threshold=1.0)
+    yield plotting.matrix_figure(rng.random((6, 6)), labels=list("aabbcc"))
+    yield plotting.matrix_figure(rng.random((3, 5)))
+    yield plotting.scatter_figure(rng.normal(size=(12, 4)), list("aabb") * 3)
+    yield plotting.history_figure(list(history()))
+
+
+@pytest.mark.slow
+def test_every_figure_is_saved_whole_and_is_not_blank(rng, tmp_path):
+    for number, figure in enumerate(every_figure(rng)):
+        path = plotting.save(figure, tmp_path / "new" / f"{number}.png", dpi=60)
+        pixels = imread(path)
+        assert min(pixels.shape[:2]) > 120 and pixels[..., :3].std() > 0.02
+    assert len(list((tmp_path / "new").iterdir())) == 6
+
+
+def test_det_of_two_gaussians_is_a_straight_line():
+    """On normal-deviate axes `norm.ppf(fnr) = -distance - norm.ppf(fpr)`."""
+    fpr = np.linspace(0.001, 0.999, 500)
+    fnr = norm.cdf(-2.0 - norm.ppf(fpr))
+    axes = plotting.det_figure({"exact": (fpr, fnr)}).axes[0]
+    x, y = axes.lines[1].get_data()
+    inside = y > axes.get_ylim()[0] + 1e-6
+    np.testing.assert_allclose(y[inside], -2.0 - x[inside], atol=1e-9)
+    assert [t.get_text() for t in axes.get_xticklabels()][2] == "1"
+    assert axes.lines[1].get_label() == "exact: EER 15.9 %"  # Phi(-1)
+
+
+def test_a_perfect_curve_can_be_drawn(tmp_path):
+    curve = det_curve([1, 1, 0, 0], [4, 3, 2, 1])
+    figure = plotting.det_figure({"perfect": curve})
+    plotting.save(figure, tmp_path / "a.png", dpi=30)
+    assert figure.axes[0].lines[1].get_label() == "perfect: EER 0.0 %"
+
+
+def test_histograms_hold_every_pair_once(rng):
+    labels, scores = scored(rng)
+    axes = plotting.score_figure(labels, scores, threshold=0.7).axes[0]
+    for patch in axes.patches:
+        corners = patch.get_xy()
+        x, y = corners[:, 0], corners[:, 1]
+        area = abs(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1])) / 2
+        assert area == pytest.approx(1) or not patch.get_fill()
+    assert 0.7 in [line.get_xdata()[0] for line in axes.lines if len(line.get_xdata())]
+
+
+def test_rows_of_one_speaker_share_a_tick(rng):
+    axes = plotting.matrix_figure(rng.random((5, 5)), labels=list("aabbb")).axes[0]
+    assert axes.get_yticks().tolist() == [0.5, 3.0]
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["a", "b"]
+    with pytest.raises(ValueError, match="name every row"):
+        plotting.matrix_figure(np.eye(3), labels=["a"])
+
+
+@pytest.mark.slow
+def test_scatter_is_the_same_each_time_and_says_how_much_it_shows(rng):
+    data, labels = rng.normal(size=(30, 4)), np.repeat(["a", "b", "c"], 10)
+    drawn = [plotting.scatter_figure(data, labels, max_points=20) for _ in range(2)]
+    places = [
+        np.concatenate([c.get_offsets() for c in figure.axes[0].collections])
+        for figure in drawn
+    ]
+    np.testing.assert_array_equal(*places)
+    assert drawn[0].axes[0].get_xlabel() == "20 utterances of 3 speakers"
+    with pytest.raises(ValueError, match="four rows"):
+        plotting.scatter_figure(data[:3], labels[:3])
+
+
+@pytest.mark.slow
+def test_zero_and_equal_embeddings_can_be_drawn():
+    axes = plotting.scatter_figure(np.zeros((6, 3)), list("aabbcc")).axes[0]
+    points = np.concatenate([dots.get_offsets() for dots in axes.collections])
+    assert len(points) == 6 and np.isfinite(points).all()
+
+
+def test_a_history_draws_what_was_measured():
+    figure = plotting.history_figure(list(history()))
+    drawn = {axes.get_title("left"): axes for axes in figure.axes if axes.axison}
+    assert set(drawn) == {"loss", "val_eer"}
+    lines = [line.get_xydata() for line in drawn["val_eer"].lines]
+    assert lines[0].tolist() == [[0, 0.2], [10, 0.2]]  # phase softmax
+    assert list(plotting._numbers(list(history()), ["val_eer"])) == ["val_eer"]
+    with pytest.raises(ValueError, match="numbers"):
+        plotting.history_figure([{"step": 0, "loss": ""}])
+
+
+def test_dots_and_dollars_and_hangul_in_names_are_only_text(tmp_path):
+    curve = det_curve([1, 0], [1, 0])
+    names = {"a$b_{": curve, "홍길동": curve}
+    path = plotting.save(plotting.det_figure(names), tmp_path / "a.png", dpi=30)
+    assert path.is_file()
+
+
+def test_an_unfinished_figure_is_never_seen(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"old")
+    with pytest.raises(ValueError):
+        plotting.save(plotting.new_figure()[0], path, dpi=-1)
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_one_figure_one_file(tmp_path):
+    paths = [tmp_path / name for name in ("a.png", "b.png")]
+    for path in paths:
+        plotting.save(plotting.matrix_figure(np.eye(3)), path, dpi=40)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_the_look_is_ours_and_the_users_look_is_kept():
+    with matplotlib.style.context(["classic", {"axes.facecolor": "red"}]):
+        before = dict(matplotlib.rcParams)
+        figure, axes = plotting.new_figure()
+        assert dict(matplotlib.rcParams) == before
+    white = (1, 1, 1, 1)  # the classic figure is grey
+    assert axes.get_facecolor() == figure.get_facecolor() == white
+
+
+def test_drawing_touches_no_backend_and_no_tensorflow():
+    code = """
+import sys, numpy, matplotlib
+before = matplotlib.rcParams._get_backend_or_none()
+from timbre import plotting as figures
+from timbre.metrics import verification
+figures.matrix_figure(numpy.eye(2))
+assert matplotlib.rcParams._get_backend_or_none() == before
+assert not {"matplotlib.pyplot", "tensorflow", "keras"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,185 @@
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from timbre.training import loop
+from timbre.training.run import Run
+from voiceemb import train
+from voiceemb.training import batch_sampler
+from voiceemb.training.trainers import SpeakerClassifier
+
+BANDS = 4
+AAM = {"head": "aam", "scale": 16.0, "sub_centres": 2}
+EMA = {"ema": 0.5}
+
+
+class Ear(keras.Model):
+    """The least that can be taught: one matrix over the mean of a crop."""
+
+    def __init__(self):
+        super().__init__()
+        self.filterbank = SimpleNamespace(num_bands=BANDS)
+        self.affine = keras.layers.Dense(3)
+        self.embedding_dim = 3
+        self(np.ones((1, 6, BANDS), "float32"))
+
+    def before_sphere(self, features, training=None):
+        return self.affine(keras.ops.mean(features, axis=1))
+
+    def call(self, features, training=None):
+        return keras.ops.normalize(self.before_sphere(features), axis=-1)
+
+
+class Voices:
+    """Data of five speakers; in the phase `ends` it ends before its fourth step."""
+
+    def __init__(self, ends=None, judged=True):
+        rng = np.random.default_rng(0)
+        self.speaker = np.repeat(np.arange(5), 4)
+        self.sound = rng.normal(size=(20, 9, BANDS)).astype("float32")
+        self.sound += 0.5 * self.speaker[:, None, None]
+        self.num_classes = 5
+        self.draw = batch_sampler.Draw(self.speaker, np.full(20, 9), crop=9)
+        self.ends, self.judged, self.crops = ends, judged, []
+
+    def batches(self, draw, steps, *, crop_frames=None):
+        frames = crop_frames or 6
+        end = 3 if len(self.crops) == self.ends else steps
+        self.crops.append(frames)
+
+        def after(step):
+            rows = np.array([draw(s)[0] for s in range(step, end)])
+            parts = self.sound[rows][..., :frames, :], self.speaker[rows]
+            return tf.data.Dataset.from_tensor_slices(parts)
+
+        return after
+
+    def judge(self, encoder):
+        if not self.judged:
+            return None
+        return lambda: {"eer": float(np.sum(encoder.get_weights()[0]))}
+
+
+def teach(run, voices, encoder=None, optimiser=None):
+    """Teaches all phases that are judged by classes or contrasts, six steps each."""
+    keras.utils.set_random_seed(0)
+    encoder, devices = encoder or Ear(), tf.distribute.get_strategy()
+    shared = {
+        **{"run": run, "devices": devices, "seed": 0, "steps": 6},
+        **{"log_every": 2, "save_every": 2, "optimiser": optimiser or {}},
+    }
+    names = {"batch": 4, "dropout": 0.0, "margin": 0.3, "margin_rise": (1, 5), **AAM}
+    groups = {"speakers": 3, "utterances": 3, "temperature": 0.1}
+    results = [
+        train.softmax(encoder, voices, **names, **shared),
+        train.metric(encoder, voices, contrast="ge2e", **groups, **shared),
+        train.large_margin(
+            encoder, voices, batch=4, margin=0.5, crop_frames=8, **shared
+        ),
+    ]
+    return encoder, results
+
+
+@pytest.fixture
+def new_run(tmp_path):
+    return lambda name: Run.open(tmp_path / name, {"softmax": AAM})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ema", [{}, EMA])
+def test_phases_that_stop_and_go_on_end_as_those_left_alone_to_the_bit(new_run, ema):
+    """The margin, halfway up when the data ends, and the scale go on too."""
+    expected, whole = teach(new_run("whole"), Voices(), optimiser=ema)
+    broken = new_run("broken")
+    for phase in range(3):
+        with pytest.raises(ValueError, match="before step 4 of 6"):
+            teach(broken, Voices(ends=phase), optimiser=ema)
+    found, results = teach(broken, Voices(), optimiser=ema)
+    for was, now in zip(expected.get_weights(), found.get_weights(), strict=True):
+        np.testing.assert_array_equal(now, was)
+    assert results == whole and [r.step for r in results] == [6, 6, 6]
+    text = {
+        (run.folder / "history.csv").read_text() for run in (broken, new_run("whole"))
+    }
+    assert len(text) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("judged", [True, False])
+def test_a_phase_leaves_the_weights_its_encoder_ends_with(new_run, judged):
+    """The averages, since those are judged; without a judge the last ones."""
+    run = new_run("run")
+    encoder, results = teach(run, Voices(judged=judged), optimiser=EMA)
+    assert [bool(result.best_weights) for result in results] == [judged] * 3
+    learner = SpeakerClassifier(Ear(), 5, **AAM)
+    learner(np.ones((1, 6, BANDS), "float32"))
+    run.load_weights(learner, "checkpoints/large_margin/best.weights.h5")
+    for left, has in zip(
+        learner.encoder.get_weights(), encoder.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(left, has)
+    last = tf.train.load_checkpoint(str(run.folder / "checkpoints" / "large_margin"))
+    unaveraged = last.get_tensor("model/0/.ATTRIBUTES/VARIABLE_VALUE")
+    kernel = encoder.get_weights()[0]
+    assert unaveraged.shape == kernel.shape and (unaveraged != kernel).any()
+
+
+@pytest.mark.slow
+def test_the_large_margin_goes_on_with_the_classes_of_the_softmax(new_run, monkeypatch):
+    """And with the encoder as the phase before has left it, on crops of its own."""
+    run, voices, before = new_run("run"), Voices(), {}
+
+    def fit(learner, after, *, phase, **settings):
+        before[phase] = learner.get_weights()
+        return real(learner, after, phase=phase, **settings)
+
+    real = loop.fit
+    monkeypatch.setattr(loop, "fit", fit)
+    kept = {}
+    metric = train.metric
+
+    def remember(encoder, *args, **kwargs):
+        result = metric(encoder, *args, **kwargs)
+        kept["encoder"] = encoder.get_weights()
+        return result
+
+    monkeypatch.setattr(train, "metric", remember)
+    teach(run, voices)
+    taught = SpeakerClassifier(Ear(), 5, **AAM)
+    taught(np.ones((1, 6, BANDS), "float32"))
+    run.load_weights(taught, "checkpoints/softmax/best.weights.h5")
+    *encoder, centres = before["large_margin"]
+    np.testing.assert_array_equal(centres, taught.get_weights()[-1])
+    for start, left in zip(encoder, kept["encoder"], strict=True):
+        np.testing.assert_array_equal(start, left)
+    assert voices.crops == [6, 6, 8]
+
+
+def replicas(count):
+    return SimpleNamespace(num_replicas_in_sync=count)
+
+
+def draw_of(speakers):
+    return SimpleNamespace(names=list(range(speakers)))
+
+
+@pytest.mark.parametrize(
+    "asked, there, count, expected", [(16, 99, 1, 16), (16, 99, 3, 15), (16, 5, 2, 4)]
+)
+def test_replicas_share_the_speakers_of_a_batch_evenly(asked, there, count, expected):
+    found = train._speakers_of_a_batch(asked, draw_of(there), replicas(count))
+    assert found == expected
+
+
+def test_a_replica_with_one_speaker_would_learn_nothing():
+    with pytest.raises(ValueError, match="at least two speakers.* 3 speakers"):
+        train._speakers_of_a_batch(16, draw_of(3), replicas(2))
+
+
+def test_batches_of_unequal_replicas_are_refused():
+    train._check_even("softmax.batch", 64, replicas(2))
+    with pytest.raises(ValueError, match="`softmax.batch` must be a multiple .* 3"):
+        train._check_even("softmax.batch", 64, replicas(3))

@@ -1,0 +1,159 @@
+import itertools
+from pathlib import Path
+
+import pytest
+
+from timbre.corpora.corpus import Corpus, Utterance
+from timbre.training.run import Run
+from voiceemb.training import splits as division
+from voiceemb.training.splits import Parts
+
+
+def paper_corpus(speakers, each):
+    """Rows without files, as dividing needs no sound."""
+    return Corpus(
+        "paper",
+        tuple(
+            Utterance(Path(f"/x/{s}/{i}.wav"), f"s{s:02}")
+            for s, i in itertools.product(range(speakers), range(each))
+        ),
+    )
+
+
+def divide(corpus, **changes):
+    settings = {"validation": 4, "test": 5, "closed_share": 0.2, **changes}
+    return division.divide(corpus, **settings)
+
+
+def test_parts_share_no_speaker_and_no_utterance():
+    corpus = paper_corpus(30, 10)
+    parts = divide(corpus)
+    assert parts.protocol == "open-set"
+    assert len(parts.validation.speakers) == 4 and len(parts.test.speakers) == 5
+    open_sets = [set(p.speakers) for p in (parts.train, parts.validation, parts.test)]
+    assert not any(a & b for a, b in itertools.combinations(open_sets, 2))
+    assert set(parts.closed.speakers) == set(parts.train.speakers)
+    whole = [u for p in (*parts_of(parts),) for u in p]
+    assert sorted(u.path for u in whole) == sorted(u.path for u in corpus)
+    assert len(parts.closed) == 21 * 2
+
+
+def parts_of(parts):
+    return (parts.train, parts.validation, parts.test, parts.closed)
+
+
+def test_the_same_seed_divides_the_same_way_and_another_another():
+    corpus = paper_corpus(30, 4)
+    assert divide(corpus).test.speakers == divide(corpus).test.speakers
+    assert divide(corpus).test.speakers != divide(corpus, seed=1).test.speakers
+
+
+def test_a_small_corpus_spares_a_fifth_of_its_speakers_at_most():
+    parts = divide(paper_corpus(12, 5), validation=16, test=20)
+    assert [len(p.speakers) for p in parts_of(parts)[:3]] == [8, 2, 2]
+
+
+def test_a_tiny_corpus_is_judged_by_utterances_and_says_so():
+    parts = divide(paper_corpus(3, 6))
+    assert parts.protocol == "closed-set" and parts.test is None
+    assert len(parts.train.speakers) == 3
+    assert parts.validation.utterances == parts.closed.utterances
+    assert not set(parts.train.utterances) & set(parts.closed.utterances)
+
+
+def test_two_speakers_with_two_utterances_train_without_any_judge():
+    parts = divide(paper_corpus(2, 2))
+    assert len(parts.train) == 4
+    assert parts.validation is parts.closed is parts.test is None
+    assert parts.about()["speakers"] == {"train": ["s00", "s01"]}
+
+
+def test_excluded_speakers_are_in_no_part_even_when_joined():
+    corpus = paper_corpus(15, 4)
+    joined = Corpus(
+        "joined", tuple(Utterance(u.path, f"set/{u.speaker}") for u in corpus)
+    )
+    for whole in (corpus, joined):
+        parts = divide(division.without(whole, ("s03", "s07")))
+        named = {division.bare(n) for p in parts_of(parts) for n in p.speakers}
+        assert named == {f"s{i:02}" for i in range(15)} - {"s03", "s07"}
+
+
+def test_a_speaker_to_exclude_whom_nobody_knows_is_an_error():
+    with pytest.raises(ValueError, match="must speak .* s99"):
+        division.without(paper_corpus(15, 4), ("s01", "s99"))
+
+
+def test_a_run_never_goes_on_with_other_utterances(tmp_path):
+    run = Run.open(tmp_path / "run", {"seed": 0})
+    spoken = paper_corpus(2, 3)
+    parts = Parts(spoken, None, None, None, "closed-set")
+    division.remember(parts, run)
+    division.remember(parts, run, sounds="a")  # an older run did not know its sounds
+    division.remember(parts, run, sounds="a")
+    with pytest.raises(ValueError, match="these changed: sounds"):
+        division.remember(parts, run, sounds="b")
+    fewer = Corpus("spoken", spoken.utterances[1:])
+    with pytest.raises(ValueError, match="these changed: train"):
+        division.remember(Parts(fewer, None, None, None, "closed-set"), run)
+
+
+def test_kin_stay_in_one_part():
+    corpus = paper_corpus(40, 4)
+    corpus = Corpus(
+        "kin",
+        tuple(
+            Utterance(
+                u.path, u.speaker, extra={"variant": str(int(u.speaker[1:]) // 4)}
+            )
+            for u in corpus
+        ),
+    )
+    parts = divide(corpus, kin="variant")
+    variants = [
+        {u.extra["variant"] for u in part}
+        for part in (parts.train, parts.validation, parts.test)
+    ]
+    assert not any(a & b for a, b in itertools.combinations(variants, 2))
+
+
+@pytest.mark.parametrize("speakers, each", [(1, 9), (9, 1)])
+def test_one_speaker_or_one_utterance_each_is_an_error(speakers, each):
+    with pytest.raises(ValueError, match="at least 2 speakers"):
+        divide(paper_corpus(speakers, each))
+
+
+def joined(**sizes):
+    return Corpus(
+        "joined",
+        tuple(
+            Utterance(Path(f"/x/{name}/{s}/{i}.wav"), f"{name}/s{s:02}")
+            for name, speakers in sizes.items()
+            for s, i in itertools.product(range(speakers), range(6))
+        ),
+    )
+
+
+def test_a_corpus_held_apart_chooses_alone_and_teaches_nothing():
+    parts = divide(joined(near=20, far=3), apart=("far",))
+    assert parts.validation.speakers == ("far/s00", "far/s01", "far/s02")
+    heard = {
+        division.corpus_of(s) for s in (*parts.train.speakers, *parts.test.speakers)
+    }
+    assert heard == {"near"} and len(parts.test.speakers) == 4
+    assert parts.protocol == "open-set" and parts.closed is not None
+
+
+@pytest.mark.parametrize("apart", [("nowhere",), ("near", "far")])
+def test_what_is_held_apart_must_be_some_of_what_is_joined(apart):
+    with pytest.raises(ValueError, match="must be some, not all"):
+        divide(joined(near=20, far=3), apart=apart)
+
+
+def test_a_part_nobody_wants_is_left_out_and_the_other_stays():
+    chosen = divide(paper_corpus(30, 6), test=0)
+    assert len(chosen.validation.speakers) == 4 and chosen.test is None
+    assert chosen.protocol == "open-set" and len(chosen.train.speakers) == 26
+    tested = divide(paper_corpus(30, 6), validation=0)
+    assert len(tested.test.speakers) == 5 and tested.protocol == "closed-set"
+    assert tested.validation is tested.closed

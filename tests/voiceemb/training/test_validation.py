@@ -1,0 +1,63 @@
+"""A judge tells voices apart within each corpus, by that corpus' own recordings."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from voiceemb.training.validation import judge
+
+APART = {"a": (0, 0), "b": (90, 90)}  # two voices of two recordings, EER 0
+MIXED = {"a": (0, 180), "b": (90, 270)}  # each voice nearer to the other, EER 1
+
+
+class Cache:
+    """Recordings of known directions: every frame is a point of the unit circle."""
+
+    shape = (2,)
+
+    def __init__(self, **corpora):
+        said = [
+            (f"{corpus}/{name}", np.radians(angle))
+            for corpus, voices in corpora.items()
+            for name, angles in voices.items()
+            for angle in angles
+        ]
+        names = [name for name, _ in said]
+        self.speakers = tuple(sorted(set(names)))
+        self.speaker = np.array([self.speakers.index(name) for name in names])
+        self.length = np.full(len(names), 5)
+        self.points = np.array([(np.cos(a), np.sin(a)) for _, a in said], np.float32)
+
+    def __len__(self):
+        return len(self.speaker)
+
+    def crops(self, i, start, length):
+        return np.repeat(self.points[i][:, None], length, axis=1)
+
+
+def mean(features, training):
+    """An encoder that hears the direction of the frames."""
+    return tf.reduce_mean(features, axis=1)
+
+
+@pytest.mark.parametrize(
+    "first, second, eers",
+    [(APART, MIXED, (0, 1)), (MIXED, APART, (1, 0)), (APART, APART, (0, 0))],
+)
+def test_each_corpus_is_judged_by_its_own_recordings(first, second, eers):
+    found = judge(mean, Cache(one=first, two=second), window=3)()
+    assert found == {"eer": np.mean(eers), "eer_one": eers[0], "eer_two": eers[1]}
+
+
+def test_a_corpus_that_can_not_be_tried_is_left_out():
+    """One voice has no other, and voices of one recording each have no same pair."""
+    for lone in ({"c": (0, 180)}, {"c": (0,), "d": (90,)}):
+        assert judge(mean, Cache(lone=lone, two=APART), window=3)() == {"eer": 0}
+
+
+def test_only_where_no_corpus_can_be_tried_do_trials_cross():
+    """A single voice in each: `a` and `b` are then told apart across the corpora."""
+    lone = Cache(one={"a": APART["a"]}, two={"b": APART["b"]})
+    assert judge(mean, lone, window=3)() == {"eer": 0}
+    mixed = Cache(one={"a": MIXED["a"]}, two={"b": MIXED["b"]})
+    assert judge(mean, mixed, window=3)() == {"eer": 1}

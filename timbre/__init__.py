@@ -1,0 +1,1 @@
+"""The body that all systems share: sound, corpora, measures, training, serving."""

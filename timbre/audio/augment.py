@@ -1,0 +1,311 @@
+"""Augmentation: conditions drawn anew for every row, every time.
+
+Waveforms are float32 `[batch, samples]` and keep their shape; everything runs in
+`tf.data` or any graph, and chance comes only from `seed`: the same two integers give
+the same bits on the same machine.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from timbre.audio.corruptions import (
+    add_noise,
+    band,
+    coloured_noise,
+    equalise,
+    gain,
+    limit,
+    mu_law,
+    quantise,
+    speed,
+)
+from timbre.audio.room import response, reverberate
+
+__all__ = [
+    "Augmenter",
+    "add_noise",
+    "band",
+    "coloured_noise",
+    "equalise",
+    "gain",
+    "limit",
+    "mu_law",
+    "quantise",
+    "response",
+    "reverberate",
+    "spec_augment",
+    "speed",
+]
+
+TELEPHONE_HZ = (300.0, 3400.0)
+EQUALISER_POINTS = 6
+
+
+def spec_augment(
+    features,
+    *,
+    seed,
+    num_band_masks=2,
+    max_bands=8,
+    num_frame_masks=2,
+    max_frames=20,
+    value=0.0,
+):
+    """Hide random stripes of bands and of frames, other ones in every row.
+
+    Each stripe is 0 to `max` wide, evenly drawn, and may lie anywhere.
+
+    Args:
+        features: Float `[batch, frames, bands]`.
+        seed: Integers `[2]`.
+        num_band_masks: Stripes across bands. Defaults to `2`.
+        max_bands: Widest of them. Defaults to `8`.
+        num_frame_masks: Stripes across frames. Defaults to `2`.
+        max_frames: Widest of them. Defaults to `20`.
+        value: What hides; `0.0`, the default, is the mean of normalised features.
+
+    Returns:
+        Features, `[batch, frames, bands]`.
+
+    Reference:
+        SpecAugment (Park et al., 2019), https://arxiv.org/abs/1904.08779
+    """
+    batch, frames, bands = tf.unstack(tf.shape(features))
+    band_seed, frame_seed = tf.unstack(tf.random.split(seed, 2, alg="philox"))
+    hidden_bands = _stripes(batch, bands, num_band_masks, max_bands, band_seed)
+    hidden_frames = _stripes(batch, frames, num_frame_masks, max_frames, frame_seed)
+    hidden = hidden_bands[:, None, :] | hidden_frames[:, :, None]
+    return tf.where(hidden, tf.cast(value, features.dtype), features)
+
+
+class Augmenter:
+    """Each row meets each condition with its own probability, in the order of a call.
+
+    Speed, room, noise, equaliser, gain, bandwidth, codec: from the mouth to the line.
+    The equaliser is a microphone, drawn anew: who has one recording of each voice must
+    not let the encoder know a voice by its microphone. With all probabilities zero,
+    the default, rows pass untouched to the bit.
+
+    Args:
+        sample_rate: Hz. Defaults to `16000`.
+        speed_probability: Chance of another speed.
+        speed: Lowest and highest ratio. Defaults to `(0.95, 1.05)`.
+        room_probability: Chance of a synthetic room.
+        rt60_s: Shortest and longest reverberation, in seconds.
+            Defaults to `(0.1, 0.6)`.
+        direct_db: Direct sound over the rest, in dB. Defaults to `(0.0, 12.0)`.
+        noise_probability: Chance of noise.
+        snr_db: Lowest and highest signal-to-noise ratio. Defaults to `(5.0, 30.0)`.
+        noises: Waveforms to draw noise from, each float `[samples]`; `None` is noise
+            of random colour, white to brown.
+        equaliser_probability: Chance of a microphone of random colour.
+        equaliser_db: Largest gain and loss of each of its six points.
+            Defaults to `8.0`.
+        gain_probability: Chance of another level.
+        gain_db: Lowest and highest gain. Defaults to `(-10.0, 6.0)`.
+        bandwidth_probability: Chance of a narrow band: a telephone's, or all below
+            an edge drawn from `cutoff_hz`.
+        cutoff_hz: Lowest and highest edge. Defaults to `(2500.0, 7000.0)`.
+        codec_probability: Chance of a coarse code: a telephone's 8 bits, or a
+            linear grid of 8 to 12 bits.
+
+    Call arguments:
+        waveform: Float32 `[batch, samples]`.
+        seed: Integers `[2]`.
+
+    Returns:
+        Waveforms, `[batch, samples]`, finite where they were finite, and nowhere
+        above both full scale and the peak their row came with.
+    """
+
+    def __init__(
+        self,
+        *,
+        sample_rate=16000,
+        speed_probability=0.0,
+        speed=(0.95, 1.05),
+        room_probability=0.0,
+        rt60_s=(0.1, 0.6),
+        direct_db=(0.0, 12.0),
+        noise_probability=0.0,
+        snr_db=(5.0, 30.0),
+        noises=None,
+        equaliser_probability=0.0,
+        equaliser_db=8.0,
+        gain_probability=0.0,
+        gain_db=(-10.0, 6.0),
+        bandwidth_probability=0.0,
+        cutoff_hz=(2500.0, 7000.0),
+        codec_probability=0.0,
+    ):
+        self.sample_rate = sample_rate
+        self.speed = _range("speed", speed, above=0)
+        self.rt60_s = _range("rt60_s", rt60_s, above=0)
+        self.direct_db = _range("direct_db", direct_db)
+        self.snr_db = _range("snr_db", snr_db)
+        self.equaliser_db = _range("equaliser_db", (-equaliser_db, equaliser_db))
+        self.gain_db = _range("gain_db", gain_db)
+        self.cutoff_hz = _range("cutoff_hz", cutoff_hz, above=0)
+        self.noises = None if noises is None else _Noises(noises)
+        self._conditions = [
+            (_probability("speed_probability", speed_probability), self._speed),
+            (_probability("room_probability", room_probability), self._room),
+            (_probability("noise_probability", noise_probability), self._noise),
+            (
+                _probability("equaliser_probability", equaliser_probability),
+                self._equalise,
+            ),
+            (_probability("gain_probability", gain_probability), self._gain),
+            (_probability("bandwidth_probability", bandwidth_probability), self._band),
+            (_probability("codec_probability", codec_probability), self._codec),
+        ]
+        if self.cutoff_hz[1] > sample_rate / 2:
+            raise ValueError(
+                "`cutoff_hz` ends at half the sample rate. "
+                f"Received: cutoff_hz={cutoff_hz}, sample_rate={sample_rate}"
+            )
+
+    def __call__(self, waveform, *, seed):
+        waveform = tf.convert_to_tensor(waveform, tf.float32)
+        active = [pair for pair in self._conditions if pair[0] > 0]
+        if not active:
+            return waveform
+        peak = tf.maximum(tf.reduce_max(tf.abs(waveform), axis=1), 1.0)
+        seeds = tf.random.split(seed, len(self._conditions), alg="philox")
+        result = waveform
+        for (probability, condition), own in zip(
+            self._conditions, tf.unstack(seeds), strict=True
+        ):
+            if probability > 0:
+                result = _meet(result, probability, condition, own)
+        return tf.ensure_shape(limit(result, peak), waveform.shape)
+
+    def _speed(self, x, seed):
+        return speed(x, _uniform(x, self.speed, seed))
+
+    def _room(self, x, seed):
+        first, second, third = _split(seed, 3)
+        impulses = response(
+            _uniform(x, self.rt60_s, first),
+            direct_db=_uniform(x, self.direct_db, second),
+            seed=third,
+            duration_s=self.rt60_s[1],
+            sample_rate=self.sample_rate,
+        )
+        return reverberate(x, impulses)
+
+    def _noise(self, x, seed):
+        first, second, third = _split(seed, 3)
+        if self.noises is None:
+            slope = _uniform(x, (0.0, 2.0), first)
+            noise = coloured_noise(slope, samples=tf.shape(x)[1], seed=second)
+        else:
+            noise = self.noises.draw(tf.shape(x), seed=second)
+        return add_noise(x, noise, snr_db=_uniform(x, self.snr_db, third))
+
+    def _equalise(self, x, seed):
+        shape = [tf.shape(x)[0], EQUALISER_POINTS]
+        share = tf.random.stateless_uniform(shape, seed, alg="philox")
+        low, high = self.equaliser_db
+        return equalise(x, low + (high - low) * share, sample_rate=self.sample_rate)
+
+    def _gain(self, x, seed):
+        return gain(x, _uniform(x, self.gain_db, seed))
+
+    def _band(self, x, seed):
+        first, second = _split(seed, 2)
+        telephone = _uniform(x, (0.0, 1.0), first) < 0.5
+        low, high = TELEPHONE_HZ
+        cutoff = _uniform(x, self.cutoff_hz, second)
+        return band(
+            x,
+            low_hz=tf.where(telephone, low, 0.0),
+            high_hz=tf.where(telephone, high, cutoff),
+            sample_rate=self.sample_rate,
+        )
+
+    def _codec(self, x, seed):
+        first, second = _split(seed, 2)
+        telephone = _uniform(x, (0.0, 1.0), first) < 0.5
+        bits = tf.floor(_uniform(x, (8.0, 13.0), second))
+        return tf.where(telephone[:, None], mu_law(x), quantise(x, bits))
+
+
+class _Noises:
+    """Recordings of noise, one after the other in one tensor."""
+
+    def __init__(self, waveforms):
+        waveforms = [np.asarray(noise, np.float32) for noise in waveforms]
+        if not waveforms or any(n.ndim != 1 or not n.size for n in waveforms):
+            raise ValueError(
+                "`noises` are waveforms [samples] with at least one sample. "
+                f"Received: {[noise.shape for noise in waveforms]}"
+            )
+        if not all(np.isfinite(noise).all() for noise in waveforms):
+            raise ValueError("`noises` are finite. Received: one that is not")
+        self._flat = tf.constant(np.concatenate(waveforms))
+        lengths = np.array([len(noise) for noise in waveforms])
+        self._length = tf.constant(lengths, tf.int64)
+        self._start = tf.constant(np.cumsum(lengths) - lengths, tf.int64)
+
+    def draw(self, shape, *, seed):
+        """A random part of a random recording for each row, in a circle if short."""
+        first, second = _split(seed, 2)
+        which = tf.random.stateless_uniform(
+            shape[:1], first, 0, tf.size(self._start), dtype=tf.int32, alg="philox"
+        )
+        length = tf.gather(self._length, which)[:, None]
+        share = tf.random.stateless_uniform(
+            shape[:1], second, dtype=tf.float64, alg="philox"
+        )[:, None]
+        offset = tf.cast(share * tf.cast(length, tf.float64), tf.int64)
+        where = (offset + tf.range(tf.cast(shape[1], tf.int64))) % length
+        return tf.gather(self._flat, tf.gather(self._start, which)[:, None] + where)
+
+
+def _meet(waveform, probability, condition, seed):
+    """Put the rows that chance picks, and only those, through a condition."""
+    first, second = _split(seed, 2)
+    rows = tf.where(_uniform(waveform, (0.0, 1.0), first) < probability)
+    changed = condition(tf.gather_nd(waveform, rows), second)
+    return tf.tensor_scatter_nd_update(waveform, rows, changed)
+
+
+def _split(seed, num):
+    return tf.unstack(tf.random.split(seed, num, alg="philox"))
+
+
+def _uniform(x, bounds, seed):
+    """One number for each row of `x`."""
+    low, high = bounds
+    share = tf.random.stateless_uniform(tf.shape(x)[:1], seed, alg="philox")
+    return low + (high - low) * share
+
+
+def _stripes(batch, size, num_masks, widest, seed):
+    """True within any of `num_masks` stripes, `[batch, size]`."""
+    first, second = _split(seed, 2)
+    shape = [batch, num_masks]
+    widest = tf.minimum(widest, size)
+    width = tf.random.stateless_uniform(
+        shape, first, 0, widest + 1, dtype=tf.int32, alg="philox"
+    )
+    share = tf.random.stateless_uniform(shape, second, alg="philox")
+    start = tf.cast(share * tf.cast(size - width + 1, tf.float32), tf.int32)
+    place = tf.range(size)
+    inside = (place >= start[..., None]) & (place < (start + width)[..., None])
+    return tf.reduce_any(inside, axis=1)
+
+
+def _probability(name, value):
+    if not 0 <= value <= 1:
+        raise ValueError(f"`{name}` lies from 0 to 1. Received: {name}={value}")
+    return value
+
+
+def _range(name, bounds, above=-np.inf):
+    low, high = bounds
+    if not above < low <= high < np.inf:
+        rule = "from low to high" + (f", above {above}" if above > -np.inf else "")
+        raise ValueError(f"`{name}` goes {rule}. Received: {name}={bounds}")
+    return float(low), float(high)

@@ -1,0 +1,226 @@
+"""Sound on disk and sound in memory: reading, writing, resampling.
+
+A waveform is a float32 array `[samples]` in [-1, 1], one channel, 16 kHz unless said.
+A file is not trusted: its magic bytes and header are judged before a decoder sees it,
+its samples while they are decoded, and what is refused is refused by `AudioError`
+with the file's name and the reason.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from timbre.audio.header import (
+    MAX_DURATION_S,
+    MAX_RATE,
+    MIN_RATE,
+    AudioError,
+    WaveInfo,
+    describe,
+    inspect,
+    open_sound,
+)
+from timbre.files import replacing
+
+__all__ = ["AudioError", "WaveInfo", "inspect", "read", "resample", "write"]
+
+MAX_LEVEL = 10.0  # float files may pass full scale a little; more is not sound
+BLOCK = 1 << 18  # frames decoded at a time, so memory follows the result
+ROUNDING_S = 0.01  # times in labels are rounded; an end may pass the file by this
+
+WRITABLE = {  # the first is the default
+    ".wav": ("PCM_16", "PCM_24", "PCM_32", "FLOAT"),
+    ".flac": ("PCM_16", "PCM_24"),
+    ".ogg": ("VORBIS",),
+    ".mp3": ("MPEG_LAYER_III",),
+}
+BITS = {"PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
+
+
+def read(
+    path: str | os.PathLike,
+    *,
+    sample_rate: int = 16000,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    max_duration_s: float = MAX_DURATION_S,
+) -> np.ndarray:
+    """Read a sound file, or a part of it, as one channel at the wanted rate.
+
+    Channels are averaged. Memory follows the result, not the file: a long file is
+    decoded and resampled block by block.
+
+    Args:
+        path: The file; see `inspect` for the formats.
+        sample_rate: Rate of the result, in Hz. Defaults to `16000`.
+        start_s: Where the part starts, in seconds. Defaults to `0.0`.
+        end_s: Where it ends, in seconds; `None` is the end of the file. It may pass
+            the end of the file by 10 ms, because labels are rounded.
+        max_duration_s: Longest file accepted, in seconds. Defaults to four hours.
+
+    Returns:
+        The waveform, float32 `[samples]`.
+
+    Raises:
+        AudioError: The file is refused by `inspect`, ends before its header says,
+            holds samples that are not finite or above 10, or lacks the part.
+    """
+    path = Path(path)
+    _check_rate(sample_rate, "sample_rate")
+    with open_sound(path) as file:
+        info = describe(path, file, max_duration_s)
+        start, stop = _span(info, start_s, end_s)
+        blocks = _blocks(info, file, start, stop)
+        if info.sample_rate != sample_rate:
+            blocks = _resampled(blocks, info.sample_rate, sample_rate)
+        waveform = np.concatenate(list(blocks))
+    if not waveform.size:
+        raise AudioError(path, f"too short for one sample at {sample_rate} Hz")
+    return waveform
+
+
+def write(
+    path: str | os.PathLike,
+    waveform: np.ndarray,
+    *,
+    sample_rate: int = 16000,
+    subtype: str | None = None,
+) -> None:
+    """Write a waveform to a file whose suffix names the format.
+
+    The file appears whole or not at all. A waveform that lies on the grid of its
+    subtype, as all that was read from a PCM file does, is read back to the bit.
+
+    Args:
+        path: The file, `.wav`, `.flac`, `.ogg` or `.mp3`.
+        waveform: Float `[samples]` in [-1, 1]; louder is an error, never clipped.
+        sample_rate: Hz. Defaults to `16000`.
+        subtype: The coding, as `"PCM_24"`; `None` is 16-bit PCM for WAV and FLAC, and
+            the only coding of OGG and MP3.
+
+    Raises:
+        ValueError: The waveform, the suffix or the subtype is none of these.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in WRITABLE:
+        raise ValueError(f"A sound file ends in {list(WRITABLE)}. Received: {path}")
+    subtype = subtype or WRITABLE[suffix][0]
+    if subtype not in WRITABLE[suffix]:
+        raise ValueError(
+            f"A {suffix} file is written as {WRITABLE[suffix]}. Received: {subtype!r}"
+        )
+    _check_rate(sample_rate, "sample_rate")
+    samples = _on_grid(_checked(waveform, limit=1.0), subtype)
+    coding = {"subtype": subtype, "format": suffix[1:].upper()}
+    try:
+        with replacing(path) as temporary:
+            soundfile.write(temporary, samples, sample_rate, **coding)
+    except soundfile.LibsndfileError as error:
+        raise AudioError(path, f"can not be written: {error}") from error
+
+
+def resample(waveform: np.ndarray, *, from_rate: int, to_rate: int) -> np.ndarray:
+    """Change the sample rate without folding any sound across the Nyquist frequency.
+
+    Args:
+        waveform: Float `[samples]`.
+        from_rate: Rate of `waveform`, in Hz.
+        to_rate: Rate wanted, in Hz.
+
+    Returns:
+        The waveform, float32 `[round(samples * to_rate / from_rate)]`.
+    """
+    _check_rate(from_rate, "from_rate")
+    _check_rate(to_rate, "to_rate")
+    waveform = _checked(waveform, limit=np.inf)
+    if from_rate == to_rate:
+        return waveform
+    return soxr.resample(waveform, from_rate, to_rate, quality="HQ")
+
+
+def _span(info, start_s, end_s):
+    """Samples `start, stop` of the file for the seconds asked."""
+    last_s = info.duration_s if end_s is None else end_s
+    if not 0 <= start_s < last_s:
+        raise AudioError(
+            info.path, f"a part needs 0 <= start < end. Received: {start_s}, {end_s}"
+        )
+    if last_s > info.duration_s + ROUNDING_S:
+        raise AudioError(
+            info.path, f"lasts {info.duration_s:.3f} s; the part ends at {last_s:.3f} s"
+        )
+    start = round(start_s * info.sample_rate)
+    stop = min(round(last_s * info.sample_rate), info.num_samples)
+    if start >= stop:
+        raise AudioError(info.path, f"no samples from {start_s} s to {last_s} s")
+    return start, stop
+
+
+def _blocks(info, file, start, stop):
+    """Decode samples `start` to `stop` as checked blocks of one channel."""
+    try:
+        if start:
+            file.seek(start)
+        while start < stop:
+            block = file.read(min(BLOCK, stop - start), dtype="float32", always_2d=True)
+            if not len(block):
+                raise AudioError(
+                    info.path,
+                    f"truncated: {info.num_samples} samples promised, {start} found",
+                )
+            level = np.abs(block).max()
+            if not np.isfinite(level):
+                raise AudioError(info.path, "holds samples that are not finite")
+            if level > MAX_LEVEL:
+                raise AudioError(
+                    info.path,
+                    f"a sample of {level:.3g}; at most {MAX_LEVEL:g} is sound",
+                )
+            start += len(block)
+            yield block.mean(axis=1, dtype=np.float32)
+    except soundfile.LibsndfileError as error:
+        raise AudioError(info.path, f"can not be decoded: {error}") from error
+
+
+def _resampled(blocks, from_rate, to_rate):
+    stream = soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32", quality="HQ")
+    for block in blocks:
+        yield stream.resample_chunk(block)
+    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+def _checked(waveform, *, limit):
+    waveform = np.asarray(waveform)
+    if waveform.ndim != 1 or not waveform.size or waveform.dtype.kind != "f":
+        raise ValueError(
+            "A waveform is a float array [samples] with at least one sample. "
+            f"Received: {waveform.dtype} {waveform.shape}"
+        )
+    level = np.abs(waveform).max()
+    if not np.isfinite(level) or level > limit:
+        raise ValueError(
+            f"A waveform is finite and at most {limit:g}. Received: peak {level:.4g}"
+        )
+    return np.ascontiguousarray(waveform, dtype=np.float32)
+
+
+def _on_grid(waveform, subtype):
+    """Whole numbers for PCM: `x * 2**(bits - 1)`, the inverse of what reading does."""
+    if subtype not in BITS:
+        return waveform
+    scale = 2.0 ** (BITS[subtype] - 1)
+    whole = np.minimum(np.round(waveform.astype(np.float64) * scale), scale - 1)
+    return whole.astype(np.int32) << (32 - BITS[subtype])
+
+
+def _check_rate(rate, name):
+    if isinstance(rate, bool) or not isinstance(rate, int | np.integer):
+        raise TypeError(f"`{name}` is a whole number of Hz. Received: {rate!r}")
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise ValueError(
+            f"`{name}` lies from {MIN_RATE} to {MAX_RATE} Hz. Received: {rate}"
+        )

@@ -1,0 +1,1 @@
+"""Caches of features on disk: built once, read at random, checked by digests."""

@@ -1,0 +1,185 @@
+"""Embedding sets: many voices' points in one file, with who they are.
+
+One `.npz` without objects: `embeddings` float32 `[n, dim]`, `speaker` and `segment`
+str `[n]`, any number of `label_<name>` str `[n]`, and `about`, a JSON string that says
+which extractor made it and how. It is what the encoder writes, and what the diffusion
+over voices reads and writes.
+
+Only `embeddings` and `speaker` must be there: sets that other programs wrote often
+hold no more. A file is judged by its headers before any array is read, so a small one
+can not claim the memory of a large one.
+"""
+
+import dataclasses
+import json
+import math
+import tokenize
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from timbre.files import replacing
+
+LABEL = "label_"  # begins the name of an array of labels
+SMALL = 2**26  # bytes that any file may unfold to
+LARGEST_RATIO = 100  # bytes in memory to bytes on disk, beyond that
+BAD_FILE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    tokenize.TokenError,
+    SyntaxError,
+    KeyError,
+    EOFError,
+    ValueError,
+    TypeError,
+    RuntimeError,  # a password, or a way of packing that nobody knows
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class EmbeddingSet:
+    """Embeddings of segments of speech.
+
+    Args:
+        embeddings: float32 `[n, dim]`.
+        speaker: Name of the speaker of each, str `[n]`; empty where unknown.
+        segment: Name of the segment of each, such as its path, str `[n]`; empty where
+            unknown.
+        about: What made it: extractor, sha256, dim, normalisation, sample rate, date.
+        labels: What else is known, such as gender or language: name to str `[n]`,
+            empty where unknown. Defaults to nothing.
+
+    Raises:
+        ValueError: If the arrays differ in length, a number is not finite, or a label
+            has no proper name.
+    """
+
+    embeddings: np.ndarray
+    speaker: np.ndarray
+    segment: np.ndarray
+    about: dict
+    labels: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        shape = np.shape(self.embeddings)
+        columns = (self.speaker, self.segment, *self.labels.values())
+        shapes = [np.shape(column) for column in columns]
+        if len(shape) != 2 or {*shapes} != {shape[:1]}:
+            raise ValueError(
+                "An embedding set needs `embeddings` [n, dim] with `speaker`, "
+                f"`segment` and each of `labels` [n]. Received: {shape} with {shapes}"
+            )
+        finite = np.isfinite(self.embeddings).all(axis=1)
+        if not finite.all():
+            bad = np.flatnonzero(~finite)
+            raise ValueError(
+                "`embeddings` must be finite. Received: NaN or infinity in "
+                f"{len(bad)} of {len(finite)} rows, the first is row {bad[0]}"
+            )
+        names = [n for n in self.labels if not (isinstance(n, str) and n.isprintable())]
+        if names or "" in self.labels:
+            raise ValueError(
+                f"A label needs a name that can be printed. Received: {[*self.labels]}"
+            )
+
+    def __len__(self):
+        return len(self.embeddings)
+
+    def subset(self, rows) -> "EmbeddingSet":
+        """The set of some rows, in the order of `rows`: integers, or a mask `[n]`."""
+        return dataclasses.replace(
+            self,
+            embeddings=np.asarray(self.embeddings)[rows],
+            speaker=np.asarray(self.speaker, str)[rows],
+            segment=np.asarray(self.segment, str)[rows],
+            labels={k: np.asarray(v, str)[rows] for k, v in self.labels.items()},
+        )
+
+    def save(self, path):
+        """Writes the set to `path` (`.npz`), whole or not at all."""
+        path = Path(path)
+        if path.suffix != ".npz":
+            raise ValueError(f"An embedding set is a .npz file. Received: {path}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        labels = {LABEL + k: np.asarray(v, str) for k, v in self.labels.items()}
+        with replacing(path) as unfinished, unfinished.open("wb") as file:
+            np.savez_compressed(
+                file,
+                embeddings=np.asarray(self.embeddings, np.float32),
+                speaker=np.asarray(self.speaker, str),
+                segment=np.asarray(self.segment, str),
+                about=json.dumps(self.about, ensure_ascii=False),
+                **labels,
+            )
+
+    @classmethod
+    def load(cls, path):
+        """Reads a set; nothing in the file is executed.
+
+        A file without `segment` has empty ones, one without `about` says nothing.
+
+        Raises:
+            ValueError: If `path` is not an embedding set, holds objects, or would
+                unfold to far more than its size.
+        """
+        try:
+            arrays = _read(path)
+            points, speaker = arrays.pop("embeddings"), arrays.pop("speaker")
+            about = json.loads(str(arrays.pop("about", "{}")))
+            segment = arrays.pop("segment", np.full(speaker.shape, "", "U1"))
+            labels = {k.removeprefix(LABEL): v for k, v in sorted(arrays.items())}
+            columns = [speaker, segment, *labels.values()]
+            kinds = [points.dtype.kind, *(c.dtype.kind for c in columns)]
+            if kinds != ["f"] + ["U"] * len(columns) or not isinstance(about, dict):
+                raise TypeError(f"arrays of kinds {kinds}, about {type(about)}")
+            points = points.astype(np.float32, copy=False)
+            return cls(points, speaker, segment, about, labels)
+        except BAD_FILE as error:
+            raise ValueError(
+                f"Not an embedding set (.npz of plain arrays `embeddings`, `speaker`, "
+                f"and perhaps `segment`, `about`, `{LABEL}...`): {path}. "
+                f"Received: {error}"
+            ) from error
+
+
+def _read(path) -> dict[str, np.ndarray]:
+    """The arrays of a set by name; those of other names stay unread."""
+    known = ("embeddings", "speaker", "segment", "about")
+    # Opened here: a torn archive would stay open.
+    with open(path, "rb") as raw, zipfile.ZipFile(raw) as archive:
+        members = {
+            info.filename.removesuffix(".npy"): info for info in archive.infolist()
+        }
+        ours = {k: v for k, v in members.items() if k in known or k.startswith(LABEL)}
+        _check_sizes(ours.values(), Path(path).stat().st_size)
+        arrays = {}
+        for name, info in ours.items():
+            with archive.open(info) as member:
+                _check_header(name, member, info.file_size)
+            with archive.open(info) as member:
+                arrays[name] = np.lib.format.read_array(member, allow_pickle=False)
+    return arrays
+
+
+def _check_sizes(members, size):
+    """Refuses an archive that unfolds to far more than its own `size` in bytes."""
+    total = sum(member.file_size for member in members)
+    if total > max(SMALL, LARGEST_RATIO * size):
+        raise ValueError(f"{size} bytes that would unfold to {total}")
+
+
+def _check_header(name, member, size):
+    """Refuses an array that says it is larger than its `size` in the archive."""
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    version = np.lib.format.read_magic(member)
+    if version not in read:
+        raise ValueError(f"`{name}` of format {version}")
+    shape, _, dtype = read[version](member)
+    # Nothing is free: not even strings without letters.
+    if math.prod(shape) * max(dtype.itemsize, 1) > size:
+        raise ValueError(f"`{name}` of shape {shape} and {dtype} in {size} bytes")

@@ -1,0 +1,281 @@
+"""Phones: what is said when, and by whom.
+
+Labels are stretches of recordings, in a table of any aligner or in a TIMIT tree:
+
+    path,start,end,phone,speaker,...
+
+`path` is relative to the table, `start` and `end` are seconds, `phone` and `speaker`
+are any text, empty where unknown. Every other column is kept, as text, in
+`Segment.extra`; an empty cell is left out.
+"""
+
+import csv
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import soundfile
+
+from timbre.audio import wave
+from timbre.corpora.corpus import Corpus, Utterance
+from timbre.corpora.manifest import AUDIO_SUFFIXES
+from timbre.corpora.phone_sets import (
+    ESPEAK,
+    FOLDING,
+    NOT_TIMIT,
+    SILENCE,
+    fold,
+    fold_espeak,
+)
+from timbre.progress import Bar
+
+__all__ = [
+    "ESPEAK",
+    "FOLDING",
+    "Labels",
+    "Segment",
+    "fold",
+    "fold_espeak",
+    "read",
+    "timit",
+]
+
+COLUMNS = ("path", "start", "end", "phone", "speaker")
+TIMIT_RATE = 16000  # Hz; its labels count samples
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of a recording with one label.
+
+    Args:
+        path: The sound file.
+        start_s: Where it begins, in seconds.
+        end_s: Where it ends, in seconds.
+        phone: What is said, `""` if unknown.
+        speaker: Who speaks, `""` if unknown.
+        extra: Whatever else is known of it, column to text.
+    """
+
+    path: Path
+    start_s: float
+    end_s: float
+    phone: str
+    speaker: str
+    extra: dict = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Segments of several recordings.
+
+    Args:
+        name: What tables and figures call them.
+        segments: Tuple of `Segment`, in the order they are read.
+    """
+
+    name: str
+    segments: tuple[Segment, ...]
+
+    def __len__(self) -> int:
+        return len(self.segments)
+
+    def __iter__(self) -> Iterator[Segment]:
+        return iter(self.segments)
+
+    def corpus(self) -> Corpus:
+        """The recordings, whole, each once, under the speaker of its first segment."""
+        first = {}
+        for segment in self.segments:
+            first.setdefault(segment.path, segment.speaker)
+        utterances = (Utterance(path, speaker) for path, speaker in first.items())
+        return Corpus(self.name, tuple(utterances))
+
+
+def read(segments_csv: str | os.PathLike, *, name: str | None = None) -> Labels:
+    """Read a table of segments.
+
+    Args:
+        segments_csv: The CSV file; the sound files are not touched.
+        name: What to call the labels. Defaults to the name of the folder that holds
+            `segments.csv`, or to the name of a table called otherwise.
+
+    Returns:
+        The labels, in the order of the file.
+
+    Raises:
+        ValueError: If the table has no rows, lacks a column, or a row is wrong; the
+            message names the row.
+    """
+    table, segments, paths, names = Path(segments_csv), [], {}, {}
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file, strict=True)
+            _check_header(rows.fieldnames, table)
+            for row in rows:
+                where = f"{table}, line {rows.line_num}"
+                segment = _segment(row, table.parent, where, paths, names)
+                if segments and segments[-1].extra == segment.extra:
+                    segment = replace(segment, extra=segments[-1].extra)
+                segments.append(segment)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"Segments must be a CSV file in UTF-8. Received: {table} ({error})"
+        ) from error
+    if not segments:
+        raise ValueError(f"Segments must have rows. Received: {table} is empty")
+    own = table.resolve()
+    own = own.parent.name if own.name == "segments.csv" else own.stem
+    return Labels(name or own, tuple(segments))
+
+
+def timit(
+    root: str | os.PathLike,
+    *,
+    folded: bool = True,
+    sounds: str | os.PathLike | None = None,
+) -> Labels:
+    """Read a TIMIT tree, `(TRAIN|TEST)/DR<n>/<speaker>/<sentence>.(WAV|PHN)`.
+
+    Names may be in any case; where a recording lies there twice, as `SA1.WAV` and
+    `SA1.WAV.wav`, the longer name is read.
+
+    Args:
+        root: A folder above `TRAIN` and `TEST`.
+        folded: Fold the labels to 38 and drop silence (see `fold`). `False` keeps
+            the 61. Defaults to `True`.
+        sounds: Folder in which recordings that are NIST SPHERE are laid once as FLAC,
+            which the rest of the toolkit reads. Defaults to `None`: not at all.
+
+    Returns:
+        The labels, with `part`, `dialect`, `gender` and `sentence` as extra columns.
+
+    Raises:
+        ValueError: If there are no labels, a recording is missing, or a label is wrong.
+    """
+    root, segments = Path(root), []
+    tables = sorted(p for p in root.rglob("*") if _is_timit(p, root))
+    if not tables:
+        raise ValueError(
+            "A TIMIT tree must hold (TRAIN|TEST)/DR<n>/<speaker>/*.PHN. "
+            f"Received: {root}, which has none"
+        )
+    with Bar("TIMIT", len(tables), shown=sounds is not None) as bar:
+        for table in tables:
+            path = _sound(table)
+            if sounds is not None:
+                path = _unpacked(path, root, Path(sounds))
+            segments += _timit_segments(table, path, folded)
+            bar.update()
+    return Labels("timit", tuple(segments))
+
+
+def _check_header(columns, table):
+    columns = columns or []
+    missing = [name for name in COLUMNS if name not in columns]
+    if missing or len(set(columns)) < len(columns):
+        raise ValueError(
+            f"Segments must have the columns {', '.join(COLUMNS)}, and none twice. "
+            f"Received: {table} with columns {columns}"
+        )
+
+
+def _segment(row, folder, where, paths, names):
+    """A row as a segment; `paths` and `names` known before are not made once more."""
+    if None in row or None in row.values():
+        raise ValueError(
+            f"A row must have as many cells as the header. Received: {where}"
+        )
+    path, *times, phone, speaker = (row.pop(name) for name in COLUMNS)
+    if Path(path).suffix.lower() not in AUDIO_SUFFIXES or "\0" in path:
+        raise ValueError(
+            f"`path` must name a file that ends in one of {', '.join(AUDIO_SUFFIXES)}. "
+            f"Received: path={path!r} ({where})"
+        )
+    start_s, end_s = map(_number, times)
+    if not 0 <= start_s < end_s < math.inf:
+        raise ValueError(
+            "`start` and `end` must be seconds, at least 0, and `end` must come after "
+            f"`start`. Received: start={times[0]!r}, end={times[1]!r} ({where})"
+        )
+    extra = {column: names.setdefault(c, c) for column, c in row.items() if c}
+    phone, speaker = (names.setdefault(n, n) for n in (phone.strip(), speaker.strip()))
+    path = paths.get(path) or paths.setdefault(path, folder / path)
+    return Segment(path, start_s, end_s, phone, speaker, extra)
+
+
+def _number(text):
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _is_timit(path, root):
+    """Whether this is a table of labels in its place."""
+    parts = [part.lower() for part in path.relative_to(root).parts[-4:]]
+    parts = [root.name.lower(), *parts] if len(parts) == 3 else parts  # root is TRAIN
+    return (
+        path.suffix.lower() == ".phn"
+        and len(parts) == 4
+        and parts[0] in ("train", "test")
+        and parts[1].startswith("dr")
+    )
+
+
+def _sound(table):
+    names = {f"{table.stem}{end}".lower() for end in (".wav", ".wav.wav", ".flac")}
+    found = [path for path in table.parent.iterdir() if path.name.lower() in names]
+    if not found:
+        raise ValueError(
+            f"Labels of TIMIT must lie beside their recording. Received: {table} alone"
+        )
+    return max(found, key=lambda path: (len(path.name), path.name))
+
+
+def _unpacked(path, root, sounds):
+    """The recording as a file that `timbre.audio.wave` reads, made if it is SPHERE."""
+    with path.open("rb") as file:
+        if file.read(7) != b"NIST_1A":
+            return path
+    copy = (sounds / path.relative_to(root)).with_suffix(".flac")
+    if not copy.is_file():
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            waveform, rate = soundfile.read(path, dtype="float32")
+        except soundfile.LibsndfileError as error:
+            raise ValueError(
+                f"A recording must be RIFF or plain SPHERE. Received: {path} ({error})"
+            ) from error
+        wave.write(copy, waveform, sample_rate=rate)
+    return copy
+
+
+def _timit_segments(table, path, folded):
+    part, dialect, speaker = table.resolve().parts[-4:-1]
+    extra = {
+        "part": part.lower(),
+        "dialect": dialect.lower(),
+        "gender": speaker[0].upper(),
+        "sentence": table.stem.lower(),
+    }
+    for number, line in enumerate(table.read_text("ascii", "replace").splitlines(), 1):
+        cells, where = line.split(), f"{table}, line {number}"
+        if not cells:
+            continue
+        start, end = map(_number, (*cells, "", "")[:2])
+        if len(cells) != 3 or not 0 <= start < end < math.inf:
+            raise ValueError(
+                "A label of TIMIT must be a first sample, a last one beyond it, and a "
+                f"phone. Received: {line!r} ({where})"
+            )
+        phone = cells[2].lower()
+        if folded and phone in FOLDING:
+            phone = FOLDING[phone]
+        elif folded:
+            raise ValueError(f"{NOT_TIMIT} Received: {phone!r} ({where})")
+        if not folded or phone not in (None, SILENCE):
+            times = start / TIMIT_RATE, end / TIMIT_RATE
+            yield Segment(path, *times, phone, speaker.upper(), extra)

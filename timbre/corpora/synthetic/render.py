@@ -1,0 +1,239 @@
+"""A corpus of synthetic voices, rendered into a folder once and read ever after.
+
+    <folder>/<speaker>/<speaker>-<number>.flac   16 kHz, one channel
+    <folder>/manifest.csv    path, speaker, text, gender, variant, recording
+    <folder>/segments.csv    path, start, end, phone, speaker
+    <folder>/words.csv       path, start, end, word, speaker
+    <folder>/about.json      the order it was rendered from, versions, speakers
+
+The folder is rendered under another name beside its place and renamed when complete,
+so a folder that is there is whole.
+"""
+
+import csv
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+from timbre.corpora import manifest
+from timbre.corpora.synthetic import espeak, speakers
+from timbre.corpora.synthetic.worker import Order
+from timbre.files import making
+from timbre.progress import Bar
+
+RECIPE = 3  # raised whenever the same order would give other sounds or tables
+ROOT = Path(__file__).resolve().parents[3]
+PACKAGES = ("espeakng-loader", "numpy", "scipy", "soundfile", "soxr")
+
+
+def render(
+    folder: str | os.PathLike,
+    *,
+    num_speakers: int = 80,
+    utterances: int = 20,
+    seed: int = 0,
+    clean: bool = False,
+    language: str = "en-us",
+    texts: Sequence[str] | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> manifest.Corpus:
+    """Render a corpus, or read the one that was rendered there before.
+
+    The same order gives the same bytes, whatever the number of workers. The first
+    speakers of a larger corpus are those of a smaller one.
+
+    Args:
+        folder: Where to. It must not exist, be empty, or hold this very corpus.
+        num_speakers: Number of speakers, women and men by turns. Defaults to `80`.
+        utterances: Recordings of each, 2 to 4 seconds long. Defaults to `20`.
+        seed: Whose voices, which texts, which rooms. Defaults to `0`.
+        clean: Leave out rooms, noise and microphones. Defaults to `False`.
+        language: A language of eSpeak NG. Defaults to `"en-us"`.
+        texts: Sentences to draw from. Needed for languages other than English and
+            Korean, which have their own.
+        workers: Number of processes. Defaults to the number of cores.
+        progress: Show progress on standard error. Defaults to `True`.
+
+    Returns:
+        The corpus, with columns for gender, pitch and conditions in `extra`, and
+        `variant`: whose voices come from one variant of eSpeak are kin, see
+        `timbre.corpora.splits`.
+
+    Raises:
+        ValueError: The folder holds something else.
+        ImportError: The synthesiser is not installed, and needed.
+    """
+    folder = Path(folder).resolve()
+    order = Order(
+        num_speakers=num_speakers,
+        utterances=utterances,
+        seed=seed,
+        clean=clean,
+        language=language,
+        texts=None if texts is None else tuple(texts),
+    )
+    if not _is_rendered(folder, order):
+        espeak.loader()
+        _render(folder, order, workers or os.cpu_count() or 1, progress)
+    return manifest.read(folder / "manifest.csv")
+
+
+def _is_rendered(folder, order):
+    """Whether the folder holds this order; an error if it holds anything else."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return False
+    try:
+        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        found = {"recipe": about["recipe"], **about["order"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ValueError(
+            "A corpus is rendered into a folder of its own. Received one that holds "
+            f"something else: {folder}"
+        ) from None
+    wanted = {"recipe": RECIPE, **_plain(order)}
+    differing = [key for key in wanted if found.get(key) != wanted[key]]
+    if differing:
+        differences = ", ".join(
+            f"{key}={found.get(key)!r} instead of {wanted[key]!r}" for key in differing
+        )
+        raise ValueError(
+            "The folder holds a corpus of another order; render to another folder or "
+            f"remove it. Received: {folder} with {differences}"
+        )
+    return True
+
+
+def _render(folder, order, workers, progress):
+    total, options = order.num_speakers * order.utterances, {"unit": " utterances"}
+    try:
+        with making(folder) as partial:
+            with Bar("synthetic corpus", total, shown=progress, **options) as bar:
+                rows = _record(order, partial, min(workers, order.num_speakers), bar)
+            _write_tables(partial, rows)
+            _write_about(partial, order, rows)
+    except OSError:
+        if not _is_rendered(folder, order):  # else another process was faster
+            raise
+
+
+def _record(order, folder, workers, bar):
+    """Rows of all recordings, made by several studios at once, in order."""
+    studios = [
+        _Studio(order, folder, range(order.num_speakers)[number::workers])
+        for number in range(workers)
+    ]
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            answers = [pool.submit(studio.rows, bar) for studio in studios]
+            rows = [row for answer in answers for row in answer.result()]
+        finally:
+            for studio in studios:
+                studio.close()
+    return sorted(rows, key=lambda row: row["path"])
+
+
+class _Studio:
+    """A process that records some of the speakers."""
+
+    def __init__(self, order, folder, speakers):
+        self.job = {
+            "order": _plain(order),
+            "folder": str(folder),
+            "speakers": list(speakers),
+        }
+        self.errors = tempfile.TemporaryFile()
+        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "timbre.corpora.synthetic.worker"],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+            encoding="utf-8",
+        )
+
+    def rows(self, bar):
+        """What the process answers, read as it comes."""
+        try:
+            with self.process.stdin as pipe:
+                json.dump(self.job, pipe)
+        except BrokenPipeError:
+            pass  # its exit status, below, tells more
+        rows = []
+        for line in self.process.stdout:
+            rows.append(json.loads(line))
+            bar.update()
+        if self.process.wait():
+            self.errors.seek(0)
+            said = self.errors.read().decode(errors="replace").strip()
+            raise espeak.SynthesisError(
+                f"A rendering process ended with status {self.process.returncode}: "
+                f"{said[-2000:] or 'no last words'}"
+            )
+        return rows
+
+    def close(self):
+        """End the process, finished or not."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+        self.errors.close()
+
+
+def _write_tables(folder, rows):
+    utterances = [
+        manifest.Utterance(
+            path=folder / row["path"],
+            speaker=row["speaker"],
+            text=row["text"],
+            extra={
+                "gender": row["gender"],
+                "variant": row["variant"],
+                "f0_hz": f"{row['f0_hz']:.1f}",
+                **{key: f"{value:.4g}" for key, value in row["conditions"].items()},
+            },
+        )
+        for row in rows
+    ]
+    manifest.write(folder / "manifest.csv", utterances)
+    _write_labels(folder / "segments.csv", rows, source="phones", column="phone")
+    _write_labels(folder / "words.csv", rows, source="words", column="word")
+
+
+def _write_labels(path, rows, *, source, column):
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["path", "start", "end", column, "speaker"])
+        for row in rows:
+            for start_s, end_s, name in row[source]:
+                table.writerow([row["path"], start_s, end_s, name, row["speaker"]])
+
+
+def _write_about(folder, order, rows):
+    about = {
+        "recipe": RECIPE,
+        "order": _plain(order),
+        "sample_rate": speakers.SAMPLE_RATE,
+        "num_utterances": len(rows),
+        "duration_s": sum(row["num_samples"] for row in rows) / speakers.SAMPLE_RATE,
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "speakers": [asdict(speaker) for speaker in order.speakers()],
+    }
+    text = json.dumps(about, indent=1, ensure_ascii=False)
+    (folder / "about.json").write_text(text, encoding="utf-8")
+
+
+def _plain(order):
+    """The order as JSON gives it back."""
+    return json.loads(json.dumps(asdict(order)))

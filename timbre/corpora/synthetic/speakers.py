@@ -1,0 +1,231 @@
+"""Who speaks: eSpeak variants, each spread over pitch, vocal-tract length and speed.
+
+A tract that is `tract` times longer lowers every formant by that factor. Speech
+synthesised at rate `r` and played at `r / tract` has just that, and is lowered and
+slowed down as a whole; so it is synthesised `tract` times higher and faster first:
+what is left is the tract. Times of phones scale with the waveform.
+
+The variants were picked by measuring all 104 on four sentences: at least 69 % of the
+loud frames voiced and harmonicity 0.84 or more (no whisper, croak or robot), a melody
+that moves by 1.8 to 8 semitones, no built-in echo (it would smear the phone times), no
+Klatt or breathy voices (they draw from the C library's random numbers), no clipping;
+and of any two that sound alike (mean and deviation of 19 cepstra), one.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from timbre.audio import wave
+from timbre.corpora.synthetic import espeak
+
+SAMPLE_RATE = 16000
+WORDS_PER_MINUTE = 175  # the synthesiser's own speed
+F0_SPREAD = 0.28  # octaves each way around the variant's own pitch
+TRACT_SPREAD = 0.10  # each way, in natural logarithm
+SPEED_SPREAD = 0.14
+F0_LIMITS_HZ = (75.0, 300.0)
+# One step of `R3`, the 3-D golden sequence: powers of 1 / x, with x**4 = x + 1.
+GOLDEN = np.array([1 / 1.2207440846057596**power for power in (1, 2, 3)])
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A voice that eSpeak NG brings.
+
+    Args:
+        name: Its name in eSpeak NG.
+        gender: `"f"` or `"m"`, as heard.
+        f0_hz: Median pitch of its speech at `pitch=50`.
+        tract: Tract length given to it, relative to its own.
+        shift: Octaves its pitch is moved to go with that tract.
+    """
+
+    name: str
+    gender: str
+    f0_hz: float
+    tract: float = 1.0
+    shift: float = 0.0
+
+
+def _as_woman(name, f0_hz, shift):
+    """A man's variant with a tract 14 % shorter, the usual difference."""
+    return Variant(name, "f", f0_hz, tract=0.86, shift=shift)
+
+
+WOMEN = (
+    Variant("Andrea", "f", 245),
+    Variant("Annie", "f", 237),
+    Variant("aunty", "f", 172),
+    Variant("belinda", "f", 230),
+    Variant("f1", "f", 178),
+    Variant("grandma", "f", 199),
+    Variant("linda", "f", 229),
+    Variant("shelby", "f", 181),
+    Variant("steph2", "f", 182),
+    _as_woman("Nguyen", 149, 0.42),
+    _as_woman("ed", 125, 0.55),
+    _as_woman("Gene2", 114, 0.55),
+    _as_woman("gustave", 106, 0.6),
+    _as_woman("travis", 101, 0.6),
+    _as_woman("m5", 102, 0.6),
+)
+MEN = (
+    Variant("Denis", "m", 98),
+    Variant("Gene2", "m", 114),
+    Variant("Jacky", "m", 112),
+    Variant("Lee", "m", 96),
+    Variant("Mario", "m", 107),
+    Variant("Mr serious", "m", 101),
+    Variant("Nguyen", "m", 149, shift=-0.2),
+    Variant("ed", "m", 125),
+    Variant("gustave", "m", 106),
+    Variant("iven4", "m", 99),
+    Variant("kaukovalta", "m", 97),
+    Variant("m3", "m", 104),
+    Variant("m5", "m", 102),
+    Variant("m6", "m", 100),
+    Variant("m8", "m", 86),
+    Variant("marcelo", "m", 96),
+    Variant("max", "m", 101),
+    Variant("norbert", "m", 100),
+    Variant("paul", "m", 85),
+    Variant("robert", "m", 97),
+    Variant("travis", "m", 101),
+)
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """One voice of the corpus.
+
+    Args:
+        name: Its name and the name of its folder.
+        variant: The eSpeak variant it starts from.
+        f0_hz: Median pitch.
+        tract: Tract length relative to the variant's own.
+        speed: Speed relative to 175 words per minute.
+    """
+
+    name: str
+    variant: Variant
+    f0_hz: float
+    tract: float
+    speed: float
+
+    @property
+    def gender(self) -> str:
+        """`"f"` or `"m"`."""
+        return self.variant.gender
+
+
+@dataclass(frozen=True)
+class Prosody:
+    """How one utterance is spoken; it differs from utterance to utterance.
+
+    Args:
+        semitones: Pitch relative to the speaker's own.
+        speed: Speed relative to the speaker's own.
+        liveliness: Range of the melody, 0 to 99, where 50 is the variant's own.
+    """
+
+    semitones: float = 0.0
+    speed: float = 1.0
+    liveliness: int = 50
+
+
+def draw(num_speakers: int, *, seed: int) -> tuple[Speaker, ...]:
+    """Draw speakers, women and men by turns, spread evenly over what voices can be.
+
+    The first speakers of a larger draw are those of a smaller one.
+
+    Args:
+        num_speakers: How many.
+        seed: Whose voices.
+    """
+    order = np.random.default_rng(seed)
+    groups = [
+        [group[i] for i in order.permutation(len(group))] for group in (WOMEN, MEN)
+    ]
+    speakers = []
+    for index in range(num_speakers):
+        which, turn = index % 2, index // 2
+        group = groups[which]
+        place, lap = turn % len(group), turn // len(group)
+        start = np.random.default_rng([seed, which, place]).random(3)
+        point = 2 * ((start + lap * GOLDEN) % 1) - 1
+        speakers.append(_speaker(f"s{index:04d}", group[place], point))
+    return tuple(speakers)
+
+
+def _speaker(name, variant, point):
+    """The speaker at `point`, in [-1, 1]**3, around a variant."""
+    f0_hz = variant.f0_hz * 2 ** (variant.shift + F0_SPREAD * point[0])
+    return Speaker(
+        name=name,
+        variant=variant,
+        f0_hz=float(np.clip(f0_hz, *F0_LIMITS_HZ)),
+        tract=float(variant.tract * np.exp(TRACT_SPREAD * point[1])),
+        speed=float(np.exp(SPEED_SPREAD * point[2])),
+    )
+
+
+def draw_prosody(rng: np.random.Generator) -> Prosody:
+    """Draw how an utterance is spoken: pitch, speed and melody."""
+    return Prosody(
+        semitones=float(np.clip(rng.normal(0, 1.2), -3, 3)),
+        speed=float(np.exp(np.clip(rng.normal(0, 0.07), -0.15, 0.15))),
+        liveliness=int(rng.integers(35, 76)),
+    )
+
+
+def say(
+    text: str, *, speaker: Speaker, prosody: Prosody | None = None, language="en-us"
+) -> espeak.Speech:
+    """Let a speaker say a text.
+
+    Args:
+        text: What to say.
+        speaker: Who says it.
+        prosody: How; `None` is the speaker's own average.
+        language: A language of eSpeak NG, as `"ko"`. Defaults to `"en-us"`.
+
+    Returns:
+        The speech at 16 kHz.
+    """
+    prosody = prosody or Prosody()
+    f0_hz = speaker.f0_hz * 2 ** (prosody.semitones / 12) * speaker.tract
+    words = WORDS_PER_MINUTE * speaker.speed * prosody.speed * speaker.tract
+    with espeak.Synthesiser() as synthesiser:
+        speech = synthesiser.say(
+            text,
+            voice=f"{language}+{speaker.variant.name}",
+            rate=int(np.clip(round(words), *espeak.LIMITS["rate"])),
+            pitch=pitch_setting(f0_hz / speaker.variant.f0_hz),
+            liveliness=prosody.liveliness,
+        )
+    return lengthen(speech, tract=speaker.tract)
+
+
+def pitch_setting(ratio: float) -> int:
+    """The synthesiser's `pitch`, 0 to 99, that moves a voice by a ratio; measured."""
+    octaves = math.log2(ratio)
+    setting = 50 + octaves * (65 if octaves > 0 else 76)
+    return int(np.clip(round(setting), *espeak.LIMITS["pitch"]))
+
+
+def lengthen(speech: espeak.Speech, *, tract: float) -> espeak.Speech:
+    """Play speech `tract` times slower, at 16 kHz, its labels with it."""
+    played_rate = round(speech.sample_rate / tract)
+    scale = speech.sample_rate / played_rate
+    waveform = wave.resample(
+        speech.waveform, from_rate=played_rate, to_rate=SAMPLE_RATE
+    )
+    return replace(
+        speech,
+        waveform=waveform,
+        sample_rate=SAMPLE_RATE,
+        phones=tuple(label.stretched(scale) for label in speech.phones),
+        words=tuple(label.stretched(scale) for label in speech.words),
+    )

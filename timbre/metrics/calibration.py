@@ -1,0 +1,294 @@
+"""Calibration: from a score to evidence, to a probability, to a decision.
+
+    logit(probability) = llr(score) + logit(prior)
+
+The ratio `llr` is learned once, from trials with known answers (`timbre.metrics.likelihood_ratio`);
+the prior is the user's and may change at any time.
+
+A calibration is a few finite numbers, kept as JSON. It holds for scores like those it
+was fitted on: the same encoder, the same normalisation, alike recordings.
+"""
+
+import abc
+import dataclasses
+import json
+
+import numpy as np
+
+from timbre.metrics.likelihood_ratio import (
+    bayes_threshold,
+    check_prior,
+    logistic,
+    logit,
+    pool,
+    weigh,
+)
+from timbre.metrics.rates import as_trials
+
+LEAST = 10  # trials of each kind: of fewer, not even the offset is known
+MOST_KNOTS = 100_000
+
+
+class Calibration(abc.ABC):
+    """From a score to evidence, to a probability, to a decision.
+
+    Members are frozen dataclasses of finite numbers, made by `fit` or `from_json`.
+    """
+
+    @classmethod
+    @abc.abstractmethod
+    def fit(cls, label, scores, *, weights=None):
+        """Learns a calibration from trials with known answers.
+
+        Args:
+            label: True where both sides are one speaker, `[trials]`.
+            scores: Larger means more alike, finite, `[trials]`.
+            weights: Of each trial among its kind, such as one over the number of
+                trials of its corpus. Defaults to equal ones.
+
+        Raises:
+            ValueError: If there are fewer than 10 trials of a kind, or a score is not
+                finite.
+        """
+
+    @abc.abstractmethod
+    def llr(self, scores) -> np.ndarray:
+        """Natural logarithm of the likelihood ratio of each score, same shape."""
+
+    @abc.abstractmethod
+    def score_of(self, llr) -> float:
+        """The lowest score with this log-likelihood ratio or a higher one.
+
+        `-inf` when every score has it, `inf` when none has.
+        """
+
+    def probability(self, scores, *, prior=0.5) -> np.ndarray:
+        """Probability that both sides are one speaker.
+
+        Args:
+            scores: Any shape.
+            prior: How often they are, before the score is known. Defaults to `0.5`.
+        """
+        check_prior(prior)
+        return logistic(self.llr(scores) + logit(prior))
+
+    def threshold(self, prior=0.5, c_miss=1.0, c_fa=1.0) -> float:
+        """The score from which to accept so that the expected cost is least.
+
+        Args:
+            prior: Of a same pair. Defaults to `0.5`.
+            c_miss: Cost of a false reject. Defaults to `1`.
+            c_fa: Cost of a false accept. Defaults to `1`.
+
+        Returns:
+            A score; `inf` where accepting never pays, `-inf` where it always does.
+        """
+        return self.score_of(bayes_threshold(prior, c_miss, c_fa))
+
+    def to_json(self) -> str:
+        """The calibration as a JSON object of its kind and its numbers."""
+        kind = next(name for name, member in KINDS.items() if member is type(self))
+        return json.dumps({"kind": kind} | dataclasses.asdict(self), allow_nan=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class LogisticCalibration(Calibration):
+    """A straight line, `llr = slope * score + offset`.
+
+    Exact when the scores of both kinds are Gaussians of one variance; elsewhere robust,
+    as it has two numbers to learn, and it keeps the order of the scores.
+
+    Args:
+        slope: Above 0.
+        offset: The ratio at score 0.
+
+    Reference:
+        Probabilistic Outputs for Support Vector Machines (Platt, 1999);
+        Application-independent Evaluation of Speaker Detection (Brümmer and du Preez,
+        2006), https://doi.org/10.1016/j.csl.2005.08.001
+    """
+
+    slope: float
+    offset: float
+
+    def __post_init__(self):
+        slope, offset = _finite((self.slope, self.offset), "`slope` and `offset`")
+        if slope <= 0:
+            raise ValueError(f"`slope` must be above 0. Received: {self.slope}")
+        object.__setattr__(self, "slope", float(slope))
+        object.__setattr__(self, "offset", float(offset))
+
+    @classmethod
+    def fit(cls, label, scores, *, weights=None, prior=0.5):
+        """Weighted logistic regression, by Newton's method.
+
+        The targets are Platt's, `(n + 1) / (n + 2)` and `1 / (n + 2)` of `n` trials of
+        a kind, so the line stays finite where a score parts both kinds perfectly.
+
+        Args:
+            label: True where both sides are one speaker, `[trials]`.
+            scores: Larger means more alike, finite, `[trials]`.
+            weights: Of each trial among its kind. Defaults to equal ones.
+            prior: Where the fit shall be best: a low one cares for high scores. Ratios
+                can be used at any other. Defaults to `0.5`.
+
+        Raises:
+            ValueError: If there are fewer than 10 trials of a kind, a score is not
+                finite, or same pairs do not score higher than different ones.
+        """
+        label, scores, weights = _enough(label, scores, prior, weights)
+        means = [np.average(scores[k], weights=weights[k]) for k in (~label, label)]
+        centre, spread = np.mean(means), scores.std()
+        if means[1] - means[0] <= 1e-9 * spread or spread == 0:
+            raise ValueError(
+                "Same pairs must score higher on average than different ones. "
+                f"Received: {means[1]:.6g} and {means[0]:.6g}"
+            )
+        counts = [
+            weights[k].sum() ** 2 / (weights[k] ** 2).sum() for k in (~label, label)
+        ]
+        target = np.where(label, (counts[1] + 1) / (counts[1] + 2), 1 / (counts[0] + 2))
+        x = (scores - centre) / spread
+        slope, offset = _newton(x, target, weights, logit(prior))
+        return cls(slope / spread, offset - slope * centre / spread)
+
+    def llr(self, scores) -> np.ndarray:
+        return self.slope * np.asarray(scores, np.float64) + self.offset
+
+    def score_of(self, llr) -> float:
+        return float((llr - self.offset) / self.slope)
+
+
+@dataclasses.dataclass(frozen=True)
+class IsotonicCalibration(Calibration):
+    """Any rising shape: pool adjacent violators, straight lines between the pools.
+
+    It assumes only that a higher score is more evidence, so it needs many trials, and
+    it learns the fitted list to its last step. Scores of one pool become equal.
+
+    No ratio is infinite: at the highest and at the lowest score, one more trial of
+    each kind is thought seen (Laplace's rule of succession), so that `n` of `N` same
+    pairs above all of `M` different ones mean a ratio of `(n + 1) / N` to `1 / M` and
+    not certainty. Beyond the scores it was fitted on, the ratio stays as at the end.
+
+    Args:
+        scores: Where the ratio is known, rising, at least one.
+        ratios: Log-likelihood ratio at each, not falling.
+
+    Reference:
+        Transforming Classifier Scores into Accurate Multiclass Probability Estimates
+        (Zadrozny and Elkan, 2002), https://doi.org/10.1145/775047.775151
+    """
+
+    scores: tuple[float, ...]
+    ratios: tuple[float, ...]
+
+    def __post_init__(self):
+        scores = _finite(self.scores, "`scores`")
+        ratios = _finite(self.ratios, "`ratios`")
+        if scores.shape != ratios.shape or not 0 < len(scores) <= MOST_KNOTS:
+            raise ValueError(
+                f"`scores` and `ratios` must be 1 to {MOST_KNOTS} numbers each. "
+                f"Received: {len(scores)} and {len(ratios)}"
+            )
+        if (np.diff(scores) <= 0).any() or (np.diff(ratios) < 0).any():
+            raise ValueError("`scores` must rise, `ratios` not fall. Received: others")
+        object.__setattr__(self, "scores", tuple(scores.tolist()))
+        object.__setattr__(self, "ratios", tuple(ratios.tolist()))
+
+    @classmethod
+    def fit(cls, label, scores, *, weights=None):
+        label, scores, weights = _enough(label, scores, 0.5, weights)
+        one = [(weights[k] ** 2).sum() / weights[k].sum() for k in (label, ~label)]
+        ends = np.array([scores.min(), scores.max()])
+        label = np.append(label, [True, True, False, False])
+        scores = np.append(scores, [*ends, *ends])
+        weights = np.append(weights, np.repeat(one, 2))
+        knots, posterior = pool(label, scores, weights)
+        return cls(tuple(knots), tuple(logit(posterior)))
+
+    def llr(self, scores) -> np.ndarray:
+        return np.interp(np.asarray(scores, np.float64), self.scores, self.ratios)
+
+    def score_of(self, llr) -> float:
+        scores, ratios = np.array(self.scores), np.array(self.ratios)
+        k = int(np.searchsorted(ratios, llr))  # the first that reaches it
+        if k == 0:
+            return -np.inf
+        if k == len(ratios):
+            return np.inf
+        way = (llr - ratios[k - 1]) / (ratios[k] - ratios[k - 1])
+        return float(scores[k - 1] + way * (scores[k] - scores[k - 1]))
+
+
+KINDS = {"logistic": LogisticCalibration, "isotonic": IsotonicCalibration}
+
+
+def from_json(text) -> Calibration:
+    """Reads what `to_json` wrote; only the kinds known here, only finite numbers.
+
+    Args:
+        text: JSON, or the dictionary in it.
+
+    Raises:
+        ValueError: If it is anything else.
+    """
+    try:
+        held = dict(json.loads(text) if isinstance(text, str) else text)
+        kind = KINDS[held.pop("kind")]
+        return kind(**held)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"A calibration is a JSON object with a `kind` of {list(KINDS)} and its "
+            f"finite numbers. Received: {str(text)[:80]} ({error!r})"
+        ) from error
+
+
+def _enough(label, scores, prior, weights):
+    """Trials that weigh something, and their weights at the prior."""
+    label, scores = as_trials(label, scores)
+    weights = weigh(label, prior, weights)
+    label, scores, weights = (x[weights > 0] for x in (label, scores, weights))
+    least = min(int(label.sum()), int((~label).sum()))
+    if least < LEAST:
+        raise ValueError(
+            f"A calibration needs {LEAST} trials of each kind. Received: {least}"
+        )
+    return label, scores, weights
+
+
+def _finite(numbers, name) -> np.ndarray:
+    """The numbers as a float64 vector, if they are finite numbers and nothing else."""
+    numbers = np.asarray(numbers)
+    plain = numbers.ndim == 1 and numbers.dtype.kind in "iuf"
+    if not plain or not np.isfinite(numbers).all():
+        raise ValueError(
+            f"{name} must be finite numbers. Received: {str(numbers)[:80]}"
+        )
+    return numbers.astype(np.float64)
+
+
+def _newton(x, target, weights, shift) -> tuple[float, float]:
+    """Slope and offset that minimise the weighted cross-entropy with the target.
+
+    The chance is `logistic(slope * x + offset + shift)`. The cost is convex; a step
+    is halved until it lowers it.
+    """
+    inputs = np.stack([x, np.ones_like(x)])
+
+    def cost(line):
+        z = line @ inputs + shift
+        return np.sum(weights * (np.logaddexp(0, z) - target * z))
+
+    line = np.zeros(2)
+    for _ in range(100):
+        chance = logistic(line @ inputs + shift)
+        gradient = inputs @ (weights * (chance - target))
+        curve = (inputs * (weights * chance * (1 - chance))) @ inputs.T
+        step = np.linalg.solve(curve + 1e-12 * np.eye(2), gradient)
+        while cost(line - step) > cost(line) and np.abs(step).max() > 1e-9:
+            step /= 2
+        line = line - step
+        if np.abs(step).max() < 1e-9:
+            break
+    return float(line[0]), float(line[1])

@@ -1,0 +1,250 @@
+"""Are generated voices like real ones that nobody has heard? One row of figures.
+
+    row = compare(held_out, fakes, train)
+    floor = compare(held_out, unseen, train)
+
+No figure says anything alone. Beside the row stand the floor, rows of *real* unseen
+voices, and those of baselines that know little: `gaussian` has the right mean and
+covariance, `mixture` ten of each, `white` only the scale. A model that does not beat
+the Gaussian has learned no more than a covariance.
+
+Distances and tests see rows standardised by the training rows; cosines, and figures
+that begin with `unit_`, see rows as they came, brought to length 1.
+"""
+
+import warnings
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+
+from timbre.metrics.arrays import alike, as_samples, even, scale_of, unit
+from timbre.metrics.frechet import (
+    covariance_error,
+    default_shrinkage,
+    effective_rank,
+    frechet,
+)
+from timbre.metrics.neighbours import cosines, nearest, neighbourhoods
+from timbre.metrics.two_sample_tests import (
+    c2st,
+    columns_ks,
+    mmd,
+    norms,
+    sliced_wasserstein,
+)
+
+__all__ = [
+    "BASELINES",
+    "c2st",
+    "columns_ks",
+    "compare",
+    "cosines",
+    "covariance_error",
+    "effective_rank",
+    "frechet",
+    "gaussian",
+    "mixture",
+    "mmd",
+    "nearest",
+    "neighbourhoods",
+    "norms",
+    "sliced_wasserstein",
+    "table",
+    "white",
+]
+
+COLUMNS = {
+    "FD": ("frechet", "{:.2f}"),
+    "MMD2": ("mmd2", "{:.4f}"),
+    "p": ("mmd_p", "{:.3f}"),
+    "prec.": ("precision", "{:.2f}"),
+    "recall": ("recall", "{:.2f}"),
+    "dens.": ("density", "{:.2f}"),
+    "cov.": ("coverage", "{:.2f}"),
+    "C2ST": ("c2st", "{:.3f}"),
+    "SW": ("sliced_wasserstein", "{:.3f}"),
+    "rank": ("effective_rank", "{:.1f}"),
+    "to train": ("nearest_train", "{:.3f}"),
+    "to real": ("nearest_fake_real", "{:.3f}"),
+    "to fake": ("nearest_fake_fake", "{:.3f}"),
+}
+
+
+def gaussian(train, count, seed=0) -> np.ndarray:
+    """Voices of one Gaussian with the mean and full covariance of the training rows.
+
+    Args:
+        train: `[rows, dim]`; fewer rows than dimensions give voices in their span.
+        count: How many.
+        seed: Which. Defaults to `0`.
+
+    Returns:
+        float64 `[count, dim]`.
+    """
+    train = as_samples(train, "train")
+    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(train, rowvar=False)))
+    noise = np.random.default_rng(seed).normal(size=(count, train.shape[1]))
+    return train.mean(axis=0) + noise * np.sqrt(np.maximum(values, 0)) @ vectors.T
+
+
+def mixture(train, count, seed=0, *, components=10) -> np.ndarray:
+    """Voices of a mixture of Gaussians, fitted to the standardised training rows.
+
+    Covariances are full where each component has at least as many rows as dimensions,
+    on average, otherwise diagonal.
+
+    Args:
+        train: `[rows, dim]`, at least as many as components.
+        count: How many.
+        seed: Of the fit and of the voices. Defaults to `0`.
+        components: Number of Gaussians. Defaults to `10`.
+
+    Returns:
+        float64 `[count, dim]`.
+
+    Reference:
+        Speaker Generation (Stanton et al., 2021), https://arxiv.org/abs/2111.05095
+    """
+    train = as_samples(train, "train", least=max(2, components))
+    mean, deviation = scale_of(train)
+    full = len(train) >= components * train.shape[1]
+    model = GaussianMixture(
+        components,
+        covariance_type="full" if full else "diag",
+        init_params="k-means++",
+        reg_covar=1e-4,  # of a variance of 1
+        random_state=seed,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # near enough to compare
+        model.fit((train - mean) / deviation)
+    rows = model.sample(count)[0]  # ordered by component
+    return mean + deviation * np.random.default_rng(seed).permutation(rows)
+
+
+def white(train, count, seed=0) -> np.ndarray:
+    """White noise in the scale of the training rows: what knows nothing of voices.
+
+    Args:
+        train: `[rows, dim]`.
+        count: How many.
+        seed: Which. Defaults to `0`.
+
+    Returns:
+        float64 `[count, dim]`.
+    """
+    mean, deviation = scale_of(train)
+    noise = np.random.default_rng(seed).normal(size=(count, len(mean)))
+    return mean + deviation * noise
+
+
+BASELINES = {"gaussian": gaussian, "mixture": mixture, "white": white}
+
+
+def compare(
+    real, fake, train, *, seed=0, k=5, permutations=200, projections=200, folds=5
+) -> dict[str, float]:
+    """All figures of one set of voices: the row of a report.
+
+    Every argument is in the embedding's own space, neither standardised nor
+    normalised. Real and fake rows are thinned to equal numbers, since every distance
+    and every neighbourhood depends on them; compare rows of equal `rows` only.
+
+    Args:
+        real: Held-out real voices, `[rows, dim]`, none of them in `train`.
+        fake: Generated voices, `[other rows, dim]`.
+        train: What the generator learned from, `[train rows, dim]`: it gives the
+            scale, and `nearest_train` is measured to all of it.
+        seed: Of everything drawn. Defaults to `0`.
+        k: Neighbour of `neighbourhoods`. Defaults to `5`.
+        permutations: Of `mmd`. Defaults to `200`.
+        projections: Of `sliced_wasserstein`. Defaults to `200`.
+        folds: Of `c2st`. Defaults to `5`.
+
+    Returns:
+        Plain numbers: `rows`, `dim`, `shrunk` (1 if covariances had to be, which is
+        so under 5 rows a dimension), and by the functions of these names `frechet`,
+        `mmd2`, `mmd_p`, `mmd2_cubic`, `precision`, `recall`, `density`, `coverage`,
+        `c2st`, `c2st_low`, `c2st_high`, `c2st_knn`, `sliced_wasserstein`, `ks_mean`,
+        `ks_most`, `covariance_error`, `effective_rank`, `effective_rank_real`,
+        `unit_frechet`, `unit_density`, `unit_coverage`, `norm`, `norm_real`
+        (medians), `norm_ks`, `cosine`, `cosine_real` (means of all pairs),
+        `nearest_train`, `nearest_train_real`, `nearest_real_real`,
+        `nearest_fake_real`, `nearest_fake_fake` (means).
+    """
+    real, fake, train = alike(least=max(10, k + 1), real=real, fake=fake, train=train)
+    real, fake = even(real, fake, seed=seed)
+    mean, deviation = scale_of(train)
+    scaled = (real - mean) / deviation, (fake - mean) / deviation
+    tests = {"permutations": permutations, "seed": seed}
+    kernel = mmd(*scaled, **tests)
+    judge = c2st(*scaled, seed=seed, folds=folds)
+    columns = columns_ks(*scaled)
+    shrinkage = default_shrinkage(*scaled)
+    return {
+        "rows": len(real),
+        "dim": real.shape[1],
+        "shrunk": int(shrinkage != 0),
+        "frechet": frechet(*scaled, shrinkage=shrinkage),
+        "mmd2": kernel["mmd2"],
+        "mmd_p": kernel["p"],
+        "mmd2_cubic": mmd(*scaled, kernel="cubic", seed=seed, permutations=0)["mmd2"],
+        **neighbourhoods(*scaled, k=k),
+        "c2st": judge["accuracy"],
+        "c2st_low": judge["low"],
+        "c2st_high": judge["high"],
+        "c2st_knn": c2st(*scaled, seed=seed, folds=folds, classifier="knn")["accuracy"],
+        "sliced_wasserstein": sliced_wasserstein(
+            *scaled, projections=projections, seed=seed
+        ),
+        "ks_mean": float(columns.mean()),
+        "ks_most": float(columns.max()),
+        "covariance_error": covariance_error(*scaled),
+        "effective_rank": effective_rank(scaled[1]),
+        "effective_rank_real": effective_rank(scaled[0]),
+        **_directions(real, fake, train, k),
+    }
+
+
+def _directions(real, fake, train, k) -> dict[str, float]:
+    """Figures of the rows as they came and of their directions."""
+    sphere = unit(real), unit(fake)
+    balls = neighbourhoods(*sphere, k=k)
+    lengths = norms(real, fake)
+    middle = len(lengths["levels"]) // 2
+    return {
+        "unit_frechet": frechet(*sphere, shrinkage=default_shrinkage(*sphere)),
+        "unit_density": balls["density"],
+        "unit_coverage": balls["coverage"],
+        "norm": lengths["fake"][middle],
+        "norm_real": lengths["real"][middle],
+        "norm_ks": lengths["ks"],
+        "cosine": cosines(fake)["mean"],
+        "cosine_real": cosines(real)["mean"],
+        "nearest_train": nearest(fake, train)["mean"],
+        "nearest_train_real": nearest(real, train)["mean"],
+        "nearest_real_real": nearest(real)["mean"],
+        "nearest_fake_real": nearest(fake, real)["mean"],
+        "nearest_fake_fake": nearest(fake)["mean"],
+    }
+
+
+def table(rows) -> str:
+    """Rows of `compare` as text, one line each.
+
+    Args:
+        rows: Dictionaries of `compare` by the name of what was measured.
+    """
+    lines = [["", *COLUMNS]]
+    for name, row in rows.items():
+        cells = (form.format(row[key]) for key, form in COLUMNS.values())
+        lines.append([name, *cells])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [line[0].ljust(widths[0])]
+            + [cell.rjust(n) for cell, n in zip(line[1:], widths[1:], strict=True)]
+        )
+        for line in lines
+    )

@@ -1,0 +1,159 @@
+"""Evidence: what log-likelihood ratios are, cost and decide.
+
+    llr(s) = log p(s | same) - log p(s | different)
+    logit(probability) = llr(s) + logit(prior)
+
+A ratio says what a score is worth; the prior, how often both sides *are* one speaker
+where the answer is used, is the user's. So trials are weighed: same pairs weigh
+`prior` together, however many of them a list has.
+"""
+
+import numpy as np
+
+from timbre.metrics.rates import as_trials, detection_cost
+
+
+def logit(probability):
+    """`log(p / (1 - p))`, the inverse of the logistic function."""
+    probability = np.asarray(probability, np.float64)
+    return np.log(probability) - np.log1p(-probability)
+
+
+def logistic(x) -> np.ndarray:
+    """`1 / (1 + exp(-x))`, the inverse of `logit`."""
+    return np.exp(-np.logaddexp(0, -np.asarray(x, np.float64)))  # without overflow
+
+
+def check_prior(prior, name="prior"):
+    """Raises ValueError unless `prior` lies between 0 and 1, both excluded."""
+    if not 0 < prior < 1:
+        raise ValueError(f"`{name}` must be in (0, 1). Received: {prior}")
+
+
+def weigh(label, prior, weights=None) -> np.ndarray:
+    """Weights with which same pairs weigh `prior` and different ones `1 - prior`.
+
+    Args:
+        label: True where both sides are one speaker, bool `[trials]`.
+        prior: Weight of all same pairs together.
+        weights: Of each trial among its kind, `[trials]`. Defaults to equal ones.
+
+    Returns:
+        float64 `[trials]`; their sum is 1.
+    """
+    check_prior(prior)
+    weights = np.ones(len(label)) if weights is None else np.array(weights, np.float64)
+    if weights.shape != np.shape(label) or not np.isfinite(weights).all():
+        raise ValueError(
+            "`weights` must be finite, one a trial. "
+            f"Received: shape {weights.shape} for {len(label)} trials"
+        )
+    for kind, share in ((label, prior), (~label, 1 - prior)):
+        total = weights[kind].sum()
+        if weights.min() < 0 or total <= 0:
+            raise ValueError(
+                "`weights` must be 0 or more, and above 0 for some trial of each kind. "
+                f"Received: least {weights.min()}, sum {total}"
+            )
+        weights[kind] *= share / total
+    return weights
+
+
+def bayes_threshold(prior=0.5, c_miss=1.0, c_fa=1.0) -> float:
+    """The log-likelihood ratio from which accepting costs less than rejecting.
+
+    `log(c_fa / c_miss) - logit(prior)`
+
+    Args:
+        prior: Of a same pair. Defaults to `0.5`.
+        c_miss: Cost of a false reject. Defaults to `1`.
+        c_fa: Cost of a false accept. Defaults to `1`.
+    """
+    check_prior(prior)
+    if not (0 < c_miss < np.inf and 0 < c_fa < np.inf):
+        raise ValueError(
+            f"Costs must be above 0 and finite. Received: {c_miss} and {c_fa}"
+        )
+    return float(np.log(c_fa / c_miss) - logit(prior))
+
+
+def pool(label, scores, weights) -> tuple[np.ndarray, np.ndarray]:
+    """Pool adjacent violators: the rising share of same pairs that fits best.
+
+    Args:
+        label: True where both sides are one speaker, bool `[trials]`.
+        scores: `[trials]`; trials of one score have one share.
+        weights: Above or equal 0, `[trials]`.
+
+    Returns:
+        The first and the last score of every pool, rising, and the share there, each
+        float64 `[knots]`.
+    """
+    from sklearn.isotonic import isotonic_regression
+
+    weighty = weights > 0
+    values, where = np.unique(scores[weighty], return_inverse=True)
+    total = np.bincount(where, weights[weighty])
+    same = np.bincount(where, (weights * label)[weighty])
+    share = isotonic_regression(same / total, sample_weight=total, y_min=0, y_max=1)
+    inner = (np.diff(share, prepend=-1) == 0) & (np.diff(share, append=2) == 0)
+    return values[~inner], share[~inner]
+
+
+def cllr(label, llr) -> float:
+    """Cost of log-likelihood ratios over all priors, in bits.
+
+    `(mean_same log2(1 + exp(-llr)) + mean_different log2(1 + exp(llr))) / 2`
+
+    0 for a perfect answer and 1 for `llr = 0`, which says nothing; above 1, an answer
+    misleads more than none would.
+
+    Args:
+        label: True where both sides are one speaker, `[trials]`.
+        llr: Natural logarithm of the likelihood ratio, finite, `[trials]`.
+
+    Reference:
+        Application-independent Evaluation of Speaker Detection (Brümmer and du Preez,
+        2006), https://doi.org/10.1016/j.csl.2005.08.001
+    """
+    label, llr = as_trials(label, llr)
+    same = np.logaddexp(0, -llr[label]).mean()
+    different = np.logaddexp(0, llr[~label]).mean()
+    return float((same + different) / (2 * np.log(2)))
+
+
+def min_cllr(label, scores) -> float:
+    """The `cllr` of the best rising function of the scores: what no fit can mend.
+
+    Args:
+        label: True where both sides are one speaker, `[trials]`.
+        scores: Larger means more alike, `[trials]`.
+    """
+    label, scores = as_trials(label, scores)
+    weights = weigh(label, 0.5)
+    knots, share = pool(label, scores, weights)
+    share = share[np.searchsorted(knots, scores)]  # of the pool that holds the score
+    likely = np.where(label, share, 1 - share)  # above 0: the trial is in its pool
+    return float(np.sum(weights * np.log2(1 / likely)))
+
+
+def actual_dcf(
+    label, scores, *, threshold, p_target=0.01, c_miss=1.0, c_fa=1.0
+) -> float:
+    """Detection cost at a threshold chosen before; `min_dcf` is its lower bound.
+
+    `(c_miss * p * fnr + c_fa * (1 - p) * fpr) / min(c_miss * p, c_fa * (1 - p))`
+
+    Args:
+        label: True where both sides are one speaker, `[trials]`.
+        scores: Larger means more alike, `[trials]`.
+        threshold: Accepted is `score >= threshold`; see `Calibration.threshold`.
+        p_target: Prior of a same pair. Defaults to `0.01`.
+        c_miss: Cost of a false reject. Defaults to `1`.
+        c_fa: Cost of a false accept. Defaults to `1`.
+    """
+    label, scores = as_trials(label, scores)
+    accepted = scores >= threshold
+    fpr, fnr = accepted[~label].mean(), 1 - accepted[label].mean()
+    costs = {"p_target": p_target, "c_miss": c_miss, "c_fa": c_fa}
+    return detection_cost(fpr, fnr, **costs)

@@ -1,0 +1,174 @@
+"""Neighbours: who is near whom, within a set and across two.
+
+Distances and cosines are taken in blocks: memory does not grow with the product of
+the sizes. Inside one set a row is never its own neighbour.
+"""
+
+import numpy as np
+
+from timbre.metrics.arrays import alike, as_samples, blocks, unit
+
+BINS = 100  # of a histogram of cosines, over [-1, 1]
+
+
+def neighbourhoods(real, fake, *, k=5, block_bytes=2**25) -> dict[str, float]:
+    """Precision, recall, density and coverage by balls around nearest neighbours.
+
+    A ball `B(x)` reaches to the `k`-th nearest neighbour of `x` in its own set.
+
+        precision = share of fakes that lie in a ball of some real row
+        recall    = share of real rows that lie in a ball of some fake
+        density   = balls of real rows around a fake, on average, over k
+        coverage  = share of real rows whose ball holds a fake
+
+    For two samples of one distribution density is near 1 and coverage is
+    `1 - (n - 1)...(n - k) / (2n - 1)...(2n - k)`, about `1 - 2**-k` (.97 for 5), while
+    precision and recall fall with the dimension: prefer the other two. All four
+    depend on the numbers of rows: compare at equal ones.
+
+    Args:
+        real: `[rows, dim]`, more than `k`.
+        fake: `[other rows, dim]`, more than `k`.
+        k: Which neighbour. Defaults to `5`.
+        block_bytes: Memory for one block. Defaults to 32 MiB.
+
+    Reference:
+        Reliable Fidelity and Diversity Metrics for Generative Models (Naeem et al.,
+        2020), https://arxiv.org/abs/2002.09797
+    """
+    if k < 1:
+        raise ValueError(f"`k` must be at least 1. Received: {k}")
+    real, fake = alike(real=real, fake=fake, least=k + 1)
+    middle = real.mean(axis=0)  # distances lose fewer digits around the origin
+    real, fake = real - middle, fake - middle
+    reach_fake = _kth_distances(fake, k, block_bytes)
+    reach_real = _kth_distances(real, k, block_bytes)
+    recalled, covered = np.empty((2, len(real)), bool)
+    balls = np.zeros(len(fake), int)
+    for block in blocks(len(real), len(fake), block_bytes=block_bytes):
+        distances = _square_distances(real[block], fake)
+        recalled[block] = (distances < reach_fake).any(axis=1)
+        covered[block] = distances.min(axis=1) < reach_real[block]
+        balls += (distances < reach_real[block, None]).sum(axis=0)
+    return {
+        "precision": float((balls > 0).mean()),
+        "recall": float(recalled.mean()),
+        "density": float(balls.mean() / k),
+        "coverage": float(covered.mean()),
+    }
+
+
+def nearest_rows(a, b=None, *, block_bytes=2**25) -> tuple[np.ndarray, np.ndarray]:
+    """The row of `b` most alike each row of `a`.
+
+    Args:
+        a: `[rows, dim]`, of any length each.
+        b: `[other rows, dim]`. Defaults to the other rows of `a`.
+        block_bytes: Memory for one block. Defaults to 32 MiB.
+
+    Returns:
+        Its cosine, float64 `[rows]`, and its index, int `[rows]`.
+    """
+    left, right = _sides(a, b)
+    cosine, index = np.empty(len(left)), np.empty(len(left), int)
+    for block in blocks(len(left), len(right), block_bytes=block_bytes):
+        products = left[block] @ right.T
+        rows = np.arange(len(products))
+        if b is None:
+            products[rows, rows + block.start] = -np.inf
+        index[block] = products.argmax(axis=1)
+        cosine[block] = products[rows, index[block]]
+    return np.clip(cosine, -1, 1), index
+
+
+def nearest(a, b=None) -> dict[str, float]:
+    """How alike a row and its nearest neighbour typically are.
+
+    Three such figures tell a generator's faults apart: real to real, fake to real and
+    fake to fake should be equal. Fakes too near to real rows copy them, too far miss
+    them; fakes too near to each other are few voices, many times. A larger `b` has
+    nearer neighbours: compare at equal sizes.
+
+    Args:
+        a: `[rows, dim]`, of any length each.
+        b: `[other rows, dim]`. Defaults to the other rows of `a`.
+
+    Returns:
+        `mean`, `median` and the quantiles `p05` and `p95` of the nearest cosines.
+
+    Reference:
+        Speaker Generation (Stanton et al., 2021), its distances are `1 - cosine`,
+        https://arxiv.org/abs/2111.05095
+    """
+    cosine, _ = nearest_rows(a, b)
+    low, median, high = np.quantile(cosine, [0.05, 0.5, 0.95]).tolist()
+    return {"mean": float(cosine.mean()), "median": median, "p05": low, "p95": high}
+
+
+def cosines(a, b=None, *, bins=BINS, block_bytes=2**25) -> dict:
+    """All cosines between two sets, or of the different pairs inside one.
+
+    Args:
+        a: `[rows, dim]`, of any length each.
+        b: `[other rows, dim]`. Defaults to the other rows of `a`.
+        bins: Of the histogram over [-1, 1]. Defaults to `100`.
+        block_bytes: Memory for one block. Defaults to 32 MiB.
+
+    Returns:
+        `mean`, `deviation`, `least` and `most`, floats; `edges` `[bins + 1]` and
+        `shares` `[bins]`, the histogram, which sums to 1.
+    """
+    left, right = _sides(a, b)
+    edges = np.linspace(-1, 1, bins + 1)
+    counts, total, squares = np.zeros(bins, int), 0.0, 0.0
+    least, most = np.inf, -np.inf
+    for block in blocks(len(left), len(right), block_bytes=block_bytes):
+        products = np.clip(left[block] @ right.T, -1, 1)
+        if b is None:
+            rows = np.arange(len(products))
+            others = np.ones(products.shape, bool)
+            others[rows, rows + block.start] = False
+            products = products[others]
+        counts += np.histogram(products, edges)[0]
+        total, squares = total + products.sum(), squares + np.sum(products**2)
+        least, most = min(least, products.min()), max(most, products.max())
+    pairs = counts.sum()
+    mean = total / pairs
+    return {
+        "mean": float(mean),
+        "deviation": float(np.sqrt(max(squares / pairs - mean**2, 0))),
+        "least": float(least),
+        "most": float(most),
+        "edges": edges,
+        "shares": counts / pairs,
+    }
+
+
+def _sides(a, b) -> tuple[np.ndarray, np.ndarray]:
+    """Unit rows of both sides."""
+    if b is None:
+        left = unit(as_samples(a, "a"))
+        return left, left
+    return tuple(unit(rows) for rows in alike(a=a, b=b, least=1))
+
+
+def _square_distances(left, right) -> np.ndarray:
+    """Squared distances `[rows, other rows]`; exactly 0 between equal rows."""
+    sizes = np.sum(left**2, axis=1)[:, None] + np.sum(right**2, axis=1)
+    distances = left @ right.T
+    distances *= -2
+    distances += sizes
+    distances[distances < 1e-12 * sizes] = 0  # what rounding leaves of equal rows
+    return distances
+
+
+def _kth_distances(rows, k, block_bytes) -> np.ndarray:
+    """Squared distance of each row to its `k`-th nearest other row, `[rows]`."""
+    reach = np.empty(len(rows))
+    for block in blocks(len(rows), len(rows), block_bytes=block_bytes):
+        distances = _square_distances(rows[block], rows)
+        inside = np.arange(len(distances))
+        distances[inside, inside + block.start] = np.inf
+        distances.partition(k - 1, axis=1)
+        reach[block] = distances[:, k - 1]
+    return reach

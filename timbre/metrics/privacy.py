@@ -1,0 +1,271 @@
+"""Privacy: what generated voices give away, and of whom.
+
+Three risks, each with its own measure. A generator may hand out the voices it learned
+from (`memorisation`); it may hand out one voice twice (`collisions`); and a protected
+voice may still be traced to its speaker (`reidentification`, `linkability`,
+`distinctiveness`). An error rate is that of an attacker: a weak one flatters the
+protection, so every result names its attacker, and none proves that there is no
+stronger one.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.linalg import eigh
+from scipy.stats import binomtest, hypergeom
+from sklearn.covariance import ledoit_wolf
+
+from timbre.metrics.arrays import alike, as_samples, blocks, even, unit
+from timbre.metrics.linkability import (
+    diagonal_dominance,
+    distinctiveness,
+    linkability,
+    similarities,
+)
+from timbre.metrics.neighbours import nearest_rows
+from timbre.metrics.rates import auc, eer
+from timbre.metrics.verification import bootstrap_by_speaker
+
+__all__ = [
+    "ATTACKERS",
+    "collisions",
+    "diagonal_dominance",
+    "distinctiveness",
+    "linkability",
+    "memorisation",
+    "reidentification",
+    "semi_informed",
+    "similarities",
+]
+
+ATTACKERS = ("ignorant", "lazy", "semi-informed")
+
+
+def memorisation(fake, train, held, *, seed=0, threshold=None) -> dict[str, float]:
+    """Do generated voices lie nearer to those learned from than to others?
+
+    All by cosines of directions. `train` and `held` must be one kind of thing: both
+    voices, or both utterances, of *different* speakers. Where they are compared, both
+    are thinned to equal sizes, since a larger set has nearer neighbours.
+
+    Args:
+        fake: Generated, `[rows, dim]`.
+        train: What the generator learned from, `[train rows, dim]`.
+        held: Real and unseen, `[held rows, dim]`.
+        seed: Of the thinning. Defaults to `0`.
+        threshold: Cosine from which two voices count as one, if shares are wanted.
+
+    Returns:
+        `nearest_train`, `nearest_held`: mean cosine of a fake to its nearest row.
+        `nearer_train`: share of fakes nearer to a training row, `.5` is ideal, with
+        its binomial 95 % interval `nearer_train_low`, `nearer_train_high` (fakes are
+        taken as independent; the sets, as given).
+        `authenticity`: share of fakes farther from their nearest training row than
+        that row is from its own nearest one; 0 for copies. What an honest generator
+        scores is `authenticity_held`, the same of unseen real rows.
+        `membership_auc`: chance that a training row has a nearer fake than an unseen
+        one: how well an attacker with the fakes alone tells who was learned from; .5
+        is ideal.
+        `above_train`, `above_held`: with a threshold, share of fakes with a training
+        row, and with an unseen one, of that cosine or higher.
+
+    Reference:
+        How Faithful is your Synthetic Data? (Alaa et al., 2022), authenticity,
+        https://arxiv.org/abs/2102.08921; GAN-Leaks (Chen et al., 2020), membership,
+        https://arxiv.org/abs/1909.03935
+    """
+    fake, train, held = alike(fake=fake, train=train, held=held)
+    seen, unseen = even(train, held, seed=seed)
+    to_seen, to_unseen = (nearest_rows(fake, rows)[0] for rows in (seen, unseen))
+    nearer = np.mean(to_seen > to_unseen) + np.mean(to_seen == to_unseen) / 2
+    test = binomtest(round(nearer * len(fake)), len(fake))
+    low, high = test.proportion_ci(0.95, method="wilson")
+    own, _ = nearest_rows(train)
+    members = np.repeat([True, False], [len(seen), len(unseen)])
+    to_fake = nearest_rows(np.concatenate([seen, unseen]), fake)[0]
+    found = {
+        "nearest_train": float(to_seen.mean()),
+        "nearest_held": float(to_unseen.mean()),
+        "nearer_train": float(nearer),
+        "nearer_train_low": float(low),
+        "nearer_train_high": float(high),
+        "authenticity": _authenticity(fake, train, own),
+        "authenticity_held": _authenticity(held, train, own),
+        "membership_auc": auc(members, to_fake),
+    }
+    if threshold is not None:
+        found["above_train"] = float(np.mean(to_seen >= threshold))
+        found["above_held"] = float(np.mean(to_unseen >= threshold))
+    return found
+
+
+def _authenticity(rows, train, own) -> float:
+    cosine, index = nearest_rows(rows, train)
+    return float(np.mean(cosine < own[index]))
+
+
+def collisions(
+    voices, threshold, *, counts=(10, 100, 1000, 10_000), block_bytes=2**25
+) -> list[dict[str, float]]:
+    """How often two of `n` voices are one to a verifier.
+
+    Args:
+        voices: Generated, in the order drawn, `[rows, dim]`.
+        threshold: Cosine from which a verifier takes two voices for one.
+        counts: Numbers of voices; those above `rows` are left out.
+        block_bytes: Memory for one block. Defaults to 32 MiB.
+
+    Returns:
+        For each `n`: `voices`; `pairs`, share of pairs that collide, and `doubles`,
+        share of voices that collide with at least one other, both expected of `n`
+        random ones of all rows; `nearest`, highest cosine among the first `n`.
+    """
+    rows = unit(as_samples(voices, "voices"))
+    wanted = [n for n in counts if 2 <= n <= len(rows)]
+    if not wanted:
+        raise ValueError(
+            "`counts` must hold a number from 2 to that of the voices. "
+            f"Received: {counts} for {len(rows)} voices"
+        )
+    doubles, best = np.zeros(len(rows), int), np.full(len(rows), -np.inf)
+    for block in blocks(len(rows), len(rows), block_bytes=block_bytes):
+        cosine = np.clip(rows[block] @ rows.T, -1, 1)
+        here = np.arange(block.start, block.stop)
+        cosine[here - block.start, here] = -np.inf
+        doubles[block] = (cosine >= threshold).sum(axis=1)
+        cosine[np.arange(len(rows)) >= here[:, None]] = -np.inf  # earlier voices only
+        best[block] = cosine.max(axis=1)
+    others = len(rows) - 1
+    return [
+        {
+            "voices": n,
+            "pairs": float(doubles.mean() / others),
+            "doubles": float(hypergeom.sf(0, others, doubles, n - 1).mean()),
+            "nearest": float(best[:n].max()),
+        }
+        for n in wanted
+    ]
+
+
+def semi_informed(train_protected, speakers) -> Callable[[np.ndarray], np.ndarray]:
+    """The back-end of an attacker who knows the protection and has used it.
+
+    Linear discriminant analysis of protected utterances with known speakers, its
+    scatter within speakers shrunk (Ledoit-Wolf) so that few will do; then cosines. The
+    attacker of the VoicePrivacy Challenge retrains a whole encoder on protected
+    speech; from embeddings only a back-end can be learned, so this attacker is weaker
+    and its error rate an upper bound for that one's.
+
+    Args:
+        train_protected: Protected embeddings of speakers who are in no trial,
+            `[utterances, dim]`.
+        speakers: Who speaks in each, `[utterances]`: two or more, with more utterances
+            than speakers.
+
+    Returns:
+        A function from embeddings `[rows, dim]` to float64 `[rows, directions]`. Where
+        the utterances of no speaker differ, nothing within speakers can be learned,
+        and it only centres.
+
+    Reference:
+        The VoicePrivacy 2024 Challenge Evaluation Plan (Tomashenko et al., 2024),
+        https://arxiv.org/abs/2404.02677
+    """
+    train = as_samples(train_protected, "train_protected")
+    names, rows = np.unique(np.asarray(speakers), return_inverse=True)
+    if rows.shape != (len(train),) or not 2 <= len(names) < len(rows):
+        raise ValueError(
+            "`speakers` must name two or more, one an utterance, with more utterances "
+            f"than speakers. Received: {len(names)} of shape {rows.shape} for "
+            f"{len(train)} utterances"
+        )
+    counts, middle = np.bincount(rows), train.mean(axis=0)
+    means = np.zeros((len(names), train.shape[1]))
+    np.add.at(means, rows, train)
+    means /= counts[:, None]
+    residuals = train - means[rows]
+    if np.abs(residuals).max() < 1e-9:
+        return lambda embeddings: np.asarray(embeddings, np.float64) - middle
+    within = ledoit_wolf(residuals, assume_centered=True)[0]
+    spread = (means - middle) * np.sqrt(counts / len(rows))[:, None]
+    _, directions = eigh(spread.T @ spread, within)  # the most telling ones come last
+    directions = directions[:, -(len(names) - 1) :]
+    return lambda embeddings: (np.asarray(embeddings, np.float64) - middle) @ directions
+
+
+def reidentification(
+    original,
+    protected,
+    speakers,
+    enrolled,
+    *,
+    attacker,
+    backend=None,
+    resamples=200,
+    seed=0,
+) -> dict:
+    """Equal error rate of an attacker who looks for speakers, before and after.
+
+    The attacker averages the enrolled utterances of each speaker, of length 1, and
+    holds every other utterance against every speaker by cosine. `before` is without
+    protection; after it,
+
+        ignorant       enrols originals,           trials are protected
+        lazy           enrols protected voices,    trials are protected
+        semi-informed  as lazy, after a `backend` learned from protected voices
+
+    .5 is ideal: the attacker guesses. Protect both sides by draws of their own: if a
+    speaker is given one and the same voice for enrolment and for trials, an attacker
+    who protects his side has nothing to find out and the rate is 0 by construction.
+
+    Args:
+        original: Embeddings, `[utterances, dim]`.
+        protected: Of the same utterances in the same order, `[utterances, dim]`.
+        speakers: Who speaks in each, `[utterances]`.
+        enrolled: True for the attacker's utterances, bool `[utterances]`.
+        attacker: `ignorant`, `lazy` or `semi-informed`. There is no default: a rate
+            without its attacker says nothing.
+        backend: For `semi-informed` alone: of `semi_informed`.
+        resamples: Draws of speakers for the 95 % intervals. Defaults to `200`.
+        seed: Of the draws. Defaults to `0`.
+
+    Returns:
+        `attacker`, `num_speakers`, `num_trials`, `eer_before`, `eer_after`, and
+        `interval_before`, `interval_after`, `[low, high]` by speakers.
+    """
+    if attacker not in ATTACKERS or (attacker == "semi-informed") != bool(backend):
+        raise ValueError(
+            f"`attacker` must be one of {list(ATTACKERS)}, with a `backend` if it is "
+            f"semi-informed and only then. Received: {attacker!r}, backend={backend}"
+        )
+    original, protected = alike(original=original, protected=protected)
+    speakers, enrolled = np.asarray(speakers, str), np.asarray(enrolled)
+    shapes = {len(original), len(protected), *speakers.shape, *enrolled.shape}
+    if len(shapes) > 1 or enrolled.dtype != bool or len(np.unique(enrolled)) < 2:
+        raise ValueError(
+            "`speakers` and bool `enrolled` must go with every utterance of both "
+            "versions, and `enrolled` must have both values. "
+            f"Received: {original.shape}, {protected.shape}, {speakers.shape}, "
+            f"{enrolled.shape} {enrolled.dtype}"
+        )
+    backend = backend or (lambda rows: rows)
+    known = original if attacker == "ignorant" else protected
+    result = {"attacker": attacker}
+    for when, sides in {
+        "before": (original[enrolled], original[~enrolled]),
+        "after": (backend(known[enrolled]), backend(protected[~enrolled])),
+    }.items():
+        trials = _attack(*sides, speakers[enrolled], speakers[~enrolled])
+        bounds = bootstrap_by_speaker(*trials, resamples=resamples, seed=seed)
+        result |= {f"eer_{when}": eer(*trials[:2]), f"interval_{when}": bounds["eer"]}
+    counts = {"num_speakers": len(np.unique(trials[2])), "num_trials": len(trials[0])}
+    return result | counts
+
+
+def _attack(enrol, test, enrol_speakers, test_speakers):
+    """Labels, scores and both speakers of every known speaker against every trial."""
+    names, rows = np.unique(enrol_speakers, return_inverse=True)
+    models = np.eye(len(names))[rows].T @ unit(enrol)
+    scores = unit(models) @ unit(test).T  # [speakers, utterances]
+    left, right = np.repeat(names, len(test)), np.tile(test_speakers, len(names))
+    return left == right, scores.ravel(), left, right

@@ -1,0 +1,98 @@
+"""Reliability: whether probabilities mean what they say.
+
+Of all pairs called 80 % the same, four in five must be. Trials count as in
+`timbre.metrics.likelihood_ratio`: same pairs weigh `prior` together, so that a list with a
+hundred different pairs for each same one is judged at the prior it is used with.
+"""
+
+import numpy as np
+
+from timbre.metrics.likelihood_ratio import weigh
+from timbre.metrics.rates import as_trials
+from timbre.plotting import COLOURS, DASHES, MARKERS, new_figure, styled
+
+
+def reliability(
+    label, probability, *, bins=15, prior=0.5
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What was said and what was so, in bins of equal width.
+
+    Args:
+        label: True where both sides are one speaker, `[trials]`.
+        probability: What was said, in `[0, 1]`, at this prior, `[trials]`.
+        bins: Number of bins from 0 to 1. Defaults to `15`.
+        prior: Weight of all same pairs together; None counts every trial once.
+            Defaults to `0.5`.
+
+    Returns:
+        Mean probability, share of same pairs and weight of every bin that holds a
+        trial, float64 `[filled bins]` each; the weights sum to 1.
+    """
+    label, probability = as_trials(label, probability)
+    if not 0 <= probability.min() <= probability.max() <= 1 or bins < 1:
+        raise ValueError(
+            "`probability` must be in [0, 1] and `bins` at least 1. Received: "
+            f"{probability.min()} to {probability.max()}, {bins} bins"
+        )
+    weights = weigh(label, label.mean() if prior is None else prior)
+    which = np.minimum((probability * bins).astype(int), bins - 1)
+    weight = np.bincount(which, weights, bins)
+    said = np.bincount(which, weights * probability, bins)
+    so = np.bincount(which, weights * label, bins)
+    filled = weight > 0
+    weight = weight[filled]
+    return said[filled] / weight, so[filled] / weight, weight
+
+
+def expected_calibration_error(label, probability, *, bins=15, prior=0.5) -> float:
+    """Mean distance between what was said and what was so, over bins of equal width.
+
+    `sum_b weight_b |share_b - probability_b|`
+
+    0 for a perfect calibration of endless trials; of few, chance alone adds to it.
+
+    Args:
+        label: True where both sides are one speaker, `[trials]`.
+        probability: What was said, in `[0, 1]`, at this prior, `[trials]`.
+        bins: Number of bins from 0 to 1. Defaults to `15`.
+        prior: Weight of all same pairs together; None counts every trial once.
+            Defaults to `0.5`.
+
+    Reference:
+        On Calibration of Modern Neural Networks (Guo et al., 2017), equation 3,
+        https://arxiv.org/abs/1706.04599
+    """
+    said, so, weight = reliability(label, probability, bins=bins, prior=prior)
+    return float(np.sum(weight * np.abs(so - said)))
+
+
+@styled
+def reliability_figure(answers, *, bins=15, prior=0.5, title="Reliability"):
+    """What was said against what was so, and below it how often it was said.
+
+    A mark is as large as its bin's weight: small ones are chance.
+
+    Args:
+        answers: Maps a name to `(label, probability)`, each `[trials]`.
+        bins: Number of bins from 0 to 1. Defaults to `15`.
+        prior: Weight of all same pairs together. Defaults to `0.5`.
+        title: Of the figure; say in it what was fitted on what.
+    """
+    options = {"height_ratios": [3, 1], "sharex": True}
+    figure, (axes, below) = new_figure(2, 1, size=(5.6, 6.2), **options)
+    axes.plot([0, 1], [0, 1], color="#999999", linewidth=0.8)
+    for i, (name, answer) in enumerate(answers.items()):
+        said, so, weight = reliability(*answer, bins=bins, prior=prior)
+        error = expected_calibration_error(*answer, bins=bins, prior=prior)
+        look = {"color": COLOURS[i % 7], "marker": MARKERS[i % 7]}
+        line = {"linestyle": DASHES[i % 4], "linewidth": 1, "markersize": 3}
+        axes.plot(said, so, label=f"{name}: ECE {error:.3f}", **look, **line)
+        axes.scatter(said, so, s=300 * weight, linewidths=0, alpha=0.6, **look)
+        below.plot(said, 100 * weight, **look, **line)
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), title=title)
+    axes.set_ylabel("same, share")
+    below.set(xlabel="same, probability said", ylabel="of all trials, %")
+    below.set_yscale("log")
+    below.yaxis.set_major_formatter("{x:g}")
+    figure.legend(loc="outside lower left", ncols=min(2, len(answers)))
+    return figure

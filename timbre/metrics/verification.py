@@ -1,0 +1,280 @@
+"""How well embeddings tell speakers apart, said so that it can not be misread.
+
+A figure is of one of two protocols, never of both: *open-set*, where no speaker was
+seen in training, and *closed-set*, where only the utterances are new. Every report
+and every printed line names its protocol, its number of speakers and trials, and the
+SHA-256 of its trial list.
+
+The rates themselves (`eer`, `min_dcf`, ...) and the lists (`all_pairs`, ...) are here
+by name too: `from metrics import verification` is all a reader needs.
+"""
+
+import functools
+
+import numpy as np
+
+from timbre.metrics.rates import (
+    as_trials,
+    auc,
+    best_f,
+    crossing,
+    det_curve,
+    detection_cost,
+    eer,
+    eer_threshold,
+    min_dcf,
+    sort_trials,
+    tpr_at_fpr,
+)
+from timbre.metrics.scoring import cosine_scores
+from timbre.metrics.trials import (
+    Trials,
+    all_pairs,
+    deep_speaker_trials,
+    read_trials,
+    write_trials,
+)
+
+__all__ = [
+    "LISTS",
+    "PROTOCOLS",
+    "Trials",
+    "all_pairs",
+    "auc",
+    "best_f",
+    "bootstrap_by_speaker",
+    "cosine_scores",
+    "deep_speaker_trials",
+    "det_curve",
+    "eer",
+    "eer_threshold",
+    "evaluate",
+    "min_dcf",
+    "read_trials",
+    "report",
+    "table",
+    "tpr_at_fpr",
+    "write_trials",
+]
+
+PROTOCOLS = {
+    "open-set": "open-set, unseen speakers",
+    "closed-set": "closed-set, unseen utterances",
+}
+LISTS = {"all-pairs": all_pairs, "deep-speaker": deep_speaker_trials}
+COLUMNS = {
+    "": lambda row: row["name"],
+    "protocol": lambda row: row["protocol"],
+    "trials": lambda row: f"{row['num_trials']} {row['trial_list']}",
+    "speakers": lambda row: str(row["num_speakers"] or "unknown"),
+    "EER %": lambda row: f"{100 * row['eer']:.2f}",
+    "95 %": lambda row: _interval(row["eer_interval"]),
+    "DCF .01": lambda row: f"{row['min_dcf_p01']:.3f}",
+    "DCF .05": lambda row: f"{row['min_dcf_p05']:.3f}",
+    "AUC": lambda row: f"{row['auc']:.4f}",
+    "TPR@1%": lambda row: f"{row['tpr_at_fpr_p01']:.3f}",
+    "F TPR ACC": lambda row: _best_f(row.get("best_f")),
+    "list": lambda row: row["trials_sha256"][:12],
+}
+ALWAYS_NO = "ACC counts trials: always answering no gives {:.3f}"
+
+
+def bootstrap_by_speaker(
+    labels, scores, enrol, test, *, resamples=1000, confidence=0.95, seed=0, costs=()
+) -> dict[str, list[float]]:
+    """Intervals of the EER and of costs, by drawing speakers with replacement.
+
+    Trials of one speaker are not independent, speakers are: a resample draws as many
+    speakers as there are. Speaker `a`, drawn `c[a]` times, brings each of its same
+    trials `c[a]` times; a trial of speakers `a` and `b` comes `c[a] * c[b]` times,
+    once per pair of copies. Two copies of one speaker never make a different trial.
+    A resample without both kinds of trial has no rates and is left out.
+
+    Args:
+        labels: True where both sides are one speaker, `[trials]`.
+        scores: Larger means more alike, `[trials]`.
+        enrol: Speaker of the known side, `[trials]`.
+        test: Speaker of the claimed side, `[trials]`.
+        resamples: Number of draws. Defaults to `1000`.
+        confidence: Share of the draws inside an interval. Defaults to `0.95`.
+        seed: Which draws. Defaults to `0`.
+        costs: Priors `p_target` whose `min_dcf` gets an interval too.
+
+    Returns:
+        `[low, high]` under `eer` and under each prior of `costs`.
+
+    Raises:
+        ValueError: If no resample has rates: there are too few speakers.
+    """
+    labels, scores = as_trials(labels, scores)
+    sides = np.concatenate([np.asarray(enrol, str), np.asarray(test, str)])
+    names, rows = np.unique(sides, return_inverse=True)
+    order, ends, _ = sort_trials(labels, scores)
+    left, right = rows[: len(labels)][order], rows[len(labels) :][order]
+    same = labels[order]
+    if (left[same] != right[same]).any() or (left[~same] == right[~same]).any():
+        raise ValueError(
+            "`labels` must be true where `enrol` and `test` are one speaker, only there"
+        )
+    rates = _weighted_rates(same, left, right, ends)
+    measures = {"eer": lambda fpr, fnr: crossing(fpr, fnr)[0]}
+    for p in costs:
+        measures[p] = functools.partial(detection_cost, p_target=p)
+    found, rng = [], np.random.default_rng(seed)
+    for _ in range(resamples):
+        counts = np.bincount(rng.integers(len(names), size=len(names)))
+        drawn = rates(np.pad(counts, (0, len(names) - len(counts))))
+        if drawn is not None:
+            found.append([measure(*drawn) for measure in measures.values()])
+    if not found:
+        raise ValueError(f"Too few speakers to resample. Received: {len(names)}")
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(found, [tail, 1 - tail], axis=0)
+    bounds = zip(low.tolist(), high.tolist(), strict=True)
+    return {key: list(pair) for key, pair in zip(measures, bounds, strict=True)}
+
+
+def _weighted_rates(same, left, right, ends):
+    """A function from counts of speakers to `(fpr, fnr)`, or None without a kind."""
+    speaker = left[same]
+    left, right = left[~same], right[~same]
+    num_same = np.append(0, np.cumsum(same)[ends - 1])
+    num_different = np.append(0, ends) - num_same
+
+    def rates(counts):
+        accepted = np.append(0, np.cumsum(counts[speaker]))
+        rejected = np.append(0, np.cumsum(counts[left] * counts[right]))
+        if not accepted[-1] or not rejected[-1]:
+            return None
+        fpr = rejected[num_different] / rejected[-1]
+        return fpr, (accepted[-1] - accepted[num_same]) / accepted[-1]
+
+    return rates
+
+
+def report(
+    trials: Trials, scores, *, protocol, name="", resamples=1000, seed=0
+) -> dict:
+    """All figures of one scored trial list, ready for JSON and for `table`.
+
+    Args:
+        trials: The pairs.
+        scores: Score of each, larger means more alike, `[trials]`.
+        protocol: `open-set` if no speaker was trained on, `closed-set` if only the
+            utterances are new. There is no default: say which it is.
+        name: What was tested, for the table.
+        resamples: Draws for the 95 % interval, `0` for none. Defaults to `1000`.
+        seed: Which draws. Defaults to `0`.
+
+    Returns:
+        Plain values: `name`, `protocol`, `trial_list`, `num_speakers`, `num_trials`,
+        `num_same`, `trials_sha256`, `note`, `eer`, `eer_interval`, `eer_threshold`,
+        `min_dcf_p01`, `min_dcf_p05`, `auc`, `tpr_at_fpr_p01`; for a deep-speaker list
+        also `best_f` with `f`, `tpr`, `acc` at the threshold of the best F.
+    """
+    if protocol not in PROTOCOLS:
+        raise ValueError(
+            f"`protocol` must be one of {list(PROTOCOLS)}. Received: {protocol!r}"
+        )
+    label, scores = as_trials(trials.label, scores)
+    notes = [trials.note] if trials.note else []
+    result = {
+        "name": name,
+        "protocol": PROTOCOLS[protocol],
+        "trial_list": trials.kind,
+        "num_speakers": None,
+        "num_trials": len(trials),
+        "num_same": int(label.sum()),
+        "trials_sha256": trials.digest(),
+        "eer": eer(label, scores),
+        "eer_interval": None,
+        "eer_threshold": eer_threshold(label, scores),
+        "min_dcf_p01": min_dcf(label, scores, p_target=0.01),
+        "min_dcf_p05": min_dcf(label, scores, p_target=0.05),
+        "auc": auc(label, scores),
+        "tpr_at_fpr_p01": tpr_at_fpr(label, scores, max_fpr=0.01),
+    }
+    if trials.speakers is not None:
+        sides = [trials.speakers[rows] for rows in (trials.enrol, trials.test)]
+        result["num_speakers"] = len(np.union1d(*sides))
+        if resamples:
+            draws = {"resamples": resamples, "seed": seed}
+            intervals = bootstrap_by_speaker(label, scores, *sides, **draws)
+            result["eer_interval"] = intervals["eer"]
+    if trials.kind == "deep-speaker":
+        result["best_f"] = best_f(label, scores)
+        notes.append(ALWAYS_NO.format(1 - label.mean()))
+    return result | {"note": "; ".join(notes)}
+
+
+def evaluate(
+    embeddings,
+    speakers,
+    *,
+    protocol,
+    segments=None,
+    trials="all-pairs",
+    name="",
+    resamples=1000,
+    seed=0,
+    **options,
+) -> dict:
+    """Make trials, score them by cosine and report, in one call.
+
+    Args:
+        embeddings: One row per utterance, `[utterances, dim]`.
+        speakers: Who speaks in each, `[utterances]`.
+        protocol: `open-set` or `closed-set`, see `report`.
+        segments: Name of each utterance. Defaults to the row number.
+        trials: `all-pairs`, `deep-speaker`, or a `Trials` that names its utterances
+            as `segments` does. Defaults to `all-pairs`.
+        name: What was tested, for the table.
+        resamples: Draws for the interval, `0` for none. Defaults to `1000`.
+        seed: Of the list and of the draws. Defaults to `0`.
+        **options: Of the list: `max_trials` or `negatives`.
+
+    Returns:
+        The dictionary of `report`.
+    """
+    if isinstance(trials, Trials):
+        segments = np.arange(len(speakers)) if segments is None else segments
+        trials = trials.locate(segments, speakers)
+    elif trials in LISTS:
+        trials = LISTS[trials](speakers, segments=segments, seed=seed, **options)
+    else:
+        raise ValueError(
+            f"`trials` must be a Trials or one of {list(LISTS)}. Received: {trials!r}"
+        )
+    scores = cosine_scores(embeddings, trials)
+    about = {"protocol": protocol, "name": name, "resamples": resamples, "seed": seed}
+    return report(trials, scores, **about)
+
+
+def table(rows) -> str:
+    """Reports as text: one line each, every line naming its protocol and its trials.
+
+    Args:
+        rows: Dictionaries of `report`.
+    """
+    lines = [tuple(COLUMNS)]
+    lines += [tuple(show(row) for show in COLUMNS.values()) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        for line in lines
+    ]
+    notes = [
+        f"{row['trial_list']}, {row['protocol']}: {row['note']}"
+        for row in rows
+        if row["note"]
+    ]
+    return "\n".join(line.rstrip() for line in [*text, *dict.fromkeys(notes)])
+
+
+def _interval(bounds) -> str:
+    return "-".join(f"{100 * bound:.2f}" for bound in bounds) if bounds else "-"
+
+
+def _best_f(found) -> str:
+    keys = ("f", "tpr", "acc")
+    return " ".join(f"{found[key]:.3f}" for key in keys) if found else "-"

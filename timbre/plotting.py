@@ -1,0 +1,302 @@
+"""One look for every figure, readable in grey and with any colour vision.
+
+Colours are those of Okabe and Ito, and no meaning hangs on colour alone: lines differ
+in dash, points in marker. Figures are made without `pyplot`, so drawing never opens a
+window and never changes the backend a user has chosen.
+
+Reference:
+    Color Universal Design (Okabe and Ito, 2008), https://jfly.uni-koeln.de/color/
+"""
+
+import functools
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from timbre.files import replacing
+from timbre.metrics.rates import as_trials, crossing
+
+COLOURS = (
+    "#0072B2",  # blue
+    "#D55E00",  # vermilion
+    "#009E73",  # green
+    "#CC79A7",  # purple
+    "#E69F00",  # orange
+    "#56B4E9",  # sky
+    "#000000",
+)
+DASHES = ("-", "--", "-.", ":")
+MARKERS = "osv^DPX"
+DET_TICKS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
+EAST_ASIAN = ("Noto Sans CJK KR", "NanumGothic", "Malgun Gothic", "Apple SD Gothic Neo")
+STYLE = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": "#555555",
+    "axes.grid": True,
+    "axes.labelsize": 10,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11,
+    "figure.dpi": 110,
+    "font.size": 9.5,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.7,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "savefig.facecolor": "white",
+    "text.parse_math": False,
+}
+
+
+@functools.cache
+def _fonts() -> list[str]:
+    from matplotlib import font_manager
+
+    installed = set(font_manager.get_font_names())
+    return ["DejaVu Sans", *(name for name in EAST_ASIAN if name in installed)]
+
+
+def styled(draw):
+    """Let a function draw in the common look, whatever look is set outside."""
+
+    @functools.wraps(draw)
+    def wrapper(*args, **kwargs):
+        from matplotlib import style
+
+        with style.context(["default", STYLE | {"font.family": _fonts()}]):
+            return draw(*args, **kwargs)
+
+    return wrapper
+
+
+@styled
+def new_figure(rows=1, columns=1, *, size=(6.4, 4.4), **options):
+    """An empty figure in the common look; draw into it inside `styled`.
+
+    Args:
+        rows: Panels from top to bottom. Defaults to `1`.
+        columns: Panels from left to right. Defaults to `1`.
+        size: Width and height of the whole, in inches. Defaults to `(6.4, 4.4)`.
+        **options: For `matplotlib.figure.Figure.subplots`.
+
+    Returns:
+        The figure and its axes, an array of them when there are several.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, figure.subplots(rows, columns, **options)
+
+
+@styled
+def save(figure, path, *, dpi=150) -> Path:
+    """Write a figure under its name only once it is whole.
+
+    Args:
+        figure: A matplotlib figure.
+        path: File to write; its suffix gives the format (`.png`, `.svg`, `.pdf`).
+        dpi: Dots per inch. Defaults to `150`.
+
+    Returns:
+        The path.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(temporary, dpi=dpi)
+    return path
+
+
+@styled
+def det_figure(curves, *, title="Detection error trade-off"):
+    """Misses against false alarms on normal-deviate axes: Gaussian scores are lines.
+
+    Args:
+        curves: Maps a name to `(fpr, fnr, ...)`, as `det_curve` returns them.
+        title: Of the figure; say the protocol in it.
+    """
+    from scipy.stats import norm
+
+    figure, axes = new_figure(size=(5.6, 5.2))
+    low, high = norm.ppf([DET_TICKS[0] * 0.8, 0.6])
+    axes.plot([low, high], [low, high], color="#999999", linewidth=0.8)
+    for i, (name, (fpr, fnr, *_)) in enumerate(curves.items()):
+        x, y = (np.clip(norm.ppf(rate), low, 5) for rate in (fpr, fnr))
+        rate = crossing(np.asarray(fpr), np.asarray(fnr))[0]
+        colour, label = COLOURS[i % len(COLOURS)], f"{name}: EER {100 * rate:.1f} %"
+        axes.plot(x, y, color=colour, linestyle=DASHES[i % len(DASHES)], label=label)
+        at = np.clip(norm.ppf(rate), low, high)
+        axes.plot(at, at, color=colour, marker=MARKERS[i % len(MARKERS)])
+    names = [f"{100 * tick:g}" for tick in DET_TICKS]
+    axes.set_xticks(norm.ppf(DET_TICKS), names)
+    axes.set_yticks(norm.ppf(DET_TICKS), names)
+    axes.set(xlim=(low, high), ylim=(low, high), aspect="equal", title=title)
+    axes.set(xlabel="different accepted, %", ylabel="same rejected, %")
+    figure.legend(loc="outside lower left", ncols=min(2, len(curves)))
+    return figure
+
+
+@styled
+def score_figure(labels, scores, *, threshold=None, title="Scores of pairs"):
+    """Histograms of same and different pairs, and the line that parts them.
+
+    Args:
+        labels: True where both sides are one speaker, `[trials]`.
+        scores: Cosines, `[trials]`.
+        threshold: Where to draw the line, as `eer_threshold` finds it.
+        title: Of the figure; say the protocol in it.
+    """
+    labels, scores = as_trials(labels, scores)
+    figure, axes = new_figure()
+    bins = np.linspace(scores.min() - 1e-9, scores.max() + 1e-9, 61)
+    kinds = [("different", scores[~labels], COLOURS[1], "--")]
+    kinds += [("same", scores[labels], COLOURS[0], "-")]
+    for name, values, colour, dash in kinds:
+        label = f"{name}: {len(values)} pairs"
+        options = {"bins": bins, "density": True, "color": colour}
+        axes.hist(values, **options, histtype="stepfilled", alpha=0.25)
+        axes.hist(values, **options, histtype="step", linestyle=dash, linewidth=1.6)
+        axes.plot([], [], color=colour, linestyle=dash, label=label)
+    if threshold is not None:
+        line = {"color": "black", "linewidth": 1.2, "linestyle": ":"}
+        axes.axvline(threshold, **line, label=f"EER threshold {threshold:.3f}")
+    axes.set(title=title, xlabel="cosine", ylabel="density")
+    figure.legend(loc="outside lower left", ncols=3)
+    return figure
+
+
+@styled
+def matrix_figure(matrix, *, labels=None, title="Comparison", scale="mean cosine"):
+    """A matrix as a heat map; neighbouring rows of one label share a tick.
+
+    Args:
+        matrix: Values, `[rows, columns]`.
+        labels: Names of the rows, and of the columns of a square matrix.
+        title: Of the figure.
+        scale: What a value is, for the colour bar. Defaults to `mean cosine`.
+    """
+    matrix = np.asarray(matrix)
+    figure, axes = new_figure(size=(6.2, 5.4))
+    image = axes.imshow(matrix, cmap="cividis", interpolation="nearest")
+    axes.grid(False)
+    figure.colorbar(image, ax=axes, label=scale, shrink=0.9)
+    axes.set_title(title)
+    if labels is None:
+        return figure
+    labels = np.asarray(labels, str)
+    if len(labels) != len(matrix):
+        rule = "`labels` must name every row"
+        raise ValueError(f"{rule}. Received: {len(labels)} for {len(matrix)} rows")
+    edges = np.append(np.flatnonzero(labels[1:] != labels[:-1]) + 1, len(labels))
+    starts = np.append(0, edges[:-1])
+    font = float(np.clip(260 / len(starts), 3.5, 9))
+    ticks = {"ticks": (starts + edges - 1) / 2, "labels": labels[starts]}
+    axes.set_yticks(**ticks, fontsize=font)
+    if matrix.shape[0] == matrix.shape[1]:
+        axes.set_xticks(**ticks, fontsize=font, rotation=90)
+    if len(starts) < len(labels):
+        for edge in edges[:-1] - 0.5:
+            axes.axhline(edge, color="white", linewidth=0.5)
+            axes.axvline(edge, color="white", linewidth=0.5)
+    return figure
+
+
+@styled
+def scatter_figure(embeddings, labels, *, title="t-SNE", seed=0, max_points=1500):
+    """Embeddings on a plane by t-SNE of their directions: near means alike.
+
+    Distances between far clusters and sizes of clusters mean nothing.
+
+    Args:
+        embeddings: One row per utterance, `[utterances, dim]`.
+        labels: Speaker of each, `[utterances]`.
+        title: Of the figure.
+        seed: Of t-SNE and of the choice of points. Defaults to `0`.
+        max_points: Most points to place. Defaults to `1500`.
+    """
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
+
+    embeddings, labels = np.asarray(embeddings, float), np.asarray(labels, str)
+    if embeddings.ndim != 2 or labels.shape != embeddings.shape[:1] or len(labels) < 4:
+        raise ValueError(
+            "`embeddings` must have four rows or more, and `labels` name each. "
+            f"Received: shapes {embeddings.shape} and {labels.shape}"
+        )
+    keep = np.random.default_rng(seed).permutation(len(labels))[:max_points]
+    embeddings, labels = embeddings[np.sort(keep)], labels[np.sort(keep)]
+    norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
+    perplexity = min(30.0, (len(labels) - 1) / 3)
+    plane = TSNE(2, perplexity=perplexity, random_state=seed, init="random")
+    with threadpool_limits(1):  # faster here: threads wait for each other
+        places = plane.fit_transform(embeddings / np.where(norms == 0, 1, norms))
+    figure, axes = new_figure(size=(7.4, 5.2))
+    names = np.unique(labels)
+    for i, name in enumerate(names):
+        x, y = places[labels == name].T
+        look = {"color": COLOURS[i % 7], "marker": MARKERS[i // 7 % 7], "alpha": 0.8}
+        axes.scatter(x, y, s=18, linewidths=0, label=name, **look)
+    axes.set(title=title, xticks=[], yticks=[])
+    axes.set_xlabel(f"{len(labels)} utterances of {len(names)} speakers")
+    if len(names) <= 28:  # more do not fit beside the axes
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
+    return figure
+
+
+@styled
+def history_figure(rows, *, columns=None, title="Training"):
+    """One panel per quantity of a run's history, one line per phase.
+
+    Args:
+        rows: Dictionaries with `step`, `phase` and quantities, numbers or text;
+            empty where a quantity was not measured at that step.
+        columns: Quantities to draw. Defaults to all that hold a number.
+        title: Of the figure.
+    """
+    points = _numbers(rows, columns)
+    if not points:
+        raise ValueError(f"A history must hold numbers. Received: {len(rows)} rows")
+    across = min(3, len(points))
+    down = -(-len(points) // across)
+    size = (3.6 * across + 0.4, 2.5 * down + 0.5)
+    figure, panels = new_figure(down, across, size=size, squeeze=False)
+    known = dict.fromkeys(phase for phases in points.values() for phase in phases)
+    looks = {
+        phase: {"color": COLOURS[i % 7], "linestyle": DASHES[i % 4]}
+        for i, phase in enumerate(known)
+    }
+    for phase, look in looks.items():
+        panels.flat[0].plot([], [], label=phase, **look)
+    for axes, (name, phases) in zip(panels.flat, points.items(), strict=False):
+        for phase, pairs in phases.items():
+            dots = "o" if len(pairs) <= 25 else ""
+            axes.plot(
+                *zip(*pairs, strict=True), marker=dots, markersize=3, **looks[phase]
+            )
+        axes.set(title=name, xlabel="step")
+    for axes in panels.flat[len(points) :]:
+        axes.set_axis_off()
+    panels.flat[0].legend()
+    figure.suptitle(title, x=0.01, ha="left")
+    return figure
+
+
+def _numbers(rows, columns) -> dict:
+    """`{quantity: {phase: [(step, value)]}}` of all finite numbers in a history."""
+    points = {name: {} for name in columns or ()}
+    for index, row in enumerate(rows):
+        step, phase = float(row.get("step") or index), row.get("phase") or ""
+        for name, text in row.items():
+            if name in ("step", "phase") or (columns and name not in columns):
+                continue
+            try:
+                value = float(text)
+            except (TypeError, ValueError):
+                continue
+            if np.isfinite(value):
+                series = points.setdefault(name, {}).setdefault(phase, [])
+                series.append((step, value))
+    return {name: phases for name, phases in points.items() if phases}

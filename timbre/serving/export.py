@@ -1,0 +1,190 @@
+"""SavedModels: functions of tensors by name, in a form any TensorFlow server loads.
+
+A SavedModel here holds named signatures, each weight once, nothing that needs Python
+and nothing that needs a library of ours. What it is stands beside it, in
+`assets.extra/about.json`, where servers do not look and people do.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+PYTHON_OPS = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
+STOCK_OPS = frozenset(dir(tf.raw_ops))
+FREE_DIM = 400  # 25 ms of sound, one frame: the size of a free axis in a made-up sample
+
+
+class Signature(NamedTuple):
+    """One thing a served model does.
+
+    Args:
+        function: Takes the inputs by position, returns a tensor or a tuple of them.
+        inputs: A `tf.TensorSpec` for each, every one with a name.
+        outputs: Name of the result, or a tuple of names.
+        sample: Maps each input's name to an array to try the saved model on.
+            Defaults to small made-up values, which some functions may refuse.
+    """
+
+    function: Callable
+    inputs: Sequence[tf.TensorSpec]
+    outputs: str | Sequence[str]
+    sample: Mapping[str, np.ndarray] | None = None
+
+
+def trace(signature):
+    """Make the graph of a signature, with inputs and outputs by name.
+
+    Args:
+        signature: A `Signature`.
+
+    Returns:
+        A `tf.types.experimental.ConcreteFunction`.
+    """
+    names = [spec.name for spec in signature.inputs]
+    if None in names or len(set(names)) < len(names):
+        raise ValueError(f"Inputs must have names that differ. Received: {names}")
+    outputs = signature.outputs
+    outputs = (outputs,) if isinstance(outputs, str) else tuple(outputs)
+
+    def call(**tensors):
+        results = signature.function(*(tensors[name] for name in names))
+        results = results if isinstance(results, (tuple, list)) else (results,)
+        if len(results) != len(outputs):
+            raise ValueError(
+                f"A signature must return one tensor for each of {list(outputs)}. "
+                f"Received: {len(results)}"
+            )
+        return dict(zip(outputs, results, strict=True))
+
+    specs = dict(zip(names, signature.inputs, strict=True))
+    return tf.function(call).get_concrete_function(**specs)
+
+
+def save(folder, signatures, *, about=None, assets=None):
+    """Write a SavedModel, refuse what a server can not run, and try what was written.
+
+    Only the variables that the graphs read are saved, each once, however many
+    signatures share them. The folder is not yet published: see `timbre.serving.publish`.
+
+    Args:
+        folder: Where to write; must not exist, or be empty.
+        signatures: Maps a name to a `Signature` or to its fields as a tuple.
+        about: What the model is, written to `assets.extra/about.json`.
+        assets: Maps further file names in `assets.extra` to their bytes.
+
+    Raises:
+        FileExistsError: If the folder holds anything.
+        ValueError: If a graph needs Python or an op of somebody's own, or if the
+            saved model does not answer as the functions do. The files stay there.
+    """
+    folder = Path(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(f"A SavedModel needs an empty folder. Received: {folder}")
+    if not signatures:
+        raise ValueError("A SavedModel needs a signature. Received: none")
+    signatures = {name: Signature(*value) for name, value in signatures.items()}
+    traced = {name: trace(signature) for name, signature in signatures.items()}
+    variables = [v for graph in traced.values() for v in graph.graph.variables]
+    module = tf.Module()
+    module.weights = list({id(variable): variable for variable in variables}.values())
+    tf.saved_model.save(module, str(folder), signatures=traced)
+    check_portable(folder)
+    check_answers(folder, traced, signatures)
+    files = {"about.json": _json(about or {})} | dict(assets or {})
+    (folder / "assets.extra").mkdir()
+    for name, content in files.items():
+        if Path(name).name != name:
+            raise ValueError(f"An asset must be a plain file name. Received: {name!r}")
+        (folder / "assets.extra" / name).write_bytes(content)
+
+
+def _json(about) -> bytes:
+    text = json.dumps(about, indent=2, sort_keys=True, ensure_ascii=False)
+    return f"{text}\n".encode()
+
+
+def check_portable(folder):
+    """Refuse a SavedModel whose graph, or any function in it, needs more than TF.
+
+    Args:
+        folder: A SavedModel.
+
+    Raises:
+        ValueError: Naming the op and where it stands.
+    """
+    saved = saved_model_pb2.SavedModel()
+    saved.ParseFromString((Path(folder) / "saved_model.pb").read_bytes())
+    for meta in saved.meta_graphs:
+        library = meta.graph_def.library.function
+        functions = {function.signature.name for function in library}
+        _check_nodes(meta.graph_def.node, "the graph", functions)
+        for function in library:
+            where = f"function {function.signature.name!r}"
+            _check_nodes(function.node_def, where, functions)
+
+
+def _check_nodes(nodes, where, functions):
+    for node in nodes:
+        place = f"Received: op {node.op!r}, node {node.name!r} of {where}"
+        if node.op in PYTHON_OPS:
+            raise ValueError(f"A served graph can not call Python. {place}")
+        if node.op not in STOCK_OPS and node.op not in functions:
+            raise ValueError(f"A served graph must use TensorFlow's own ops. {place}")
+        if "_XlaMustCompile" in node.attr and node.attr["_XlaMustCompile"].b:
+            raise ValueError(f"A served graph must run without XLA. {place}")
+
+
+def check_answers(folder, traced, signatures):
+    """Load a SavedModel and compare what it answers with the graphs it came from.
+
+    Args:
+        folder: A SavedModel.
+        traced: Maps names to concrete functions.
+        signatures: Maps the same names to `Signature`s, for their samples.
+
+    Raises:
+        ValueError: If an answer differs by more than rounding.
+    """
+    loaded = tf.saved_model.load(str(folder))
+    for name, function in traced.items():
+        sample = signatures[name].sample or _made_up(signatures[name].inputs)
+        inputs = {
+            spec.name: tf.constant(sample[spec.name], spec.dtype)
+            for spec in signatures[name].inputs
+        }
+        expected = function(**inputs)
+        actual = loaded.signatures[name](**inputs)
+        for key, value in expected.items():
+            if not _same(value.numpy(), actual[key].numpy()):
+                raise ValueError(
+                    "A saved model must answer as its source does. "
+                    f"Received: another {key!r} from signature {name!r}"
+                )
+
+
+def _made_up(specs) -> dict:
+    """Two rows of noise, ones for whole numbers, free axes of `FREE_DIM`."""
+    rng, sample = np.random.default_rng(0), {}
+    for spec in specs:
+        shape = spec.shape.as_list()
+        free = [2 if axis == 0 else FREE_DIM for axis in range(len(shape))]
+        shape = [f if s is None else s for s, f in zip(shape, free, strict=True)]
+        noise = 0.1 * rng.normal(size=shape)
+        sample[spec.name] = noise if spec.dtype.is_floating else np.ones(shape)
+        if spec.dtype == tf.string:
+            sample[spec.name] = np.full(shape, "")
+    return sample
+
+
+def _same(expected, actual) -> bool:
+    if expected.shape != actual.shape or expected.dtype != actual.dtype:
+        return False
+    if not np.issubdtype(expected.dtype, np.inexact):
+        return bool((expected == actual).all())
+    scale = max(1.0, float(np.abs(expected).max(initial=0)))
+    return np.allclose(expected, actual, rtol=0, atol=1e-5 * scale, equal_nan=True)

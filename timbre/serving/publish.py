@@ -1,0 +1,145 @@
+"""Versions of a model, as a server polls for them.
+
+A server looks into a folder about once a second and loads the highest number in it:
+`<base>/1`, `<base>/2`, ... A version is therefore written under a name that is no
+number, tried there, and only then renamed: it is either not there or all there.
+"""
+
+import errno
+import json
+import os
+import shutil
+import uuid
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def versions(base) -> list[int]:
+    """The numbers published in a folder, rising; none if there is no folder."""
+    return [int(path.name) for path in _numbered(base)]
+
+
+def latest(base) -> Path:
+    """The folder of the highest version.
+
+    Raises:
+        FileNotFoundError: If none is published.
+    """
+    found = _numbered(base)
+    if not found:
+        raise FileNotFoundError(f"No version is published there. Received: {base}")
+    return found[-1]
+
+
+def _numbered(base) -> list[Path]:
+    """What has a number for a name, `7` and `007` alike, by rising number."""
+    base = Path(base)
+    paths = base.iterdir() if base.is_dir() else ()
+    paths = [path for path in paths if path.name.isascii() and path.name.isdigit()]
+    return sorted(paths, key=lambda path: (int(path.name), path.name))
+
+
+@contextmanager
+def version_folder(base, *, version=None):
+    """Give a hidden folder to write to; publish it when the block ends well.
+
+    When the block raises, nothing is published and the hidden folder is removed.
+    After a power cut one may remain: its name starts with `.tmp-`, no server reads
+    it, and it can be deleted.
+
+    Args:
+        base: Folder of the versions, made if missing.
+        version: Number to publish. Defaults to one above the highest.
+
+    Yields:
+        A dictionary with `folder`, where to write, and after the block `published`,
+        the folder under its number.
+
+    Raises:
+        FileExistsError: If the version is published already.
+    """
+    base = Path(base)
+    if version is not None and (type(version) is not int or version < 1):
+        raise ValueError(
+            f"`version` must be a whole number from 1. Received: {version}"
+        )
+    if version in versions(base):
+        raise FileExistsError(
+            f"A version is never replaced. Received: {base}/{version}"
+        )
+    base.mkdir(parents=True, exist_ok=True)
+    work = {"folder": base / f".tmp-{uuid.uuid4().hex}"}
+    work["folder"].mkdir()
+    try:
+        yield work
+        _sync(work["folder"])
+        work["published"] = _rename(work["folder"], base, version)
+        _sync_one(base)
+    finally:
+        shutil.rmtree(work["folder"], ignore_errors=True)
+
+
+def _rename(folder, base, version) -> Path:
+    """Take the number, or the next free one if somebody was faster."""
+    number = version or max(versions(base), default=0) + 1
+    while True:
+        try:
+            os.rename(folder, base / str(number))
+            return base / str(number)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            if version:
+                raise FileExistsError(
+                    f"A version is never replaced. Received: {base}/{version}"
+                ) from error
+            number += 1
+
+
+def _sync(folder):
+    for place, _, names in os.walk(folder):
+        for name in names:
+            _sync_one(os.path.join(place, name))
+        _sync_one(place)
+
+
+def _sync_one(path):
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def publish(base, signatures, *, about=None, assets=None, version=None) -> Path:
+    """Save signatures, try them, and publish them as the next version.
+
+    Weights that the latest version holds already are not published again.
+
+    Args:
+        base: Folder of the versions, such as `runs/tiny/export`.
+        signatures: Maps a name to a `timbre.serving.export.Signature` or its fields.
+        about: What the model is, for `assets.extra/about.json`; its `sha256`, if it
+            has one, tells whether the weights are those of the latest version.
+        assets: Maps further file names in `assets.extra` to their bytes.
+        version: Number to publish. Defaults to one above the highest.
+
+    Returns:
+        The published folder, `<base>/<version>`.
+    """
+    from timbre.serving import export
+
+    if version is None and versions(base) and _is_of(latest(base), about):
+        return latest(base)
+    with version_folder(base, version=version) as work:
+        export.save(work["folder"], signatures, about=about, assets=assets)
+    return work["published"]
+
+
+def _is_of(folder, about):
+    """Whether a published version says that it holds the weights of `about`."""
+    path = folder / "assets.extra" / "about.json"
+    digest = (about or {}).get("sha256")
+    if digest is None or not path.is_file():
+        return False
+    return json.loads(path.read_text("utf-8")).get("sha256") == digest

@@ -1,0 +1,49 @@
+"""Batches out of arrays that fit in memory, as a function of seed and step.
+
+Epoch by epoch every row comes once, in an order drawn afresh; a batch that crosses the
+end of an epoch goes on in the next. So a run that is resumed sees the rows it would
+have seen.
+"""
+
+import tensorflow as tf
+
+
+def batches(arrays, *, batch, seed=0):
+    """Gives what `timbre.training.loop.fit` asks for: the batches that follow a step.
+
+    Args:
+        arrays: An array `[rows, ...]`, or a dict of arrays of as many rows.
+        batch: Rows of a batch.
+        seed: Another seed draws other orders.
+
+    Returns:
+        A function of a step, giving the `tf.data.Dataset` of batches from there on,
+        without end, each a tuple of one structure as `arrays`.
+    """
+    columns = tf.nest.map_structure(tf.convert_to_tensor, arrays)
+    sizes = {int(column.shape[0]) for column in tf.nest.flatten(columns)}
+    if len(sizes) != 1 or 0 in sizes:
+        raise ValueError(
+            f"Arrays need as many rows each, at least one. Received: {sorted(sizes)}"
+        )
+    (num_rows,) = sizes
+
+    def rows(step):
+        place = step * batch + tf.range(batch, dtype=tf.int64)
+        epoch = tf.cast(place // num_rows, tf.uint32)
+        keys = [tf.fill([batch], tf.constant(k, tf.uint32)) for k in (seed, 0)]
+        # the raw op, whose wrapper in `tf.random` takes only one seed for all
+        return tf.raw_ops.RandomIndexShuffle(
+            index=place % num_rows,
+            seed=tf.stack([*keys, epoch], axis=1),
+            max_index=tf.constant(num_rows - 1, tf.int64),
+        )
+
+    def take(step):
+        index = rows(step)
+        return (tf.nest.map_structure(lambda x: tf.gather(x, index), columns),)
+
+    def following(step):
+        return tf.data.Dataset.counter(step).map(take).prefetch(8)
+
+    return following

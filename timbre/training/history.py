@@ -1,0 +1,88 @@
+"""History: what a run measured, one row per logged step.
+
+`history.csv` has the columns `phase`, `step` and one per quantity. Rows wait in
+memory and are written together with a checkpoint, just before it, so that after
+a kill the file holds at least the checkpoint's rows; a resumed phase drops those
+beyond it. Rows carry no clock: the same run gives the same file.
+TensorBoard events under `events/<phase>` hold the same rows.
+"""
+
+import csv
+import io
+
+import tensorflow as tf
+
+TEXT = ("phase", "weights")  # columns that hold no number
+
+
+class History:
+    """The rows of one phase, among those of all phases of a run.
+
+    Args:
+        run: A `timbre.training.run.Run`.
+        phase: Name of the phase that rows are added to.
+        step: The step resumed from; later rows of this phase are dropped.
+        write: Whether this process writes files. Defaults to `True`.
+    """
+
+    def __init__(self, run, phase, *, step=0, write=True):
+        self._run, self.path = run, run.path("history.csv")
+        self.phase = phase
+        rows = read(self.path) if self.path.exists() else []
+        self._all = [r for r in rows if r["phase"] != phase or r["step"] <= step]
+        self._drawn = len(self.rows)
+        self._write = write
+        self._dirty = len(rows) != len(self._all)
+        self._events_folder = run.folder / "events" / phase
+        self._events = None
+
+    @property
+    def rows(self):
+        """The rows of this phase, dicts of numbers and the `weights` of saved steps."""
+        return [row for row in self._all if row["phase"] == self.phase]
+
+    def add(self, step, values):
+        """Add values measured at a step to the row of that step."""
+        last = self._all[-1] if self._all else {}
+        if (last.get("phase"), last.get("step")) != (self.phase, step):
+            self._all.append({"phase": self.phase, "step": step})
+        self._all[-1].update(values)
+        self._dirty = True
+
+    def flush(self):
+        """Write all rows: the CSV whole or not at all, then new events."""
+        if not (self._write and self._dirty):
+            return
+        columns = list(dict.fromkeys(key for row in self._all for key in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self._all)
+        self._run.write_text(self.path.name, text.getvalue())
+        self._draw()
+        self._dirty = False
+
+    def _draw(self):
+        if self._events is None:
+            self._events = tf.summary.create_file_writer(str(self._events_folder))
+        with self._events.as_default():
+            for row in self.rows[self._drawn :]:
+                for name in row.keys() - {*TEXT, "step"}:
+                    tf.summary.scalar(name, row[name], step=row["step"])
+        self._events.flush()
+        self._drawn = len(self.rows)
+
+
+def read(path):
+    """The rows of a `history.csv`: dicts without the empty cells, numbers parsed."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return [
+            {key: _parse(key, cell) for key, cell in row.items() if cell}
+            for row in csv.DictReader(file)
+        ]
+
+
+def _parse(key, cell):
+    if key in TEXT:
+        return cell
+    return int(cell) if cell.lstrip("-").isdigit() else float(cell)

@@ -1,0 +1,314 @@
+"""A run: one folder that holds everything one training made.
+
+`config.json` (the whole config and the versions it ran with), `history.csv`,
+`checkpoints/`, `model.weights.h5` with its sha256 beside it, `metrics.json`,
+`events/`, `figures/`, `export/` and `card.md`. A file here is whole or absent.
+A folder never mixes two configs, and one process at a time trains in it.
+"""
+
+import fnmatch
+import json
+import os
+import platform
+import shutil
+import tempfile
+import weakref
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+
+from timbre.files import replacing, sha256, stated_sha256
+
+LOCK = ".lock"
+PACKAGES = ("tensorflow", "keras", "numpy")
+SPARE_BYTES = 16 * 2**20  # for history, figures and cards, whatever the model's size
+
+
+class RunError(RuntimeError):
+    """A run folder cannot be used: another config, no room, no permission."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A validated run folder and the names inside it.
+
+    Build it by `Run.open`, which checks the folder before any work is done.
+
+    Args:
+        folder: The folder of this run, `runs/<name>`.
+        config: The config the run was opened with.
+        resumed: Whether the folder held this run before.
+        hold: What keeps other processes out, as long as it lives.
+    """
+
+    folder: Path
+    config: dict
+    resumed: bool = False
+    hold: object = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def open(
+        cls,
+        folder,
+        config,
+        *,
+        resume=True,
+        may_change=(),
+        needed_bytes=0,
+        exclusive=True,
+    ):
+        """Make or reopen a run folder, or say why it cannot be used.
+
+        Args:
+            folder: Path of the run, made if missing.
+            config: Nested dict of JSON values: every number of the experiment.
+            resume: Go on with a run of the same config (the default). `False`
+                sets an existing run aside as `<name>-1`, `<name>-2`, ... and
+                starts afresh; nothing is deleted.
+            may_change: Patterns of dotted config keys that may differ from those
+                of an existing run, as `("*.steps",)` to train longer. The new
+                value replaces the old one in `config.json`.
+            needed_bytes: Free space wanted on the disk, beyond a small reserve.
+            exclusive: Keep other processes out as long as the run is in use (the
+                default). `False` is for the workers of a chief, who share its run
+                and leave the folder to it: they check, set aside and write nothing.
+
+        Raises:
+            RunError: The folder holds another config or something else, cannot
+                be written, another process trains there, or its disk is too full.
+        """
+        folder, config = Path(folder), json.loads(json.dumps(config, default=str))
+        if not exclusive:
+            return cls(folder, config, resumed=True)
+        if not resume and (folder / "config.json").exists():
+            hold = _Hold.on(folder)
+            _set_aside(folder)
+        _check_writable(folder)
+        resumed = _check_same(folder, config, may_change)
+        hold = _Hold.on(folder)
+        run = cls(folder, config, resumed, hold)
+        run.check_space(needed_bytes)
+        run.write_json("config.json", {"config": config, "versions": _versions()})
+        return run
+
+    def path(self, name):
+        """The path of `name` in the run, its parent folder made."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def write_text(self, name, text):
+        """Write a text file whole or not at all; returns its path."""
+        with _written(self.path(name)) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        return self.folder / name
+
+    def write_json(self, name, value):
+        """Write a JSON file whole or not at all; returns its path."""
+        text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+        return self.write_text(name, text + "\n")
+
+    def remember(self, name, facts):
+        """Write what the data decided; a run never goes on with other data.
+
+        Args:
+            name: Of the JSON file.
+            facts: Dict ready for JSON, with `sha256`, a dict of each part's digest.
+
+        Raises:
+            ValueError: If the run began with other data.
+        """
+        path = self.folder / name
+        if path.is_file():
+            began = json.loads(path.read_text("utf-8"))["sha256"]
+            if began != facts["sha256"]:
+                raise ValueError(
+                    "A run goes on with the rows it began with: start afresh (--fresh) "
+                    f"or under another name (--name). Received: rows of sha256 "
+                    f"{facts['sha256']}, which began with {began}"
+                )
+        self.write_json(name, facts)
+
+    def write_card(self, text):
+        """Write `card.md`, which tells a reader what this run is."""
+        return self.write_text("card.md", text.rstrip() + "\n")
+
+    def save_weights(self, model, name="model.weights.h5"):
+        """Write a model's weights, and only those, and their sha256.
+
+        Args:
+            model: A `keras.Model`.
+            name: File name ending in `.weights.h5`.
+
+        Returns:
+            The path of the file.
+        """
+        path = self.path(name)
+        with _written(path) as temporary, _without_optimizer(model):
+            model.save_weights(temporary)
+            digest = sha256(temporary)
+        self.write_text(f"{name}.sha256", f"{digest}  {path.name}\n")
+        return path
+
+    def load_weights(self, model, name="model.weights.h5"):
+        """Load weights into a built model, once their sha256 is checked."""
+        path = self.folder / name
+        if not path.exists():
+            raise RunError(f"This run has no `{name}` yet. Received: {self.folder}")
+        try:
+            stated_sha256(path)
+        except ValueError as error:
+            raise RunError(
+                f"Weights must match the sha256 beside them. Received: {path}"
+            ) from error
+        with _without_optimizer(model):
+            model.load_weights(path)
+
+    def check_space(self, needed_bytes):
+        """Raise `RunError` unless the disk has `needed_bytes` and a reserve free."""
+        free, needed = shutil.disk_usage(self.folder).free, needed_bytes + SPARE_BYTES
+        if free < needed:
+            raise RunError(
+                f"This run needs {needed / 2**20:.0f} MiB of free disk, mostly for its "
+                f"checkpoints. Received: {free / 2**20:.0f} MiB at {self.folder}"
+            )
+
+
+class _Hold:
+    """This process' hold on a folder: let go when nobody refers to it any more.
+
+    The system lets go of it when the process ends, however it ends.
+    """
+
+    _all = weakref.WeakValueDictionary()
+
+    def __init__(self, file):
+        weakref.finalize(self, os.close, file)
+
+    @classmethod
+    def on(cls, folder):
+        """The hold on a folder, shared by all who have it open in this process."""
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            return None
+        file = os.open(folder / LOCK, os.O_RDONLY | os.O_CREAT, 0o666)
+        status = os.fstat(file)
+        own = cls._all.get((status.st_dev, status.st_ino))
+        if own is not None:
+            os.close(file)
+            return own
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            raise RunError(
+                "One process at a time trains in a run folder: wait for the other, "
+                f"stop it, or give this run another name (--name). Received: {folder}"
+            ) from None
+        except OSError:  # a network disk without locks
+            os.close(file)
+            return None
+        own = cls._all[status.st_dev, status.st_ino] = cls(file)
+        return own
+
+
+@contextmanager
+def _written(path):
+    """`files.replacing`, for a disk that is full or refuses: a `RunError`."""
+    try:
+        with replacing(path) as temporary:
+            yield temporary
+    except OSError as error:
+        raise RunError(
+            f"{path.name} cannot be written; what stood there before is untouched. "
+            f"Received: {path.parent}, {error}"
+        ) from error
+
+
+@contextmanager
+def _without_optimizer(model):
+    """Hide a compiled model's optimiser, which Keras would save and load with it."""
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is None:
+        yield
+        return
+    model.optimizer = None
+    try:
+        yield
+    finally:
+        model.optimizer = optimizer
+
+
+def _set_aside(folder):
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}-{number}")).exists():
+        number += 1
+    try:
+        folder.rename(aside)
+    except OSError as error:
+        raise RunError(f"Cannot set aside {folder}. Received: {error}") from error
+
+
+def _check_writable(folder):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe-") as file:
+            file.write(bytes(4096))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise RunError(
+            "A run folder must be writable and its disk have room: give another one. "
+            f"Received: {folder}, {error.strerror}"
+        ) from error
+
+
+def _check_same(folder, config, may_change):
+    """Whether the folder holds a run of this config; another one is an error."""
+    try:
+        old = _flat(json.loads((folder / "config.json").read_text("utf-8"))["config"])
+    except FileNotFoundError:
+        if any(not path.name.startswith(".") for path in folder.iterdir()):
+            raise RunError(
+                "A new run needs an empty folder or a run's own folder: this one has "
+                f"files but no config.json. Received: {folder}"
+            ) from None
+        return False
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"Cannot read {folder / 'config.json'}: {error!r}") from error
+    new = _flat(config)
+    differing = [
+        f"  {key}: {old.get(key, 'absent')} there, {new.get(key, 'absent')} here"
+        for key in sorted(old.keys() | new.keys())
+        if (key in old, old.get(key)) != (key in new, new.get(key))
+        and not any(fnmatch.fnmatchcase(key, pattern) for pattern in may_change)
+    ]
+    if differing:
+        raise RunError(
+            f"{folder} holds a run of another config:\n" + "\n".join(differing) + "\n"
+            "Give this run another name (--name), start afresh and keep the old one "
+            "beside it (--fresh), or use the same config to go on with it."
+        )
+    return True
+
+
+def _flat(config, prefix=""):
+    """A nested dict as one level with dotted keys."""
+    if not isinstance(config, dict) or not config:
+        return {prefix[:-1]: config}
+    flat = {}
+    for key, value in config.items():
+        flat |= _flat(value, f"{prefix}{key}.")
+    return flat
+
+
+def _versions():
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "absent"
+    return versions

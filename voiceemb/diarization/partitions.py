@@ -1,0 +1,104 @@
+"""Proposals: ways to part windows into groups, from scikit-learn.
+
+They say who might be together, and `voiceemb.diarization.clustering` which of them to believe.
+Embeddings are unit vectors `[windows, dim]`, labels ints `[windows]` from 0.
+"""
+
+import warnings
+
+import numpy as np
+
+from voiceemb.encoder import unit
+
+KEPT = (0.15, 0.3)  # shares of its neighbours that a window keeps in the graph
+BRANCHES = 8  # of the tree of a group that are tried as a part of their own
+
+
+def affinities(embeddings, kept):
+    """Likeness of windows in [0, 1], each with its nearest neighbours only.
+
+    `(1 + cosine) / 2`, zero but for the share `kept` that is largest in its row, made
+    symmetric by the mean of both ways; float `[windows, windows]`, zero diagonal.
+    """
+    full = (1 + embeddings @ embeddings.T) / 2
+    np.fill_diagonal(full, 0)
+    rank = len(full) - min(max(round(kept * len(full)), 2), len(full))
+    floor = np.partition(full, rank, axis=1)[:, rank, None]
+    pruned = np.where(full >= floor, full, 0)
+    return np.clip((pruned + pruned.T) / 2, 0, None)
+
+
+def spectral(embeddings, most):
+    """Partitions into 2 to `most` groups, by the graphs of `KEPT`; yields labels.
+
+    K means of the rows, at unit length, of the first eigenvectors of the normalised
+    affinities `D**-0.5 @ A @ D**-0.5`; they are found once for all numbers of groups.
+
+    Reference:
+        On Spectral Clustering (Ng, Jordan and Weiss, 2001),
+        https://proceedings.neurips.cc/paper/2001/hash/801272ee79cfde7fa5960571fee36b9b
+    """
+    from scipy.linalg import eigh
+
+    num = len(embeddings)
+    for kept in KEPT if num > 2 and most > 1 else ():
+        graph = affinities(embeddings, kept)
+        scale = 1 / np.sqrt(np.maximum(graph.sum(axis=1), 1e-9))
+        top = [max(num - most, 0), num - 1]
+        vectors = eigh(graph * scale[:, None] * scale, subset_by_index=top)[1][:, ::-1]
+        for count in range(2, min(most, num - 1) + 1):
+            rows = unit(vectors[:, :count])
+            yield _k_means(rows, count)
+
+
+def agglomerative(embeddings, most):
+    """Partitions into 2 to `most` groups by average linkage; yields labels."""
+    children = _tree(embeddings)
+    for count in range(2, min(most, len(embeddings)) + 1):
+        yield _cut(children, len(embeddings), count)
+
+
+def parts(points):
+    """Ways to part windows in two, as masks: two means, and branches of the tree."""
+    num = len(points)
+    if num > 1:
+        halves = _k_means(points, 2) == 1
+        if halves.any():  # not where all points are equal
+            yield halves
+        children = _tree(points)
+        branches = {}
+        for count in range(2, min(BRANCHES, num) + 1):
+            labels = _cut(children, num, count)
+            for branch in (labels == i for i in range(count)):
+                branches[branch.tobytes()] = branch
+        yield from branches.values()
+
+
+def _k_means(points, count):
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():  # fewer points than groups, where many are equal
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return KMeans(count, n_init=4, random_state=0).fit_predict(points)
+
+
+def _tree(points):
+    """Merges of average linkage, int `[windows - 1, 2]`, the last the root."""
+    from sklearn.cluster import AgglomerativeClustering
+
+    if len(points) < 2:
+        return np.zeros((0, 2), int)
+    tree = AgglomerativeClustering(
+        None, metric="cosine", linkage="average", distance_threshold=0.0
+    )
+    return tree.fit(points).children_
+
+
+def _cut(children, num, count):
+    """Labels of the `count` branches that are left without the last merges."""
+    owner = np.arange(num + len(children))
+    for node in range(len(children) - 1, -1, -1):  # from the root down
+        if node < num - count:
+            owner[children[node]] = owner[num + node]
+    return np.unique(owner[:num], return_inverse=True)[1]

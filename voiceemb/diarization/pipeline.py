@@ -1,0 +1,278 @@
+"""Diarization: who speaks when in a recording.
+
+    sound -> speech -> windows -> embeddings -> voices -> turns -> names
+
+The file is read once. Speech (`voiceemb.vad.detect`) is covered by windows of 1.5 s, all of
+which go through the encoder in full batches; `voiceemb.diarization.clustering` says which are of
+one voice, `voiceemb.diarization.resegmentation` where one voice gives way to another, and enrolled
+people are called by their names. Cost and memory are linear in the duration.
+"""
+
+import contextlib
+import dataclasses
+import time
+from pathlib import Path
+
+import numpy as np
+
+from timbre.audio import wave
+from timbre.turns import Turn
+from voiceemb.diarization import clustering, resegmentation
+from voiceemb.diarization.online import OnlineAssigner
+from voiceemb.diarization.result import Diarization, Windows, free_name, voices
+from voiceemb.encoder import Encoder
+from voiceemb.inference import LEAST_S
+from voiceemb.vad import detect
+
+__all__ = ["Diarization", "OnlineAssigner", "Windows", "cover", "diarize", "segment"]
+
+WINDOW_S = 1.5
+STEP_S = 0.25  # at most, between the starts of neighbouring windows
+STAGES = {
+    "read": 0.02,
+    "activity": 0.08,
+    "embed": 0.75,
+    "cluster": 0.1,
+    "segment": 0.05,
+}
+LITTLE_S = 1.0  # of speech: less is hardly a recording of somebody
+
+
+def diarize(
+    source,
+    *,
+    encoder=None,
+    detector=None,
+    people=None,
+    num_speakers=None,
+    min_speakers=1,
+    max_speakers=8,
+    method="spectral",
+    progress=None,
+) -> Diarization:
+    """Finds who speaks when.
+
+    One speaker at a time is found: where two talk at once, one of them is missed.
+
+    Args:
+        source: A path, or a waveform, float `[samples]` at 16 kHz.
+        encoder: A `voiceemb.Encoder` of 16 kHz. Defaults to the pretrained one.
+        detector: A `vad.Detector`. Defaults to that of `vad.load`.
+        people: An `enrolment.People`: speakers whom it knows get their names, and two
+            who are one person become one, unless `num_speakers` is given. Defaults to
+            `None`.
+        num_speakers: Exact number. Defaults to `None`: it is estimated.
+        min_speakers, max_speakers: Bounds of the estimate. Default to `1` and `8`.
+        method: Of `clustering.cluster`, `"spectral"` or `"agglomerative"`.
+        progress: Called with the name of the stage and the share of all work that is
+            done, which rises to 1.
+
+    Returns:
+        A `Diarization`. There are fewer speakers than asked for only where there is too
+        little speech for so many, which is noted, and none where nobody speaks.
+
+    Raises:
+        timbre.audio.wave.AudioError: If a file can not be read.
+        ValueError: If a waveform is not finite or of one axis, a number of speakers is
+            impossible, or the encoder hears another rate.
+
+    Example:
+        ```python
+        talk = diarization.diarize("talk.wav", max_speakers=4)
+        for turn in talk.turns:
+            print(f"{turn.start:8.2f} {turn.end:8.2f} {turn.speaker}")
+        ```
+    """
+    asked = {"num": num_speakers, "least": min_speakers, "most": max_speakers}
+    clustering.check_asked(method=method, **asked)
+    work = _Work(progress)
+    with work.stage("read"):
+        waveform = _read(source)
+    duration_s = len(waveform) / detect.SAMPLE_RATE
+    with work.stage("activity"):
+        activity = detect.detect(waveform, detector=detector)
+    with work.stage("embed"):
+        starts_s, ends_s, seconds = cover(activity.segments, duration_s)
+        points = _embed(encoder, waveform, starts_s, ends_s, work.share)
+    with work.stage("cluster"):
+        labels = clustering.cluster(points, seconds, method=method, **asked)
+    with work.stage("segment"):
+        least = min_speakers if num_speakers is None else num_speakers
+        found = segment(
+            activity.segments, starts_s, ends_s, points, labels, least=least
+        )
+    found = dataclasses.replace(
+        found,
+        duration_s=duration_s,
+        stages=work.seconds,
+        notes=_notes(activity, found, num_speakers),
+    )
+    if people is not None:
+        with work.stage("name"):
+            found = _named(found, people, exact=num_speakers is not None)
+    return found
+
+
+def cover(segments, duration_s):
+    """Windows that cover speech.
+
+    A stretch of speech is covered evenly from end to end, by windows of 1.5 s that
+    start at most 0.25 s apart; one that is shorter has one window, around its middle.
+
+    Args:
+        segments: `(start, end)` of each stretch, seconds, in order.
+        duration_s: Of the recording: no window passes its end.
+
+    Returns:
+        Starts and ends of the windows, and the seconds of speech that each stands for,
+        float64 `[windows]`; no window if the recording is shorter than 0.1 s.
+    """
+    length, starts, seconds = min(WINDOW_S, duration_s), [], []
+    for start, end in segments if length >= LEAST_S else ():
+        room = end - start - length
+        if room <= 0:
+            middle = (start + end - length) / 2
+            some = np.clip([middle], 0, duration_s - length)
+        else:
+            some = np.linspace(start, end - length, int(np.ceil(room / STEP_S)) + 1)
+        starts.append(some)
+        seconds.append(np.full(len(some), (end - start) / len(some)))
+    starts, seconds = (np.concatenate([np.zeros(0), *x]) for x in (starts, seconds))
+    return starts, starts + length, seconds
+
+
+def segment(segments, starts_s, ends_s, embeddings, labels, *, least=1) -> Diarization:
+    """Turns from the voices of windows.
+
+    Args:
+        segments: `(start, end)` of each stretch of speech, seconds, in order.
+        starts_s, ends_s: Of the windows, seconds, `[windows]`.
+        embeddings: Unit vectors, `[windows, dim]`.
+        labels: Voice of each, int `[windows]`, as of `clustering.cluster`.
+        least: Voices that must speak: if fewer would, the others speak for a moment in
+            the middle of their surest window. Defaults to `1`.
+
+    Returns:
+        A `Diarization` that lasts until the end of speech, without notes.
+    """
+    if not len(labels):
+        return Diarization([], 0.0)
+    cells = int(np.ceil(segments[-1][1] / resegmentation.CELL_S))
+    cosines = embeddings @ clustering.means(embeddings, labels).T
+    scores = resegmentation.scores(starts_s, ends_s, cosines, cells)
+    path = resegmentation.best_path(scores)
+    spans = resegmentation.spans(segments, path)
+    missing = [*set(range(labels.max() + 1)) - {speaker for *_, speaker in spans}]
+    lacking = max(min(least, labels.max() + 1) - labels.max() - 1 + len(missing), 0)
+    if lacking:
+        middles = (starts_s + ends_s) / 2
+        for speaker in missing[:lacking]:
+            sure = np.where(labels == speaker, cosines[:, speaker], -np.inf).argmax()
+            resegmentation.insist(path, middles[sure], speaker)
+        spans = resegmentation.spans(segments, path)
+    speaking = dict.fromkeys(speaker for *_, speaker in spans)
+    columns = np.array([*speaking])
+    labels = columns[cosines[:, columns].argmax(axis=1)]
+    names = {speaker: f"speaker {n}" for n, speaker in enumerate(speaking, 1)}
+    turns = [Turn(start, end, names[speaker]) for start, end, speaker in spans]
+    labels = np.array([names[speaker] for speaker in labels.tolist()], str)
+    windows = Windows(starts_s, ends_s, np.asarray(embeddings, np.float32), labels)
+    return Diarization(
+        turns, segments[-1][1], embeddings=voices(turns, windows), windows=windows
+    )
+
+
+class _Work:
+    """Measures the stages of the work and tells how much of it is done."""
+
+    def __init__(self, progress):
+        self.seconds, self._progress, self._done = {}, progress, 0.0
+
+    @contextlib.contextmanager
+    def stage(self, name):
+        self._name = name
+        began = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - began
+        self.share(1.0)
+        self._done += STAGES.get(name, 0.0)
+
+    def share(self, share):
+        """Tells that so much of the stage is done."""
+        if self._progress is not None:
+            done = self._done + share * STAGES.get(self._name, 0.0)
+            self._progress(self._name, min(done, 1.0))
+
+
+def _read(source):
+    if isinstance(source, str | Path):
+        return wave.read(source, sample_rate=detect.SAMPLE_RATE)
+    return np.asarray(source)
+
+
+def _embed(encoder, waveform, starts_s, ends_s, progress):
+    """Unit vectors of the windows; the encoder is loaded only if there are any."""
+    if not len(starts_s):
+        return np.zeros((0, 0), np.float32)
+    encoder = encoder or Encoder.pretrained()
+    if encoder.sample_rate != detect.SAMPLE_RATE:
+        raise ValueError(
+            f"Diarization needs an encoder of {detect.SAMPLE_RATE} Hz. "
+            f"Received: one of {encoder.sample_rate} Hz"
+        )
+    length = min(round((ends_s[0] - starts_s[0]) * detect.SAMPLE_RATE), len(waveform))
+    starts = np.minimum(
+        np.round(starts_s * detect.SAMPLE_RATE).astype(int), len(waveform) - length
+    )
+    return encoder.embed_windows(
+        waveform,
+        starts,
+        length=length,
+        progress=lambda done: progress(done / len(starts)),
+    )
+
+
+def _notes(activity, found, asked):
+    if not activity.segments:
+        return ["No speech was found."]
+    notes = []
+    if activity.speech_s < LITTLE_S:
+        notes.append(f"Only {activity.speech_s:.1f} s of speech were found.")
+    if len(found.windows) == 1:
+        notes.append("There was one window of speech only, so one speaker was found.")
+    elif not len(found.windows):
+        notes.append("The sound is too short to tell a voice.")
+    if asked is not None and len(found.speakers) < asked:
+        notes.append(
+            f"{asked} speakers were asked for; there is speech for "
+            f"{len(found.speakers)} of them."
+        )
+    return notes
+
+
+def _named(found, people, *, exact):
+    """Speakers called by the names of people; two of one name become one."""
+    try:
+        known = {n: people.identify(e) for n, e in found.embeddings.items()}
+    except ValueError as error:  # a store without a calibration
+        return dataclasses.replace(
+            found, notes=[*found.notes, f"Nobody is named: {error}"]
+        )
+    names, notes = {}, list(found.notes)
+    for name in sorted(known, key=lambda name: -(known[name].probability or 0)):
+        person = known[name].name
+        if person in names.values() and exact:
+            notes.append(f"{name} sounds like {person}, too.")
+        elif person is not None:
+            names[name] = person
+    taken = {*names.values(), *(name for name in known if name not in names)}
+    for name in known:
+        if name not in names and name in names.values():  # a person of this name
+            names[name] = free_name(taken)
+            taken.add(names[name])
+    merged = {p for p in names.values() if [*names.values()].count(p) > 1}
+    identities = {names.get(n, n): i for n, i in known.items()}
+    found = found.called(names)
+    for person in merged:
+        identities[person] = people.identify(found.embeddings[person])
+    return dataclasses.replace(found, identities=identities, notes=notes)

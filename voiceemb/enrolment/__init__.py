@@ -1,0 +1,1 @@
+"""Enrolled speakers on disk: open-set identification with calibrated scores."""

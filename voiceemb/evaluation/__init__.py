@@ -1,0 +1,1 @@
+"""Parts of the evaluation: score normalisation, baseline, robustness."""

@@ -1,0 +1,102 @@
+"""Disturbances: what makes an utterance harder to recognise.
+
+A cut is a random part, pauses included. Noise is added at a ratio over the whole
+utterance, pauses included too:
+
+    snr_db = 10 * log10(mean(speech**2) / mean(noise**2))
+
+Chance comes from the seed and the name of an utterance: neither order nor company
+changes what is heard of it.
+"""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from timbre.audio import wave
+from timbre.corpora import folders
+
+PINK_FROM_HZ = 50.0  # no energy below: it would count as noise that nobody hears
+
+
+def generator(seed, name):
+    """The chance of one utterance, from the seed and its name alone."""
+    digest = hashlib.sha256(name.encode()).digest()
+    return np.random.default_rng([seed, int.from_bytes(digest[:16])])
+
+
+def cut(waveform, samples, *, rng):
+    """A random part of a waveform; of one state of `rng`, short ones lie in long ones.
+
+    `start = floor(u * (len(waveform) - samples + 1))` with one uniform `u`.
+
+    Args:
+        waveform: `[at least samples]`.
+        samples: Length of the part.
+        rng: A `numpy.random.Generator`, of which one number is drawn.
+
+    Returns:
+        `[samples]`.
+    """
+    start = int(rng.random() * (len(waveform) - samples + 1))
+    return waveform[start : start + samples]
+
+
+def read_noises(source, sample_rate=16000):
+    """The recordings of noise in a file or folder, float32 `[samples]` each.
+
+    Raises:
+        ValueError: If there is none, or one is silent.
+    """
+    source = Path(source)
+    if not source.exists():
+        raise FileNotFoundError(f"There is no {source}")
+    paths = [source] if source.is_file() else sorted(folders.recordings(source))
+    noises = [wave.read(path, sample_rate=sample_rate) for path in paths]
+    silent = [path.name for path, x in zip(paths, noises, strict=True) if not x.any()]
+    if silent or not noises:
+        raise ValueError(
+            f"{source} must hold recordings of noise, none of them silent. "
+            f"Received: {len(noises)} recordings, silent {silent}"
+        )
+    return noises
+
+
+def draw_noise(samples, recordings, rng, sample_rate=16000):
+    """Noise for one utterance: a part of a recording, or pink.
+
+    Args:
+        samples: How much.
+        recordings: Waveforms to choose from, or None for pink noise, whose power falls
+            with frequency as `1 / f` from 50 Hz on, below which there is none.
+        rng: A `numpy.random.Generator`.
+        sample_rate: In Hz. Defaults to `16000`.
+
+    Returns:
+        float32 `[samples]`, at any level.
+    """
+    if recordings is not None:
+        noise = recordings[rng.integers(len(recordings))]
+        return noise[(rng.integers(len(noise)) + np.arange(samples)) % len(noise)]
+    spectrum = np.fft.rfft(rng.normal(size=samples))
+    hz = np.fft.rfftfreq(samples, 1 / sample_rate)
+    heard = hz >= PINK_FROM_HZ
+    spectrum[heard] /= np.sqrt(hz[heard])
+    return np.fft.irfft(spectrum * heard, samples).astype(np.float32)
+
+
+def mix(waveform, noise, *, snr_db):
+    """Speech with noise at a ratio over the whole, see `timbre.audio.corruptions.add_noise`.
+
+    Args:
+        waveform: float32 `[samples]`.
+        noise: float32 `[samples]`, at any level.
+        snr_db: The ratio, in dB.
+
+    Returns:
+        float32 `[samples]`; it may exceed 1, nothing is clipped.
+    """
+    from timbre.audio.corruptions import add_noise
+
+    return add_noise(waveform[None], noise[None], snr_db=snr_db).numpy()[0]

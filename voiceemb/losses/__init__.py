@@ -1,0 +1,1 @@
+"""Losses of speaker encoders: triplet, margin softmax, contrastive."""

@@ -1,0 +1,120 @@
+"""The cosine triplet loss: one voice drawn together, other voices away.
+
+`loss = max(0, cos(anchor, negative) - cos(anchor, positive) + margin)`
+
+Embeddings have unit length, so a cosine is a dot product. An encoder that maps every
+voice to one point scores exactly `margin`: the value at which a run has collapsed.
+
+Below it stands what all losses share: unit length, means, and the share of a replica.
+`voiceemb.losses.margin_softmax` has the losses of classes, `voiceemb.losses.contrastive` those of batches.
+"""
+
+import keras
+from keras import ops
+
+
+def triplet_loss(same, other, *, margin):
+    """The loss of each triplet from its two cosines.
+
+    Args:
+        same: Cosine of anchor and positive, of any shape.
+        other: Cosine of anchor and negative; broadcasts with `same`.
+        margin: Gap wanted between the two.
+
+    Returns:
+        Losses, in the broadcast shape.
+    """
+    return ops.relu(other - same + margin)
+
+
+def stack(triplets):
+    """Stacks triplets `[batch, 3, ...]` as three blocks `[3 * batch, ...]`.
+
+    Anchors come first, then positives, then negatives. Triplets travel unstacked, so
+    that a batch can be split over replicas without tearing one apart.
+    """
+    return ops.concatenate([triplets[:, 0], triplets[:, 1], triplets[:, 2]], axis=0)
+
+
+@keras.saving.register_keras_serializable(package="voiceemb")
+class CosineTripletLoss(keras.losses.Loss):
+    """Draws one speaker's utterances together and other speakers away.
+
+    `loss = max(0, cos(anchor, negative) - cos(anchor, positive) + margin)`
+
+    A batch stacks three equal blocks on axis 0, anchors first, then positives, then
+    negatives; row `i` of each block makes triplet `i`.
+
+    Args:
+        margin: Float > 0, the gap wanted between the cosines. Defaults to `0.1`.
+        reduction: `"sum_over_batch_size"` for the mean over triplets (the paper) or
+            `"sum"`. Defaults to the mean.
+
+    Call arguments:
+        y_true: Unused.
+        y_pred: Unit embeddings, `[3 * triplets, dim]`.
+
+    Reference:
+        Deep Speaker (Li et al., 2017), equation 5, https://arxiv.org/abs/1705.02304
+    """
+
+    def __init__(
+        self,
+        margin=0.1,
+        reduction="sum_over_batch_size",
+        name="cosine_triplet",
+        **kwargs,
+    ):
+        super().__init__(name=name, reduction=reduction, **kwargs)
+        if margin <= 0:
+            raise ValueError(
+                "`margin` must be greater than 0, or one point for all voices would "
+                f"be a perfect solution. Received: margin={margin}"
+            )
+        self.margin = margin
+
+    def call(self, y_true, y_pred):
+        rows = y_pred.shape[0]
+        if rows is not None and rows % 3:
+            raise ValueError(
+                "`y_pred` must stack three equal blocks (anchors, positives, "
+                f"negatives). Received: {rows} rows"
+            )
+        anchor, positive, negative = ops.split(y_pred, 3, axis=0)
+        same = ops.sum(anchor * positive, axis=-1)
+        other = ops.sum(anchor * negative, axis=-1)
+        return triplet_loss(same, other, margin=self.margin)
+
+    def get_config(self):
+        return {**super().get_config(), "margin": self.margin}
+
+
+def direction(x, axis=-1):
+    """Vectors at unit length; zero stays zero, and its gradient finite."""
+    square = ops.sum(ops.square(x), axis=axis, keepdims=True)
+    return x * ops.rsqrt(ops.maximum(square, 1e-12))
+
+
+def weighted_mean(values, weight):
+    """The mean of values by their weights, each 0 or 1; 0 if all weights are 0."""
+    return ops.sum(values * weight) / ops.maximum(ops.sum(weight), 1.0)
+
+
+class ScaledOverReplicas(keras.losses.Loss):
+    """Passes on a loss that is computed already, reduced over replicas as Keras does.
+
+    A replica's mean is divided by the number of replicas, so that replicas add up.
+
+    Call arguments:
+        y_true: Unused.
+        y_pred: The loss, `[1]`: Keras does not scale a scalar.
+    """
+
+    def call(self, y_true, y_pred):
+        return y_pred
+
+
+def scaled(loss, reduction="sum_over_batch_size"):
+    """A replica's share of a scalar loss, see `ScaledOverReplicas`."""
+    loss = ops.reshape(loss, (1,))
+    return ScaledOverReplicas(reduction=reduction)(loss, loss)

@@ -1,0 +1,1 @@
+"""Speaker networks: from frames of features to one vector per utterance."""

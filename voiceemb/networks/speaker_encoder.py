@@ -1,0 +1,157 @@
+"""Speaker encoders: a stretch of speech becomes a point on the unit sphere.
+
+`embedding = unit(network(normalise(energies)))`
+
+A `SpeakerEncoder` joins the three parts that must never be parted: the filterbank
+that hears, the normalisation that makes loudness irrelevant, and the network. All
+networks map normalised features `[batch, frames, bands]` of any length to an affine
+output `[batch, dim]`; only the encoder takes the last step onto the sphere.
+"""
+
+import keras
+from keras import ops
+
+from timbre.audio.filterbank import FeatureNormalisation, Filterbank
+from voiceemb.networks.deep_speaker import GRUNetwork, ResCNN
+from voiceemb.networks.ecapa import ECAPATDNN
+from voiceemb.networks.ensemble import Fusion
+from voiceemb.networks.resnet import ResNet
+
+# The closed registry: no other class can be named by a config.
+NETWORKS = {
+    "rescnn": ResCNN,
+    "gru": GRUNetwork,
+    "ecapa": ECAPATDNN,
+    "resnet": ResNet,
+    "fusion": Fusion,
+}
+
+
+@keras.saving.register_keras_serializable(package="voiceemb")
+class SpeakerEncoder(keras.Model):
+    """A voice's way onto the sphere: filterbank, normalisation, network, unit length.
+
+    Calling it maps filterbank energies to embeddings; `features` maps waveforms to
+    those energies, so that a cache may hold the energies and every normalisation
+    still belongs to the model.
+
+    Args:
+        filterbank: An `timbre.audio.filterbank.Filterbank`.
+        normalisation: An `timbre.audio.filterbank.FeatureNormalisation`.
+        network: One of `NETWORKS`.
+
+    Call arguments:
+        features: Filterbank energies, `[batch, frames, bands]`, not logarithmic.
+        mask: `None`, or bool `[batch, frames]`, true where a frame is not padding.
+
+    Example:
+        ```python
+        encoder = build("rescnn", stages=(16, 32, 64), embedding_dim=64)
+        embedding = encoder(encoder.features(waveform))     # [batch, 64]
+        ```
+    """
+
+    def __init__(self, filterbank, normalisation, network, **kwargs):
+        # Half precision must not round energies before their logarithm is taken.
+        super().__init__(autocast=False, **kwargs)
+        self.supports_masking = True
+        self.filterbank = filterbank
+        self.normalisation = normalisation
+        self.network = network
+        filterbank.build((None, None))  # `call` begins behind it
+
+    @property
+    def embedding_dim(self):
+        """Size of an embedding."""
+        return self.network.embedding_dim
+
+    def features(self, waveform):
+        """Filterbank energies `[batch, frames, bands]` of `[batch, samples]`."""
+        return self.filterbank(waveform)
+
+    def before_sphere(self, features, mask=None, training=None):
+        """The network's affine output `[batch, dim]`, before it gets unit length."""
+        x = self.normalisation(features, mask=mask)
+        return self.network(x, mask=mask, training=training)
+
+    def call(self, features, mask=None, training=None):
+        return ops.normalize(self.before_sphere(features, mask, training), axis=-1)
+
+    def compute_mask(self, inputs, mask=None):
+        return None  # an embedding has no time axis
+
+    def get_config(self):
+        save = keras.saving.serialize_keras_object
+        return {
+            "filterbank": save(self.filterbank),
+            "normalisation": save(self.normalisation),
+            "network": save(self.network),
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        load = keras.saving.deserialize_keras_object
+        parts = ("filterbank", "normalisation", "network")
+        return cls(**{**config, **{name: load(config[name]) for name in parts}})
+
+
+def build(network="rescnn", *, log=True, norm="frame", front_end=None, **arguments):
+    """Builds a speaker encoder, ready to be called, from names and numbers only.
+
+    A config describes all networks at once: each takes the arguments it knows, and
+    those of the others are passed over. What is left out is the network's default.
+
+    Args:
+        network: `"rescnn"`, `"gru"`, `"ecapa"`, `"resnet"` or `"fusion"`.
+        log, norm: Arguments of `timbre.audio.filterbank.FeatureNormalisation`.
+        front_end: Dict of `timbre.audio.filterbank.Filterbank` arguments. Defaults to 64 bands
+            at 16 kHz.
+        **arguments: Arguments of the networks: `embedding_dim`, `weight_decay`, and
+            those of `ResCNN`, `GRUNetwork`, `ECAPATDNN` and `ResNet`; for a fusion
+            `members`, a list of dicts of `network` and its arguments.
+
+    Returns:
+        A built `SpeakerEncoder`.
+
+    Raises:
+        ValueError: If `network` is not known, or a value is not possible.
+        TypeError: If no network has an argument of that name.
+
+    Example:
+        ```python
+        encoder = build("ecapa", channels=128, front_end={"num_bands": 80})
+        ```
+    """
+    own = _network(network, arguments)
+    filterbank = Filterbank(**(front_end or {}))
+    encoder = SpeakerEncoder(
+        filterbank,
+        FeatureNormalisation(log=log, norm=norm),
+        own,
+        name="speaker_encoder",
+    )
+    encoder(ops.ones((1, 32, filterbank.num_bands)))
+    return encoder
+
+
+def _network(network, arguments, name=None):
+    """The network of a kind, from those of the arguments that it knows."""
+    if network not in NETWORKS:
+        raise ValueError(
+            f"`network` must be one of {sorted(NETWORKS)}. Received: {network!r}"
+        )
+    known = set().union(*(kind.arguments() for kind in NETWORKS.values()))
+    if unknown := sorted(arguments.keys() - known):
+        raise TypeError(
+            f"Arguments of networks are {sorted(known)}. Received: {unknown}"
+        )
+    kind = NETWORKS[network]
+    own = {n: value for n, value in arguments.items() if n in kind.arguments()}
+    if network == "fusion":
+        members = enumerate(dict(member) for member in own.get("members", ()))
+        own["members"] = [
+            _network(member.pop("network", None), member, f"member_{i}")
+            for i, member in members
+        ]
+    return kind(**own, name=name or network)

@@ -1,0 +1,1 @@
+"""Live listening: audio in blocks, a timeline that only grows."""

@@ -1,0 +1,140 @@
+"""Slices: what a listener made of half a second, and how that is one line of JSON."""
+
+import json
+import math
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Slice:
+    """What was heard from `start` to `end`.
+
+    Args:
+        start: Seconds from the beginning of the stream.
+        end: Seconds, more than `start`.
+        speech_prob: Mean probability of speech, in [0, 1].
+        is_speech: Whether somebody spoke for half of it or more.
+        energy_db: Level without the mean, in dB re full scale, finite; a sine of
+            amplitude 1 has -3 dB, see `voiceemb.vad.base.level_db`.
+        embedding: Of the newest speech, float32 `[dim]`; `None` where nobody spoke, or
+            too little was said yet. Defaults to `None`.
+        speaker: Who it is; `None` where it is nobody known. Defaults to `None`.
+        score: Of who it is most like, or `None`. Defaults to `None`.
+        probability: That `speaker` is right, nobody known included, or `None`.
+            Defaults to `None`.
+
+    Raises:
+        TypeError: If a value is of another type.
+        ValueError: If a value is not as above.
+    """
+
+    start: float
+    end: float
+    speech_prob: float
+    is_speech: bool
+    energy_db: float
+    embedding: np.ndarray | None = None
+    speaker: str | None = None
+    score: float | None = None
+    probability: float | None = None
+
+    def __post_init__(self):
+        for name in ("start", "end", "speech_prob", "energy_db"):
+            object.__setattr__(self, name, _number(getattr(self, name), name))
+        for name in ("score", "probability"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, _number(getattr(self, name), name))
+        if not 0 <= self.start < self.end:
+            raise ValueError(
+                "A slice needs 0 <= start < end. "
+                f"Received: {self.start} s to {self.end} s"
+            )
+        for name in ("speech_prob", "probability"):
+            if not 0 <= (getattr(self, name) or 0.0) <= 1:
+                raise ValueError(
+                    f"`{name}` lies in [0, 1]. Received: {getattr(self, name)}"
+                )
+        if not isinstance(self.is_speech, bool | np.bool_):
+            raise TypeError(f"`is_speech` is a bool. Received: {self.is_speech!r}")
+        object.__setattr__(self, "is_speech", bool(self.is_speech))
+        if not (self.speaker is None or isinstance(self.speaker, str)):
+            raise TypeError(f"`speaker` is a name or None. Received: {self.speaker!r}")
+        if self.speaker == "":
+            raise ValueError("A `speaker` has a name. Received: an empty one")
+        if self.embedding is not None:
+            object.__setattr__(self, "embedding", _vector(self.embedding))
+
+    def __eq__(self, other):
+        """Whether all is the same, to the bit."""
+        if not isinstance(other, Slice):
+            return NotImplemented
+        return _key(self) == _key(other)
+
+    def __hash__(self):
+        return hash(_key(self))
+
+
+def to_line(one) -> bytes:
+    """A slice as a line of JSON, with its end; nothing of it is lost.
+
+    Numbers of an embedding have nine digits, which is all that a float32 holds.
+
+    Raises:
+        TypeError: If it is no `Slice`.
+    """
+    if not isinstance(one, Slice):
+        raise TypeError(f"A timeline is made of slices. Received: {one!r}")
+    held = {field.name: getattr(one, field.name) for field in fields(one)}
+    if one.embedding is not None:
+        held["embedding"] = [float(f"{x:.9g}") for x in one.embedding.tolist()]
+    return json.dumps(held, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def from_line(line) -> Slice:
+    """The slice in a line of JSON, with or without its end.
+
+    Raises:
+        ValueError: If it is not JSON, or not the values of a slice.
+        TypeError: If values are missing, or of another type.
+    """
+    try:
+        held = json.loads(line)
+    except RecursionError as error:
+        raise ValueError("lists are nested too deep") from error
+    known = [field.name for field in fields(Slice)]
+    if not isinstance(held, dict) or set(held) - set(known):
+        raise ValueError(f"a slice has the values {known}")
+    return Slice(**held)
+
+
+def _number(value, name) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise TypeError(f"`{name}` is a number. Received: {value!r}")
+    try:
+        finite = math.isfinite(value)
+    except OverflowError:  # an integer that no float can be
+        finite = False
+    if not finite:
+        raise ValueError(f"`{name}` is finite. Received: {value}")
+    return float(value)
+
+
+def _vector(embedding) -> np.ndarray:
+    embedding = np.array(embedding)
+    if embedding.ndim != 1 or embedding.dtype.kind not in "fiu" or not embedding.size:
+        raise TypeError(
+            "An embedding is an array of numbers [dim]. "
+            f"Received: {embedding.dtype} {embedding.shape}"
+        )
+    embedding = embedding.astype(np.float32)
+    if not np.isfinite(embedding).all():
+        raise ValueError("An embedding is finite. Received: NaN or infinity")
+    embedding.setflags(write=False)
+    return embedding
+
+
+def _key(one):
+    held = [getattr(one, field.name) for field in fields(one)]
+    return tuple(x.tobytes() if isinstance(x, np.ndarray) else x for x in held)

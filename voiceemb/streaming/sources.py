@@ -1,0 +1,213 @@
+"""Sources of sound: a file or a microphone as a stream of blocks.
+
+A block is float32 `[samples]` at 16 kHz, one channel, and a source is anything that
+gives one after the other; a list of arrays is one, too. No source holds more of its
+sound than the blocks under way, so it may last for days.
+"""
+
+import math
+import queue
+import time
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from timbre.audio.header import AudioError, describe, open_sound
+from voiceemb.vad.base import SAMPLE_RATE
+
+MAX_LEVEL = 10.0  # float files may pass full scale a little; more is not sound
+WAITING_S = 10.0  # sound of a microphone that may wait to be listened to
+STALLED_S = 5.0  # without a block: the microphone is gone
+MIC_RULE = "A microphone is an extra: pip install sounddevice"
+
+
+def file(
+    path,
+    *,
+    real_time=False,
+    block_s=0.1,
+    clock=time.monotonic,
+    sleep=time.sleep,
+):
+    """Blocks of a sound file, one after the other from the disk.
+
+    Together they are what `timbre.audio.wave.read` gives: channels are averaged, another rate
+    is resampled. A file of any length is read.
+
+    Args:
+        path: The file; see `timbre.audio.header` for the formats.
+        real_time: Whether a block comes only when its sound would be over, as from a
+            microphone; a listener that was late finds the next ones waiting. Defaults
+            to `False`.
+        block_s: Length of a block, in seconds; the last may be shorter. Defaults to
+            `0.1`.
+        clock: What tells the time, in seconds. Defaults to `time.monotonic`.
+        sleep: What waits, for a number of seconds. Defaults to `time.sleep`.
+
+    Yields:
+        Float32 `[samples]`.
+
+    Raises:
+        timbre.audio.wave.AudioError: If the file is refused, ends before its header says, or
+            holds samples that are not finite or above 10; it says at which second.
+    """
+    size = _block_size(block_s)
+    path = Path(path)
+    with open_sound(path) as sound:
+        info = describe(path, sound, math.inf)
+        blocks = _resampled(_decoded(info, sound, block_s), info.sample_rate)
+        begun, given = clock(), 0
+        for block in _cut(blocks, size):
+            given += len(block)
+            if real_time:
+                sleep(max(begun + given / SAMPLE_RATE - clock(), 0.0))
+            yield block
+
+
+def microphone(block_s=0.1, *, device=None):
+    """Blocks of a microphone, until the loop over them ends.
+
+    Args:
+        block_s: Length of a block, in seconds. Defaults to `0.1`.
+        device: Name or number, as `sounddevice` knows it. Defaults to the system's.
+
+    Returns:
+        A `Microphone`.
+
+    Raises:
+        ImportError: If `sounddevice` or its PortAudio is not installed.
+    """
+    return Microphone(block_s, device=device)
+
+
+class Microphone:
+    """A microphone as a source: the loop over it opens and closes the device.
+
+    Where nobody listens for 10 s, or the system has no time, sound is lost. Zeros stand
+    in its place, so the clock of the stream stays that of the wall, and `lost_s` counts
+    it.
+
+    Args:
+        block_s: Length of a block, in seconds. Defaults to `0.1`.
+        device: Name or number, as `sounddevice` knows it. Defaults to the system's.
+
+    Attributes:
+        lost_s: Seconds of sound that were not heard since the loop began.
+        overflows: How often the system said that it lost sound, it does not say how
+            much.
+    """
+
+    def __init__(self, block_s=0.1, *, device=None):
+        self._size = _block_size(block_s)
+        self._device = device
+        self._sounddevice = _sounddevice()
+        self.lost_s = 0.0
+        self.overflows = 0
+
+    def __iter__(self):
+        rate = self._rate()
+        size = round(self._size * rate / SAMPLE_RATE)
+        waiting = queue.Queue(max(math.ceil(WAITING_S * rate / size), 1))
+        lost = [0]  # samples, since a block was last put
+        self.lost_s, self.overflows = 0.0, 0
+
+        def hear(data, frames, when, status):  # in the device's own thread
+            self.overflows += bool(status.input_overflow)
+            try:
+                waiting.put_nowait((lost[0], data[:, 0].copy()))
+                lost[0] = 0
+            except queue.Full:
+                lost[0] += frames
+                self.lost_s += frames / rate
+
+        options = {"samplerate": rate, "blocksize": size, "device": self._device}
+        options |= {"channels": 1, "dtype": "float32", "callback": hear}
+        with self._sounddevice.InputStream(**options):
+            yield from _cut(_resampled(_waited_for(waiting), rate), self._size)
+
+    def _rate(self):
+        """16 kHz if the device can, or its own rate, to be resampled."""
+        options = {"device": self._device, "channels": 1, "dtype": "float32"}
+        try:
+            self._sounddevice.check_input_settings(samplerate=SAMPLE_RATE, **options)
+        except self._sounddevice.PortAudioError:
+            about = self._sounddevice.query_devices(self._device, "input")
+            return round(about["default_samplerate"])
+        return SAMPLE_RATE
+
+
+def _sounddevice():
+    try:
+        import sounddevice
+    except ImportError as error:
+        raise ImportError(MIC_RULE) from error
+    except OSError as error:  # the package is there, the library that it wraps is not
+        rule = f"{MIC_RULE}, with PortAudio (Debian: apt install libportaudio2)"
+        raise ImportError(f"{rule}. Received: {error}") from error
+    return sounddevice
+
+
+def _block_size(block_s):
+    if not (isinstance(block_s, float | int) and 1 / SAMPLE_RATE <= block_s <= 60):
+        raise ValueError(f"`block_s` is a sample to 60 seconds. Received: {block_s!r}")
+    return round(block_s * SAMPLE_RATE)
+
+
+def _waited_for(waiting):
+    """Blocks out of a queue, with zeros for the samples lost before each."""
+    while True:
+        try:
+            lost, block = waiting.get(timeout=STALLED_S)
+        except queue.Empty:
+            rule = "A microphone gives sound all the time"
+            raise OSError(f"{rule}. Received: none for {STALLED_S:g} s") from None
+        if lost:
+            yield np.zeros(lost, np.float32)
+        yield block
+
+
+def _decoded(info, sound, block_s):
+    """Checked blocks of one channel, at the file's own rate."""
+    size, start = max(round(block_s * info.sample_rate), 1), 0
+    try:
+        while start < info.num_samples:
+            block = sound.read(size, dtype="float32", always_2d=True)
+            if not len(block):
+                at = f"{info.num_samples} samples promised, {start} found"
+                raise AudioError(info.path, f"truncated: {at}")
+            bad = ~(np.abs(block).max(axis=1) <= MAX_LEVEL)  # NaN is not, either
+            if bad.any():
+                first = int(np.flatnonzero(bad)[0])
+                at_s = (start + first) / info.sample_rate
+                rule = f"samples are finite and at most {MAX_LEVEL:g}"
+                what = f"{rule}. Received: {block[first]} at {at_s:.3f} s"
+                raise AudioError(info.path, what)
+            start += len(block)
+            yield block.mean(axis=1, dtype=np.float32)
+    except soundfile.LibsndfileError as error:
+        raise AudioError(info.path, f"can not be decoded: {error}") from error
+
+
+def _resampled(blocks, rate):
+    """The blocks at 16 kHz, cut otherwise."""
+    if rate == SAMPLE_RATE:
+        yield from blocks
+        return
+    stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
+    for block in blocks:
+        yield stream.resample_chunk(block)
+    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+def _cut(blocks, size):
+    """The same samples in blocks of one size; the last may be shorter."""
+    held = np.zeros(0, np.float32)
+    for block in blocks:
+        held = np.concatenate([held, block])
+        for start in range(0, len(held) - size + 1, size):
+            yield held[start : start + size].copy()
+        held = held[len(held) - len(held) % size :]
+    if len(held):
+        yield held

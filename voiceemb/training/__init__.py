@@ -1,0 +1,1 @@
+"""What training a speaker encoder needs: trainers, batches, augmentation, splits."""

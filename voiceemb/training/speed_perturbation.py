@@ -1,0 +1,87 @@
+"""New voices for little data: whoever is played faster becomes somebody else.
+
+Playing a recording at another speed moves pitch and formants together, as a shorter
+or longer vocal tract would. An encoder that must tell the played voice from the
+original learns to hear such differences, and has more speakers to learn from.
+
+Reference:
+    Speaker augmentation and bandwidth extension for deep speaker embedding
+    (Yamamoto et al., 2019), https://doi.org/10.21437/Interspeech.2019-1508
+"""
+
+import numpy as np
+
+from timbre.audio import wave
+
+LIMITS = (0.5, 2.0)
+RATE = 16000  # only the ratio of rates counts
+
+
+class AtSpeeds:
+    """Cached waveforms at several speeds, each speed of a speaker a speaker.
+
+    Record `i` of the cache is record `i * len(speeds) + j` here at `speeds[j]`, and so
+    for speakers. Crops are resampled as they are read; nothing more is stored.
+
+    Args:
+        records: A `timbre.corpora.cache.records.Records` of waveforms.
+        speeds: Ratios of speed, each between 0.5 and 2 and given once.
+
+    Attributes:
+        num, speakers, speaker, length, shape: As those of `Records`.
+    """
+
+    def __init__(self, records, speeds):
+        speeds = tuple(map(float, speeds))
+        low, high = LIMITS
+        if (
+            not speeds
+            or len(set(speeds)) < len(speeds)
+            or not all(low <= speed <= high for speed in speeds)
+        ):
+            raise ValueError(
+                f"`speeds` must be ratios from {low} to {high}, each given once. "
+                f"Received: {speeds}"
+            )
+        if records.shape != ():
+            raise ValueError(
+                "Only waveforms can be played at other speeds. Received: cached "
+                f"features of shape {records.shape}"
+            )
+        self.records, self.speeds, self.shape = records, speeds, ()
+        count = np.arange(len(speeds))
+        self.num = len(records.speaker) * len(speeds)
+        self.speakers = tuple(
+            name if speed == 1 else f"{name} x{speed:g}"
+            for name in records.speakers
+            for speed in speeds
+        )
+        rows = records.speaker[:, None] * len(speeds) + count
+        self.speaker = rows.ravel().astype(np.int32)
+        lengths = records.length[:, None] / np.array(speeds)
+        self.length = np.maximum(lengths.ravel().astype(np.int32), 1)
+
+    def __len__(self):
+        return self.num
+
+    def crops(self, i, start, length):
+        """Crops of one length, as `Records.crops` gives them."""
+        found = np.empty((i.size, length), np.float32)
+        rows = zip(i.ravel().tolist(), start.ravel().tolist(), strict=True)
+        for row, (which, first) in zip(found, rows, strict=True):
+            played = self._played(which, first, length)
+            row[:] = played[np.arange(length) % len(played)]
+        return found.reshape(*i.shape, length)
+
+    def _played(self, which, first, length):
+        """At most `length` samples of a record from `first` on, at its speed."""
+        record, speed = divmod(which, len(self.speeds))
+        speed = self.speeds[speed]
+        total = int(self.records.length[record])
+        begin = min(int(first * speed), total - 1)
+        taken = min(int(np.ceil(length * speed)), total - begin)
+        sound = self.records.crop(record, begin, taken)
+        if speed != 1:
+            rates = {"from_rate": round(RATE * speed), "to_rate": RATE}
+            sound = wave.resample(sound, **rates)
+        return sound[:length]

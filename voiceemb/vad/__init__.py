@@ -1,0 +1,1 @@
+"""Voice activity detection: energy, WebRTC and a small network."""
