@@ -47,7 +47,7 @@ def test_recordings_are_retold_once_and_synthetic_voices_never(
         asked.append((corpus.name, folder.parent, count, seed))
         return corpus
 
-    monkeypatch.setattr(gather.styles, "render", retold)
+    monkeypatch.setattr(gather.style_augmentation, "render", retold)
     settings = {"cache": tmp_path, "synthetic": voices, "seed": 3}
     gather.gather([recordings], num_styles=2, **settings)
     assert asked == [("mine", tmp_path, 2, 3)]

@@ -141,7 +141,7 @@ def test_as_many_scenes_are_held_out_as_were_asked_for(count, monkeypatch):
     chances = ("silent", "clean", "babble", "room", "equaliser", "bandwidth", "codec")
     scenes = dict.fromkeys(chances, 0.0) | {"seconds": 1.0, "noises": 1} | ranges
     monkeypatch.setattr(train, "AT_ONCE", 2)
-    monkeypatch.setattr(train.readings, "read", lambda part: [voice])
+    monkeypatch.setattr(train.labels, "read", lambda part: [voice])
     monkeypatch.setattr(Corpus, "digest", lambda part: "")
     _, exam, _ = train.prepare(
         Corpus("voices", tuple(rows)),
