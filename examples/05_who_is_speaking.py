@@ -21,7 +21,7 @@ from timbre.audio import wave
 from timbre.corpora.synthetic.render import render
 from voiceemb.enrolment.people import People
 from voiceemb.streaming import listener as listening
-from voiceemb.streaming import timeline
+from voiceemb.streaming.figures import timeline_figure
 
 NAMES = {"s0000": "anna", "s0001": "boris"}  # s0002 is a stranger
 
@@ -41,7 +41,7 @@ def main(picture="timeline.png"):
         for heard in listening.listen(talk, listener):
             print(listening.line(heard))
             slices.append(heard)
-    print(plotting.save(timeline.figure(slices), picture))
+    print(plotting.save(timeline_figure(slices), picture))
 
 
 def voices(folder):

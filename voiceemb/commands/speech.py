@@ -150,8 +150,9 @@ def timeline(options):
             bar.update(round(heard.end) - bar.n)
     if options.out.suffix.lower() == ".png":
         from timbre import plotting
+        from voiceemb.streaming.figures import timeline_figure
 
-        plotting.save(timelines.figure(slices, title=options.path.name), options.out)
+        plotting.save(timeline_figure(slices, title=options.path.name), options.out)
     else:
         timelines.save(options.out, slices)
     spoken = sum(one.end - one.start for one in slices if one.is_speech)

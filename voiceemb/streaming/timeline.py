@@ -21,7 +21,6 @@ __all__ = [
     "Slice",
     "Timeline",
     "append",
-    "figure",
     "read",
     "save",
     "stretches",
@@ -179,13 +178,6 @@ def stretches(slices) -> list[tuple[float, float, str | None]]:
         else:
             found.append((one.start, one.end, name))
     return found
-
-
-def figure(slices, *, title="Who speaks when"):
-    """Draw a timeline, see `voiceemb.streaming.figures.timeline_figure`."""
-    from voiceemb.streaming.figures import timeline_figure
-
-    return timeline_figure(slices, title=title)
 
 
 def _mend(file):

@@ -316,7 +316,7 @@ def bars(figure):
 
 
 def test_a_picture_has_a_lane_a_speaker_in_the_order_of_first_words():
-    figure = timeline.figure(said("bb-a.b"), title="Talk")
+    figure = timeline_figure(said("bb-a.b"), title="Talk")
     assert bars(figure) == {
         "b  1.5 s": [(0, 1), (2.5, 3)],
         "a  0.5 s": [(1.5, 2)],
@@ -335,11 +335,11 @@ def test_many_speakers_share_the_last_lane():
 
 @pytest.mark.parametrize("pattern", ["a", ".", "ab-." * 450])
 def test_a_picture_of_any_length_can_be_saved(tmp_path, pattern):
-    figure = timeline.figure(said(pattern))
+    figure = timeline_figure(said(pattern))
     path = plotting.save(figure, tmp_path / "talk.png", dpi=40)
     assert path.stat().st_size > 1000
 
 
 def test_a_picture_of_nothing_is_refused():
     with pytest.raises(ValueError, match="a slice or more"):
-        timeline.figure([])
+        timeline_figure([])
