@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 
 from timbre.files import replacing
-from timbre.metrics.rates import as_trials, crossing
 
 COLOURS = (
     "#0072B2",  # blue
@@ -28,7 +27,6 @@ COLOURS = (
 )
 DASHES = ("-", "--", "-.", ":")
 MARKERS = "osv^DPX"
-DET_TICKS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 EAST_ASIAN = ("Noto Sans CJK KR", "NanumGothic", "Malgun Gothic", "Apple SD Gothic Neo")
 STYLE = {
     "axes.axisbelow": True,
@@ -108,64 +106,6 @@ def save(figure, path, *, dpi=150) -> Path:
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(temporary, dpi=dpi)
     return path
-
-
-@styled
-def det_figure(curves, *, title="Detection error trade-off"):
-    """Misses against false alarms on normal-deviate axes: Gaussian scores are lines.
-
-    Args:
-        curves: Maps a name to `(fpr, fnr, ...)`, as `det_curve` returns them.
-        title: Of the figure; say the protocol in it.
-    """
-    from scipy.stats import norm
-
-    figure, axes = new_figure(size=(5.6, 5.2))
-    low, high = norm.ppf([DET_TICKS[0] * 0.8, 0.6])
-    axes.plot([low, high], [low, high], color="#999999", linewidth=0.8)
-    for i, (name, (fpr, fnr, *_)) in enumerate(curves.items()):
-        x, y = (np.clip(norm.ppf(rate), low, 5) for rate in (fpr, fnr))
-        rate = crossing(np.asarray(fpr), np.asarray(fnr))[0]
-        colour, label = COLOURS[i % len(COLOURS)], f"{name}: EER {100 * rate:.1f} %"
-        axes.plot(x, y, color=colour, linestyle=DASHES[i % len(DASHES)], label=label)
-        at = np.clip(norm.ppf(rate), low, high)
-        axes.plot(at, at, color=colour, marker=MARKERS[i % len(MARKERS)])
-    names = [f"{100 * tick:g}" for tick in DET_TICKS]
-    axes.set_xticks(norm.ppf(DET_TICKS), names)
-    axes.set_yticks(norm.ppf(DET_TICKS), names)
-    axes.set(xlim=(low, high), ylim=(low, high), aspect="equal", title=title)
-    axes.set(xlabel="different accepted, %", ylabel="same rejected, %")
-    figure.legend(loc="outside lower left", ncols=min(2, len(curves)))
-    return figure
-
-
-@styled
-def score_figure(labels, scores, *, threshold=None, title="Scores of pairs"):
-    """Histograms of same and different pairs, and the line that parts them.
-
-    Args:
-        labels: True where both sides are one speaker, `[trials]`.
-        scores: Cosines, `[trials]`.
-        threshold: Where to draw the line, as `eer_threshold` finds it.
-        title: Of the figure; say the protocol in it.
-    """
-    labels, scores = as_trials(labels, scores)
-    figure, axes = new_figure()
-    bins = np.linspace(scores.min() - 1e-9, scores.max() + 1e-9, 61)
-    kinds = [("different", scores[~labels], COLOURS[1], "--")]
-    kinds += [("same", scores[labels], COLOURS[0], "-")]
-    for name, values, colour, dash in kinds:
-        label = f"{name}: {len(values)} pairs"
-        options = {"bins": bins, "density": True, "color": colour}
-        axes.hist(values, **options, histtype="stepfilled", alpha=0.25)
-        axes.hist(values, **options, histtype="step", linestyle=dash, linewidth=1.6)
-        axes.plot([], [], color=colour, linestyle=dash, label=label)
-    if threshold is not None:
-        line = {"color": "black", "linewidth": 1.2, "linestyle": ":"}
-        axes.axvline(threshold, **line, label=f"EER threshold {threshold:.3f}")
-    axes.set(title=title, xlabel="cosine", ylabel="density")
-    figure.legend(loc="outside lower left", ncols=3)
-    return figure
 
 
 @styled

@@ -7,7 +7,8 @@ import numpy as np
 
 from timbre import plotting
 from timbre.audio.figures import utterance_figure
-from timbre.metrics import reliability, verification
+from timbre.metrics import verification
+from timbre.metrics.figures import det_figure, reliability_figure, score_figure
 from voiceemb.evaluate import read
 
 FEW = 12  # speakers in the comparison matrix
@@ -42,8 +43,8 @@ def draw_evaluation(evaluation, folder, *, extractor, prefix=""):
         "tsne": plotting.scatter_figure(
             voices.embeddings, voices.speaker, title=f"t-SNE of {what}"
         ),
-        "det": plotting.det_figure(curves, title=f"DET of {what}"),
-        "scores": plotting.score_figure(
+        "det": det_figure(curves, title=f"DET of {what}"),
+        "scores": score_figure(
             trials.label,
             evaluation.scores[kind, extractor],
             threshold=evaluation.row(extractor, kind)["eer_threshold"],
@@ -100,7 +101,7 @@ def draw_reliability(evaluation, calibration, folder, *, extractor):
         for kind, trials in evaluation.trials.items()
     }
     what = f"{extractor} on {evaluation.corpus}, {evaluation.protocol}"
-    figure = reliability.reliability_figure(answers, title=f"Reliability of {what}")
+    figure = reliability_figure(answers, title=f"Reliability of {what}")
     return plotting.save(figure, Path(folder) / "reliability.png")
 
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from timbre.metrics.likelihood_ratio import weigh
 from timbre.metrics.rates import as_trials
-from timbre.plotting import COLOURS, DASHES, MARKERS, new_figure, styled
 
 
 def reliability(
@@ -64,35 +63,3 @@ def expected_calibration_error(label, probability, *, bins=15, prior=0.5) -> flo
     """
     said, so, weight = reliability(label, probability, bins=bins, prior=prior)
     return float(np.sum(weight * np.abs(so - said)))
-
-
-@styled
-def reliability_figure(answers, *, bins=15, prior=0.5, title="Reliability"):
-    """What was said against what was so, and below it how often it was said.
-
-    A mark is as large as its bin's weight: small ones are chance.
-
-    Args:
-        answers: Maps a name to `(label, probability)`, each `[trials]`.
-        bins: Number of bins from 0 to 1. Defaults to `15`.
-        prior: Weight of all same pairs together. Defaults to `0.5`.
-        title: Of the figure; say in it what was fitted on what.
-    """
-    options = {"height_ratios": [3, 1], "sharex": True}
-    figure, (axes, below) = new_figure(2, 1, size=(5.6, 6.2), **options)
-    axes.plot([0, 1], [0, 1], color="#999999", linewidth=0.8)
-    for i, (name, answer) in enumerate(answers.items()):
-        said, so, weight = reliability(*answer, bins=bins, prior=prior)
-        error = expected_calibration_error(*answer, bins=bins, prior=prior)
-        look = {"color": COLOURS[i % 7], "marker": MARKERS[i % 7]}
-        line = {"linestyle": DASHES[i % 4], "linewidth": 1, "markersize": 3}
-        axes.plot(said, so, label=f"{name}: ECE {error:.3f}", **look, **line)
-        axes.scatter(said, so, s=300 * weight, linewidths=0, alpha=0.6, **look)
-        below.plot(said, 100 * weight, **look, **line)
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), title=title)
-    axes.set_ylabel("same, share")
-    below.set(xlabel="same, probability said", ylabel="of all trials, %")
-    below.set_yscale("log")
-    below.yaxis.set_major_formatter("{x:g}")
-    figure.legend(loc="outside lower left", ncols=min(2, len(answers)))
-    return figure

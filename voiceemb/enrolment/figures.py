@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from timbre import plotting
+from timbre.metrics.figures import score_figure
 from timbre.metrics.verification import all_pairs, eer_threshold
 
 MEASURES = {"cosine": "cosine", "distance": "Euclidean distance of unit vectors"}
@@ -72,9 +73,7 @@ def pairs_figure(samples, *, measure="distance", title="Pairs of samples"):
     values = compare(samples.embeddings, measure=measure)[pairs.enrol, pairs.test]
     sign = 1 if measure == "cosine" else -1  # the nearer, the more alike
     threshold = sign * eer_threshold(pairs.label, sign * values)
-    figure = plotting.score_figure(
-        pairs.label, values, threshold=threshold, title=title
-    )
+    figure = score_figure(pairs.label, values, threshold=threshold, title=title)
     figure.axes[0].set_xlabel(MEASURES[measure])
     return figure
 

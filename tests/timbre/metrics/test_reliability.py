@@ -1,14 +1,11 @@
-"""Whether probabilities hold: exact answers, priors, and the figure."""
+"""Whether probabilities hold: exact answers, priors."""
 
 import numpy as np
 import pytest
-from matplotlib.image import imread
 
-from timbre import plotting
 from timbre.metrics.reliability import (
     expected_calibration_error,
     reliability,
-    reliability_figure,
 )
 
 
@@ -65,17 +62,3 @@ def test_what_is_no_probability_is_refused():
             expected_calibration_error([1, 0], wrong)
     with pytest.raises(ValueError, match="`bins`"):
         reliability([1, 0], [1, 0], bins=0)
-
-
-def test_the_figure_shows_every_answer_and_its_error(rng, tmp_path):
-    label, llr = drawn(rng, 2000)
-    answers = {"exact": (label, chance(llr)), "too sure": (label, chance(4 * llr))}
-    figure = reliability_figure(answers, title="of Gaussians")
-    axes, below = figure.axes
-    said, so, weight = reliability(*answers["too sure"])
-    np.testing.assert_array_equal(axes.lines[2].get_xydata().T, [said, so])
-    np.testing.assert_allclose(below.lines[1].get_ydata(), 100 * weight)
-    error = expected_calibration_error(*answers["too sure"])
-    assert axes.lines[2].get_label() == f"too sure: ECE {error:.3f}"
-    path = plotting.save(figure, tmp_path / "reliability.png", dpi=40)
-    assert imread(path)[..., :3].std() > 0.02
