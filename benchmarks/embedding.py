@@ -157,12 +157,7 @@ def prepare(folder, corpus, num):
         corpus = render(folder / "voices", num_speakers=16, utterances=4)
     files = []
     for n, utterance in enumerate(corpus.utterances[:num]):
-        waveform = wave.read(
-            utterance.path,
-            sample_rate=SAMPLE_RATE,
-            start_s=utterance.start or 0.0,
-            end_s=utterance.end,
-        )
+        waveform = utterance.read(sample_rate=SAMPLE_RATE)
         files.append(folder / f"{n:04}.wav")
         wave.write(files[-1], np.resize(waveform, SECONDS * SAMPLE_RATE).clip(-1, 1))
     return files

@@ -42,7 +42,6 @@ from voiceemb.enrolment import cohort_calibration, identification
 from voiceemb.enrolment.admission import admit, kept
 from voiceemb.enrolment.quality import Rule
 from voiceemb.enrolment.speech_embedding import Ear
-from voiceemb.evaluate import read
 from voiceemb.vad import detect
 
 LEAST_SPEAKERS = 6  # of a corpus that can spare a third of them
@@ -50,7 +49,7 @@ LEAST_SPEAKERS = 6  # of a corpus that can spare a third of them
 
 def hear(corpus, ear):
     """Speakers, qualities and embeddings of all utterances of a corpus."""
-    heard, embeddings = ear.recordings([read(u) for u in corpus], Rule())
+    heard, embeddings = ear.recordings([u.read() for u in corpus], Rule())
     return np.array([u.speaker for u in corpus]), heard, embeddings
 
 

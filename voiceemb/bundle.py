@@ -12,7 +12,6 @@ import numpy as np
 
 from timbre.corpora import folders
 from timbre.files import making, sha256
-from voiceemb import evaluate
 from voiceemb.calibration import FILE
 from voiceemb.encoder import Encoder
 
@@ -133,7 +132,7 @@ def centre(run, encoder):
     groups = folders.open_corpus(config["corpus"]).subset(learned).by_speaker()
     rate = encoder.sample_rate
     means = [
-        encoder.embed_speaker(evaluate.read(u, sample_rate=rate) for u in some)
+        encoder.embed_speaker(u.read(sample_rate=rate) for u in some)
         for some in (group[:OF_EACH] for group in groups.values())
     ]
     return np.mean(means, axis=0)

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
+from timbre.corpora import splits
 from timbre.corpora.cache import records
+from timbre.corpora.corpus import corpus_of
 from voiceemb.inference import crop_samples
 from voiceemb.training import batch_sampler
 from voiceemb.training.augmentation import augmenter, preparation
 from voiceemb.training.speed_perturbation import AtSpeeds
-from voiceemb.training.splits import corpus_of, divide, without
+from voiceemb.training.splits import divide
 from voiceemb.training.validation import judge
 
 LEAST_FRAMES = 10  # 0.1 s
@@ -51,7 +53,7 @@ def prepare(
         balance: What has an even share of the batches, see `batches.Draw`.
         augmentation: Dict of `enabled`, `num_masks`, `speeds` and arguments of
             `augmenter`. Defaults to none.
-        exclude: Names of speakers to leave out, see `voiceemb.training.splits.without`.
+        exclude: Names of speakers to leave out, see `timbre.corpora.splits.without`.
         seed: Seed of everything drawn. Defaults to `0`.
         **division: Further arguments of `voiceemb.training.splits.divide`.
 
@@ -59,7 +61,7 @@ def prepare(
         `voiceemb.training.splits.Parts` and `Data`.
     """
     divided = functools.partial(divide, seed=seed, **division)
-    wanted = without(corpus, exclude)
+    wanted = splits.without(corpus, exclude)
     divided(wanted)
     conditions, augment = dict(augmentation or {}), None
     num_masks = conditions.pop("num_masks", 0)

@@ -11,13 +11,12 @@ import sys
 import numpy as np
 
 from timbre.audio import wave
-from timbre.corpora.corpus import some
+from timbre.corpora.corpus import bare, some
 from timbre.corpora.embeddings import EmbeddingSet
 from timbre.metrics import likelihood_ratio, reliability, verification
 from voiceemb.evaluation import mfcc_baseline
 from voiceemb.evaluation.score_normalisation import Scoring
 from voiceemb.inference import LEAST_S
-from voiceemb.training.splits import bare
 
 BASELINE = "MFCC statistics"
 
@@ -64,7 +63,7 @@ def speaker_means(corpus, extract, *, sample_rate=16000):
     good = audible(corpus, sample_rate=sample_rate)[0]
     if not good:
         raise ValueError(f"{corpus.name!r} must hold speech. Received: none to read")
-    embeddings = extract(read(u, sample_rate=sample_rate) for u in good)
+    embeddings = extract(u.read(sample_rate=sample_rate) for u in good)
     speaker = np.array([u.speaker for u in good], str)
     return {name: embeddings[speaker == name].mean(axis=0) for name in set(speaker)}
 
@@ -91,7 +90,7 @@ def usable(corpus, *, sample_rate=16000):
     good, skipped = [], {}
     for utterance in corpus:
         try:
-            waveform = read(utterance, sample_rate=sample_rate)
+            waveform = utterance.read(sample_rate=sample_rate)
             if len(waveform) < LEAST_S * sample_rate:
                 raise wave.AudioError(utterance.path, f"shorter than {LEAST_S} s")
             good.append(utterance)
@@ -110,16 +109,6 @@ def audible(corpus, *, sample_rate=16000):
             file=sys.stderr,
         )
     return good, skipped
-
-
-def read(utterance, *, sample_rate=16000):
-    """The waveform of an utterance, float32 `[samples]`."""
-    return wave.read(
-        utterance.path,
-        sample_rate=sample_rate,
-        start_s=utterance.start or 0.0,
-        end_s=utterance.end,
-    )
 
 
 def names(corpus, utterances):
@@ -201,7 +190,7 @@ def evaluate(
         )
     sets, scores, rows = {}, {}, []
     for name, extract in extractors.items():
-        embeddings = extract(read(u, sample_rate=sample_rate) for u in good)
+        embeddings = extract(u.read(sample_rate=sample_rate) for u in good)
         sets[name] = EmbeddingSet(embeddings, speaker, segment, {"extractor": name})
     trials = _listed(trial_lists, segment, speaker, seed)
     told = {"protocol": protocol, "resamples": resamples, "seed": seed}

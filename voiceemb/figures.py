@@ -9,7 +9,6 @@ from timbre import plotting
 from timbre.audio.figures import utterance_figure
 from timbre.metrics import verification
 from timbre.metrics.figures import det_figure, reliability_figure, score_figure
-from voiceemb.evaluate import read
 
 FEW = 12  # speakers in the comparison matrix
 EACH = 6  # utterances of each there
@@ -71,7 +70,7 @@ def draw_utterance(utterance, encoder, folder):
         encoder: A `voiceemb.Encoder` of a model in memory, not of an export.
         folder: Where `utterance.png` goes.
     """
-    waveform = read(utterance, sample_rate=encoder.sample_rate)
+    waveform = utterance.read(sample_rate=encoder.sample_rate)
     model = encoder.model
     features = model.normalisation(model.features(waveform[None]))[0].numpy()
     figure = plotting.styled(utterance_figure)(

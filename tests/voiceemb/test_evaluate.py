@@ -125,7 +125,7 @@ def test_as_norm_names_its_cohort_and_scores_as_the_metric_does(corpus):
 def test_a_cohort_has_one_mean_a_speaker(corpus):
     means = evaluate.speaker_means(corpus, pitch)
     assert sorted(means) == ["s0", "s1", "s2"]
-    expected = pitch([evaluate.read(u) for u in corpus.utterances[4:8]]).mean(axis=0)
+    expected = pitch([u.read() for u in corpus.utterances[4:8]]).mean(axis=0)
     np.testing.assert_allclose(means["s1"], expected)
 
 

@@ -184,8 +184,7 @@ def _check(options) -> int:
             seconds += end - (utterance.start or 0.0)
             rates[info.sample_rate] = rates.get(info.sample_rate, 0) + 1
             if options.decode:
-                start = utterance.start or 0.0
-                wave.read(utterance.path, start_s=start, end_s=utterance.end)
+                utterance.read()
         except (wave.AudioError, OSError) as error:
             damaged.append(f"{key}: {getattr(error, 'reason', error)}")
     _say(corpus, "all")

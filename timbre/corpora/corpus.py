@@ -8,6 +8,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
+from timbre.audio import wave
+
 
 @dataclass(frozen=True)
 class Utterance:
@@ -28,6 +32,15 @@ class Utterance:
     end: float | None = None
     text: str = ""
     extra: dict = field(default_factory=dict, hash=False)
+
+    def read(self, *, sample_rate: int = 16000) -> np.ndarray:
+        """Read the sound: float32 `[samples]`, see `timbre.audio.wave.read`."""
+        return wave.read(
+            self.path,
+            sample_rate=sample_rate,
+            start_s=self.start or 0.0,
+            end_s=self.end,
+        )
 
 
 @dataclass(frozen=True)
@@ -107,6 +120,16 @@ class Corpus:
             row = [key, u.speaker, u.text, sorted(u.extra.items())]
             sha.update(json.dumps(row).encode() + b"\n")
         return sha.hexdigest()
+
+
+def corpus_of(speaker: str) -> str:
+    """The corpus a speaker came from when corpora were combined, or `""`."""
+    return speaker.rpartition("/")[0]
+
+
+def bare(speaker: str) -> str:
+    """A speaker's name without the corpus that `gather` puts before it."""
+    return speaker.rpartition("/")[2]
 
 
 def some(names: Sequence[str], limit: int = 8) -> str:

@@ -11,10 +11,10 @@ held-out voice is not one that was heard under another name.
 import hashlib
 import warnings
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from timbre.corpora.corpus import Corpus, some
+from timbre.corpora.corpus import Corpus, bare, some
 
 
 def split_by_speaker(
@@ -136,6 +136,35 @@ def check(corpus: Corpus, *, min_speakers: int = 2, min_utterances: int = 2) -> 
             f"Speakers who say too little are left out. {dropped}", stacklevel=2
         )
     return corpus.subset(kept) if few else corpus
+
+
+def without(corpus: Corpus, exclude: Iterable[str]) -> Corpus:
+    """Leave some speakers out of a corpus.
+
+    Args:
+        corpus: The corpus.
+        exclude: Names of speakers. A name without a corpus before it means the speakers
+            of that name in every corpus that was combined.
+
+    Raises:
+        ValueError: If the corpus has no speaker of such a name, or fewer than two
+            speakers remain.
+    """
+    exclude = set(exclude)
+    unknown = sorted(exclude - {*corpus.speakers, *map(bare, corpus.speakers)})
+    if unknown:
+        raise ValueError(
+            f"Speakers to exclude must speak in corpus {corpus.name!r}. "
+            f"Received: {some(unknown)}"
+        )
+    left = [name for name in corpus.speakers if not {name, bare(name)} & exclude]
+    if exclude and len(left) < 2:
+        raise ValueError(
+            "Speakers to exclude must leave two others. Received: "
+            f"{len(corpus.speakers)} speakers in {corpus.name!r}, of whom "
+            f"{some(sorted(exclude))} leave {len(left)}"
+        )
+    return corpus.subset(left)
 
 
 def _families(corpus: Corpus, kin: str | None) -> list[list[str]]:

@@ -222,12 +222,7 @@ def _render(corpus, folder, order, threads, progress):
 def _tell(folder, place, number, key, utterance, order):
     """Writes one utterance in all its styles; returns their rows."""
     try:
-        waveform = wave.read(
-            utterance.path,
-            sample_rate=SAMPLE_RATE,
-            start_s=utterance.start or 0.0,
-            end_s=utterance.end,
-        )
+        waveform = utterance.read(sample_rate=SAMPLE_RATE)
     except (wave.AudioError, OSError):
         return []  # who caches or evaluates the corpus will say so
     digest = hashlib.sha256(f"{order['seed']} {key}".encode()).digest()

@@ -9,6 +9,7 @@ import json
 import sys
 from pathlib import Path
 
+from timbre.corpora.corpus import bare
 from timbre.corpora.embeddings import EmbeddingSet
 from timbre.metrics import verification
 from timbre.progress import Bar
@@ -16,7 +17,6 @@ from voiceemb import calibration as calibrations
 from voiceemb import evaluate as evaluation
 from voiceemb.commands.io import check_writable, loaded, opened
 from voiceemb.evaluation import score_normalisation
-from voiceemb.training.splits import bare
 
 
 def embed(options):

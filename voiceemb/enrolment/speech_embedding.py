@@ -62,12 +62,10 @@ class Ear:
             Unit vectors float32 `[utterances, dim]`, and who speaks, str
             `[utterances]`.
         """
-        from voiceemb.evaluate import read
-
         speech, speaker = [], []
         with Bar(f"hearing {corpus.name}", len(corpus), shown=shown) as bar:
             for utterance in corpus:
-                spoken = self.speech(read(utterance))
+                spoken = self.speech(utterance.read())
                 if len(spoken) >= LEAST:
                     speech.append(spoken)
                     speaker.append(utterance.speaker)

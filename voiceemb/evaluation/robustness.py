@@ -51,7 +51,7 @@ class _Point:
     def sounds(self, sample_rate, bar):
         """The changed waveforms, read one by one."""
         for utterance, name in zip(self.utterances, self.names, strict=True):
-            waveform = evaluate.read(utterance, sample_rate=sample_rate)
+            waveform = utterance.read(sample_rate=sample_rate)
             yield self.change(waveform, name)
             bar.update()
 
@@ -112,7 +112,7 @@ def over_durations(
             f"Durations must be finite and at least {least} s. Received: {durations_s}"
         )
     good, names = _heard(corpus, sample_rate)
-    lengths = [len(evaluate.read(u, sample_rate=sample_rate)) for u in good]
+    lengths = [len(u.read(sample_rate=sample_rate)) for u in good]
     points = []
     for duration_s in sorted(durations_s):
         samples = round(duration_s * sample_rate)

@@ -10,7 +10,7 @@ import dataclasses
 import json
 
 from timbre.corpora import splits
-from timbre.corpora.corpus import Corpus, some
+from timbre.corpora.corpus import Corpus, corpus_of, some
 
 PARTS = ("train", "validation", "test", "closed")
 LEAST_HELD_OUT = 2  # speakers; fewer make no different pair
@@ -95,34 +95,6 @@ def divide(corpus, *, validation, test, closed_share, apart=(), kin=None, seed=0
     return Parts(train, held, final, closed, "open-set")
 
 
-def without(corpus, exclude):
-    """The corpus without some speakers.
-
-    Args:
-        corpus: A `timbre.corpora.corpus.Corpus`.
-        exclude: Their names; a name without a corpus before it means the speakers of
-            that name in every corpus joined.
-
-    Raises:
-        ValueError: If a speaker to leave out does not speak, or fewer than two remain.
-    """
-    exclude = set(exclude)
-    unknown = sorted(exclude - {*corpus.speakers, *map(bare, corpus.speakers)})
-    if unknown:
-        raise ValueError(
-            f"Speakers to exclude must speak in corpus {corpus.name!r}. "
-            f"Received: {some(unknown)}"
-        )
-    left = [name for name in corpus.speakers if not {name, bare(name)} & exclude]
-    if exclude and len(left) < 2:
-        raise ValueError(
-            "Speakers to exclude must leave two others. Received: "
-            f"{len(corpus.speakers)} speakers in {corpus.name!r}, of whom "
-            f"{some(sorted(exclude))} leave {len(left)}"
-        )
-    return corpus.subset(left)
-
-
 def _keep_back(corpus, share, seed):
     """Parts off two or more utterances of every speaker who has four or more."""
     groups = corpus.by_speaker()
@@ -180,13 +152,3 @@ def _apart(corpus, names):
     held = [name for name in corpus.speakers if corpus_of(name) in names]
     left = [name for name in corpus.speakers if corpus_of(name) not in names]
     return corpus.subset(left), corpus.subset(held)
-
-
-def corpus_of(speaker):
-    """The corpus a speaker came from when it was joined; empty for a single one."""
-    return speaker.rpartition("/")[0]
-
-
-def bare(speaker):
-    """A speaker's name without the corpus that joining puts before it."""
-    return speaker.rpartition("/")[2]

@@ -6,9 +6,9 @@ and a short one is repeated.
 
 import numpy as np
 
+from timbre.corpora.corpus import corpus_of
 from timbre.metrics import verification
 from voiceemb.encoder import unit
-from voiceemb.training.splits import corpus_of
 
 
 def judge(encoder, cache, *, window):

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from timbre.audio import wave
 from voiceemb.vad.base import HOP, energies_db
 
 SPAN_DB = 38.0  # from the loud frames of a voice to what is still speech
@@ -87,7 +86,7 @@ def read(corpus):
     """
     found = []
     for group in corpus.by_speaker().values():
-        sounds = [wave.read(u.path, start_s=u.start or 0.0, end_s=u.end) for u in group]
+        sounds = [u.read() for u in group]
         sounds = [x[: len(x) // HOP * HOP] for x in sounds]
         sounds = [x for x in sounds if len(x) >= LEAST_FRAMES * HOP]
         levels = [energies_db(x) for x in sounds]

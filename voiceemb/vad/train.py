@@ -10,7 +10,6 @@ from timbre.corpora import splits
 from timbre.files import stated_sha256
 from timbre.training import loop, optimisers
 from timbre.training.distribution import is_chief, wait_for_all
-from voiceemb.training.splits import without
 from voiceemb.vad import labels
 from voiceemb.vad.network import ABOUT, WEIGHTS, ActivityNetwork
 from voiceemb.vad.simulation import Scenes
@@ -47,7 +46,7 @@ def prepare(
 
     Args:
         corpus: A `timbre.corpora.corpus.Corpus` of clean speech.
-        exclude_speakers: Names of those to leave out, see `voiceemb.training.splits.without`.
+        exclude_speakers: Names of those to leave out, see `timbre.corpora.splits.without`.
         validation_speakers: How many are held out, at most a fifth of all.
         validation_scenes: How many scenes are made of them.
         scenes: Dict of arguments of `Scenes`.
@@ -56,7 +55,7 @@ def prepare(
     Returns:
         `Scenes`, held-out `(waveforms, active)` and facts for `Run.remember`.
     """
-    corpus = without(corpus, exclude_speakers)
+    corpus = splits.without(corpus, exclude_speakers)
     count = min(validation_speakers, max(len(corpus.speakers) // 5, 1))
     train, held = splits.split_by_speaker(corpus, counts=[None, count], seed=seed)
     lessons = Scenes(labels.read(train), **scenes, seed=seed)

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from timbre.corpora.corpus import Corpus, Utterance
+from timbre.corpora.corpus import Corpus, Utterance, bare, corpus_of
+from timbre.corpora.splits import without
 from timbre.training.run import Run
 from voiceemb.training import splits as division
 from voiceemb.training.splits import Parts
@@ -74,14 +75,14 @@ def test_excluded_speakers_are_in_no_part_even_when_joined():
         "joined", tuple(Utterance(u.path, f"set/{u.speaker}") for u in corpus)
     )
     for whole in (corpus, joined):
-        parts = divide(division.without(whole, ("s03", "s07")))
-        named = {division.bare(n) for p in parts_of(parts) for n in p.speakers}
+        parts = divide(without(whole, ("s03", "s07")))
+        named = {bare(n) for p in parts_of(parts) for n in p.speakers}
         assert named == {f"s{i:02}" for i in range(15)} - {"s03", "s07"}
 
 
 def test_a_speaker_to_exclude_whom_nobody_knows_is_an_error():
     with pytest.raises(ValueError, match="must speak .* s99"):
-        division.without(paper_corpus(15, 4), ("s01", "s99"))
+        without(paper_corpus(15, 4), ("s01", "s99"))
 
 
 def test_a_run_never_goes_on_with_other_utterances(tmp_path):
@@ -138,7 +139,7 @@ def test_a_corpus_held_apart_chooses_alone_and_teaches_nothing():
     parts = divide(joined(near=20, far=3), apart=("far",))
     assert parts.validation.speakers == ("far/s00", "far/s01", "far/s02")
     heard = {
-        division.corpus_of(s) for s in (*parts.train.speakers, *parts.test.speakers)
+        corpus_of(s) for s in (*parts.train.speakers, *parts.test.speakers)
     }
     assert heard == {"near"} and len(parts.test.speakers) == 4
     assert parts.protocol == "open-set" and parts.closed is not None

@@ -164,12 +164,7 @@ class Build:
 
     def _decode(self, utterance: Utterance) -> np.ndarray | str:
         try:
-            return wave.read(
-                utterance.path,
-                sample_rate=self.recipe["sample_rate"],
-                start_s=utterance.start or 0.0,
-                end_s=utterance.end,
-            )
+            return utterance.read(sample_rate=self.recipe["sample_rate"])
         except (wave.AudioError, OSError) as error:
             return getattr(error, "reason", None) or str(error)
 
