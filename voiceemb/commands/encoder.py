@@ -35,7 +35,7 @@ def embed(options):
     columns = {name for u in good for name in u.extra if name and name.isprintable()}
     voices = EmbeddingSet(
         _embedding(encoder, len(good))(
-            evaluation.read(u, sample_rate=encoder.sample_rate) for u in good
+            u.read(sample_rate=encoder.sample_rate) for u in good
         ),
         [u.speaker for u in good],
         evaluation.names(corpus, good),
