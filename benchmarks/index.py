@@ -89,7 +89,7 @@ def compare(num, options):
         index = VoiceIndex(options.dim, engine=engine, expansion=options.expansion)
         index.add(names, voices)
         enrolled[engine] = time.process_time() - start
-        sides[engine] = lambda rows, index=index: index.search(rows, top=TOP)
+        sides[engine] = lambda rows, index=index: index.search(rows, k=TOP)
     truth = answers(sides["exact"], queries)
     for name, search in sides.items():
         answer = answers(search, queries)
