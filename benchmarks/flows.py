@@ -80,7 +80,7 @@ def ours(name, data, jit_compile):
     from flows.bijectors import backbones
 
     chain = backbones.build(name, **SIZES)
-    chain.start(data)
+    chain.adapt(data)
     x = tf.constant(data)
     optimizer = keras.optimizers.Adam(RATE)
     optimizer.build(chain.trainable_variables)

@@ -8,7 +8,7 @@ import numpy as np
 BLOCK = 2048  # rows mapped at once
 
 
-def mapped(function, *arrays, block=BLOCK):
+def map_batches(function, *arrays, block=BLOCK):
     """Maps rows by a function of a model, in blocks; compiled if there are many.
 
     Args:
@@ -20,7 +20,7 @@ def mapped(function, *arrays, block=BLOCK):
         What the function gives, as NumPy.
     """
     if len(arrays[0]) > 2 * block:  # to trace takes as long as about three blocks
-        function = compiled(function, *arrays)
+        function = trace_batches(function, *arrays)
     found = []
     for start in range(0, len(arrays[0]), block):
         given = (keras.ops.convert_to_tensor(a[start : start + block]) for a in arrays)
@@ -30,11 +30,11 @@ def mapped(function, *arrays, block=BLOCK):
     return keras.tree.map_structure(lambda *part: np.concatenate(part), *found)
 
 
-def compiled(function, *arrays):
+def trace_batches(function, *arrays):
     """A function traced once for blocks of such arrays, if there is a graph to trace.
 
     Args:
-        function: See `mapped`; one that is traced already is given back.
+        function: See map_batches; one that is traced already is given back.
         *arrays: NumPy `[rows, ...]`.
     """
     if keras.backend.backend() != "tensorflow":
@@ -59,5 +59,5 @@ def bits(log_prob, x, labels):
         x: Segments `[n, *shape]` of D numbers each, one or more.
         labels: Int32 `[n, F]`, -1 where they are not to be told.
     """
-    nats = mapped(log_prob, x, labels).mean(dtype=float)
+    nats = map_batches(log_prob, x, labels).mean(dtype=float)
     return -float(nats) / math.prod(x.shape[1:]) / math.log(2)

@@ -108,7 +108,7 @@ def loaded(run, kind=None):
 
 def _change_set(model, options):
     """Moves every row of an embedding set."""
-    from flows.batching import mapped
+    from flows.batching import map_batches
 
     given = EmbeddingSet.load(options.set)
     shape = tuple(model.shape)
@@ -126,7 +126,7 @@ def _change_set(model, options):
         )
     to = {"factor": options.factor, "to": options.to, "alpha": options.alpha}
     x = np.asarray(given.embeddings, np.float32)
-    new = mapped(lambda x: model.manipulate(x, **to), x)
+    new = map_batches(lambda x: model.manipulate(x, **to), x)
     about = {**given.about, "changed": to | _made_by(options)}
     if about.pop("normalisation", None) in UNIT:
         new = new / np.linalg.norm(new, axis=1, keepdims=True)
@@ -246,9 +246,9 @@ def _about(run):
 
 def _made_by(options):
     """What a file that was made must say of how."""
-    from flows.models.registry import weights_name
+    from flows.models.registry import weights_file
 
-    digest = stated_sha256(options.run / weights_name(options.model))
+    digest = stated_sha256(options.run / weights_file(options.model))
     date = datetime.date.today().isoformat()
     told = {"run": options.run.name, "model": options.model}
     return {**told, "sha256": digest, "date": date}

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from flows.evaluation import probes as judges
 from flows.evaluation.manipulation import column, manipulation, verification
-from flows.evaluation.measures import judged
+from flows.evaluation.measures import evaluate_model
 from timbre.metrics.folds import in_groups
 from timbre.progress import Bar
 
@@ -22,7 +22,7 @@ def evaluate(
     """Measures models side by side.
 
     Args:
-        models: Dict, kind (`vae`, `nf`, `dnf-<factor>`, `fdnf`) to a trained `Coder`.
+        models: Dict, kind (`vae`, `nf`, `dnf-<factor>`, `fdnf`) to a trained `LatentModel`.
         parts: The `flows.data.Parts` they learned from.
         pairs: Most pairs of a test row and a wrong class, for each factor, and most
             rows that are decoded for anything else. Defaults to `20000`.
@@ -68,7 +68,7 @@ def evaluate(
             factors = [f for f in _changed(kind, parts.vocabulary) if f in labelled]
             with Bar(f"judging {kind}", 2 + len(factors), shown=shown) as bar:
                 drawing = {"pairs": pairs, "seed": seed}
-                results["models"][kind] = judged(model, parts, bar, **drawing)
+                results["models"][kind] = evaluate_model(model, parts, bar, **drawing)
                 for factor in factors:
                     given = {kind: model}, parts.test, probes, factor
                     results["manipulation"][factor] |= manipulation(*given, **drawing)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flows.batching import mapped
+from flows.batching import map_batches
 from flows.evaluation import tsne
 from flows.evaluation.manipulation import divided
 from timbre import plotting
@@ -39,7 +39,7 @@ def draw(models, parts, folder, *, results, published=None, history=(), seed=0):
     """Draws the figures that a run's models, data and history allow.
 
     Args:
-        models: Dict, kind to a trained `flows.models.latent_model.Coder`.
+        models: Dict, kind to a trained `flows.models.latent_model.LatentModel`.
         parts: The `flows.data.Parts`; rows of `test` are drawn.
         folder: Where the PNG files go.
         results: What `flows.evaluate.evaluate` returns.
@@ -85,9 +85,9 @@ def _code_figures(models, rows, found, seed):
         factor: np.array([*classes, ""])[rows.labels[:, column]]  # -1 is ""
         for column, (factor, classes) in enumerate(vocabulary.items())
     }
-    codes = {kind: mapped(model.encode, rows.x) for kind, model in models.items()}
+    codes = {kind: map_batches(model.encode, rows.x) for kind, model in models.items()}
     whole = {kind: told["parts"]["code"] for kind, told in found.items()}
-    drawn = {"encoding": encoding_figure(codes, labels, found=whole, seed=seed)}
+    drawn = {"encoding": latents_figure(codes, labels, found=whole, seed=seed)}
     if "fdnf" in models:
         own, told = divided(models["fdnf"], codes["fdnf"]), found["fdnf"]["parts"]
         if own:
@@ -95,7 +95,7 @@ def _code_figures(models, rows, found, seed):
     return drawn
 
 
-def encoding_figure(codes, labels, *, found=None, seed=0, most=tsne.MOST):
+def latents_figure(codes, labels, *, found=None, seed=0, most=tsne.MOST):
     """Whole codes, a column for each model; each row coloured by another factor.
 
     Args:
@@ -116,13 +116,13 @@ def encoding_figure(codes, labels, *, found=None, seed=0, most=tsne.MOST):
 
 
 def parts_figure(parts, labels, *, found=None, seed=0, most=tsne.MOST):
-    """Each part of a factorial code on its own, as `encoding_figure`.
+    """Each part of a factorial code on its own, as `latents_figure`.
 
     What belongs to a factor is sorted by its classes there and is mixed elsewhere.
 
     Args:
         parts: Dict, part to `[n, d]`.
-        labels, found, seed, most: See `encoding_figure`, with parts for kinds.
+        labels, found, seed, most: See `latents_figure`, with parts for kinds.
     """
     parts = {f"part: {part}": z for part, z in parts.items()}
     found = {f"part: {part}": told for part, told in (found or {}).items()}
@@ -204,7 +204,7 @@ def segments_figure(model, x, labels, *, title="Segments changed", seed=0):
     """Segments as they are, and as they become with each factor changed.
 
     Args:
-        model: A `flows.models.latent_model.Coder`.
+        model: A `flows.models.latent_model.LatentModel`.
         x: Segments `[n, frames, bands]`, as the model takes them.
         labels: Codes of their classes, int `[n, factors]`; -1 is unknown.
         title: Of the figure.

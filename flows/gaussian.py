@@ -36,7 +36,7 @@ def log_normals(z, means, log_variances):
     return -0.5 * (square + ops.sum(constants, axis=-1))
 
 
-def class_averages(z, labels, num_classes) -> tuple[np.ndarray, np.ndarray]:
+def class_means(z, labels, num_classes) -> tuple[np.ndarray, np.ndarray]:
     """Average of each class's rows, and how many there are.
 
     Args:

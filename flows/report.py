@@ -42,7 +42,7 @@ def finish(run, models, parts, result_by_kind, *, pairs, seed):
 
     Args:
         run: A `timbre.training.run.Run` in which each model's `<kind>.weights.h5` is written.
-        models: Dict, kind to a trained `flows.models.latent_model.Coder`.
+        models: Dict, kind to a trained `flows.models.latent_model.LatentModel`.
         parts: The `flows.data.Parts` they learned from.
         result_by_kind: Dict, kind to its `timbre.training.loop.Result`.
         pairs: Pairs of a row and a wrong class, per factor and model.

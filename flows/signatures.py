@@ -16,7 +16,7 @@ def signatures(model, front_end=None):
     """The functions to export, for `timbre.serving.publish.publish`.
 
     Args:
-        model: A trained `flows.models.latent_model.Coder` of F factors.
+        model: A trained `flows.models.latent_model.LatentModel` of F factors.
         front_end: The `timbre.audio.mel.LogMel` of its features, where they are made of sound.
             Defaults to `None`.
 

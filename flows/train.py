@@ -1,6 +1,6 @@
 """Teaching a model of segments, by the loop all systems share."""
 
-from flows.batching import bits, compiled
+from flows.batching import bits, trace_batches
 from timbre.files import stated_sha256
 from timbre.training import loop, optimisers
 from timbre.training.array_dataset import batches
@@ -12,12 +12,12 @@ def fit(model, parts, *, run, kind, devices, steps, batch, optimiser, seed, **se
     """Trains a model and leaves it with the weights that held-out rows liked best.
 
     First the model is adapted to the rows to learn from and the labels that are shown:
-    see `flows.models.latent_model.Coder.adapt`. As this depends on nothing else, a run that goes on
+    see `flows.models.latent_model.LatentModel.adapt`. As this depends on nothing else, a run that goes on
     does it again and then finds its own weights. At the end stand `<kind>.weights.h5`
     and its sha256, and the optimiser's memory is free again.
 
     Args:
-        model: A built `flows.models.latent_model.Coder`, made in the scope of `devices`.
+        model: A built `flows.models.latent_model.LatentModel`, made in the scope of `devices`.
         parts: The `flows.data.Parts`; `train` is learned from, `valid` chooses.
         run: The run, a `timbre.training.run.Run`.
         kind: Name of the model in the run, and of its phase.
@@ -40,7 +40,7 @@ def fit(model, parts, *, run, kind, devices, steps, batch, optimiser, seed, **se
     with devices.scope():
         model.compile(optimizer=optimisers.build(steps=steps, **optimiser))
     held = parts.valid.x, parts.valid.labels
-    density = compiled(model.log_prob, *held)
+    density = trace_batches(model.log_prob, *held)
     result = loop.fit(
         model,
         batches(shown, batch=batch, seed=seed),
@@ -61,7 +61,7 @@ def fit(model, parts, *, run, kind, devices, steps, batch, optimiser, seed, **se
         model.compile()  # lets go of the optimiser, which may be twice the model
     wait_for_all(devices)  # one process has written what all read
     run.load_weights(model, result.best_weights)
-    model.summarise(shown["x"], shown["labels"])
+    model.fit_class_means(shown["x"], shown["labels"])
     if is_chief(devices):
         run.save_weights(model, f"{kind}.weights.h5")
     wait_for_all(devices)

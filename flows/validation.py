@@ -10,11 +10,11 @@ from keras import ops
 TAKEN = ("code", "rest")  # names of parts that are no factor
 
 
-def checked_codes(z, labels, dim, classes) -> tuple[np.ndarray, np.ndarray]:
+def validate_latents(z, labels, dim, classes) -> tuple[np.ndarray, np.ndarray]:
     """Codes and labels as NumPy arrays, if classes can be made out of them.
 
     Raises:
-        ValueError: If not: see `FactorialNormal.start`.
+        ValueError: If not: see `FactorialNormal.adapt`.
     """
     z = np.asarray(ops.convert_to_numpy(z))
     if z.ndim != 2 or z.shape[1] != dim or len(z) < 2:
@@ -23,7 +23,7 @@ def checked_codes(z, labels, dim, classes) -> tuple[np.ndarray, np.ndarray]:
         )
     if not np.isfinite(z).all():
         raise ValueError("Codes must be finite. Received: NaN or infinity")
-    labels = checked_labels(labels, len(z), classes)
+    labels = validate_labels(labels, len(z), classes)
     for f, column in enumerate(labels.T):
         if (column < 0).all():
             raise ValueError(
@@ -33,7 +33,7 @@ def checked_codes(z, labels, dim, classes) -> tuple[np.ndarray, np.ndarray]:
     return z, labels
 
 
-def checked_labels(labels, rows, classes) -> np.ndarray:
+def validate_labels(labels, rows, classes) -> np.ndarray:
     """Labels as int32 `[rows, factors]`.
 
     Args:
@@ -64,7 +64,7 @@ def checked_labels(labels, rows, classes) -> np.ndarray:
     return labels.astype(np.int32)
 
 
-def arrays_of(x):
+def extract_arrays(x):
     """Segments and labels, if `x` holds arrays of them as models take it."""
     inputs = x if isinstance(x, dict) else {"x": x}
     segments, labels = inputs.get("x"), inputs.get("labels")
@@ -73,7 +73,7 @@ def arrays_of(x):
     return np.asarray(segments), labels
 
 
-def checked_segments(x, shape, least=1):
+def validate_segments(x, shape, least=1):
     """Segments as float32 NumPy; what is traced as it came.
 
     Args:
@@ -96,7 +96,7 @@ def checked_segments(x, shape, least=1):
     return _finite(values.astype(np.float32, copy=False), "Segments")
 
 
-def checked_aim(given, factor, names, dim, rows, least=0):
+def validate_target(given, factor, names, dim, rows, least=0):
     """Classes or centres, as int32 or float32 NumPy; what is traced as it came.
 
     Args:
@@ -120,7 +120,7 @@ def checked_aim(given, factor, names, dim, rows, least=0):
             f"Received: {len(values)}"
         )
     if values.dtype.kind in "USO":
-        codes = [code_of(factor, names, name) for name in values.ravel().tolist()]
+        codes = [class_index(factor, names, name) for name in values.ravel().tolist()]
         return np.array(codes, np.int32).reshape(values.shape)
     if values.dtype.kind in "iu":
         if values.ndim > 1 or ((values < least) | (values >= len(names))).any():
@@ -137,7 +137,7 @@ def checked_aim(given, factor, names, dim, rows, least=0):
     return _finite(values.astype(np.float32, copy=False), "Centres")
 
 
-def checked_alpha(alpha, rows):
+def validate_alpha(alpha, rows):
     """How much of the way, float32, one or `[rows]`; what is traced as it came."""
     values = concrete(alpha)
     if values is None:
@@ -150,7 +150,7 @@ def checked_alpha(alpha, rows):
     return _finite(values.astype(np.float32), "`alpha`")
 
 
-def check_vocabulary(vocabulary, own=()):
+def validate_vocabulary(vocabulary, own=()):
     """Refuses factors of fewer than two classes, or named as other parts are.
 
     Args:
@@ -175,7 +175,7 @@ def check_vocabulary(vocabulary, own=()):
         )
 
 
-def codes_of(vocabulary, labels):
+def class_indices(vocabulary, labels):
     """Codes int32 `[F]` of a dict of factors to names, -1 for those not given.
 
     Raises:
@@ -187,13 +187,13 @@ def codes_of(vocabulary, labels):
                 f"Factors must be among {tuple(vocabulary)}. Received: {factor!r}"
             )
     given = [
-        code_of(factor, names, labels[factor]) if factor in labels else -1
+        class_index(factor, names, labels[factor]) if factor in labels else -1
         for factor, names in vocabulary.items()
     ]
     return np.array(given, np.int32)
 
 
-def code_of(factor, names, name):
+def class_index(factor, names, name):
     """The code of a class by its name.
 
     Raises:

@@ -8,9 +8,9 @@ is lost or stays.
 
 import numpy as np
 
-from flows.batching import mapped
+from flows.batching import map_batches
 from flows.segments import segmentation
-from flows.segments.features import in_blocks
+from flows.segments.features import compute_in_blocks
 from timbre.audio import wave
 from timbre.corpora import phones
 
@@ -80,7 +80,7 @@ def spectrogram(waveform, front_end):
         float32 `[frames, bands]`.
     """
     frames = {"window": front_end.window, "hop": front_end.hop}
-    return in_blocks(front_end, waveform, frames)
+    return compute_in_blocks(front_end, waveform, frames)
 
 
 def cover(features, frames):
@@ -125,11 +125,11 @@ def change(model, features, cut, starts, factor, to, *, source=None, alpha=1.0):
     """Features with a factor changed wherever a segment is.
 
     Args:
-        model: A `flows.models.latent_model.Coder` of segments.
+        model: A `flows.models.latent_model.LatentModel` of segments.
         features: `[num_frames, bands]`.
         cut, starts: What `cover` or `around` gives.
         factor: What is changed.
-        to: Name of a class, or a centre `[D]` as `Coder.enrol` gives it.
+        to: Name of a class, or a centre `[D]` as `LatentModel.enrol` gives it.
         source: What they are: the same, or codes int32 `[n]`, -1 if unknown. By default
             the model says.
         alpha: How far to go: 0 is nowhere, 1 all the way. Defaults to `1.0`.
@@ -143,13 +143,13 @@ def change(model, features, cut, starts, factor, to, *, source=None, alpha=1.0):
         def moved(x, own):
             return model.manipulate(x, factor, to, source=own, alpha=alpha)
 
-        made = mapped(moved, cut, np.asarray(source, np.int32))
+        made = map_batches(moved, cut, np.asarray(source, np.int32))
     else:
 
         def moved(x):
             return model.manipulate(x, factor, to, source=source, alpha=alpha)
 
-        made = mapped(moved, cut)
+        made = map_batches(moved, cut)
     return segmentation.overlap(made, starts, len(features), features)
 
 

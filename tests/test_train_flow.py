@@ -34,7 +34,7 @@ def trained(tmp_path_factory):
 
 def test_a_run_leaves_all_it_promises(trained):
     run, said = trained
-    weights = [registry.weights_name(kind) for kind in KINDS]
+    weights = [registry.weights_file(kind) for kind in KINDS]
     for name in (
         *("config.json", "flow.json", "metrics.json", "history.csv", "card.md"),
         *(*weights, *(f"{name}.sha256" for name in weights)),
@@ -78,7 +78,7 @@ def test_the_served_model_is_the_factorial_one(trained):
 def texts(run):
     """What must not change when nothing was left to do."""
     names = ["metrics.json", "history.csv", "card.md", "flow.json"]
-    names += [f"{registry.weights_name(kind)}.sha256" for kind in KINDS]
+    names += [f"{registry.weights_file(kind)}.sha256" for kind in KINDS]
     names += [f"export/{path.name}" for path in (run / "export").iterdir()]
     return {
         name: (run / name).read_text() if (run / name).is_file() else None

@@ -51,7 +51,7 @@ class Bijector(keras.layers.Layer):
         """Latent to data."""
         return self.inverse_and_log_det(z, context)[0]
 
-    def start(self, x, context=None, labels=None):
+    def adapt(self, x, context=None, labels=None):
         """Sets what depends on data, of this and all inner bijectors, by a first batch.
 
         Args:
@@ -124,10 +124,10 @@ class Chain(Bijector):
             input_shape = bijector.compute_output_shape(input_shape)
         return input_shape
 
-    def start(self, x, context=None, labels=None):
+    def adapt(self, x, context=None, labels=None):
         x, context = self._taken(x, context)
         for bijector in self.bijectors:
-            x = bijector.start(x, context, labels)
+            x = bijector.adapt(x, context, labels)
         return x
 
     def _forward(self, x, context):
@@ -158,7 +158,7 @@ class Chain(Bijector):
 class Inverse(Bijector):
     """A bijector the other way round: its `forward` is the other's `inverse`.
 
-    `start` sets nothing: what the other one would set by data, it sets by what comes
+    `adapt` sets nothing: what the other one would set by data, it sets by what comes
     in at its own front.
 
     Args:
@@ -217,7 +217,7 @@ class Permutation(Bijector):
 
     def build(self, input_shape):
         order = np.random.default_rng(self.seed).permutation(input_shape[-1])
-        self.order = add_value(self, "order", order, dtype="int32")
+        self.order = add_constant(self, "order", order, dtype="int32")
 
     def _forward(self, x, context):
         return ops.take(x, self.order, axis=-1), event_sum(ops.zeros_like(x))
@@ -253,7 +253,7 @@ def event_sum(x):
     return ops.sum(x, axis=tuple(range(1, len(x.shape))))
 
 
-def add_value(layer, name, value, dtype=None, trainable=False):
+def add_constant(layer, name, value, dtype=None, trainable=False):
     """Adds a weight to `layer` that begins as `value`, and stays if not `trainable`."""
     return layer.add_weight(
         shape=np.shape(value),

@@ -13,8 +13,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from flows.bijectors.base import Bijector, add_value, event_sum
-from flows.gaussian import class_averages
+from flows.bijectors.base import Bijector, add_constant, event_sum
+from flows.gaussian import class_means
 
 ROUNDING = 1e-6  # of the scatter of a factor's classes: as little is none
 
@@ -24,7 +24,7 @@ class Alignment(Bijector):
     """A rotation, set once by rows and their classes; never trained.
 
     `z = Q x` with `Q` orthogonal, so `log_det = 0` and the transpose undoes it. The
-    identity until `start`.
+    identity until `adapt`.
 
     Args:
         dims: Channels of each factor's part, which come first; those left are nobody's.
@@ -38,9 +38,9 @@ class Alignment(Bijector):
         self.dims = tuple(dims)
 
     def build(self, input_shape):
-        self.rotation = add_value(self, "rotation", np.eye(input_shape[-1]))
+        self.rotation = add_constant(self, "rotation", np.eye(input_shape[-1]))
 
-    def start(self, x, context=None, labels=None):
+    def adapt(self, x, context=None, labels=None):
         """Turns the parts to where classes differ, by rows `[n, channels]`.
 
         Args:
@@ -99,7 +99,7 @@ def directions(x, labels, dims) -> np.ndarray:
 
 def _leading(x, labels, taken):
     """Directions in which class averages scatter most, perpendicular to `taken`."""
-    averages, rows = class_averages(x, labels, labels.max() + 1)
+    averages, rows = class_means(x, labels, labels.max() + 1)
     shares = rows / max(rows.sum(), 1)
     spread = np.sqrt(shares)[:, None] * (averages - shares @ averages)
     least = ROUNDING * np.linalg.norm(spread)

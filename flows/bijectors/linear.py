@@ -5,7 +5,7 @@ import numpy as np
 import scipy.linalg
 from keras import ops
 
-from flows.bijectors.base import Bijector, add_value, event_sum
+from flows.bijectors.base import Bijector, add_constant, event_sum
 
 STARTS = ("identity", "rotation")
 
@@ -36,22 +36,22 @@ class InvertibleLinear(Bijector):
         if start not in STARTS:
             raise ValueError(f"`start` must be one of {STARTS}. Received: {start!r}")
         self.seed = seed
-        self.beginning = start  # `start` is what every bijector can do
+        self.start = start
 
     def build(self, input_shape):
         channels = input_shape[-1]
         order, lower, upper, scale = self._factors(channels)
-        self.order = add_value(self, "order", order, dtype="int32")
-        self.sign = add_value(self, "sign", np.sign(scale))
-        self.lower = add_value(self, "lower", lower, trainable=True)
-        self.upper = add_value(self, "upper", upper, trainable=True)
+        self.order = add_constant(self, "order", order, dtype="int32")
+        self.sign = add_constant(self, "sign", np.sign(scale))
+        self.lower = add_constant(self, "lower", lower, trainable=True)
+        self.upper = add_constant(self, "upper", upper, trainable=True)
         log_scale = np.log(np.abs(scale))
-        self.log_scale = add_value(self, "log_scale", log_scale, trainable=True)
+        self.log_scale = add_constant(self, "log_scale", log_scale, trainable=True)
 
     def _factors(self, channels):
         """The order `P` puts rows in, `L` and `U` without diagonals, and `s`."""
         matrix = np.eye(channels)
-        if self.beginning == "rotation":
+        if self.start == "rotation":
             noise = np.random.default_rng(self.seed).normal(size=matrix.shape)
             matrix = np.linalg.qr(noise)[0]
         permutation, lower, upper = scipy.linalg.lu(matrix)
@@ -82,4 +82,4 @@ class InvertibleLinear(Bijector):
         return event_sum(ops.zeros_like(x) + self.log_scale)
 
     def get_config(self):
-        return {**super().get_config(), "seed": self.seed, "start": self.beginning}
+        return {**super().get_config(), "seed": self.seed, "start": self.start}

@@ -1,6 +1,6 @@
 """Bijectors that start from data: each channel, or each number, at its own scale.
 
-`z = (x - mean) / deviation`, where mean and deviation are set by `start`, in float64.
+`z = (x - mean) / deviation`, where mean and deviation are set by `adapt`, in float64.
 What is constant in the data, or nearly, has no scale of its own: its deviation is
 raised to a hundredth of the root mean square of all, or to 1 where all are constant.
 """
@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from flows.bijectors.base import Bijector, add_value, event_sum
+from flows.bijectors.base import Bijector, add_constant, event_sum
 
 FLOOR = 0.01  # least deviation, in root mean squares of all of them
 ROUNDING = 1e-12  # deviation, in means, that equal numbers have by rounding alone
@@ -21,7 +21,7 @@ ROUNDING = 1e-12  # deviation, in means, that equal numbers have by rounding alo
 class ActNorm(Bijector):
     """Shifts and scales each channel: `z = (x - mean) * exp(log_scale)`.
 
-    The identity until `start` gives every channel of its batch mean 0 and variance 1,
+    The identity until `adapt` gives every channel of its batch mean 0 and variance 1,
     over all other axes; trained from there.
 
     Call arguments:
@@ -39,7 +39,7 @@ class ActNorm(Bijector):
             shape=shape, initializer="zeros", name="log_scale"
         )
 
-    def start(self, x, context=None, labels=None):
+    def adapt(self, x, context=None, labels=None):
         """Sets mean and scale by a batch of at least two rows, `[batch, ...]`.
 
         Returns:
@@ -70,7 +70,7 @@ class Scaler(Bijector):
 
     `z = (flat(x) - mean) / scale`, and `log_det = -sum(log(scale))`: densities stay
     densities of the features, in their own units. The inverse gives back the shape.
-    Before `start`, `mean` is 0 and `scale` 1.
+    Before `adapt`, `mean` is 0 and `scale` 1.
 
     Args:
         shape: Of an event, a tuple of ints, `D` numbers in all.
@@ -92,14 +92,14 @@ class Scaler(Bijector):
 
     def build(self, input_shape=None):
         dim = math.prod(self.shape)
-        self.mean = add_value(self, "mean", np.zeros(dim))
-        self.scale = add_value(self, "scale", np.ones(dim))
+        self.mean = add_constant(self, "mean", np.zeros(dim))
+        self.scale = add_constant(self, "scale", np.ones(dim))
 
     def compute_output_shape(self, input_shape):
         self._check(tuple(input_shape[1:]), self.shape)
         return (input_shape[0], math.prod(self.shape))
 
-    def start(self, x, context=None, labels=None):
+    def adapt(self, x, context=None, labels=None):
         """Sets mean and scale by data of at least two rows, `[batch, *shape]`.
 
         Returns:

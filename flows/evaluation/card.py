@@ -50,7 +50,7 @@ def text(run, models, parts, results, result_by_kind, report):
 
     Args:
         run: A `timbre.training.run.Run` in which each model's `<kind>.weights.h5` is written.
-        models: Dict, kind to a trained `flows.models.latent_model.Coder`.
+        models: Dict, kind to a trained `flows.models.latent_model.LatentModel`.
         parts: The `flows.data.Parts` they learned from.
         results: What `flows.evaluate.evaluate` has found.
         result_by_kind: Dict, kind to its `timbre.training.loop.Result`.

@@ -19,7 +19,7 @@ Reference:
 
 import numpy as np
 
-from flows.batching import BLOCK, mapped
+from flows.batching import BLOCK, map_batches
 from timbre.metrics.arrays import scale_of
 from timbre.metrics.verification import all_pairs, cosine_scores, eer
 
@@ -31,14 +31,14 @@ def codes(model, rows):
     """Codes of rows, whole and in parts.
 
     Args:
-        model: A `Coder`.
+        model: A `LatentModel`.
         rows: `Rows`, one or more.
 
     Returns:
         Dict: `code`, the whole, `[n, D]`, and if the model divides it, each part by
         its name, `[n, d]`.
     """
-    z = mapped(model.encode, rows.x)
+    z = map_batches(model.encode, rows.x)
     return {"code": z} | divided(model, z)
 
 
@@ -57,7 +57,7 @@ def column(rows, vocabulary, factor):
     return np.asarray(rows.labels)[:, list(vocabulary).index(factor)]
 
 
-def drawn_pairs(labels, num_classes, most, seed=0):
+def sample_pairs(labels, num_classes, most, seed=0):
     """Pairs of a row and a class that is not its own, each as likely as any other.
 
     Args:
@@ -91,7 +91,7 @@ def manipulation(models, rows, probes, factor, *, pairs=20_000, seed=0):
     """Changes a factor of rows to wrong classes, and asks the judges.
 
     Args:
-        models: Dict, kind to a trained `Coder`; all get the same pairs.
+        models: Dict, kind to a trained `LatentModel`; all get the same pairs.
         rows: `Rows` with labels, whose features are changed.
         probes: Dict, factor to its `flows.evaluation.probes.Probe`.
         factor: What is changed.
@@ -108,7 +108,7 @@ def manipulation(models, rows, probes, factor, *, pairs=20_000, seed=0):
     vocabulary = next(iter(models.values())).vocabulary
     labels = column(rows, vocabulary, factor)
     drawing = len(vocabulary[factor]), pairs, seed
-    index, source, target = drawn_pairs(labels, *drawing)
+    index, source, target = sample_pairs(labels, *drawing)
     asked = {f: column(rows, vocabulary, f)[index] for f in vocabulary}
     asked = {f: wanted for f, wanted in asked.items() if (wanted >= 0).any()}
     asked[factor] = target  # of which class each judge is to say how probable it is
@@ -119,7 +119,7 @@ def manipulation(models, rows, probes, factor, *, pairs=20_000, seed=0):
         def moved(x, to, source, model=model):
             return model.manipulate(x, factor, to, source=source)
 
-        changed = mapped(moved, x, target, source)
+        changed = map_batches(moved, x, target, source)
         fine = _readable(changed, probes[factor])
         found[kind] = {"pairs": len(x), "target": {}, "others": {}}
         for name, wanted in asked.items():
@@ -162,7 +162,7 @@ def verification(models, parts, *, seed=0):
     """Equal error rates of cosines between embeddings of unseen speakers.
 
     Args:
-        models: Dict, kind to a trained `Coder` of embeddings.
+        models: Dict, kind to a trained `LatentModel` of embeddings.
         parts: `Parts` of embeddings; speakers are told apart by their names, and rows
             without one are left out.
         seed: Which pairs, should there be more than two million. Defaults to `0`.

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from flows.batching import bits, mapped
+from flows.batching import bits, map_batches
 from flows.evaluation.manipulation import codes, column, divided
 from timbre.metrics import clusters
 from timbre.metrics.arrays import scale_of
@@ -17,11 +17,11 @@ from timbre.metrics.arrays import scale_of
 ROUNDS = 300  # rows whose code is turned back
 
 
-def judged(model, parts, bar, *, pairs, seed):
+def evaluate_model(model, parts, bar, *, pairs, seed):
     """All of these on one model; two steps of a bar.
 
     Args:
-        model: A `Coder`.
+        model: A `LatentModel`.
         parts: `Parts`.
         bar: A `progress.Bar`.
         pairs: Most rows to decode.
@@ -49,7 +49,7 @@ def structures(model, rows, *, seed=0):
     """What each part of the codes tells of each factor.
 
     Args:
-        model: A `Coder`.
+        model: A `LatentModel`.
         rows: `Rows` with labels. Where they share recordings, only rows of other
             recordings judge a row, as `timbre.metrics.clusters.structure` says of groups.
         seed: See there. Defaults to `0`.
@@ -69,7 +69,7 @@ def gaussianity(model, rows):
     centres are the model's where it has some, and else averages of these codes.
 
     Args:
-        model: A `Coder`.
+        model: A `LatentModel`.
         rows: `Rows` with labels.
 
     Returns:
@@ -87,7 +87,7 @@ def density(model, parts):
     with `unseen` ones. Given labels it knows more, the more classes it has.
 
     Args:
-        model: A `Coder`.
+        model: A `LatentModel`.
         parts: `Parts`, of which `test` and `unseen` are taken.
 
     Returns:
@@ -109,7 +109,7 @@ def round_trip(model, rows, *, most=ROUNDS, seed=0):
     """How far `decode(encode(x))` is from `x`, in deviations of each number.
 
     Args:
-        model: A `Coder`.
+        model: A `LatentModel`.
         rows: `Rows`, of which deviations are taken.
         most: Most rows to turn back, drawn by lot. Defaults to `300`.
         seed: Of the lot. Defaults to `0`.
@@ -119,7 +119,7 @@ def round_trip(model, rows, *, most=ROUNDS, seed=0):
         VAE, the root of the mean square.
     """
     keep = np.sort(np.random.default_rng(seed).permutation(len(rows))[:most])
-    back = mapped(lambda x: model.decode(model.encode(x)), rows.x[keep])
+    back = map_batches(lambda x: model.decode(model.encode(x)), rows.x[keep])
     flat, back = (np.reshape(x, (len(x), -1)).astype(float) for x in (rows.x, back))
     error = (back - flat[keep]) / scale_of(flat)[1]
     if _is_bounded(model):
@@ -131,14 +131,14 @@ def bayes(model, rows):
     """How often a model's own most probable class is the right one.
 
     Args:
-        model: A `Coder`.
+        model: A `LatentModel`.
         rows: `Rows` with labels.
 
     Returns:
         Dict, each factor that the model knows to a share of the rows with a label.
     """
     found = {}
-    for factor, posterior in mapped(model.posterior, rows.x).items():
+    for factor, posterior in map_batches(model.posterior, rows.x).items():
         labels = column(rows, model.vocabulary, factor)
         known = labels >= 0
         if known.any():

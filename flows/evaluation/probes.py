@@ -92,7 +92,7 @@ class Probe:
         told = _known(valid, seen, num_classes)
         if told is None:
             groups = None if groups is None else np.asarray(groups)[keep]
-            aside = _aside(labels, groups, seed)
+            aside = _hold_out(labels, groups, seed)
             told = x[aside], labels[aside]
             x, labels = x[~aside], labels[~aside]
         mean = x.mean(axis=0, dtype="float64")
@@ -189,7 +189,7 @@ def _known(valid, seen, num_classes):
     return (x[keep], labels[keep]) if keep.any() else None
 
 
-def _aside(labels, groups, seed):
+def _hold_out(labels, groups, seed):
     """About a tenth of the rows, in groups of their own where they can be, a mask."""
     aside, left = np.zeros(len(labels), bool), np.bincount(labels)
     names, number = np.unique(

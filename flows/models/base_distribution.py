@@ -27,8 +27,8 @@ import math
 import keras
 from keras import ops
 
-from flows.gaussian import class_averages, log_normal, log_normals, log_priors
-from flows.validation import checked_codes
+from flows.gaussian import class_means, log_normal, log_normals, log_priors
+from flows.validation import validate_latents
 
 VARIANCES = ("unit", "shared", "class")
 LARGEST = 3.0  # log-variances lie between -3 and 3
@@ -189,7 +189,7 @@ class FactorialNormal(keras.layers.Layer):
             drawn[f] = mean + ops.exp(log_variance / 2) * drawn[f]
         return ops.concatenate(drawn, axis=-1)
 
-    def start(self, z, labels):
+    def adapt(self, z, labels):
         """Means become the class averages of codes, priors the shares of `rows + 1`.
 
         A class without rows starts from the average of all rows. Variances stay.
@@ -201,10 +201,10 @@ class FactorialNormal(keras.layers.Layer):
         Raises:
             ValueError: If they are not that, or a factor has no labelled row.
         """
-        z, labels = checked_codes(z, labels, self.dim, self.classes)
+        z, labels = validate_latents(z, labels, self.dim, self.classes)
         for f, num_classes in enumerate(self.classes):
             part = z[:, self._slices[f]]
-            means, rows = class_averages(part, labels[:, f], num_classes)
+            means, rows = class_means(part, labels[:, f], num_classes)
             self._means[f].assign(means)
             self._log_priors[f].assign(log_priors(rows))
 

@@ -1,4 +1,4 @@
-"""Averages: classes of codes for models that have none of their own.
+"""ClassMeans: classes of codes for models that have none of their own.
 
 A VAE or a plain flow is trained without labels. Afterwards the codes of each class are
 averaged, and each factor's classes are taken to be normal around their averages over
@@ -11,22 +11,22 @@ import keras
 import numpy as np
 from keras import ops
 
-from flows.gaussian import class_averages, log_normals, log_priors
-from flows.validation import checked_codes
+from flows.gaussian import class_means, log_normals, log_priors
+from flows.validation import validate_latents
 
 FLOOR = 1e-4  # least variance, as a share of the mean variance of a factor
 
 
 @keras.saving.register_keras_serializable(package="flows")
-class Averages(keras.layers.Layer):
-    """Centres of classes in whole codes, set by `start` and never trained.
+class ClassMeans(keras.layers.Layer):
+    """Centres of classes in whole codes, set by `adapt` and never trained.
 
     Args:
         classes: How many classes each factor has.
         dim: Dimensions of a code.
 
     Attributes:
-        is_set: 1 from `start` on, saved with the weights.
+        is_set: 1 from `adapt` on, saved with the weights.
 
     Call arguments:
         z: Codes `[batch, dim]`.
@@ -60,7 +60,7 @@ class Averages(keras.layers.Layer):
         return self.log_posterior(z)
 
     def centres(self, f):
-        """Averages of the classes of factor `f`, `[classes[f], dim]`."""
+        """ClassMeans of the classes of factor `f`, `[classes[f], dim]`."""
         return ops.convert_to_tensor(self._centres[f])
 
     def log_posterior(self, z):
@@ -74,7 +74,7 @@ class Averages(keras.layers.Layer):
         )
         return tuple(ops.log_softmax(joint, axis=-1) for joint in joints)
 
-    def start(self, z, labels):
+    def adapt(self, z, labels):
         """Sets centres, variances within the classes and priors, `rows + 1`.
 
         A class without rows gets the average of all rows.
@@ -86,10 +86,10 @@ class Averages(keras.layers.Layer):
         Raises:
             ValueError: If they are not that, or a factor has no labelled row.
         """
-        z, labels = checked_codes(z, labels, self.dim, self.classes)
+        z, labels = validate_latents(z, labels, self.dim, self.classes)
         for f, num_classes in enumerate(self.classes):
             column = labels[:, f]
-            centres, rows = class_averages(z, column, num_classes)
+            centres, rows = class_means(z, column, num_classes)
             spread = z[column >= 0] - centres[column[column >= 0]]
             within = np.square(spread).mean(axis=0)
             within = np.maximum(within, max(FLOOR * within.mean(), 1e-12))

@@ -26,13 +26,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from flows.batching import mapped
-from flows.models.latent_model import SOME, Coder
-from flows.validation import checked_labels, concrete
+from flows.batching import map_batches
+from flows.models.latent_model import SOME, LatentModel
+from flows.validation import validate_labels, concrete
 
 
 @keras.saving.register_keras_serializable(package="flows")
-class Flow(Coder):
+class Flow(LatentModel):
     """A flow on segments: NF, DNF or f-DNF, by its base.
 
     Args:
@@ -112,7 +112,7 @@ class Flow(Coder):
         loss = -(self.base.log_prob(z, labels) + log_det + stretch)
         if self.ce_weight and self.own:
             loss = loss + self.ce_weight * self._cross_entropy(z, labels)
-        if self.cross_penalty and self.is_divided:
+        if self.cross_penalty and self.has_parts:
             loss = loss + self.cross_penalty * self._crossed(z, labels)
         return loss
 
@@ -140,7 +140,7 @@ class Flow(Coder):
         z, log_det = self.bijector.forward_and_log_det(scaled)
         if labels is not None:
             if concrete(labels) is not None:
-                labels = checked_labels(labels, x.shape[0], self.sizes)
+                labels = validate_labels(labels, x.shape[0], self.sizes)
             labels = self._own(ops.cast(ops.convert_to_tensor(labels), "int32"))
         return self.base.log_prob(z, labels) + log_det + stretch
 
@@ -155,7 +155,7 @@ class Flow(Coder):
         return self.base if self.own else super().classifier
 
     @property
-    def is_divided(self):
+    def has_parts(self):
         return len(self._names) > 1
 
     def parts(self, z):
@@ -163,7 +163,7 @@ class Flow(Coder):
 
         What is one part only, as of an NF or a DNF without rest, is named `code`.
         """
-        if not self.is_divided:
+        if not self.has_parts:
             return {"code": z}
         return dict(zip(self._names, self.base.parts(z), strict=True))
 
@@ -177,9 +177,9 @@ class Flow(Coder):
         scaled = ops.convert_to_numpy(self.scaler.forward(few))
         noise = np.random.default_rng(self.seed).normal(size=scaled.shape)
         # as training will see it: what is constant but for noise is no larger than 1
-        self.bijector.start(scaled + self.jitter * noise, labels=told)
+        self.bijector.adapt(scaled + self.jitter * noise, labels=told)
         if self.own:
-            self.base.start(mapped(self.encode, x), labels)
+            self.base.adapt(map_batches(self.encode, x), labels)
 
     def _mask(self, factor):
         f = self._index(factor)

@@ -3,7 +3,7 @@
 `z = encode(x)`, `x = decode(z)`. Each factor (phone, speaker, ...) has a centre for
 each of its classes among the codes. Models that learn classes have centres that are 0
 outside of the factor's own part; for others they are averages of whole codes, set by
-`summarise`.
+`fit_class_means`.
 
 What is asked by name, and arrays, are checked: inside of a `tf.function` there is
 nothing to check, and the same methods take tensors.
@@ -13,16 +13,16 @@ import keras
 import numpy as np
 from keras import ops
 
-from flows.batching import mapped
-from flows.models.class_means import Averages
+from flows.batching import map_batches
+from flows.models.class_means import ClassMeans
 from flows.models.manipulation import Manipulation
 from flows.models.sampling import Sampling
 from flows.validation import (
-    arrays_of,
-    check_vocabulary,
-    checked_labels,
-    checked_segments,
-    codes_of,
+    extract_arrays,
+    validate_vocabulary,
+    validate_labels,
+    validate_segments,
+    class_indices,
     concrete,
 )
 from timbre.training.losses import MeanOverReplicas
@@ -30,7 +30,7 @@ from timbre.training.losses import MeanOverReplicas
 SOME = 10_000  # most rows that scales and directions are found by
 
 
-class Coder(Manipulation, Sampling, keras.Model):
+class LatentModel(Manipulation, Sampling, keras.Model):
     """What a VAE and the flows share; a member writes `call`, `encode` and `decode`.
 
     A member calls it with `{"x": [batch, *shape], "labels": int [batch, F]}`, or bare
@@ -53,7 +53,7 @@ class Coder(Manipulation, Sampling, keras.Model):
 
     Attributes:
         factors: The factors it can tell and change: `own`, or all.
-        averages: A `flows.models.class_means.Averages`, or `None` where it learns classes.
+        averages: A `flows.models.class_means.ClassMeans`, or `None` where it learns classes.
     """
 
     MADE_OF = ("scaler",)  # arguments of a member that are layers
@@ -63,7 +63,7 @@ class Coder(Manipulation, Sampling, keras.Model):
     ):
         super().__init__(autocast=False, **kwargs)
         self.vocabulary = {name: tuple(names) for name, names in vocabulary.items()}
-        check_vocabulary(self.vocabulary, own)
+        validate_vocabulary(self.vocabulary, own)
         if jitter < 0:
             raise ValueError(f"`jitter` must be at least 0. Received: {jitter}")
         self.scaler, self.dim = scaler, dim
@@ -72,7 +72,7 @@ class Coder(Manipulation, Sampling, keras.Model):
         self.factors = self.own or tuple(self.vocabulary)
         if not scaler.built:
             scaler.build((None, *self.shape))
-        self.averages = None if self.own else Averages(self.sizes, dim)
+        self.averages = None if self.own else ClassMeans(self.sizes, dim)
         self.random_state = keras.random.SeedGenerator(seed)
         self.mean = MeanOverReplicas()
         self.is_adapted = self.add_weight(
@@ -108,7 +108,7 @@ class Coder(Manipulation, Sampling, keras.Model):
         is_set = concrete(self.averages.is_set)
         if is_set is not None and not is_set:
             raise RuntimeError(
-                "A model that learns no classes knows them after `summarise(x, labels)`"
+                "A model that learns no classes knows them after `fit_class_means(x, labels)`"
             )
         return self.averages
 
@@ -126,21 +126,21 @@ class Coder(Manipulation, Sampling, keras.Model):
             ValueError: If they are not that, or a factor that the model learns has no
                 labelled row.
         """
-        x = checked_segments(x, self.shape, least=2)
-        labels = checked_labels(labels, len(x), self.sizes)
-        self.scaler.start(self._some(x, SOME))
+        x = validate_segments(x, self.shape, least=2)
+        labels = validate_labels(labels, len(x), self.sizes)
+        self.scaler.adapt(self._some(x, SOME))
         self._start(x, labels)
         self.is_adapted.assign(1.0)
 
-    def summarise(self, x, labels):
+    def fit_class_means(self, x, labels):
         """Sets the averages after training; nothing where classes are learned.
 
         Args:
             x, labels: As for `adapt`, with labelled rows of every factor.
         """
         if self.averages is not None:
-            x = checked_segments(x, self.shape, least=2)
-            self.averages.start(mapped(self.encode, x), labels)
+            x = validate_segments(x, self.shape, least=2)
+            self.averages.adapt(map_batches(self.encode, x), labels)
 
     def fit(self, x=None, *args, **kwargs):
         """Trains as `keras.Model.fit` does, on arrays without further ado.
@@ -160,10 +160,10 @@ class Coder(Manipulation, Sampling, keras.Model):
             ValueError: If arrays are not finite or not of the model's shape, or if the
                 model is not adapted and these are no arrays.
         """
-        arrays = arrays_of(x)
+        arrays = extract_arrays(x)
         if arrays is not None:
-            segments, labels = checked_segments(arrays[0], self.shape), arrays[1]
-            labels = checked_labels(labels, len(segments), self.sizes)
+            segments, labels = validate_segments(arrays[0], self.shape), arrays[1]
+            labels = validate_labels(labels, len(segments), self.sizes)
             if not self.adapted:
                 self.adapt(segments, labels)
         elif not self.adapted:
@@ -173,7 +173,7 @@ class Coder(Manipulation, Sampling, keras.Model):
             )
         history = super().fit(x, *args, **kwargs)
         if arrays is not None and (labels >= 0).any(axis=0).all():
-            self.summarise(segments, labels)
+            self.fit_class_means(segments, labels)
         return history
 
     def compute_loss(
@@ -209,12 +209,12 @@ class Coder(Manipulation, Sampling, keras.Model):
         Raises:
             ValueError: If there is no such factor, or no such class of it.
         """
-        return codes_of(self.vocabulary, labels)
+        return class_indices(self.vocabulary, labels)
 
     # What members use, or replace
 
     @property
-    def is_divided(self):
+    def has_parts(self):
         """Whether factors have parts of their own in a code."""
         return False
 
@@ -235,7 +235,7 @@ class Coder(Manipulation, Sampling, keras.Model):
     def _scaled(self, x):
         """Scaled segments `[batch, D]` and log-determinants; arrays must be finite."""
         if isinstance(x, np.ndarray):
-            x = checked_segments(x, self.shape, least=0)
+            x = validate_segments(x, self.shape, least=0)
         return self.scaler.forward_and_log_det(x)
 
     def _inputs(self, inputs):

@@ -14,11 +14,11 @@ Reference:
 import keras
 from keras import ops
 
-from flows.validation import checked_aim, checked_alpha, checked_segments
+from flows.validation import validate_target, validate_alpha, validate_segments
 
 
 class Manipulation:
-    """What every `flows.models.latent_model.Coder` can do to a factor, by its codes and centres."""
+    """What every `flows.models.latent_model.LatentModel` can do to a factor, by its codes and centres."""
 
     def manipulate(self, x, factor, to, *, source=None, alpha=1.0):
         """Segments with another class of a factor.
@@ -40,13 +40,13 @@ class Manipulation:
                 is wrong, or anything is not finite.
         """
         self._index(factor)
-        x = checked_segments(x, self.shape)
+        x = validate_segments(x, self.shape)
         rows = x.shape[0]
         told = factor, self.vocabulary[factor], self.dim, rows
-        to = checked_aim(to, *told)
+        to = validate_target(to, *told)
         if source is not None:
-            source = checked_aim(source, *told, least=-1)
-        alpha = checked_alpha(alpha, rows)
+            source = validate_target(source, *told, least=-1)
+        alpha = validate_alpha(alpha, rows)
         return self.shifted(x, factor, to, source, alpha)
 
     def shifted(self, x, factor, to, source=None, alpha=1.0):
@@ -76,14 +76,14 @@ class Manipulation:
             `x1` with the factor of `x2`, and `x2` with that of `x1`.
         """
         self._index(factor)
-        x1, x2 = (checked_segments(x, self.shape) for x in (x1, x2))
+        x1, x2 = (validate_segments(x, self.shape) for x in (x1, x2))
         if x1.shape[0] != x2.shape[0]:
             raise ValueError(
                 "Batches that are swapped must have as many rows each. "
                 f"Received: {x1.shape[0]} and {x2.shape[0]}"
             )
         z1, z2 = self.encode(x1), self.encode(x2)
-        if self.is_divided:
+        if self.has_parts:
             part = self._mask(factor) > 0
             return tuple(
                 self.decode(ops.where(part, other, z))
@@ -103,7 +103,7 @@ class Manipulation:
             `[dim]`, 0 outside of the factor's part.
         """
         self._index(factor)
-        z = self.encode(checked_segments(x, self.shape))
+        z = self.encode(validate_segments(x, self.shape))
         return self._mask(factor) * ops.mean(z, axis=0)
 
     def _centre(self, z, factor, given):

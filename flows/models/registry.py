@@ -52,7 +52,7 @@ def build(
         label_dropout, ce_weight, cross_penalty, jitter, seed: See `flows.models.flow.Flow`.
 
     Returns:
-        A built `flows.models.latent_model.Coder` that has seen no data.
+        A built `flows.models.latent_model.LatentModel` that has seen no data.
 
     Raises:
         ValueError: If there is no such kind, or the dimensions do not sum to D.
@@ -127,7 +127,7 @@ def split(dim, classes, dims=(), residual=None):
     return tuple(dims)
 
 
-def weights_name(kind):
+def weights_file(kind):
     """Name of the file in a run folder that holds a model's weights."""
     return f"{kind}{WEIGHTS}"
 
@@ -155,7 +155,7 @@ def load(run_folder, kind="fdnf"):
         ValueError: If the weights are not those the run has written, or another version
             of the model's.
     """
-    folder, weights = Path(run_folder), weights_name(kind)
+    folder, weights = Path(run_folder), weights_file(kind)
     needed = ("config.json", FACTS, weights, f"{weights}.sha256")
     missing = [name for name in needed if not (folder / name).is_file()]
     if missing:

@@ -3,11 +3,11 @@
 import numpy as np
 from keras import ops
 
-from flows.validation import checked_labels, codes_of
+from flows.validation import validate_labels, class_indices
 
 
 class Sampling:
-    """What every `flows.models.latent_model.Coder` draws."""
+    """What every `flows.models.latent_model.LatentModel` draws."""
 
     def sample(self, labels=None, count=None, seed=0, temperature=1.0):
         """Draws segments.
@@ -29,13 +29,13 @@ class Sampling:
         """
         if isinstance(labels, dict):
             known = {name: self.vocabulary[name] for name in self.own}
-            codes_of(known, labels)  # refuses factors that it does not learn
+            class_indices(known, labels)  # refuses factors that it does not learn
             labels = np.tile(self.codes(labels), (1 if count is None else count, 1))
         rows = len(labels) if labels is not None else 1
         count = rows if count is None else count
         if count < 1:
             raise ValueError(f"`count` must be at least 1. Received: {count}")
-        labels = checked_labels(labels, count, self.sizes)
+        labels = validate_labels(labels, count, self.sizes)
         noise = np.random.default_rng(seed).standard_normal((count, self.dim))
         uniform = np.random.default_rng([seed, 1]).random(labels.shape)
         noise, uniform = noise.astype("float32"), uniform.astype("float32")

@@ -17,7 +17,7 @@ import keras
 from keras import ops
 
 from flows.gaussian import log_normal
-from flows.models.latent_model import Coder
+from flows.models.latent_model import LatentModel
 
 LARGEST = 10.0  # of a code's log-variance, either way
 NARROWEST, WIDEST = math.log(1e-3), math.log(1e3)  # log-deviations of a decoder
@@ -78,7 +78,7 @@ class Perceptron(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="flows")
-class VAE(Coder):
+class VAE(LatentModel):
     """A Gaussian variational autoencoder of segments.
 
     Args:

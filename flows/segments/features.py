@@ -82,13 +82,13 @@ def cached(corpus, folder, about):
     return records.cache(
         corpus,
         Path(folder) / f"{corpus.name.replace('/', '-')}-{digest}",
-        transform=lambda waveform: in_blocks(compute, waveform, about),
+        transform=lambda waveform: compute_in_blocks(compute, waveform, about),
         about=json.loads(json.dumps(config, default=str)),
         sample_rate=about["sample_rate"],
     )
 
 
-def in_blocks(compute, waveform, about, *, frames=BLOCK):
+def compute_in_blocks(compute, waveform, about, *, frames=BLOCK):
     """The features of a long waveform, computed a minute at a time.
 
     Equal to those of the whole: a block takes in the half windows around it, and the

@@ -45,8 +45,8 @@ def make(folder, kinds=KINDS, **changes):
         model.adapt(parts.train.x, parts.train.labels)
         for weight in model.trainable_variables:  # couplings start as the identity
             weight.assign_add(0.1 * rng.normal(size=weight.shape))
-        model.summarise(parts.train.x, parts.train.labels)
-        run.save_weights(model, registry.weights_name(kind))
+        model.fit_class_means(parts.train.x, parts.train.labels)
+        run.save_weights(model, registry.weights_file(kind))
     return folder
 
 

@@ -40,7 +40,7 @@ def coder(kind="fdnf", **given):
     rng = np.random.default_rng(1)
     for weight in model.trainable_weights:
         weight.assign(weight + 0.1 * rng.normal(size=weight.shape))
-    model.summarise(x, labels)
+    model.fit_class_means(x, labels)
     return model
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from flows.batching import mapped
+from flows.batching import map_batches
 from tests.flows import known
 
 
@@ -26,7 +26,7 @@ def test_blocks_join_in_order_and_many_are_compiled(parts, block, calls):
         }
 
     rows = parts.test
-    found = mapped(function, rows.x, rows.labels, block=block)
+    found = map_batches(function, rows.x, rows.labels, block=block)
     np.testing.assert_array_equal(found["x"], 2 * rows.x)
     expected = rows.x.sum(axis=(1, 2)) + rows.labels[:, 0]
     np.testing.assert_allclose(found["sum"], expected, rtol=1e-5, atol=1e-5)

@@ -53,7 +53,7 @@ def log_prob(chain, x):
 
 def learn(chain, steps, rate, batch=512, seed=0):
     """Trains on fresh points, the rate falling to 0 as a cosine does."""
-    chain.start(draw(5000, seed=[seed, 0]))
+    chain.adapt(draw(5000, seed=[seed, 0]))
     x = tf.constant(draw(steps * batch, seed=[seed, 1]), tf.float32)
     decay = keras.optimizers.schedules.CosineDecay(rate, steps)
     optimizer = keras.optimizers.Adam(decay, clipnorm=5.0)

@@ -50,7 +50,7 @@ def test_models_have_the_names_of_the_paper(rng):
     codes = {kind: rng.normal(size=(12, 3)) for kind in kinds}
     labels = {"phone": np.array([*"abc"] * 4), "speaker": np.array([*"xy"] * 6)}
     found = {"fdnf": {"phone": {"knn": 0.5}, "speaker": {"knn": 0.25}}}
-    drawn = figures.encoding_figure(codes, labels, found=found)
+    drawn = figures.latents_figure(codes, labels, found=found)
     names = ("VAE", "NF", "phone-DNF", "speaker-DNF", "f-DNF")
     assert titles(drawn) == [
         f"({letter}) {name}"

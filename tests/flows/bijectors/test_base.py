@@ -136,9 +136,9 @@ def test_a_start_with_many_rows_is_forward(rng):
     coupling = AffineCoupling((8,), context_dim=3, dtype="float64")
     stir(coupling, x, context)
     for given in (context, context[:1]):
-        z = coupling.start(x, given)
+        z = coupling.adapt(x, given)
         np.testing.assert_allclose(z, coupling.forward(x, given), atol=1e-12)
-    assert Reverse().start(x[:0]).shape == (0, 4)
+    assert Reverse().adapt(x[:0]).shape == (0, 4)
 
 
 def test_linear_is_the_matrix_of_its_factors(rng):
@@ -170,7 +170,7 @@ def test_linear_is_the_matrix_of_its_factors(rng):
         (lambda: InvertibleLinear(start="zero"), "`start` must be one of"),
         (lambda: Scaler(()), "`shape`"),
         (lambda: Scaler((2, 3)).forward(np.ones((4, 3, 2))), r"\(2, 3\).*\(3, 2\)"),
-        (lambda: Scaler((2, 3)).start(np.ones((4, 6))), r"\(2, 3\)"),
+        (lambda: Scaler((2, 3)).adapt(np.ones((4, 6))), r"\(2, 3\)"),
         (lambda: Scaler((2, 3)).inverse(np.ones((4, 5))), r"\(6,\).*\(5,\)"),
         (lambda: Inverse(Scaler((2, 3))).build((None, 2, 3)), "keep the shape"),
         (lambda: AffineCoupling(context_dim=2).forward(np.ones((3, 4))), "context"),

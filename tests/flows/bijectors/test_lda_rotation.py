@@ -40,7 +40,7 @@ def between(z, labels):
 
 def started(dims, x, labels, dtype="float64"):
     bijector = Alignment(dims, dtype=dtype)
-    return bijector, np.asarray(bijector.start(x, labels=labels))
+    return bijector, np.asarray(bijector.adapt(x, labels=labels))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

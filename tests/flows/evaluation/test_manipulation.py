@@ -5,9 +5,9 @@ import pytest
 from keras import ops
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from flows.batching import mapped
+from flows.batching import map_batches
 from flows.evaluation import manipulation
-from flows.evaluation.manipulation import drawn_pairs
+from flows.evaluation.manipulation import sample_pairs
 from tests.flows import known
 
 
@@ -92,22 +92,22 @@ def test_what_is_no_sound_any_more_counts_as_nothing_and_is_said(parts):
 
 def test_pairs_are_all_there_are_or_so_many(parts):
     labels = np.array([2, -1, 0, 1])
-    index, source, target = drawn_pairs(labels, 3, 100)
+    index, source, target = sample_pairs(labels, 3, 100)
     pairs = list(zip(index, source, target, strict=True))
     assert pairs == [(0, 2, 0), (0, 2, 1), (2, 0, 1), (2, 0, 2), (3, 1, 0), (3, 1, 2)]
-    some = drawn_pairs(labels, 3, 4, seed=1)
+    some = sample_pairs(labels, 3, 4, seed=1)
     assert len({*zip(*some, strict=True)}) == 4
     assert {*zip(*some, strict=True)} <= {*pairs}
     for bad in ((labels, 1, 9), (labels * 0 - 1, 3, 9), (labels, 3, 0)):
         with pytest.raises(ValueError, match="a pair of a row and a wrong class"):
-            drawn_pairs(*bad)
+            sample_pairs(*bad)
 
 
 def test_every_pair_is_as_likely_as_any_other():
     """20 of 60 drawn, 900 times: each pair 300 times, give or take 14."""
     labels, counts = np.arange(20) % 4, np.zeros((20, 4))
     for seed in range(900):
-        index, source, target = drawn_pairs(labels, 4, 20, seed)
+        index, source, target = sample_pairs(labels, 4, 20, seed)
         counts[index, target] += 1
         assert (source == labels[index]).all() and (source != target).all()
     drawn = counts[counts > 0]
@@ -119,7 +119,7 @@ def test_all_models_get_the_same_pairs(parts):
 
     def noted(function, *arrays):
         seen.append(arrays)
-        return mapped(function, *arrays)
+        return map_batches(function, *arrays)
 
     models = {"a": known.Halves(), "b": known.Halves()}
     with pytest.MonkeyPatch.context() as patch:
@@ -227,7 +227,7 @@ def test_rates_are_left_out_where_there_are_no_pairs(voices):
 def test_a_compiled_change_is_that_of_a_call(parts, monkeypatch):
     asked = {"m": known.Whole()}, parts.test, known.JUDGES, "phone"
     called = manipulation.manipulation(*asked)
-    monkeypatch.setattr(manipulation.mapped, "__kwdefaults__", {"block": 50})
+    monkeypatch.setattr(manipulation.map_batches, "__kwdefaults__", {"block": 50})
     compiled = manipulation.manipulation(*asked)
     assert compiled["m"]["others"]["speaker"] == called["m"]["others"]["speaker"]
 

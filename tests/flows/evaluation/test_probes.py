@@ -168,13 +168,13 @@ def test_what_is_held_out_shares_no_recording_and_takes_no_class_away(rng):
     labels, groups = rng.integers(4, size=400), np.repeat(np.arange(40), 10)
     labels[groups == 7] = 5  # a class of one recording
     for seed in range(20):
-        aside = probes._aside(labels, groups, seed)
+        aside = probes._hold_out(labels, groups, seed)
         assert not {*groups[aside]} & {*groups[~aside]} and 40 <= aside.sum() <= 50
         assert {*labels[~aside]} == {*labels} and not aside[groups == 7].any()
-    alone = probes._aside(labels, labels, 0)  # none can be spared
+    alone = probes._hold_out(labels, labels, 0)  # none can be spared
     assert alone.sum() == 40
-    np.testing.assert_array_equal(alone, probes._aside(labels, None, 0))
-    np.testing.assert_array_equal(alone, probes._aside(labels, np.arange(400), 0))
+    np.testing.assert_array_equal(alone, probes._hold_out(labels, None, 0))
+    np.testing.assert_array_equal(alone, probes._hold_out(labels, np.arange(400), 0))
 
 
 def test_rows_given_to_end_by_are_not_learned_from_and_all_others_are(rng, monkeypatch):

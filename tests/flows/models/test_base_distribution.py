@@ -8,7 +8,7 @@ from scipy.stats import multivariate_normal
 
 from flows import gaussian
 from flows.models.base_distribution import FactorialNormal
-from flows.models.class_means import Averages
+from flows.models.class_means import ClassMeans
 from tests.contracts import check_gradients, check_layer
 
 BASES = {
@@ -204,7 +204,7 @@ def test_start_takes_averages_and_counts(rng):
     made = FactorialNormal((3, 2), (2, 1), residual=1)
     z = rng.normal(size=(50, 4)) + 3
     labels = np.stack([rng.integers(-1, 2, 50), rng.integers(0, 2, 50)], axis=1)
-    made.start(z, labels)  # class 2 of the first factor has no row
+    made.adapt(z, labels)  # class 2 of the first factor has no row
     for k in (0, 1):
         mean = z[labels[:, 0] == k, :2].mean(axis=0)
         np.testing.assert_allclose(made.means(0)[k], mean, rtol=1e-5)
@@ -265,17 +265,17 @@ def test_what_is_no_base_is_refused(wrong, rule):
     ],
 )
 def test_what_can_not_start_classes_is_refused(kind, spoil, rule, rng):
-    made = {"base": FactorialNormal((3, 2), (2, 2)), "averages": Averages((3, 2), 4)}
+    made = {"base": FactorialNormal((3, 2), (2, 2)), "averages": ClassMeans((3, 2), 4)}
     z, labels = rng.normal(size=(9, 4)), np.arange(18).reshape(9, 2) % [3, 2]
     with pytest.raises(ValueError, match=rule):
-        made[kind].start(*spoil(z, labels))
+        made[kind].adapt(*spoil(z, labels))
 
 
 def test_averages_are_the_classes_of_whole_codes(rng):
     """Against SciPy: normals about the averages, with the variance within classes."""
-    made = Averages((3, 2), 4)
+    made = ClassMeans((3, 2), 4)
     z, labels = rng.normal(size=(40, 4)), rng.integers(0, [3, 2], size=(40, 2))
-    made.start(z, labels)
+    made.adapt(z, labels)
     for f, values in enumerate(made.log_posterior(z)):
         means = np.stack([z[labels[:, f] == k].mean(axis=0) for k in range(3 - f)])
         np.testing.assert_allclose(made.centres(f), means, rtol=1e-4, atol=1e-6)
@@ -294,11 +294,11 @@ def test_averages_are_the_classes_of_whole_codes(rng):
 
 def test_averages_are_rebuilt_and_saved(rng):
     made, copy = (
-        Averages((3, 2), 4),
-        Averages.from_config(Averages((3, 2), 4).get_config()),
+        ClassMeans((3, 2), 4),
+        ClassMeans.from_config(ClassMeans((3, 2), 4).get_config()),
     )
     z, labels = rng.normal(size=(40, 4)), rng.integers(0, [3, 2], size=(40, 2))
-    made.start(z, labels)
+    made.adapt(z, labels)
     copy.set_weights(made.get_weights())
     for ours, theirs in zip(made(z), copy(z), strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -307,18 +307,18 @@ def test_averages_are_rebuilt_and_saved(rng):
 
 def test_a_direction_in_which_classes_do_not_spread_has_a_least_variance(rng):
     """A ten-thousandth of the mean: noise of rounding must not decide on a class."""
-    made, labels = Averages((2,), 3), np.arange(40)[:, None] % 2
+    made, labels = ClassMeans((2,), 3), np.arange(40)[:, None] % 2
     z = rng.normal(size=(40, 3))
     z[:, 0] = 1
-    made.start(z, labels)
+    made.adapt(z, labels)
     within = np.exp(made._log_variances[0])[0]
     np.testing.assert_allclose(within[0], 1e-4 * within[1:].sum() / 3, rtol=1e-4)
 
 
 def test_averages_of_codes_that_do_not_move_are_finite():
-    made = Averages((2,), 3)
+    made = ClassMeans((2,), 3)
     z = np.zeros((4, 3))
     z[:, 0] = [1, 1, 2, 2]
-    made.start(z, np.array([[0], [0], [1], [1]]))
+    made.adapt(z, np.array([[0], [0], [1], [1]]))
     found = np.exp(made.log_posterior(z)[0])
     np.testing.assert_allclose(found, np.eye(2)[[0, 0, 1, 1]], atol=1e-6)

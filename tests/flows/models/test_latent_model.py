@@ -144,9 +144,9 @@ def test_models_without_classes_know_them_only_once_summarised(kind):
     model = registry.build(kind, **told, vae={"hidden": 8}, backbone={"hidden": 8})
     model.adapt(x, labels)
     for ask in (model.posterior, lambda x: model.manipulate(x, "phone", 0)):
-        with pytest.raises(RuntimeError, match="summarise"):
+        with pytest.raises(RuntimeError, match="fit_class_means"):
             ask(x)
-    model.summarise(x, labels)
+    model.fit_class_means(x, labels)
     assert model.manipulate(x, "phone", 0).shape == x.shape
 
 

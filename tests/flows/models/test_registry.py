@@ -100,7 +100,7 @@ def run(tmp_path_factory):
     (folder / registry.FACTS).write_text(json.dumps(facts))
     model = registry.build("fdnf", **registry.options(config, facts))
     model.adapt(*small.rows())
-    weights = folder / registry.weights_name("fdnf")
+    weights = folder / registry.weights_file("fdnf")
     model.save_weights(weights)
     (folder / f"{weights.name}.sha256").write_text(files.sha256(weights))
     return folder, model
@@ -120,7 +120,7 @@ def test_weights_of_another_version_are_refused_in_words(run, tmp_path):
     shutil.copytree(run[0], folder)
     config = json.loads((folder / "config.json").read_text())["config"]
     facts = json.loads((folder / registry.FACTS).read_text())
-    weights = folder / registry.weights_name("fdnf")
+    weights = folder / registry.weights_file("fdnf")
     registry.build("nf", **registry.options(config, facts)).save_weights(weights)
     (folder / f"{weights.name}.sha256").write_text(files.sha256(weights))
     with pytest.raises(ValueError, match="train again .* Received: .*old"):
@@ -130,7 +130,7 @@ def test_weights_of_another_version_are_refused_in_words(run, tmp_path):
 def test_a_runs_models_are_named_in_order(tmp_path):
     names = ("fdnf", "dnf-b", "vae", "dnf-a", "gan", "nf")
     for name in names:
-        (tmp_path / registry.weights_name(name)).touch()
+        (tmp_path / registry.weights_file(name)).touch()
     assert registry.kinds(tmp_path) == ["vae", "nf", "dnf-a", "dnf-b", "fdnf"]
     assert registry.FACTS is data.FACTS
 

@@ -35,7 +35,7 @@ def test_features_in_blocks_are_those_of_the_whole(rng, samples, hop):
     about = ABOUT | {"hop": hop}
     layer = features.front_end(about)
     x = rng.normal(size=samples).astype("float32")
-    found = features.in_blocks(layer, x, about, frames=30)
+    found = features.compute_in_blocks(layer, x, about, frames=30)
     assert found.shape == (1 + samples // hop, 20)
     np.testing.assert_allclose(found, layer(x[None])[0], atol=1e-5)
 
