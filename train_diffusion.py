@@ -75,7 +75,7 @@ def _prepare(plan):
     names = ("set", "points", "level", "held", "labels", "blocks", "sphere", "seed")
     parts = data.prepare(**{name: plan[name] for name in names})
     with strategy.scope():
-        made = model.build(**generator.options(plan, parts.facts))
+        made = model.build(**generator.model_arguments(plan, parts.facts))
     return strategy, made, parts
 
 

@@ -133,9 +133,9 @@ def ways(model, judge, starts):
 def quality(model, judge, draws, steps):
     """Print Fréchet distance and coverage of each sampler at each number of steps."""
     from diffusion.samplers import SAMPLERS
-    from diffusion.speakers.generator import Voices
+    from diffusion.speakers.generator import SpeakerGenerator
 
-    voices = Voices(model)
+    voices = SpeakerGenerator(model)
     steps = [n for n in steps if n <= model.schedule.steps]
     print("\nFD, cov. after" + "".join(f"{n:>18}" for n in steps) + "  steps")
     for name in SAMPLERS:

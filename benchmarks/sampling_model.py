@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from diffusion import samplers
+from diffusion.spacing import sampling_times
 from diffusion.speakers import data, evaluate, generator, model
 from timbre.corpora.synthetic import embeddings
 from timbre.metrics.arrays import scale_of
@@ -63,10 +64,10 @@ class Judge:
 
 def load(run):
     """The model of a finished run, and a judge with its held-out voices."""
-    made = generator.Voices.load(run).model
+    made = generator.SpeakerGenerator.load(run).model
     config = json.loads((Path(run) / "config.json").read_text("utf-8"))["config"]
     parts = data.prepare(**{name: config[name] for name in PARTS})
-    halves = (half.embeddings for half in evaluate.halves(parts.held))
+    halves = (half.embeddings for half in evaluate.split_in_halves(parts.held))
     real, other = (half[:HELD] for half in halves)
     return made, Judge(parts.train.embeddings, real, other)
 
@@ -94,7 +95,7 @@ def train(steps, *, dim, width):
 
 def ancestral(model, steps):
     """DDPM's step as one writes it down, and the numbers that each step is told."""
-    times = samplers.times(model.schedule, steps).numpy()
+    times = sampling_times(model.schedule, steps).numpy()
     t, s = times[:-1], times[1:]
     signal, noise = model.schedule.signal, model.schedule.noise
     ratio, share = signal[t] / signal[s], (noise[s] / noise[t]) ** 2
@@ -102,7 +103,7 @@ def ancestral(model, steps):
     columns = ratio * share, signal[s] - ratio * share * signal[t], std
 
     def step(x, seed, i, t, keep, rest, std):
-        clean = model.denoiser.clean(x, t)
+        clean = model.denoiser.denoise(x, t)
         key = tf.random.experimental.stateless_fold_in(seed, i, alg="philox")
         z = tf.random.stateless_normal(tf.shape(x), key, alg="philox")
         return keep * x + rest * clean + std * z
@@ -126,12 +127,12 @@ def graph(model, name, steps, **options):
     """Our sampler: one graph, whatever the number of steps."""
     drawing = {
         "schedule": model.schedule,
-        "times": samplers.times(model.schedule, steps),
+        "times": sampling_times(model.schedule, steps),
         "sampler": samplers.build(name),
     }
 
     def sample(x, seed):
-        return samplers.sample(model.denoiser.clean, x, seed=seed, **drawing)
+        return samplers.sample(model.denoiser.denoise, x, seed=seed, **drawing)
 
     return tf.function(sample, input_signature=inputs(model), **options)
 

@@ -29,7 +29,7 @@ def _sample(command):
     _add_labels(command, "draw voices of this label")
     command.add_argument(
         "--engine",
-        choices=tuple(tts_export.ENGINES),
+        choices=tuple(tts_export.FORMATS),
         help="write what this engine for speech takes, instead of an embedding set",
     )
     _add_drawing(command)

@@ -23,12 +23,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from diffusion.noising import NoisedModel, relative_power, unknown
+from diffusion.noising import NoisedModel, signal_to_noise, unknown_labels
 from timbre.training.losses import MeanOverReplicas
 
 PREDICTIONS = ("noise", "clean", "velocity")
 WEIGHTINGS = ("plain", "min_snr", "p2")
-LARGEST_SNR = 5.0  # gamma of min-SNR, as published
+MAX_SNR = 5.0  # gamma of min-SNR, as published
 P2_POWER, P2_OFFSET = 1.0, 1.0  # gamma and k of P2, as published
 
 
@@ -97,7 +97,7 @@ def loss_weight(weighting, prediction, snr):
     if weighting == "plain":
         return np.ones_like(snr, dtype="float64")
     if weighting == "min_snr":
-        weight = LARGEST_SNR / np.maximum(snr, LARGEST_SNR)
+        weight = MAX_SNR / np.maximum(snr, MAX_SNR)
     else:
         weight = 1 / (P2_OFFSET + snr) ** P2_POWER
     return weight * {"noise": 1, "clean": snr, "velocity": snr / (snr + 1)}[prediction]
@@ -174,7 +174,7 @@ class Denoiser(NoisedModel):
         self.prediction = prediction
         self.weighting = weighting
         self.label_dropout = label_dropout
-        snr = relative_power(self.levels)[1:]
+        snr = signal_to_noise(self.levels)[1:]
         weight = loss_weight(weighting, prediction, snr)
         self._weight = np.append(0, weight).astype("float32")  # by t, from 0 on
         self.mean = MeanOverReplicas()
@@ -184,9 +184,9 @@ class Denoiser(NoisedModel):
         inputs = inputs if isinstance(inputs, dict) else {"x_0": inputs}
         x_0 = ops.cast(inputs["x_0"], "float32")
         labels = self._known(inputs.get("labels"), x_0)
-        t, z = self.draw(x_0)
+        t, z = self.sample_times_and_noise(x_0)
         if training and self.network.classes:
-            labels = self.drop(labels)
+            labels = self.drop_labels(labels)
         return self.losses_at(x_0, t, z, labels, training=training)
 
     def losses_at(self, x_0, t, z, labels, training=None):
@@ -199,13 +199,13 @@ class Denoiser(NoisedModel):
             labels: Int `[batch, attributes]`, -1 where unknown.
             training: Whether the network is trained.
         """
-        x_t = self.noised(x_0, t, z)
+        x_t = self.add_noise(x_0, t, z)
         output = ops.cast(self.network((x_t, t, labels), training=training), x_t.dtype)
         right = target(self.prediction, x_0, z, *self.signal_and_noise(t, x_0))
         mistake = ops.mean(ops.square(output - right), axis=range(1, x_0.ndim))
         return ops.take(self._weight, t) * mistake
 
-    def drop(self, labels):
+    def drop_labels(self, labels):
         """Labels `[batch, attributes]`, some of them replaced by -1, see the class."""
         rows, attributes = ops.shape(labels)[0], labels.shape[1]
         chance = keras.random.uniform((rows, attributes + 1), seed=self.random_state)
@@ -215,7 +215,7 @@ class Denoiser(NoisedModel):
 
     def _known(self, labels, x):
         if labels is None:
-            return unknown(x, len(self.network.classes))
+            return unknown_labels(x, len(self.network.classes))
         return ops.cast(labels, "int32")
 
     def compute_loss(
@@ -224,7 +224,7 @@ class Denoiser(NoisedModel):
         """The mean of the losses `y_pred`, weighted if so asked."""
         return self.mean(ops.zeros_like(y_pred), y_pred, sample_weight)
 
-    def clean(self, x_t, t, labels=None):
+    def denoise(self, x_t, t, labels=None):
         """The estimate of the clean samples.
 
         Args:

@@ -254,7 +254,7 @@ def integrate(
     _, x = tf.while_loop(lambda i, x: i < last, body, (start, x))
     if denoise_last and t_end > 0:
         end = time(last)
-        x = tf.ensure_shape(sde.clean(x, end, read(x, end), mean), x.shape)
+        x = tf.ensure_shape(sde.denoise(x, end, read(x, end), mean), x.shape)
     return x
 
 

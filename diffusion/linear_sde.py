@@ -47,12 +47,12 @@ class LinearSDE:
     def drift(self, x, t, mean=None):
         """`pull(t) * (mean - x)`, shaped as `x`."""
         x = tf.convert_to_tensor(x)
-        pull = match_rank(self.pull(_floats(t, x.dtype)), x)
+        pull = match_rank(self.reversion_rate(_floats(t, x.dtype)), x)
         return pull * (self._centre(mean, x.dtype) - x)
 
     def diffusion(self, t):
         """The factor of `dw` at time `t`, shaped as `t`."""
-        return tf.sqrt(self.noise_rate(_floats(t)))
+        return tf.sqrt(self.squared_diffusion(_floats(t)))
 
     def std(self, t):
         """Standard deviation of the noise in `x_t`, shaped as `t`."""
@@ -68,7 +68,7 @@ class LinearSDE:
         """
         x = tf.convert_to_tensor(x)
         s, t = _floats(s, x.dtype), _floats(t, x.dtype)
-        pull = match_rank(self.total_pull(s, t), x)
+        pull = match_rank(self.integrated_rate(s, t), x)
         drawn = -tf.math.expm1(-pull) * self._centre(mean, x.dtype)
         return tf.exp(-pull) * x + drawn, match_rank(tf.sqrt(self.variance(s, t)), x)
 
@@ -125,7 +125,7 @@ class LinearSDE:
         """Drift of the probability flow: `drift - diffusion**2 * score / 2`."""
         return self._less(0.5, x, t, score, mean)
 
-    def clean(self, x, t, score, mean=None):
+    def denoise(self, x, t, score, mean=None):
         """The clean sample to expect given `x` at time `t`: Tweedie's formula.
 
         `x + std**2 * score` is the expected mean of `x_t`; `marginal` is solved for the
@@ -135,12 +135,12 @@ class LinearSDE:
             Estimates of `x_0`, shaped as `x`.
         """
         rest, std = self.marginal(tf.zeros_like(x), t, mean)
-        pull = self.total_pull(0.0, _floats(t, rest.dtype))
+        pull = self.integrated_rate(0.0, _floats(t, rest.dtype))
         return match_rank(tf.exp(pull), rest) * (x + std**2 * score - rest)
 
     def _less(self, share, x, t, score, mean):
         x = tf.convert_to_tensor(x)
-        rate = match_rank(self.noise_rate(_floats(t, x.dtype)), x)
+        rate = match_rank(self.squared_diffusion(_floats(t, x.dtype)), x)
         return self.drift(x, t, mean) - share * rate * score
 
     def _centre(self, mean, dtype):

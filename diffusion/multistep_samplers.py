@@ -57,7 +57,7 @@ def corrector(before, u, t):
 
 
 @dataclass(frozen=True)
-class DPMSolver(Sampler):
+class DPMSolverSampler(Sampler):
     """DPM-Solver++(2M): goes on along the line through the last two clean estimates.
 
     With `h` and `h_last` the rises of `log(signal / noise)` in this step and the last:
@@ -80,7 +80,7 @@ class DPMSolver(Sampler):
 
 
 @dataclass(frozen=True)
-class UniPC(Sampler):
+class UniPCSampler(Sampler):
     """DPM-Solver++(2M), each step of which is mended once its end has been looked at.
 
     The look at `x_t` that the next step needs anyway also tells how the last step,

@@ -52,7 +52,7 @@ class NoisedModel(keras.Model):
         self.levels = schedules.build(**self.schedule)
         self.random_state = keras.random.SeedGenerator(seed)
 
-    def draw(self, x_0):
+    def sample_times_and_noise(self, x_0):
         """Times `[batch]`, antithetic, and noise shaped as `x_0`.
 
         Replicas of a `tf.distribute` strategy share the seed and draw the same.
@@ -68,7 +68,7 @@ class NoisedModel(keras.Model):
             for table in (self.levels.signal, self.levels.noise)
         )
 
-    def noised(self, x_0, t, z):
+    def add_noise(self, x_0, t, z):
         """`signal[t] * x_0 + noise[t] * z`."""
         signal, noise = self.signal_and_noise(t, x_0)
         return signal * x_0 + noise * z
@@ -82,12 +82,12 @@ class NoisedModel(keras.Model):
             )
 
 
-def unknown(x, attributes):
+def unknown_labels(x, attributes):
     """Labels of samples `x` of which none is known, int32 `[batch, attributes]`."""
     return ops.full((ops.shape(x)[0], attributes), -1, dtype="int32")
 
 
-def relative_power(schedule) -> np.ndarray:
+def signal_to_noise(schedule) -> np.ndarray:
     """The SNR `signal**2 / noise**2` at the times 0 (infinite) to T, `[T + 1]`."""
     with np.errstate(divide="ignore"):
         return np.square(schedule.signal) / np.square(schedule.noise)

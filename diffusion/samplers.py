@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from diffusion.multistep_samplers import DPMSolver, UniPC
+from diffusion.multistep_samplers import DPMSolverSampler, UniPCSampler
 from diffusion.sampler_steps import (
     Sampler,
     beta_between,
@@ -36,11 +36,10 @@ from diffusion.sampler_steps import (
     noise_in,
     scaled,
 )
-from diffusion.spacing import times as times  # `samplers.times` is the way to it
 
 
 @dataclass(frozen=True)
-class DDPM(Sampler):
+class DDPMSampler(Sampler):
     """Ancestral sampling: draws `x_s` from its posterior given `x_t` and `x_0`.
 
     With `beta = noise[t]**2 - (signal[t] / signal[s] * noise[s])**2`, the noise that
@@ -76,13 +75,13 @@ class DDPM(Sampler):
 
 
 @dataclass(frozen=True)
-class DDIM(Sampler):
+class DDIMSampler(Sampler):
     """Keeps the noise it finds in `x_t`, or trades a share of it for new noise.
 
     `std = eta * noise[s] / noise[t] * sqrt(beta)`, with `beta` as in `DDPM`, and
     `x_s = signal[s] * x_0 + sqrt(noise[s]**2 - std**2) * z + std * new noise`.
 
-    `eta = 1` is `DDPM("posterior")`. `eta = 0` is Euler's method on the probability
+    `eta = 1` is `DDPMSampler("posterior")`. `eta = 0` is Euler's method on the probability
     flow in `sigma`, of order 1.
 
     Args:
@@ -107,7 +106,7 @@ class DDIM(Sampler):
 
 
 @dataclass(frozen=True)
-class Heun(Sampler):
+class HeunSampler(Sampler):
     """The trapezoid: an Euler step, a second look from where it led, and their mean.
 
     `average="clean"` takes the mean of both clean estimates, the trapezoid in
@@ -155,11 +154,11 @@ class Heun(Sampler):
 
 
 SAMPLERS = {
-    "ddpm": DDPM,
-    "ddim": DDIM,
-    "heun": Heun,
-    "dpm_solver": DPMSolver,
-    "unipc": UniPC,
+    "ddpm": DDPMSampler,
+    "ddim": DDIMSampler,
+    "heun": HeunSampler,
+    "dpm_solver": DPMSolverSampler,
+    "unipc": UniPCSampler,
 }
 
 
@@ -223,9 +222,9 @@ def sample(denoise, x, *, schedule, times, sampler, seed=(0, 0), clip=None):
 
 
 def invert(denoise, x, *, schedule, times):
-    """Takes clean samples to the noise that `DDIM()` makes them of, nearly.
+    """Takes clean samples to the noise that `DDIMSampler()` makes them of, nearly.
 
-    The steps of `DDIM()` backwards, each with the clean estimate at its clean end; the
+    The steps of `DDIMSampler()` backwards, each with the clean estimate at its clean end; the
     first, from time 0 where there is no noise to find, with that of `signal[t] * x_0`
     at the end it leads to. The way there and back differs by an error of order 1.
 

@@ -20,7 +20,7 @@ import warnings
 
 import numpy as np
 
-CLEAREST_END = 1e-2  # an `alpha_bar[T]` above it makes a schedule warn
+MAX_TERMINAL_ALPHA_BAR = 1e-2  # an `alpha_bar[T]` above it makes a schedule warn
 
 
 class Schedule:
@@ -40,14 +40,14 @@ class Schedule:
     def __init__(self, signal, noise):
         self.signal, self.noise = _frozen(signal), _frozen(noise)
         _check(self.signal, self.noise)
-        if self.alpha_bar[-1] > CLEAREST_END:
+        if self.alpha_bar[-1] > MAX_TERMINAL_ALPHA_BAR:
             warnings.warn(
                 f"at its last time the schedule still keeps alpha_bar[T] = "
                 f"{self.alpha_bar[-1]:.4g} of the signal's power (more than "
-                f"{CLEAREST_END:g}), so samples that start from pure noise come out "
+                f"{MAX_TERMINAL_ALPHA_BAR:g}), so samples that start from pure noise come out "
                 "wrong: take more steps, a larger `end`, the cosine schedule, or "
-                "`rescaled()` (`zero_terminal_snr=True`) with a network that does not "
-                "predict noise",
+                "`rescale_zero_terminal_snr()` (`zero_terminal_snr=True`) with a network "
+                "that does not predict noise",
                 UserWarning,
                 stacklevel=4,
             )
@@ -75,7 +75,7 @@ class Schedule:
         with np.errstate(divide="ignore"):
             return _frozen(2 * (np.log(self.signal) - np.log(self.noise)))
 
-    def rescaled(self) -> "Schedule":
+    def rescale_zero_terminal_snr(self) -> "Schedule":
         """The same schedule with no signal left at T (zero terminal SNR).
 
         `signal'[t] = (signal[t] - signal[T]) * signal[1] / (signal[1] - signal[T])`
@@ -212,7 +212,7 @@ def build(name="cosine", steps=1000, zero_terminal_snr=False, **options) -> Sche
     Args:
         name: One of `SCHEDULES`. Defaults to `"cosine"`.
         steps: T. Defaults to `1000`.
-        zero_terminal_snr: Bool, whether it is `rescaled()`. Defaults to `False`.
+        zero_terminal_snr: Bool, whether to `rescale_zero_terminal_snr`. Defaults to `False`.
         **options: What else the builder of that name takes.
 
     Raises:
@@ -225,7 +225,7 @@ def build(name="cosine", steps=1000, zero_terminal_snr=False, **options) -> Sche
     with warnings.catch_warnings():  # what is left at T is about to be taken away
         warnings.simplefilter("ignore", UserWarning)
         schedule = SCHEDULES[name](steps, **options)
-    return schedule.rescaled()
+    return schedule.rescale_zero_terminal_snr()
 
 
 def _count(steps):

@@ -53,17 +53,17 @@ class VPSDE(LinearSDE):
                 f"Received: beta_min={self.beta_min}, beta_max={self.beta_max}"
             )
 
-    def pull(self, t):
-        return self.noise_rate(t) / 2
+    def reversion_rate(self, t):
+        return self.squared_diffusion(t) / 2
 
-    def noise_rate(self, t):
+    def squared_diffusion(self, t):
         return self.beta_min + (self.beta_max - self.beta_min) * t
 
-    def total_pull(self, s, t):
-        return (t - s) * self.noise_rate((s + t) / 2) / 2
+    def integrated_rate(self, s, t):
+        return (t - s) * self.squared_diffusion((s + t) / 2) / 2
 
     def variance(self, s, t):
-        return -tf.math.expm1(-2 * self.total_pull(s, t))
+        return -tf.math.expm1(-2 * self.integrated_rate(s, t))
 
 
 @dataclass(frozen=True)
@@ -112,13 +112,13 @@ class _GeometricSDE(LinearSDE):
         """`log(sigma_max / sigma_min)`."""
         return math.log(self.sigma_max / self.sigma_min)
 
-    def pull(self, t):
+    def reversion_rate(self, t):
         return self.theta * tf.ones_like(t)
 
-    def noise_rate(self, t):
+    def squared_diffusion(self, t):
         return 2 * self.growth * self._power(t)
 
-    def total_pull(self, s, t):
+    def integrated_rate(self, s, t):
         return self.theta * (t - s)
 
     def variance(self, s, t):

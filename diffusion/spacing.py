@@ -19,7 +19,7 @@ Reference:
 import numpy as np
 import tensorflow as tf
 
-LARGEST_SIGMA = 80.0  # Karras et al. (2022): beyond it data of deviation 1 is drowned
+MAX_SIGMA = 80.0  # Karras et al. (2022): beyond it data of deviation 1 is drowned
 
 
 def trailing(last, steps):
@@ -55,7 +55,7 @@ def karras(schedule, steps, rho=7.0):
     """
     last = schedule.steps
     log_sigma = -schedule.log_snr[1:] / 2
-    ends = np.exp([log_sigma[0], min(log_sigma[-1], np.log(LARGEST_SIGMA))])
+    ends = np.exp([log_sigma[0], min(log_sigma[-1], np.log(MAX_SIGMA))])
     low, high = ends ** (1 / rho)
     wanted = rho * np.log(np.linspace(high, low, steps)[::-1])
     finite = np.isfinite(log_sigma)
@@ -70,7 +70,7 @@ def karras(schedule, steps, rho=7.0):
 SPACINGS = ("trailing", "leading", "linspace", "karras")
 
 
-def times(schedule, steps, spacing="trailing"):
+def sampling_times(schedule, steps, spacing="trailing"):
     """The times that a sampler of `steps` steps visits.
 
     Args:

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import keras
 
 from diffusion.speakers import model
-from diffusion.speakers.generator import Voices
+from diffusion.speakers.generator import SpeakerGenerator
 from timbre.corpora.synthetic import embeddings
 from timbre.metrics import generation
 
@@ -33,7 +33,7 @@ def main():
     made.compile(optimizer=keras.optimizers.Adam(2e-3, clipnorm=1.0))
     made.fit(train, batch_size=100, epochs=40, verbose=0)
 
-    voices = Voices(made)
+    voices = SpeakerGenerator(made)
     rows = {
         "new voices": voices.generate(HELD, seed=1),
         "unseen real": everyone[-HELD:],

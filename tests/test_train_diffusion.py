@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from diffusion.speakers.generator import Voices
+from diffusion.speakers.generator import SpeakerGenerator
 from tests.conftest import ROOT
 from tests.sittings import sittings
 from timbre.corpora.embeddings import EmbeddingSet
@@ -103,7 +103,7 @@ def test_the_served_model_draws_the_voices_of_the_run(trained):
     served = tf.saved_model.load(str(exported)).signatures["generate"]
     asked = {"count": tf.constant(3), "steps": tf.constant(20)}
     answer = served(**asked, seed=tf.constant([5, 0]))["embedding"]
-    voices = Voices.load(run)
+    voices = SpeakerGenerator.load(run)
     np.testing.assert_allclose(answer, voices.generate(3, seed=5), atol=1e-5)
     about = json.loads((exported / "assets.extra/about.json").read_text())
     assert about["sha256"] == voices.about["sha256"]

@@ -9,11 +9,11 @@ from keras import layers, ops
 
 from diffusion.networks.conditioning import Conditioning
 from diffusion.networks.resmlp import ResidualBlock
-from diffusion.noising import NoisedModel, unknown
+from diffusion.noising import NoisedModel, unknown_labels
 
 
 @keras.saving.register_keras_serializable(package="diffusion")
-class NoisyClassifier(NoisedModel):
+class NoiseConditionalClassifier(NoisedModel):
     """Names the class of a noisy vector; `compile` and `fit(x_0, labels)` train it.
 
     Args:
@@ -77,8 +77,8 @@ class NoisyClassifier(NoisedModel):
 
     def call(self, x_0, training=None):
         x_0 = ops.cast(x_0, "float32")
-        t, z = self.draw(x_0)
-        return self.logits(self.noised(x_0, t, z), t, training=training)
+        t, z = self.sample_times_and_noise(x_0)
+        return self.logits(self.add_noise(x_0, t, z), t, training=training)
 
     def logits(self, x_t, t, training=None):
         """Logits, float32 `[batch, num_classes]`.
@@ -89,7 +89,7 @@ class NoisyClassifier(NoisedModel):
             training: Whether dropout drops.
         """
         t = ops.broadcast_to(ops.cast(t, "int32"), ops.shape(x_t)[:1])
-        condition = ops.silu(self.conditioning(t, unknown(x_t, 0)))
+        condition = ops.silu(self.conditioning(t, unknown_labels(x_t, 0)))
         x = self.enter(x_t)
         for block in self.blocks:
             x = block(x, condition, training=training)

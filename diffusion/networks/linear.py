@@ -9,26 +9,26 @@ compare with. `resmlp` is the default.
 import keras
 from keras import layers, ops
 
+from diffusion.networks.base import DenoisingNetwork
 from diffusion.networks.conditioning import LabelEmbeddings
-from diffusion.networks.network import Network
 
 HIDDEN = (128, 264, 128, 100)  # of the original, whose samples had 128 dimensions
 
 
 @keras.saving.register_keras_serializable(package="diffusion")
-class Linear(Network):
+class Linear(DenoisingNetwork):
     """Four dense layers, each unit times a learned gain of the time.
 
     Labels enter as an embedding added to the first layer's output.
 
     Args:
-        dim, steps, classes: See `Network`.
+        dim, steps, classes: See `DenoisingNetwork`.
         hidden: Widths of the hidden layers. Defaults to those of the original,
             `(128, 264, 128, 100)`, which grow with `dim / 128` above 128 dimensions;
             at 64 dimensions and 100 steps the network has 157,660 weights.
 
     Call arguments:
-        inputs: See `Network`.
+        inputs: See `DenoisingNetwork`.
     """
 
     ARGUMENTS = ("hidden",)
@@ -38,7 +38,7 @@ class Linear(Network):
         if hidden is None:
             hidden = [round(width * max(1, dim / 128)) for width in HIDDEN]
         self.hidden = tuple(hidden)
-        self.check_least(hidden=1)
+        self.check_min(hidden=1)
         uniform = keras.initializers.RandomUniform
         self.kernels = [layers.Dense(width) for width in self.hidden]
         self.gains = [
@@ -47,7 +47,7 @@ class Linear(Network):
         if self.classes:
             self.label = LabelEmbeddings(self.classes, self.hidden[0], name="label")
         self.leave = layers.Dense(dim, dtype="float32", name="leave")
-        self.make_weights()
+        self.build_weights()
 
     def call(self, inputs):
         x, t, labels = inputs

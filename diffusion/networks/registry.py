@@ -19,7 +19,7 @@ def build(network="resmlp", **options):
             and `UNet1D`.
 
     Returns:
-        A `Network`.
+        A `DenoisingNetwork`.
 
     Raises:
         ValueError: If `network` is not known, or a value is not possible.

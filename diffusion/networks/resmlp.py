@@ -9,8 +9,8 @@ is learned from the first step on is how the data differs from noise.
 import keras
 from keras import layers, ops
 
+from diffusion.networks.base import DenoisingNetwork
 from diffusion.networks.conditioning import Conditioning, FiLM
-from diffusion.networks.network import Network
 
 CONDITION = 128  # units that tell the time and the labels; a block has its own view
 
@@ -59,11 +59,11 @@ class ResidualBlock(layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="diffusion")
-class ResMLP(Network):
+class ResMLP(DenoisingNetwork):
     """A stack of conditioned residual blocks.
 
     Args:
-        dim, steps, classes: See `Network`.
+        dim, steps, classes: See `DenoisingNetwork`.
         width: Units of the residual stream. Defaults to `512`.
         num_blocks: Defaults to `4`.
         expansion: Width of a block's hidden layer, in `width`. Defaults to `1`.
@@ -71,7 +71,7 @@ class ResMLP(Network):
         seed: Seed of the dropout. Defaults to `0`.
 
     Call arguments:
-        inputs: See `Network`.
+        inputs: See `DenoisingNetwork`.
     """
 
     ARGUMENTS = ("width", "num_blocks", "expansion", "dropout", "seed")
@@ -94,7 +94,7 @@ class ResMLP(Network):
         self.expansion = expansion
         self.dropout = dropout
         self.seed = seed
-        self.check_least(width=1, num_blocks=1, expansion=1, dropout=0)
+        self.check_min(width=1, num_blocks=1, expansion=1, dropout=0)
         size = min(width, CONDITION)
         self.conditioning = Conditioning(steps, self.classes, size, name="condition")
         self.enter = layers.Dense(width, name="enter")
@@ -106,7 +106,7 @@ class ResMLP(Network):
         self.leave = layers.Dense(
             dim, kernel_initializer="zeros", dtype="float32", name="leave"
         )
-        self.make_weights()
+        self.build_weights()
 
     def call(self, inputs, training=None):
         x, t, labels = inputs

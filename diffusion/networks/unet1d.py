@@ -8,8 +8,8 @@ with the original, which had such a network and could not run it.
 import keras
 from keras import layers, ops
 
+from diffusion.networks.base import DenoisingNetwork
 from diffusion.networks.conditioning import Conditioning, FiLM
-from diffusion.networks.network import Network
 
 
 @keras.saving.register_keras_serializable(package="diffusion")
@@ -83,13 +83,13 @@ class ConvolutionBlock(layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="diffusion")
-class UNet1D(Network):
+class UNet1D(DenoisingNetwork):
     """Blocks at ever half the length, then back, each told what the way down saw.
 
     A length that the halvings do not divide is padded with zeros and cut again.
 
     Args:
-        dim, steps, classes: See `Network`.
+        dim, steps, classes: See `DenoisingNetwork`.
         channels: Channels at each length. Defaults to `(32, 64, 128, 128)`: lengths
             `dim`, `dim / 2`, `dim / 4`, `dim / 8`.
         groups: Groups of the normalisations. Defaults to `8`.
@@ -97,7 +97,7 @@ class UNet1D(Network):
         squeeze_excitation: Whether blocks weigh their channels. Defaults to `False`.
 
     Call arguments:
-        inputs: See `Network`.
+        inputs: See `DenoisingNetwork`.
     """
 
     ARGUMENTS = ("channels", "groups", "kernel_size", "squeeze_excitation")
@@ -118,7 +118,7 @@ class UNet1D(Network):
         self.groups = groups
         self.kernel_size = kernel_size
         self.squeeze_excitation = squeeze_excitation
-        self.check_least(channels=1, groups=1, kernel_size=1)
+        self.check_min(channels=1, groups=1, kernel_size=1)
         if not channels or any(count % groups for count in channels):
             raise ValueError(
                 "`channels` must hold multiples of `groups`. "
@@ -142,7 +142,7 @@ class UNet1D(Network):
             dtype="float32",
             name="leave",
         )
-        self.make_weights()
+        self.build_weights()
 
     def _blocks(self, way, channels):
         sizes = (self.groups, self.kernel_size, self.squeeze_excitation)

@@ -18,7 +18,7 @@ LEAST = 10  # speakers on each side, for one to learn from the other
 
 
 @dataclasses.dataclass(frozen=True)
-class Replacement:
+class PseudoSpeakers:
     """New voices, and which of them each row of a set is given.
 
     Args:
@@ -37,7 +37,7 @@ class Replacement:
         return self.voices[self.row]
 
 
-def replace(voices, protect, seed, *, level, blocks=()) -> Replacement:
+def anonymise(voices, protect, seed, *, level, blocks=()) -> PseudoSpeakers:
     """Gives each speaker, or each utterance, another voice.
 
     Args:
@@ -58,19 +58,19 @@ def replace(voices, protect, seed, *, level, blocks=()) -> Replacement:
             f"`level` must be one of {preprocessing.LEVELS}. Received: {level!r}"
         )
     if level == "utterance":
-        return Replacement(*protect(voices.embeddings, seed), np.arange(len(voices)))
+        return PseudoSpeakers(*protect(voices.embeddings, seed), np.arange(len(voices)))
     speaker = np.asarray(voices.speaker, str)
     if (speaker == "").any():
         raise ValueError(
             "At level speaker every row must say whose it is. "
             f"Received: {(speaker == '').sum()} of {len(voices)} rows without a speaker"
         )
-    means = preprocessing.pooled(voices, blocks)
+    means = preprocessing.mean_per_speaker(voices, blocks)
     row = np.searchsorted(means.speaker, speaker)
-    return Replacement(*protect(means.embeddings, seed), row)
+    return PseudoSpeakers(*protect(means.embeddings, seed), row)
 
 
-def published(voices, new, seed, *, about, keep_names=False) -> EmbeddingSet:
+def anonymised_set(voices, new, seed, *, about, keep_names=False) -> EmbeddingSet:
     """The set to hand on: its rows in the order they had, with their new voices.
 
     Names, segments and labels say whose voice it was, and are left out; voices are
@@ -78,20 +78,20 @@ def published(voices, new, seed, *, about, keep_names=False) -> EmbeddingSet:
 
     Args:
         voices: The `EmbeddingSet` as it was.
-        new: The `Replacement`.
+        new: The `PseudoSpeakers`.
         seed: Of the order.
         about: What made the new voices.
         keep_names: Whether speakers, segments and labels stay. Defaults to `False`.
     """
     if keep_names:
         return dataclasses.replace(voices, embeddings=new.rows, about=about)
-    rng = np.random.default_rng(another_seed(seed, 0))
+    rng = np.random.default_rng(derive_seed(seed, 0))
     numbers = 1 + rng.permutation(len(new.voices))
     names = np.array([f"pseudo{number:06d}" for number in numbers])
     return EmbeddingSet(new.rows, names[new.row], np.full(len(voices), ""), about)
 
 
-def labels_kept(voices, new, seed=0) -> dict[str, dict[str, float]]:
+def label_accuracy(voices, new, seed=0) -> dict[str, dict[str, float]]:
     """How often a new voice sounds as its speaker's label says.
 
     A logistic regression learns each label from half of the speakers and is asked
@@ -99,7 +99,7 @@ def labels_kept(voices, new, seed=0) -> dict[str, dict[str, float]]:
 
     Args:
         voices: The `EmbeddingSet` as it was.
-        new: The `Replacement`.
+        new: The `PseudoSpeakers`.
         seed: Of the halves. Defaults to `0`.
 
     Returns:
@@ -107,7 +107,7 @@ def labels_kept(voices, new, seed=0) -> dict[str, dict[str, float]]:
         shares of rows with the right answer `before` and `after`, and of
         `most_frequent`, what one without ears can answer always.
     """
-    rng, found = np.random.default_rng(another_seed(seed, 2)), {}
+    rng, found = np.random.default_rng(derive_seed(seed, 2)), {}
     for name, values in sorted(voices.labels.items()):
         values, speaker = np.asarray(values, str), np.asarray(voices.speaker, str)
         known = (values != "") & (speaker != "")
@@ -128,7 +128,7 @@ def labels_kept(voices, new, seed=0) -> dict[str, dict[str, float]]:
     return found
 
 
-def another_seed(seed, number):
+def derive_seed(seed, number):
     """A seed that depends on another one and is not it.
 
     Args:

@@ -20,7 +20,12 @@ import dataclasses
 
 import numpy as np
 
-from diffusion.speakers.anonymisation import LEAST, another_seed, labels_kept, replace
+from diffusion.speakers.anonymisation import (
+    LEAST,
+    anonymise,
+    derive_seed,
+    label_accuracy,
+)
 from timbre.metrics import privacy
 from timbre.metrics.arrays import unit
 from timbre.metrics.calibration import LogisticCalibration
@@ -46,23 +51,23 @@ CAUTION = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Roles:
+class AttackerSplit:
     """Who plays which part in the protocol.
 
     Args:
         enrolled: Rows in the attacker's hands, with names.
-        tried: Rows of the same speakers that he is to find.
-        studied: Rows of other speakers, that a semi-informed attacker learns from.
+        trials: Rows of the same speakers that he is to find.
+        training: Rows of other speakers, that a semi-informed attacker learns from.
         missing: Dict of each attacker that can not take part to the reason.
     """
 
     enrolled: np.ndarray
-    tried: np.ndarray
-    studied: np.ndarray
+    trials: np.ndarray
+    training: np.ndarray
     missing: dict[str, str]
 
 
-def roles(speaker, attackers, seed) -> Roles:
+def split_speakers(speaker, attackers, seed) -> AttackerSplit:
     """Casts the protocol for a set, by lot.
 
     Args:
@@ -70,7 +75,7 @@ def roles(speaker, attackers, seed) -> Roles:
         attackers: Some of `ATTACKERS`.
         seed: Of the lot.
     """
-    rng = np.random.default_rng(another_seed(seed, 1))
+    rng = np.random.default_rng(derive_seed(seed, 1))
     groups = _groups(np.asarray(speaker, str))
     able = [groups[i] for i in rng.permutation(len(groups))]
     none, missing = np.zeros(0, int), {}
@@ -78,7 +83,7 @@ def roles(speaker, attackers, seed) -> Roles:
         why = (
             f"it needs 2 speakers of two utterances or more, and there are {len(able)}"
         )
-        return Roles(none, none, none, dict.fromkeys(attackers, why))
+        return AttackerSplit(none, none, none, dict.fromkeys(attackers, why))
     looked_for, studied = able[:LOOKED_FOR], []
     if "semi-informed" in attackers:
         if len(able) >= 2 * LEAST:
@@ -90,7 +95,7 @@ def roles(speaker, attackers, seed) -> Roles:
                 f"them to learn from, and there are {len(able)}"
             )
     drawn = [rng.permutation(rows)[:EACH] for rows in looked_for]
-    return Roles(
+    return AttackerSplit(
         np.concatenate([rows[: len(rows) // 2] for rows in drawn]),
         np.concatenate([rows[len(rows) // 2 :] for rows in drawn]),
         np.concatenate([none, *(rng.permutation(rows)[:EACH] for rows in studied)]),
@@ -98,14 +103,14 @@ def roles(speaker, attackers, seed) -> Roles:
     )
 
 
-def measure(voices, new, protect, cast, *, attackers, level, seed, **drawing) -> dict:
+def measure(voices, new, protect, split, *, attackers, level, seed, **drawing) -> dict:
     """All figures of a replacement.
 
     Args:
         voices: The `EmbeddingSet` as it was.
-        new: The `Replacement` that is published.
+        new: The `PseudoSpeakers` that is published.
         protect, level: As `replace` was told.
-        cast: The `Roles`; attackers that are missing there are left out.
+        cast: The `AttackerSplit`; attackers that are missing there are left out.
         attackers: Some of `ATTACKERS`.
         seed: The published seed; attackers draw by others that depend on it.
         **drawing: `blocks` of `replace`, and `resamples` of
@@ -118,9 +123,9 @@ def measure(voices, new, protect, cast, *, attackers, level, seed, **drawing) ->
         `missing`, a dict of attackers to reasons; `distinctiveness`, what that
         function gives, with `None` for `-inf`, or `None`; `threshold`, the cosine at
         which the originals have equal errors, or `None`; `collisions`, a list;
-        `labels`, what `labels_kept` gives.
+        `labels`, what `label_accuracy` gives.
     """
-    threshold, llr = _judge(voices, cast)
+    threshold, llr = _judge(voices, split)
     counts = sorted({10, 100, 1000, min(len(new.voices), VOICES)})
     several = threshold is not None and len(new.voices) > 1
     return {
@@ -130,21 +135,21 @@ def measure(voices, new, protect, cast, *, attackers, level, seed, **drawing) ->
         "cosine_mean": float(new.cosines.mean()),
         "cosine_most": float(new.cosines.max()),
         "attackers": [
-            _attacked(voices, new, protect, cast, who, level, seed, **drawing)
+            _attacked(voices, new, protect, split, who, level, seed, **drawing)
             for who in attackers
-            if who not in cast.missing
+            if who not in split.missing
         ],
-        "missing": cast.missing,
-        "distinctiveness": llr and _told_apart(voices, new, cast, llr),
+        "missing": split.missing,
+        "distinctiveness": llr and _told_apart(voices, new, split, llr),
         "threshold": threshold,
         "collisions": privacy.collisions(new.voices[:VOICES], threshold, counts=counts)
         if several
         else [],
-        "labels": labels_kept(voices, new, seed),
+        "labels": label_accuracy(voices, new, seed),
     }
 
 
-def text(results) -> str:
+def format_report(results) -> str:
     """The report as text; it never says that the voices are anonymous.
 
     Args:
@@ -203,20 +208,20 @@ def _attacks(rows):
 
 
 def _attacked(
-    voices, new, protect, cast, attacker, level, seed, *, blocks=(), resamples=200
+    voices, new, protect, split, attacker, level, seed, *, blocks=(), resamples=200
 ):
     """What one attacker finds."""
-    his, tried = (voices.subset(rows) for rows in (cast.enrolled, cast.tried))
+    his, tried = (voices.subset(rows) for rows in (split.enrolled, split.trials))
     backend, known = None, his.embeddings
     if attacker == "lazy":
-        draw = another_seed(seed, 3)
-        known = replace(his, protect, draw, level=level, blocks=blocks).rows
+        draw = derive_seed(seed, 3)
+        known = anonymise(his, protect, draw, level=level, blocks=blocks).rows
     elif attacker == "semi-informed":
-        known, _ = protect(his.embeddings, another_seed(seed, 4))
-        studied = voices.subset(cast.studied)
-        learned, _ = protect(studied.embeddings, another_seed(seed, 5))
+        known, _ = protect(his.embeddings, derive_seed(seed, 4))
+        studied = voices.subset(split.training)
+        learned, _ = protect(studied.embeddings, derive_seed(seed, 5))
         backend = privacy.semi_informed(learned, studied.speaker)
-    there = new.rows[cast.tried]
+    there = new.rows[split.trials]
     found = privacy.reidentification(
         np.concatenate([his.embeddings, tried.embeddings]),
         np.concatenate([known, there]),
@@ -252,9 +257,9 @@ def _linked(left, right, his, tried, shuffles=10):
     return {"linkability": found, "by_chance": float(np.mean(chance))}
 
 
-def _told_apart(voices, new, cast, llr):
+def _told_apart(voices, new, split, llr):
     """How well speakers and new voices are told apart, ready for JSON."""
-    rows = np.concatenate([cast.enrolled, cast.tried])
+    rows = np.concatenate([split.enrolled, split.trials])
     found = privacy.distinctiveness(
         voices.embeddings[rows], new.rows[rows], voices.speaker[rows], llr
     )
@@ -262,13 +267,13 @@ def _told_apart(voices, new, cast, llr):
     return found | {"gain_db": gain if np.isfinite(gain) else None}
 
 
-def _judge(voices, cast):
+def _judge(voices, split):
     """A verifier of the originals: its threshold, and its evidence if it has any.
 
     It is calibrated on speakers who are not looked for, if there are such.
     """
-    rows = np.concatenate([cast.enrolled, cast.tried])
-    rows = cast.studied if len(cast.studied) else rows
+    rows = np.concatenate([split.enrolled, split.trials])
+    rows = split.training if len(split.training) else rows
     if not len(rows):
         return None, None
     trials = all_pairs(voices.speaker[rows])

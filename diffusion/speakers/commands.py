@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from diffusion.speakers import anonymisation, attacks, data, preprocessing, tts_export
-from diffusion.speakers.generator import FACTS, Voices
+from diffusion.speakers.generator import FACTS, SpeakerGenerator
 from diffusion.speakers.sampling import check_limit
 from timbre.corpora.embeddings import EmbeddingSet
 from timbre.files import replacing
@@ -85,7 +85,7 @@ def edit(options):
     _check_out(options.out)
     voices, labels = loaded(options.run), dict(options.label)
     given = opened(options.set, voices)
-    before = preprocessing.codes(given, voices.model.vocabulary)
+    before = preprocessing.class_indices(given, voices.model.vocabulary)
     points = voices.edit(
         given.embeddings,
         labels,
@@ -119,31 +119,31 @@ def anonymise(options):
     given = opened(options.set, voices)
     seed = secrets.randbits(62) if options.seed is None else options.seed
     attackers = options.attacker or list(attacks.ATTACKERS)
-    cast = attacks.roles(given.speaker, attackers, seed)
-    if options.attacker and cast.missing:
-        who, why = next(iter(cast.missing.items()))
+    split = attacks.split_speakers(given.speaker, attackers, seed)
+    if options.attacker and split.missing:
+        who, why = next(iter(split.missing.items()))
         raise ValueError(f"{who} can not be tried: {why}")
     protect = _protection(voices, options)
     told = {"level": options.level, "blocks": voices.model.scaler.blocks}
-    new = anonymisation.replace(given, protect, seed, **told)
+    new = anonymisation.anonymise(given, protect, seed, **told)
     about = _about(voices, options, level=options.level, limit=options.limit)
-    anonymisation.published(
+    anonymisation.anonymised_set(
         given, new, seed, about=about, keep_names=options.keep_names
     ).save(options.out)
     print(f"{options.out}: {len(given)} rows, each {options.level} with a new voice")
     _remark(options, given, new)
     found = attacks.measure(
-        given, new, protect, cast, attackers=attackers, seed=seed, **told
+        given, new, protect, split, attackers=attackers, seed=seed, **told
     )
     if options.report is not None:
         _write_json(options.report, found)
-    print(attacks.text(found))
+    print(attacks.format_report(found))
 
 
 def loaded(run):
     """The voices of a run folder; whatever is wrong with its files is one error."""
     try:
-        return Voices.load(run)
+        return SpeakerGenerator.load(run)
     except FileNotFoundError:
         raise
     except Exception as error:  # h5py, Keras and TensorFlow each raise their own
@@ -191,7 +191,7 @@ def _parts(options, voices):
         return parts.train, parts.held
     given = opened(options.set, voices)
     if config["level"] == "speaker":
-        given = preprocessing.pooled(given, config["blocks"])
+        given = preprocessing.mean_per_speaker(given, config["blocks"])
     ours = np.isin(given.speaker, facts["speakers"]["train"])
     if ours.all() or not ours.any():
         raise ValueError(
@@ -205,7 +205,7 @@ def _voice(given, name, voices):
     """The voice of a speaker of a set, or of a segment."""
     rows = np.flatnonzero(given.speaker == name)
     if len(rows):
-        return preprocessing.pooled(
+        return preprocessing.mean_per_speaker(
             given.subset(rows), voices.model.scaler.blocks
         ).embeddings[0]
     rows = np.flatnonzero(given.segment == name)
@@ -226,7 +226,7 @@ def _protection(voices, options):
         with Bar("voices", len(embeddings), unit=" voices") as bar:
             for start in range(0, len(embeddings), BATCH):
                 some = embeddings[start : start + BATCH]
-                own = anonymisation.another_seed(seed, start) if start else seed
+                own = anonymisation.derive_seed(seed, start) if start else seed
                 found.append(voices.anonymise(some, own, **drawing))
                 bar.update(len(some))
         return tuple(np.concatenate(column) for column in zip(*found, strict=True))
@@ -266,7 +266,7 @@ def _drawing(options):
 def _about(voices, options, **told):
     """What made a set of new voices."""
     learned = {name: v for name, v in voices.about.items() if name != "seed"}
-    drawing = voices.drawing | _drawing(options)
+    drawing = voices.sampling | _drawing(options)
     date = datetime.date.today().isoformat()
     return {**learned, **drawing, **told, "date": date}
 

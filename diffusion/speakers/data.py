@@ -8,7 +8,7 @@ import numpy as np
 
 from diffusion.speakers import preprocessing
 from diffusion.speakers.generator import FACTS
-from diffusion.speakers.scaling import lives_on_sphere
+from diffusion.speakers.scaling import has_unit_norm
 from timbre.corpora.embeddings import EmbeddingSet
 from timbre.corpora.synthetic import embeddings as made_up
 
@@ -34,7 +34,7 @@ class Parts:
         return tuple(
             {
                 "x_0": np.asarray(part.embeddings, np.float32),
-                "labels": preprocessing.codes(part, self.vocabulary),
+                "labels": preprocessing.class_indices(part, self.vocabulary),
             }
             for part in (self.train, self.held)
         )
@@ -81,11 +81,13 @@ def prepare(*, set, points, level, held, labels, blocks, sphere, seed):
         `Parts`.
     """
     voices = EmbeddingSet.load(set) if set else _made_up(**points)
-    train, rest = preprocessing.divide(voices, held, seed, level=level, blocks=blocks)
+    train, rest = preprocessing.split_by_speaker(
+        voices, held, seed, level=level, blocks=blocks
+    )
     unit = sphere == "yes"
     if sphere == "auto":
-        unit = lives_on_sphere(voices.embeddings, blocks)
-    return Parts(train, rest, unit, preprocessing.vocabularies(train, labels))
+        unit = has_unit_norm(voices.embeddings, blocks)
+    return Parts(train, rest, unit, preprocessing.build_vocabularies(train, labels))
 
 
 def _made_up(speakers, utterances, seed):

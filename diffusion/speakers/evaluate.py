@@ -30,7 +30,7 @@ def evaluate(voices, train, held, *, count=None, seed=0, labels=None, **drawing)
     """Measures what a model draws, with the floor and the baselines beside it.
 
     Args:
-        voices: A `diffusion.speakers.generator.Voices`.
+        voices: A `diffusion.speakers.generator.SpeakerGenerator`.
         train: What it learned from: an `EmbeddingSet`, or an array `[n, dim]` whose
             rows are one speaker each.
         held: The same of other speakers.
@@ -38,7 +38,7 @@ def evaluate(voices, train, held, *, count=None, seed=0, labels=None, **drawing)
         seed: Of all that is drawn. Defaults to `0`.
         labels: Dict of a label's name to its value, that is asked for; where the sets
             know the label, only real rows of that value count. Defaults to none.
-        **drawing: For `Voices.generate`.
+        **drawing: For `SpeakerGenerator.generate`.
 
     Returns:
         Dict, ready for JSON:
@@ -59,8 +59,11 @@ def evaluate(voices, train, held, *, count=None, seed=0, labels=None, **drawing)
         _chosen(part, name, labels or {})
         for part, name in ((train, "train"), (held, "held"))
     )
-    with quiet_schedule(), threadpool_limits(1):  # threads would wait for each other
-        fake = draw(voices, count, seed, labels=labels, **drawing)
+    with (
+        ignore_schedule_warning(),
+        threadpool_limits(1),
+    ):  # threads would wait for each other
+        fake = generate_batches(voices, count, seed, labels=labels, **drawing)
         rows, notes = _rows(voices.model.scaler, fake, train, held, seed)
         found = {"rows": rows, "privacy": {}}
         if min(len({*part.speaker}) for part in (train, held)) > 1:
@@ -75,18 +78,18 @@ def evaluate(voices, train, held, *, count=None, seed=0, labels=None, **drawing)
         for name, part in (("train", train), ("held", held))
     }
     sizes["generated"] = count
-    end = schedule_end(voices.model)
+    end = describe_schedule_end(voices.model)
     return {**found, "sizes": sizes, "schedule": end, "notes": notes}
 
 
-def draw(voices, count, seed=0, **drawing):
+def generate_batches(voices, count, seed=0, **drawing):
     """Voices float32 `[count, dim]`, some at a time; the first do not hang on `count`.
 
     Args:
-        voices: A `diffusion.speakers.generator.Voices`.
+        voices: A `diffusion.speakers.generator.SpeakerGenerator`.
         count: How many.
         seed: Which. Defaults to `0`.
-        **drawing: For `Voices.generate`.
+        **drawing: For `SpeakerGenerator.generate`.
     """
     starts = range(0, count, BATCH)
     return np.concatenate(
@@ -98,17 +101,17 @@ def draw(voices, count, seed=0, **drawing):
 
 
 @contextlib.contextmanager
-def quiet_schedule():
+def ignore_schedule_warning():
     """Keeps a schedule that never reaches noise from saying so each time it is made.
 
-    `schedule_end` says it once.
+    `describe_schedule_end` says it once.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "at its last time the schedule", UserWarning)
         yield
 
 
-def schedule_end(model) -> dict:
+def describe_schedule_end(model) -> dict:
     """How a schedule ends: `steps`, `alpha_bar` there, and its `warning` or `""`."""
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
@@ -120,7 +123,7 @@ def schedule_end(model) -> dict:
     }
 
 
-def halves(part, seed=0):
+def split_in_halves(part, seed=0):
     """A set in two that share no speaker and have about as many rows.
 
     Args:
@@ -158,7 +161,7 @@ def _chosen(part, name, labels):
 
 def _rows(scaler, fake, train, held, seed):
     """The table, and notes on what is missing in it."""
-    reference, floor = halves(held, seed)
+    reference, floor = split_in_halves(held, seed)
     notes = []
     if min(len(reference), len(floor)) < LEAST:
         if min(len(held), len(train)) < LEAST:
@@ -183,13 +186,13 @@ def _rows(scaler, fake, train, held, seed):
         ("white noise", "white"),
     ):
         drawn = generation.BASELINES[key](learned, num, seed)
-        sets[name] = on_sphere(drawn, scaler.blocks) if scaler.unit else drawn
+        sets[name] = normalise_blocks(drawn, scaler.blocks) if scaler.unit else drawn
     real = thin(real, num, seed=[seed, 0])
     rows = {k: generation.compare(real, v, learned, seed=seed) for k, v in sets.items()}
     return rows, notes
 
 
-def on_sphere(rows, blocks=()):
+def normalise_blocks(rows, blocks=()):
     """Rows, each part of a concatenation brought to length 1.
 
     Args:
@@ -204,7 +207,7 @@ def _collisions(fake, train, held, seed):
     """How often two voices are one to a verifier, generated ones and real ones."""
     speaker = np.concatenate([train.speaker, held.speaker])
     points = np.concatenate([train.embeddings, held.embeddings])
-    limit = threshold(points, speaker, seed)
+    limit = verification_threshold(points, speaker, seed)
     _, first = np.unique(speaker, return_index=True)
     order = np.random.default_rng(seed).permutation(first)[:COUNT]
     found = {"threshold": limit, "generated": [], "real": []}
@@ -214,7 +217,7 @@ def _collisions(fake, train, held, seed):
     return found
 
 
-def threshold(points, speaker, seed=0, most=2000) -> dict:
+def verification_threshold(points, speaker, seed=0, most=2000) -> dict:
     """The cosine from which two voices count as one.
 
     Args:

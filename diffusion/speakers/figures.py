@@ -6,8 +6,9 @@ import numpy as np
 import tensorflow as tf
 
 from diffusion import samplers
+from diffusion.spacing import sampling_times
 from diffusion.speakers import evaluate, sampling
-from diffusion.speakers.generator import key
+from diffusion.speakers.generator import stateless_seed
 from timbre import plotting
 from timbre.metrics.arrays import even, unit
 from timbre.metrics.neighbours import cosines, nearest_rows
@@ -19,11 +20,11 @@ GRID = 512  # points of a density
 KINDS = ("real, learned from", "real, unseen", "generated")
 
 
-def draw(voices, train, held, folder, *, history=(), seed=0):
+def save_figures(voices, train, held, folder, *, history=(), seed=0):
     """Draws the figures of a run that its data and its history allow.
 
     Args:
-        voices: A `diffusion.speakers.generator.Voices`.
+        voices: A `diffusion.speakers.generator.SpeakerGenerator`.
         train, held: `EmbeddingSet`s, what it learned from and other speakers.
         folder: Where the PNG files go.
         history: Rows of the run's history. Defaults to none.
@@ -34,8 +35,8 @@ def draw(voices, train, held, folder, *, history=(), seed=0):
     """
     train, held = (np.asarray(part.embeddings) for part in (train, held))
     drawn = {}
-    with evaluate.quiet_schedule():
-        fake = evaluate.draw(voices, max(2, min(MOST, len(held))), seed)
+    with evaluate.ignore_schedule_warning():
+        fake = evaluate.generate_batches(voices, max(2, min(MOST, len(held))), seed)
         if min(len(train), len(held)) > 1:
             drawn["map"] = map_figure(train, held, fake, seed=seed)
             drawn["distances"] = distance_figure(train, held, fake, seed=seed)
@@ -158,7 +159,7 @@ def noising_figure(voices, real, *, seed=0, most=MOST):
     stand grey behind the others. The way back is that of DDIM.
 
     Args:
-        voices: A `diffusion.speakers.generator.Voices`.
+        voices: A `diffusion.speakers.generator.SpeakerGenerator`.
         real: Rows `[n, dim]`.
         seed: Of both noises. Defaults to `0`.
         most: Most rows. Defaults to `600`.
@@ -167,7 +168,7 @@ def noising_figure(voices, real, *, seed=0, most=MOST):
     (real,) = even(np.asarray(real, np.float32), seed=seed, most=most)
     x_0 = np.asarray(voices.model.scaler.scale(real))
     steps = min(STEPS, schedule.steps)
-    times = samplers.times(schedule, steps).numpy()
+    times = sampling_times(schedule, steps).numpy()
     shown = np.unique(np.linspace(0, steps, PANELS).round().astype(int))
     back = states(voices, times, shown, count=len(real), seed=seed)
     z = np.random.default_rng(seed).normal(size=x_0.shape)
@@ -200,7 +201,7 @@ def states(voices, times, shown, *, count, seed=0):
     """What a sampler passes through on its way from noise to voices.
 
     Args:
-        voices: A `diffusion.speakers.generator.Voices`.
+        voices: A `diffusion.speakers.generator.SpeakerGenerator`.
         times: Falling times, int `[steps + 1]`.
         shown: Places in `times`, rising, the first of which is 0.
         count: How many voices.
@@ -209,9 +210,9 @@ def states(voices, times, shown, *, count, seed=0):
     Returns:
         Dict, each time shown to `x_t` `[count, dim]`, scaled, by DDIM.
     """
-    model, clip = voices.model, voices.drawing.get("clip")
+    model, clip = voices.model, voices.sampling.get("clip")
     schedule, denoise = model.schedule, sampling.denoise_function(model)
-    x = tf.random.stateless_normal([count, model.dim], key(seed))
+    x = tf.random.stateless_normal([count, model.dim], stateless_seed(seed))
     found = {int(times[0]): x.numpy()}
     for i, j in zip(shown[:-1], shown[1:], strict=True):
         x = samplers.sample(
@@ -219,7 +220,7 @@ def states(voices, times, shown, *, count, seed=0):
             x,
             schedule=schedule,
             times=times[i : j + 1],
-            sampler=samplers.DDIM(),
+            sampler=samplers.DDIMSampler(),
             clip=clip,
         )
         found[int(times[j])] = x.numpy()

@@ -7,16 +7,17 @@ import numpy as np
 import tensorflow as tf
 
 from diffusion import samplers
+from diffusion.spacing import sampling_times
 from diffusion.speakers import model as models
 from diffusion.speakers import sampling
 from timbre.files import stated_sha256
 
 FACTS = "voices.json"  # what the set decided: dimensions, labels, who was in which part
-LIMIT = 0.7  # cosine that another voice stays below (Meyer et al., 2022)
+MAX_COSINE = 0.7  # cosine that another voice stays below (Meyer et al., 2022)
 WEIGHTS = "model.weights.h5"
 
 
-class Voices:
+class SpeakerGenerator:
     """Draws, mixes and replaces voices.
 
     Args:
@@ -27,7 +28,7 @@ class Voices:
 
     Example:
         ```python
-        voices = Voices.load("runs/speakers")
+        voices = SpeakerGenerator.load("runs/speakers")
         new = voices.generate(100, seed=1)  # [100, dim]
         path = voices.interpolate(new[0], new[1], num=9)
         ```
@@ -35,8 +36,8 @@ class Voices:
 
     def __init__(self, model, about=None, **drawing):
         self.model, self.about = model, dict(about or {})
-        self.drawing = {"sampler": "dpm_solver", "steps": 20, "spacing": "linspace"}
-        self.drawing |= drawing
+        self.sampling = {"sampler": "dpm_solver", "steps": 20, "spacing": "linspace"}
+        self.sampling |= drawing
         self._graphs = {}
 
     @classmethod
@@ -58,7 +59,7 @@ class Voices:
         config = json.loads((path / "config.json").read_text("utf-8"))["config"]
         facts = json.loads((path / FACTS).read_text("utf-8"))
         digest = stated_sha256(path / WEIGHTS)
-        model = models.build(**options(config, facts))
+        model = models.build(**model_arguments(config, facts))
         model.load_weights(path / WEIGHTS)
         about = dict(facts["about"])
         if "sha256" in about:  # of what made the embeddings, not of what makes voices
@@ -94,7 +95,7 @@ class Voices:
             return sampling.generate(self.model, count, seed, **told)
 
         labels, guided = self._codes(labels, count), weight != 0
-        inputs = count, key(seed), labels, float(weight)
+        inputs = count, stateless_seed(seed), labels, float(weight)
         return self._run(draw, drawing, *inputs, name=guided)
 
     def encode(self, embeddings, *, labels=None, **drawing):
@@ -117,7 +118,7 @@ class Voices:
             return sampling.decode(self.model, noise, seed, denoise, **drawing)
 
         labels, guided = self._codes(labels, len(noise)), weight != 0
-        inputs = noise, key(seed), labels, float(weight)
+        inputs = noise, stateless_seed(seed), labels, float(weight)
         return self._run(draw, drawing, *inputs, name=guided)
 
     def interpolate(self, a, b, num=9, **drawing):
@@ -150,7 +151,7 @@ class Voices:
         noise = self.encode(embeddings, labels=before, **drawing)
         return self.decode(noise, labels=labels, weight=weight, **drawing)
 
-    def anonymise(self, embeddings, seed=0, *, limit=LIMIT, weight=1.0, **drawing):
+    def anonymise(self, embeddings, seed=0, *, limit=MAX_COSINE, weight=1.0, **drawing):
         """Another voice for each row, below a cosine to it. Not a promise of privacy.
 
         Args:
@@ -170,7 +171,12 @@ class Voices:
             return sampling.anonymise(self.model, embedding, seed, **told)
 
         return self._run(
-            replace, drawing, embeddings, key(seed), float(weight), name=limit
+            replace,
+            drawing,
+            embeddings,
+            stateless_seed(seed),
+            float(weight),
+            name=limit,
         )
 
     def sampler(self, **drawing):
@@ -179,12 +185,12 @@ class Voices:
         Returns:
             Times int32, a sampler, and the bound on clean estimates or `None`.
         """
-        given = self.drawing | drawing
+        given = self.sampling | drawing
         own = {"ddim": ("eta",), "ddpm": ("variance",)}.get(given["sampler"], ())
         made = samplers.build(
             given["sampler"], **{name: given[name] for name in own if name in given}
         )
-        times = samplers.times(self.model.schedule, given["steps"], given["spacing"])
+        times = sampling_times(self.model.schedule, given["steps"], given["spacing"])
         return times, made, given.get("clip")
 
     def _reversible(self, drawing):
@@ -210,7 +216,7 @@ class Voices:
         """Labels as int32 `[count, num_labels]`."""
         vocabulary = self.model.vocabulary
         if labels is None or isinstance(labels, dict):
-            codes = [code(vocabulary, labels or {})] * count
+            codes = [class_indices(vocabulary, labels or {})] * count
             return np.array(codes, np.int32).reshape(count, len(vocabulary))
         labels = np.asarray(labels, np.int32)
         if labels.shape != (count, len(vocabulary)):
@@ -238,12 +244,12 @@ class Voices:
         return points
 
 
-def key(seed):
+def stateless_seed(seed):
     """A stateless seed int32 `[2]` out of a number."""
     return np.array([seed & 0x7FFFFFFF, seed >> 31 & 0x7FFFFFFF], np.int32)
 
 
-def code(vocabulary, labels):
+def class_indices(vocabulary, labels):
     """The codes of labels by name, -1 for those not given.
 
     Raises:
@@ -261,7 +267,7 @@ def code(vocabulary, labels):
     ]
 
 
-def options(config, facts):
+def model_arguments(config, facts):
     """What `diffusion.speakers.model.build` is told, out of config and facts.
 
     Args:

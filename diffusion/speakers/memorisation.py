@@ -31,37 +31,37 @@ def measure(fake, train, held, seed=0) -> dict:
     Returns:
         All of `timbre.metrics.privacy.memorisation`, and
 
-        - `chance_low`, `chance_high`: see `chance`;
-        - `attached`: share of the voices that keep to one training speaker as few
-          unseen real ones do, of which `attached_real` are expected, and by chance
-          at most `attached_high` (in 97.5 % of all cases);
-        - `imitated`: share of the voices that this says are imitations;
+        - `chance_low`, `chance_high`: see `chance_interval`;
+        - `low_ratio`: share of the voices that keep to one training speaker as few
+          unseen real ones do, of which `low_ratio_expected` are expected, and by chance
+          at most `low_ratio_high` (in 97.5 % of all cases);
+        - `memorised`: share of the voices that this says are imitations;
         - `to_train`, `to_train_real`, `to_train_own`: the `nearest` training rows of
           generated, of unseen and of other training rows.
     """
     seen, unseen = _as_many(train, held, seed)
     found = privacy.memorisation(fake, seen.embeddings, unseen.embeddings, seed=seed)
-    low, high = chance(fake, seen, unseen, seed)
+    low, high = chance_interval(fake, seen, unseen, seed)
     some = thin(held.embeddings, ROWS, seed=[seed, 0])
     return {
         **found,
         "chance_low": low,
         "chance_high": high,
-        **attached(fake, train, held, seed),
+        **measure_ratios(fake, train, held, seed),
         "to_train": nearest(fake, train.embeddings),
         "to_train_real": nearest(some, train.embeddings),
         "to_train_own": nearest(train.embeddings),
     }
 
 
-def sentence(found) -> str:
+def summarise(found) -> str:
     """Whether a model imitates training speakers or invents new ones, in plain words.
 
     Args:
         found: What `measure` returns.
     """
     share, beyond = found["nearer_train"], found["nearer_train"] > found["chance_high"]
-    imitated = found["imitated"]
+    imitated = found["memorised"]
     if imitated >= MOST:
         verdict = "imitates training speakers"
     elif imitated >= PART:
@@ -74,9 +74,9 @@ def sentence(found) -> str:
         found[key] for key in ("to_train", "to_train_real", "to_train_own")
     )
     return (
-        f"The model {verdict}: {found['attached']:.1%} of its voices keep to one "
-        f"training speaker as closely as {found['attached_real']:.1%} of unseen real "
-        f"ones do (by chance up to {found['attached_high']:.1%}); {share:.1%} are "
+        f"The model {verdict}: {found['low_ratio']:.1%} of its voices keep to one "
+        f"training speaker as closely as {found['low_ratio_expected']:.1%} of unseen real "
+        f"ones do (by chance up to {found['low_ratio_high']:.1%}); {share:.1%} are "
         f"nearer to a training row than to an unseen one (50 %, by chance up to "
         f"{found['chance_high']:.1%}). Mean cosine to the nearest training row: "
         f"{drawn['mean']:.3f}, of unseen real rows {real['mean']:.3f}, of training "
@@ -86,10 +86,10 @@ def sentence(found) -> str:
     )
 
 
-def attached(fake, train, held, seed=0) -> dict:
+def measure_ratios(fake, train, held, seed=0) -> dict:
     """How many voices keep to one training speaker, for all that is known by chance.
 
-    A voice is attached whose ratio (see `ratios`) is below the `j`-th smallest of `m`
+    A voice is attached whose ratio (see `distance_ratios`) is below the `j`-th smallest of `m`
     unseen speakers, one row of each, where `j / (m + 1)` is about `RARE`: that is the
     share expected of voices that were drawn as the unseen ones were, and their number
     is beta-binomial.
@@ -100,7 +100,7 @@ def attached(fake, train, held, seed=0) -> dict:
         seed: Of the choice of unseen rows. Defaults to `0`.
 
     Returns:
-        `attached`, `attached_real`, `attached_high` and `imitated`, see `measure`.
+        `low_ratio`, `low_ratio_expected`, `low_ratio_high` and `memorised`, see `measure`.
 
     Reference:
         Diffusion Probabilistic Models Generalize when They Fail to Memorize (Yoon et
@@ -110,21 +110,21 @@ def attached(fake, train, held, seed=0) -> dict:
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(held))
     _, first = np.unique(held.speaker[order], return_index=True)
-    real = ratios(held.embeddings[order[first]][:ROWS], train)
+    real = distance_ratios(held.embeddings[order[first]][:ROWS], train)
     num, rank = len(real), max(1, round(RARE * (len(real) + 1)))
-    share = float(np.mean(ratios(fake, train) < np.sort(real)[rank - 1]))
+    share = float(np.mean(distance_ratios(fake, train) < np.sort(real)[rank - 1]))
     expected = rank / (num + 1)
     most = betabinom(len(fake), rank, num + 1 - rank).ppf(0.975) / len(fake)
     imitated = (share - expected) / (1 - expected) if share > most else 0.0
     return {
-        "attached": share,
-        "attached_real": expected,
-        "attached_high": float(most),
-        "imitated": imitated,
+        "low_ratio": share,
+        "low_ratio_expected": expected,
+        "low_ratio_high": float(most),
+        "memorised": imitated,
     }
 
 
-def ratios(rows, train) -> np.ndarray:
+def distance_ratios(rows, train) -> np.ndarray:
     """How near each row is to one training speaker for being that far from the next.
 
     `ratio = (1 - cosine to the nearest) / (1 - cosine to the next)`, 0 for copies
@@ -149,7 +149,7 @@ def ratios(rows, train) -> np.ndarray:
     return found
 
 
-def chance(fake, train, held, seed=0, draws=1000) -> tuple[float, float]:
+def chance_interval(fake, train, held, seed=0, draws=1000) -> tuple[float, float]:
     """What share of voices would be nearer to `train` if its speakers were no other.
 
     All speakers are shuffled between the two sides, rows of one together; voices stay

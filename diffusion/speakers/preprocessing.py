@@ -8,13 +8,13 @@ import warnings
 
 import numpy as np
 
-from diffusion.speakers.scaling import lives_on_sphere
+from diffusion.speakers.scaling import has_unit_norm
 from timbre.corpora.embeddings import EmbeddingSet
 
 LEVELS = ("utterance", "speaker")
 
 
-def divide(voices, held=0.2, seed=0, *, level="utterance", blocks=()):
+def split_by_speaker(voices, held=0.2, seed=0, *, level="utterance", blocks=()):
     """Splits a set in two that share no speaker.
 
     Who is held out depends on the names and the seed, and not on the order of rows.
@@ -25,8 +25,8 @@ def divide(voices, held=0.2, seed=0, *, level="utterance", blocks=()):
             Defaults to `0.2`.
         seed: Of the draw. Defaults to `0`.
         level: `"utterance"` keeps the rows, `"speaker"` makes one of each speaker (see
-            `pooled`). Defaults to `"utterance"`.
-        blocks: See `pooled`. Defaults to one part.
+            `mean_per_speaker`). Defaults to `"utterance"`.
+        blocks: See `mean_per_speaker`. Defaults to one part.
 
     Returns:
         Two `EmbeddingSet`s, to train on and held out.
@@ -53,7 +53,7 @@ def divide(voices, held=0.2, seed=0, *, level="utterance", blocks=()):
     count = min(max(round(held * len(names)), 1), len(names) - 1)
     chosen = np.random.default_rng(seed).permutation(names)[:count]
     if level == "speaker":
-        voices = pooled(voices, blocks)
+        voices = mean_per_speaker(voices, blocks)
     out = np.isin(voices.speaker, chosen)
     train, rest = voices.subset(~out), voices.subset(out)
     num, dim = np.shape(train.embeddings)
@@ -67,7 +67,7 @@ def divide(voices, held=0.2, seed=0, *, level="utterance", blocks=()):
     return train, rest
 
 
-def pooled(voices, blocks=()):
+def mean_per_speaker(voices, blocks=()):
     """One row of each speaker, speakers sorted: the mean of the speaker's rows.
 
     Where all rows have length 1, the mean is brought to length 1 too. A speaker keeps
@@ -85,7 +85,7 @@ def pooled(voices, blocks=()):
     means = np.zeros((len(names), points.shape[1]))
     np.add.at(means, row, points)
     means /= counts[:, None]
-    if lives_on_sphere(points, blocks):
+    if has_unit_norm(points, blocks):
         ends = np.cumsum(blocks)[:-1]
         parts = np.split(means, ends, axis=1)
         lengths = [np.linalg.norm(part, axis=1, keepdims=True) for part in parts]
@@ -103,7 +103,7 @@ def pooled(voices, blocks=()):
     )
 
 
-def vocabularies(voices, columns):
+def build_vocabularies(voices, columns):
     """What values labels take, in the order of their codes.
 
     Args:
@@ -128,12 +128,12 @@ def vocabularies(voices, columns):
     }
 
 
-def codes(voices, vocabulary):
+def class_indices(voices, vocabulary):
     """Labels as numbers.
 
     Args:
         voices: An `EmbeddingSet`; a label it does not have is unknown.
-        vocabulary: What `vocabularies` gives.
+        vocabulary: What `build_vocabularies` gives.
 
     Returns:
         int32 `[n, len(vocabulary)]`, the place of each value in its vocabulary, and -1

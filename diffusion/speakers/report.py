@@ -4,9 +4,9 @@ import json
 
 from diffusion.speakers import figures
 from diffusion.speakers.evaluate import evaluate as evaluate
-from diffusion.speakers.evaluate import quiet_schedule
-from diffusion.speakers.generator import Voices
-from diffusion.speakers.memorisation import sentence
+from diffusion.speakers.evaluate import ignore_schedule_warning
+from diffusion.speakers.generator import SpeakerGenerator
+from diffusion.speakers.memorisation import summarise
 from timbre.metrics import generation
 
 CARD = """# Voices that never existed: `{name}`
@@ -64,15 +64,15 @@ def finish(run, parts, result):
         result: The `timbre.training.loop.Result`.
 
     Returns:
-        The trained `diffusion.speakers.generator.Voices`, as a user would load it.
+        The trained `diffusion.speakers.generator.SpeakerGenerator`, as a user would load it.
     """
-    with quiet_schedule():
-        voices = Voices.load(run.folder)
+    with ignore_schedule_warning():
+        voices = SpeakerGenerator.load(run.folder)
         results = evaluate(voices, parts.train, parts.held, seed=run.config["seed"])
         print(text(results))
         took = {"steps": result.step, "skipped": result.skipped}
         run.write_json("metrics.json", {**results, "training": took})
-        figures.draw(
+        figures.save_figures(
             voices,
             parts.train,
             parts.held,
@@ -97,7 +97,7 @@ def text(results) -> str:
         lines += [f"{num} voices each, against {num} unseen real ones:", ""]
         lines += [generation.table(rows), ""]
     if results["privacy"]:
-        lines += [sentence(results["privacy"]), ""]
+        lines += [summarise(results["privacy"]), ""]
     lines += [*_collisions(results["collisions"]), ""]
     lines += [f"Note: {note}" for note in results["notes"]]
     if results["schedule"]["warning"]:

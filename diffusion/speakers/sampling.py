@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from diffusion import guidance, samplers
 
-TRIES = 8  # voices drawn for one source before the farthest is taken
+MAX_TRIES = 8  # voices drawn for one source before the farthest is taken
 
 
 def denoise_function(model, labels=None, weight=0.0):
@@ -22,13 +22,13 @@ def denoise_function(model, labels=None, weight=0.0):
     """
 
     def free(x, t):
-        return model.denoiser.clean(x, t)
+        return model.denoiser.denoise(x, t)
 
     if labels is None or not model.vocabulary:
         return free
 
     def given(x, t):
-        return model.denoiser.clean(x, t, labels)
+        return model.denoiser.denoise(x, t, labels)
 
     if isinstance(weight, (int, float)) and weight == 0:
         return given
@@ -112,7 +112,7 @@ def anonymise(model, embedding, seed, *, times, sampler, limit, weight=1.0, clip
     """Another voice for each: generated, and not too near to the one it replaces.
 
     Voices are drawn, steered away from their source, until the cosine is below the
-    limit; after `TRIES` draws the farthest is taken.
+    limit; after `MAX_TRIES` draws the farthest is taken.
 
     Args:
         model: A `SpeakerDiffusion`.
@@ -129,7 +129,7 @@ def anonymise(model, embedding, seed, *, times, sampler, limit, weight=1.0, clip
     count, scaler = tf.shape(embedding)[0], model.scaler
     denoise = denoise_function(model)
     away = guidance.away(
-        lambda x, t: scaler.restore(denoise(x, t)), source, weight, limit=limit
+        lambda x, t: scaler.invert(denoise(x, t)), source, weight, limit=limit
     )
 
     def steered(x, t):  # cosines are those of the extractor's space
@@ -150,7 +150,7 @@ def anonymise(model, embedding, seed, *, times, sampler, limit, weight=1.0, clip
         return number + 1, voices, tf.where(better, nearness, cosines)
 
     def needed(number, voices, cosines):
-        return (number < TRIES) & tf.reduce_any(cosines >= limit)
+        return (number < MAX_TRIES) & tf.reduce_any(cosines >= limit)
 
     _, voices, cosines = tf.while_loop(needed, again, (tf.constant(1), *draw(0)))
     return voices, cosines

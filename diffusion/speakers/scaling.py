@@ -23,7 +23,7 @@ KINDS = ("standardise", "whiten", "none")
 
 
 @keras.saving.register_keras_serializable(package="diffusion")
-class Scaler(keras.layers.Layer):
+class EmbeddingScaler(keras.layers.Layer):
     """Scales points, and unscales samples; what it knows is saved with the model.
 
     Args:
@@ -40,7 +40,7 @@ class Scaler(keras.layers.Layer):
 
     Example:
         ```python
-        scaler = Scaler("whiten").fit(points)
+        scaler = EmbeddingScaler("whiten").fit(points)
         scaled = scaler.scale(points)
         points = scaler.unscale(scaled)
         ```
@@ -130,7 +130,7 @@ class Scaler(keras.layers.Layer):
             x = ops.matmul(x, self.directions)
         return x / self.deviation
 
-    def restore(self, x):
+    def invert(self, x):
         """The inverse of `scale`, and no more: what is blurred stays short."""
         x = self._checked(x) * self.deviation
         if self.kind == "whiten":
@@ -139,7 +139,7 @@ class Scaler(keras.layers.Layer):
 
     def unscale(self, x):
         """Scaled samples `[..., dim]` as the extractor makes them."""
-        x = self.restore(x)
+        x = self.invert(x)
         if not self.unit:
             return x
         parts = [x[..., part] for part in _slices(x.shape[-1], self.blocks)]
@@ -148,7 +148,7 @@ class Scaler(keras.layers.Layer):
     def call(self, x):
         return self.scale(x)
 
-    def columns(self):
+    def column_statistics(self):
         """Mean and deviation of each dimension before scaling, NumPy `[dim]` each."""
         deviation = ops.convert_to_numpy(self.deviation)
         if self.kind == "whiten":
@@ -179,12 +179,12 @@ class Scaler(keras.layers.Layer):
         }
 
 
-def lives_on_sphere(points, blocks=()):
+def has_unit_norm(points, blocks=()):
     """Whether all points have length 1, or each of their parts has.
 
     Args:
         points: `[n, dim]`.
-        blocks: As for `Scaler`. Defaults to one part.
+        blocks: As for `EmbeddingScaler`. Defaults to one part.
     """
     points = np.asarray(points, np.float64)
     lengths = [

@@ -6,19 +6,19 @@ are finite.
 
 import tensorflow as tf
 
-from diffusion import samplers
+from diffusion.spacing import sampling_times
 from diffusion.speakers import sampling
-from diffusion.speakers.generator import LIMIT
+from diffusion.speakers.generator import MAX_COSINE
 
 MOST = 100_000  # voices of one request
 SEED = tf.TensorSpec([2], tf.int32, name="seed")
 
 
-def signatures(voices, *, limit=LIMIT):
+def signatures(voices, *, limit=MAX_COSINE):
     """The functions to export, for `timbre.serving.publish.publish`.
 
     Args:
-        voices: A `diffusion.speakers.generator.Voices`; its sampler and spacing are
+        voices: A `diffusion.speakers.generator.SpeakerGenerator`; its sampler and spacing are
             those of the export, its steps those of `anonymise`.
         limit: Cosine that `anonymise` keeps below. Defaults to `0.7`.
 
@@ -33,7 +33,7 @@ def signatures(voices, *, limit=LIMIT):
         - `denoise`: `x` float32 `[batch, dim]`, scaled, and `t` int32 `[]` in 1, ...,
           T; gives the clean estimate `x_0`, scaled.
     """
-    model, spacing = voices.model, voices.drawing["spacing"]
+    model, spacing = voices.model, voices.sampling["spacing"]
     times, sampler, clip = voices.sampler()
     drawing = {"sampler": sampler, "clip": clip}
     rows = tf.TensorSpec([None, model.dim], tf.float32, name="embedding")
@@ -46,7 +46,7 @@ def signatures(voices, *, limit=LIMIT):
             count, steps = tf.identity(count), tf.identity(steps)
         if labels is not None:
             labels = tf.tile(labels[None], [count, 1])
-        inner = samplers.times(model.schedule, steps, spacing)
+        inner = sampling_times(model.schedule, steps, spacing)
         return sampling.generate(
             model, count, seed, times=inner, labels=labels, weight=weight, **drawing
         )
@@ -61,7 +61,7 @@ def signatures(voices, *, limit=LIMIT):
     def denoise(x, t):
         checks = [_finite(x, "x"), *_within(t=(t, model.schedule.steps))]
         with tf.control_dependencies(checks):
-            return model.denoiser.clean(tf.identity(x), t)
+            return model.denoiser.denoise(tf.identity(x), t)
 
     asked, sample = _request(model)
     some = voices.generate(2, seed=3, steps=2)

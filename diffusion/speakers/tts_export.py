@@ -1,21 +1,13 @@
-"""Voices for engines that speak: vectors in the form that each of them takes.
+"""Export of speaker embeddings in the format of a speech synthesiser (TTS).
 
-What an engine was trained on decides what it understands: the extractor must be the
-engine's own, and a vector of the right length from another one is noise to it. Only
-the form can be checked here. Lengths are those of the common releases; verify them
-against yours.
+A synthesiser understands the embeddings of the extractor it was trained with, and no
+others: a vector of the right length from another extractor is noise to it. Only the
+format can be checked here.
 
-| engine | extractor | form |
+| format | extractor | embeddings |
 | --- | --- | --- |
-| `sv2tts` | GE2E (Resemblyzer) | 256, not negative, length 1 |
-| `speecht5` | speechbrain/spkrec-xvect-voxceleb | 512, length 1 |
-| `yourtts` | H/ASP ResNet of Coqui TTS | 512, length 1 |
-| `styletts2` | its style encoders: 128 acoustic, 128 prosodic | 256 in two parts |
-| `espnet_xvector`, `espnet_ecapa` | x-vector, ECAPA-TDNN | 512, 192 |
-| `toucan64`, `toucan128` | style tokens of IMS-Toucan | 64, 128 |
-| `toucan704` | ECAPA-TDNN and x-vector, concatenated | 704 in two parts |
-
-XTTS is missing on purpose: its vector alone does not make a voice.
+| `sv2tts` | GE2E (Resemblyzer) | 256, not negative, unit length |
+| `speecht5` | speechbrain/spkrec-xvect-voxceleb | 512, unit length |
 """
 
 import dataclasses
@@ -27,108 +19,98 @@ import numpy as np
 
 from timbre.files import replacing
 
-ALIEN = 0.1  # share of squared length below zero that no rounding explains
+MAX_NEGATIVE = 0.1  # share of the squared length below zero that rounding explains
 
 
 @dataclasses.dataclass(frozen=True)
-class Engine:
-    """The form of an engine's vectors.
+class TTSFormat:
+    """The format of a synthesiser's speaker embeddings.
 
     Args:
-        dim: Length of a vector.
-        nonnegative: Whether no number is below zero (it comes out of a ReLU).
-        unit: Whether a vector has length 1.
-        blocks: Dimensions of its parts, if it is a concatenation.
+        dim: Length of an embedding.
+        nonnegative: Whether no number is below zero (the output of a ReLU).
+        unit: Whether an embedding has length 1.
     """
 
     dim: int
     nonnegative: bool = False
     unit: bool = False
-    blocks: tuple[int, ...] = ()
 
 
-ENGINES = {
-    "sv2tts": Engine(256, nonnegative=True, unit=True),
-    "speecht5": Engine(512, unit=True),
-    "yourtts": Engine(512, unit=True),
-    "styletts2": Engine(256, blocks=(128, 128)),
-    "espnet_xvector": Engine(512),
-    "espnet_ecapa": Engine(192),
-    "toucan64": Engine(64),
-    "toucan128": Engine(128),
-    "toucan704": Engine(704, blocks=(192, 512)),
+FORMATS = {
+    "sv2tts": TTSFormat(256, nonnegative=True, unit=True),
+    "speecht5": TTSFormat(512, unit=True),
 }
 
 
-def adapt(vectors, engine):
-    """Brings vectors, unscaled, into the form of an engine.
+def adapt(embeddings, engine):
+    """Converts unscaled embeddings to the format of a synthesiser.
 
-    Numbers below zero become zero where the engine knows none, then vectors get length
-    1 where it wants that.
+    Negative numbers become zero where the format has none, then embeddings are
+    normalised to length 1 where it asks for that.
 
     Args:
-        vectors: `[n, dim]`.
-        engine: A name in `ENGINES`.
+        embeddings: `[n, dim]`.
+        engine: A name in `FORMATS`.
 
     Returns:
-        Vectors float32 `[n, dim]`.
+        Embeddings float32 `[n, dim]`.
 
     Raises:
-        ValueError: If there is no such engine, the lengths do not fit, a number is not
-            finite, or nothing of a vector is left to give a length to.
+        ValueError: If the format is unknown, the dimensions do not fit, a number is not
+            finite, or an embedding has no length to normalise.
 
     Warns:
         UserWarning: If so much is below zero that another extractor made them.
     """
-    if engine not in ENGINES:
+    if engine not in FORMATS:
         raise ValueError(
-            f"`engine` must be one of {', '.join(ENGINES)}. Received: {engine!r}"
+            f"`engine` must be one of {', '.join(FORMATS)}. Received: {engine!r}"
         )
-    form, vectors = ENGINES[engine], np.asarray(vectors, np.float64)
-    if vectors.ndim != 2 or vectors.shape[1] != form.dim:
-        fitting = [name for name, e in ENGINES.items() if e.dim == vectors.shape[-1]]
+    form, embeddings = FORMATS[engine], np.asarray(embeddings, np.float64)
+    if embeddings.ndim != 2 or embeddings.shape[1] != form.dim:
         raise ValueError(
-            f"{engine} takes vectors [n, {form.dim}]. Received: shape {vectors.shape}, "
-            f"which fits {', '.join(fitting) or 'no engine known here'}"
+            f"{engine} takes embeddings [n, {form.dim}]. "
+            f"Received: shape {embeddings.shape}"
         )
-    if not np.isfinite(vectors).all():
-        raise ValueError("`vectors` must be finite. Received: NaN or infinity")
+    if not np.isfinite(embeddings).all():
+        raise ValueError("`embeddings` must be finite. Received: NaN or infinity")
     if form.nonnegative:
-        _warn_if_alien(vectors, engine)
-        vectors = np.maximum(vectors, 0)
+        _warn_if_negative(embeddings, engine)
+        embeddings = np.maximum(embeddings, 0)
     if form.unit:
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
         if not (lengths > 0).all():
             raise ValueError(
-                f"{engine} takes vectors of length 1. Received: row "
+                f"{engine} takes embeddings of length 1. Received: row "
                 f"{int(np.argmin(lengths))}, of which nothing is above 0"
             )
-        vectors = vectors / lengths
-    return vectors.astype(np.float32)
+        embeddings = embeddings / lengths
+    return embeddings.astype(np.float32)
 
 
-def export(path, vectors, *, engine, scaler, extractor):
-    """Writes vectors for an engine, with what it takes to scale and to trace them.
+def export(path, embeddings, *, engine, scaler, extractor):
+    """Writes embeddings for a synthesiser, with what it takes to scale and trace them.
 
     The file is an `.npz` without objects: `vectors` float32 `[n, dim]`; `mean` and
-    `scale` float32 `[dim]` of the voices that were learned from; `extractor`, `engine`
-    and `norm` (`"unit"` or `"free"`), str; `form`, a JSON string of the engine's rules.
+    `scale` float32 `[dim]` of the training embeddings; `extractor`, `engine` and `norm`
+    (`"unit"` or `"free"`), str; `form`, a JSON string of the `TTSFormat`.
 
     Args:
         path: The `.npz` to write; its folder is made.
-        vectors: Unscaled, `[n, dim]`; see `adapt`.
-        engine: A name in `ENGINES`.
-        scaler: The fitted `diffusion.speakers.scaling.Scaler` of the model.
-        extractor: Name of what made the embeddings that the model learned from.
+        embeddings: Unscaled, `[n, dim]`; see `adapt`.
+        engine: A name in `FORMATS`.
+        scaler: The fitted `diffusion.speakers.scaling.EmbeddingScaler` of the model.
+        extractor: Name of the extractor of the training embeddings.
 
     Returns:
-        The vectors that were written.
+        The embeddings that were written.
     """
     path = Path(path)
     if path.suffix != ".npz":
-        raise ValueError(f"Vectors go to a .npz file. Received: {path}")
-    adapted, form = adapt(vectors, engine), ENGINES[engine]
-    mean, deviation = scaler.columns()
+        raise ValueError(f"Embeddings go to a .npz file. Received: {path}")
+    adapted, form = adapt(embeddings, engine), FORMATS[engine]
+    mean, deviation = scaler.column_statistics()
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as unfinished, unfinished.open("wb") as file:
         np.savez_compressed(
@@ -144,15 +126,14 @@ def export(path, vectors, *, engine, scaler, extractor):
     return adapted
 
 
-def _warn_if_alien(vectors, engine):
-    below = np.square(np.minimum(vectors, 0)).sum() / max(
-        np.square(vectors).sum(), 1e-12
-    )
-    if below > ALIEN:
+def _warn_if_negative(embeddings, engine):
+    negative = np.square(np.minimum(embeddings, 0)).sum()
+    share = negative / max(np.square(embeddings).sum(), 1e-12)
+    if share > MAX_NEGATIVE:
         warnings.warn(
-            f"{below:.0%} of the squared length of these vectors is below zero, where "
-            f"{engine} knows nothing: another extractor made them, and it will not "
-            "speak as they sound",
+            f"{share:.0%} of the squared length of these embeddings is below zero, "
+            f"where {engine} has none: another extractor made them, and the "
+            "synthesiser will not speak as they sound",
             UserWarning,
             stacklevel=3,
         )

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from diffusion.denoising import Denoiser
-from diffusion.networks.classifier import NoisyClassifier
+from diffusion.networks.classifier import NoiseConditionalClassifier
 from diffusion.networks.registry import build
 
 folder = Path(sys.argv[1])
@@ -23,10 +23,10 @@ for path in sorted(folder.glob("*.json")):
     network.load_weights(folder / f"{path.stem}.weights.h5")
     schedule = {"name": "cosine", "steps": network.steps}
     denoiser = denoisers[path.stem] = Denoiser(network, schedule)
-    found[path.stem] = keras.ops.convert_to_numpy(denoiser.clean(*inputs))
+    found[path.stem] = keras.ops.convert_to_numpy(denoiser.denoise(*inputs))
 np.savez(folder / "answers.npz", **found)
 x_0, _, labels = inputs
-classifier = NoisyClassifier(network.dim, 3, schedule, width=8, num_blocks=1)
+classifier = NoiseConditionalClassifier(network.dim, 3, schedule, width=8, num_blocks=1)
 for model, data in (
     (denoisers["resmlp"], {"x": {"x_0": x_0, "labels": labels}}),
     (classifier, {"x": x_0, "y": labels[:, 0]}),

@@ -14,7 +14,7 @@ from diffusion.denoising import (
     target,
     to_clean,
 )
-from diffusion.networks.classifier import NoisyClassifier
+from diffusion.networks.classifier import NoiseConditionalClassifier
 from diffusion.networks.registry import build
 from timbre.training import loop
 from timbre.training.run import Run
@@ -54,7 +54,7 @@ def test_noise_cannot_be_predicted_where_there_is_nothing_else():
         denoiser(schedule=schedule, prediction="noise")
     for kind in ("clean", "velocity"):
         model = denoiser(schedule=schedule, prediction=kind)
-        assert np.isfinite(model.clean(np.ones((2, 8), "float32"), 20)).all()
+        assert np.isfinite(model.denoise(np.ones((2, 8), "float32"), 20)).all()
 
 
 @pytest.mark.parametrize("event", EVENTS)
@@ -108,14 +108,14 @@ def test_a_call_returns_the_losses_of_fresh_times_and_noise(classes, rng):
 
 def test_labels_are_dropped_together_by_the_share_asked():
     labels = np.ones((20_000, 1), "int32")
-    lost = np.asarray(denoiser((2,), label_dropout=0.1).drop(labels)) == -1
+    lost = np.asarray(denoiser((2,), label_dropout=0.1).drop_labels(labels)) == -1
     assert np.isclose(lost.mean(), 0.1, atol=0.01)
 
 
 def test_each_of_several_labels_is_also_dropped_alone():
     labels = np.ones((40_000, 2), "int32")
     p = 0.2
-    lost = np.asarray(denoiser((2, 2), label_dropout=p).drop(labels)) == -1
+    lost = np.asarray(denoiser((2, 2), label_dropout=p).drop_labels(labels)) == -1
     np.testing.assert_allclose(lost.mean(axis=0), 1 - (1 - p) ** 2, atol=0.01)
     together = p + (1 - p) * p**2
     assert np.isclose(lost.all(axis=1).mean(), together, atol=0.01)
@@ -148,16 +148,18 @@ def test_clean_is_what_the_network_says_at_one_time_or_many(kind, rng):
         )
         output = np.broadcast_to(values[np.asarray(t)], (3, 8))
         expected = to_clean(kind, output, x_t, signal, noise)
-        np.testing.assert_allclose(model.clean(x_t, t), expected, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(
+            model.denoise(x_t, t), expected, rtol=1e-3, atol=1e-4
+        )
 
 
 def test_labels_left_out_are_unknown_ones(rng):
     model = denoiser((2, 3))
     model.network.leave.kernel.assign(rng.normal(size=(16, 8)))
     x = rng.normal(size=(4, 8)).astype("float32")
-    free = model.clean(x, 5)
-    np.testing.assert_array_equal(free, model.clean(x, 5, np.full((4, 2), -1)))
-    assert np.abs(free - model.clean(x, 5, np.zeros((4, 2)))).max() > 1e-3
+    free = model.denoise(x, 5)
+    np.testing.assert_array_equal(free, model.denoise(x, 5, np.full((4, 2), -1)))
+    assert np.abs(free - model.denoise(x, 5, np.zeros((4, 2)))).max() > 1e-3
 
 
 def test_a_gradient_reaches_every_weight(rng):
@@ -197,7 +199,9 @@ def test_a_denoiser_is_rebuilt_from_its_config_and_weights(name, rng, tmp_path):
     model.save_weights(tmp_path / "d.weights.h5")
     copy.load_weights(tmp_path / "d.weights.h5")
     x, labels = rng.normal(size=(3, 8)).astype("float32"), np.array([[0], [1], [-1]])
-    np.testing.assert_array_equal(model.clean(x, 5, labels), copy.clean(x, 5, labels))
+    np.testing.assert_array_equal(
+        model.denoise(x, 5, labels), copy.denoise(x, 5, labels)
+    )
     np.testing.assert_array_equal(model(x), copy(x))  # the same seed
 
 
@@ -207,7 +211,7 @@ def test_a_whole_denoiser_goes_through_one_file(rng, tmp_path):
     model.network.leave.kernel.assign(rng.normal(size=(16, 8)))
     model.save(tmp_path / "d.keras")
     copy = keras.saving.load_model(tmp_path / "d.keras")
-    np.testing.assert_array_equal(model.clean(x, 5), copy.clean(x, 5))
+    np.testing.assert_array_equal(model.denoise(x, 5), copy.denoise(x, 5))
 
 
 @pytest.mark.slow
@@ -255,7 +259,10 @@ def test_the_loop_trains_it_and_resumes_to_the_bit(rng, tmp_path):
         (lambda: denoiser(weighting="snr"), "`weighting` must be one of"),
         (lambda: denoiser(label_dropout=1.5), "`label_dropout` must be between"),
         (lambda: denoiser(schedule={"steps": 9}), "as many steps as the network"),
-        (lambda: NoisyClassifier(8, 1, SCHEDULE), "`num_classes` must be at least 2"),
+        (
+            lambda: NoiseConditionalClassifier(8, 1, SCHEDULE),
+            "`num_classes` must be at least 2",
+        ),
     ],
 )
 def test_a_wrong_argument_is_named(make, rule):
@@ -270,5 +277,5 @@ def test_one_time_for_all_is_the_same_time_for_each(name, rng):
         weight.assign(rng.normal(size=weight.shape) / 4)
     denoiser = Denoiser(network, schedule={"name": "cosine", "steps": 20})
     x = rng.normal(size=(5, 16)).astype("float32")
-    together, apart = denoiser.clean(x, 7), denoiser.clean(x, np.full(5, 7))
+    together, apart = denoiser.denoise(x, 7), denoiser.denoise(x, np.full(5, 7))
     np.testing.assert_allclose(together, apart, atol=1e-5)

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from diffusion import guidance, schedules
-from diffusion.networks.classifier import NoisyClassifier
+from diffusion.networks.classifier import NoiseConditionalClassifier
 from tests.contracts import check_gradients
 
 STEPS = 20
@@ -73,7 +73,7 @@ def test_classifier_guidance_is_its_published_rule_in_noise(t, x):
 
 
 def test_without_signal_a_classifier_changes_nothing(x):
-    schedule = SCHEDULE.rescaled()
+    schedule = SCHEDULE.rescale_zero_terminal_snr()
     guided = guidance.classifier(
         lambda x, t: x, lambda x, t: tf.reduce_sum(x**3, -1), 2.0, schedule
     )
@@ -176,7 +176,7 @@ def test_a_limit_is_a_cosine(limit):
 
 def noisy_classifier(**options):
     schedule = {"name": "cosine", "steps": STEPS}
-    return NoisyClassifier(2, 3, schedule, width=32, num_blocks=1, **options)
+    return NoiseConditionalClassifier(2, 3, schedule, width=32, num_blocks=1, **options)
 
 
 def test_a_noisy_classifier_is_rebuilt_and_every_weight_learns(rng, tmp_path):

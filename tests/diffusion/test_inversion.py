@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from diffusion import samplers, schedules
+from diffusion.spacing import sampling_times
 from tests.diffusion.gaussian import Gaussian
 
 COSINE = schedules.cosine(12)
@@ -15,10 +16,10 @@ def there_and_back(data, x, steps):
     def run(x):
         path = {
             "schedule": data.schedule,
-            "times": samplers.times(data.schedule, steps),
+            "times": sampling_times(data.schedule, steps),
         }
         noise = samplers.invert(data.denoise, x, **path)
-        ddim = samplers.DDIM()
+        ddim = samplers.DDIMSampler()
         return noise, samplers.sample(data.denoise, noise, sampler=ddim, **path)
 
     return [end.numpy() for end in run(tf.constant(x))]
@@ -49,9 +50,9 @@ def test_the_first_step_looks_for_the_noise_where_it_leads():
 @pytest.mark.parametrize("event", [(64,), (40, 8), (16, 8, 2)], ids=str)
 @pytest.mark.parametrize("steps", [1, 2, 12])
 def test_inverting_takes_any_shape_and_any_end(event, steps):
-    for schedule in (COSINE, COSINE.rescaled()):
+    for schedule in (COSINE, COSINE.rescale_zero_terminal_snr()):
         data = Gaussian(schedule, event)
         x = data.drawn(3, 0).astype("float32")
-        times = samplers.times(schedule, steps)
+        times = sampling_times(schedule, steps)
         z = samplers.invert(data.denoise, x, schedule=schedule, times=times).numpy()
         assert z.shape == x.shape and z.dtype == x.dtype and np.isfinite(z).all()

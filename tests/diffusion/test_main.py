@@ -5,7 +5,7 @@ import pytest
 
 from diffusion import __main__ as cli
 from diffusion.speakers import attacks, commands
-from diffusion.speakers.generator import Voices
+from diffusion.speakers.generator import SpeakerGenerator
 from tests.diffusion.speakers.runs import DIM, made_up, make
 from tests.references import unit
 from timbre.corpora.embeddings import EmbeddingSet
@@ -51,7 +51,7 @@ def test_sample_writes_the_voices_of_a_seed_and_how_they_were_drawn(
     assert "7 voices of 8 dimensions" in capsys.readouterr().out
     drawn = EmbeddingSet.load(out)
     told = {"labels": {"mode": "low"}, "weight": 1.0}
-    expected = Voices.load(run).generate(7, 3, sampler="ddim", **told)
+    expected = SpeakerGenerator.load(run).generate(7, 3, sampler="ddim", **told)
     np.testing.assert_array_equal(drawn.embeddings, expected)
     assert drawn.speaker[[0, 6]].tolist() == ["new000001", "new000007"]
     assert {*drawn.labels["mode"]} == {"low"}
@@ -62,17 +62,17 @@ def test_sample_writes_the_voices_of_a_seed_and_how_they_were_drawn(
 
 
 def test_sample_for_an_engine_has_its_form_or_none(run, tmp_path, monkeypatch):
-    from diffusion.speakers.tts_export import ENGINES, Engine
+    from diffusion.speakers.tts_export import FORMATS, TTSFormat
 
     out = tmp_path / "voices.npz"
-    command = ["sample", "--run", run, "--out", out, "--engine", "yourtts"]
-    with pytest.raises(SystemExit, match="error: yourtts takes vectors"):
+    command = ["sample", "--run", run, "--out", out, "--engine", "speecht5"]
+    with pytest.raises(SystemExit, match="error: speecht5 takes embeddings"):
         call(*command)
     assert not out.exists()
-    monkeypatch.setitem(ENGINES, "yourtts", Engine(DIM, unit=True))
+    monkeypatch.setitem(FORMATS, "speecht5", TTSFormat(DIM, unit=True))
     call(*command, "--count", 3)
     with np.load(out) as file:
-        assert file["vectors"].shape == (3, DIM) and file["engine"] == "yourtts"
+        assert file["vectors"].shape == (3, DIM) and file["engine"] == "speecht5"
         assert file["extractor"] == "synthetic points"
 
 
@@ -167,7 +167,7 @@ def test_batches_of_anonymise_have_seeds_of_their_own(
     call("anonymise", given, "--run", run, "--out", out, "--seed", 4,
          "--level", "utterance", "--keep-names")  # fmt: skip
     old, new = EmbeddingSet.load(given), EmbeddingSet.load(out).embeddings
-    first, _ = Voices.load(run).anonymise(old.embeddings[:50], 4)
+    first, _ = SpeakerGenerator.load(run).anonymise(old.embeddings[:50], 4)
     np.testing.assert_array_equal(new[:50], first)
     assert len(new) == 120 and len(np.unique(new, axis=0)) == 120
 
@@ -261,7 +261,7 @@ def test_what_stood_there_stays_when_drawing_fails(run, tmp_path, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Voices, "generate", interrupt)
+    monkeypatch.setattr(SpeakerGenerator, "generate", interrupt)
     with pytest.raises(SystemExit) as end:
         call("sample", "--run", run, "--out", out)
     assert end.value.code == 130 and out.read_text() == "of yesterday"

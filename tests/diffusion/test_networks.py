@@ -253,7 +253,7 @@ def test_every_network_answers_alike_on_jax_and_trains_there(rng, tmp_path):
         network.save_weights(tmp_path / f"{name}.weights.h5")
         (tmp_path / f"{name}.json").write_text(json.dumps({"network": name, **shape}))
         denoiser = Denoiser(network, {"name": "cosine", "steps": STEPS})
-        expected[name] = np.asarray(denoiser.clean(*data))
+        expected[name] = np.asarray(denoiser.denoise(*data))
     on_jax("diffusion/backend.py", tmp_path)
     with np.load(tmp_path / "answers.npz") as answers:
         for name, y in expected.items():

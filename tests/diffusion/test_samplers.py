@@ -5,23 +5,35 @@ import pytest
 import tensorflow as tf
 
 from diffusion import samplers, schedules
-from diffusion.samplers import DDIM, DDPM, DPMSolver, Heun, UniPC
-from diffusion.spacing import SPACINGS
+from diffusion.samplers import (
+    DDIMSampler,
+    DDPMSampler,
+    DPMSolverSampler,
+    HeunSampler,
+    UniPCSampler,
+)
+from diffusion.spacing import SPACINGS, sampling_times
 from tests.diffusion import gaussian
 from tests.diffusion.gaussian import Gaussian
 
 REFERENCES = {  # add a member here, with its reference, and it is tested
-    DDPM(): partial(gaussian.ddpm, variance="posterior"),
-    DDPM("beta"): partial(gaussian.ddpm, variance="beta"),
-    DDIM(): partial(gaussian.ddim, eta=0.0),
-    DDIM(0.6): partial(gaussian.ddim, eta=0.6),
-    DDIM(1.0): partial(gaussian.ddim, eta=1.0),
-    Heun(): partial(gaussian.heun, average="clean"),
-    Heun("noise"): partial(gaussian.heun, average="noise"),
-    DPMSolver(): partial(gaussian.multistep, corrected=False),
-    UniPC(): partial(gaussian.multistep, corrected=True),
+    DDPMSampler(): partial(gaussian.ddpm, variance="posterior"),
+    DDPMSampler("beta"): partial(gaussian.ddpm, variance="beta"),
+    DDIMSampler(): partial(gaussian.ddim, eta=0.0),
+    DDIMSampler(0.6): partial(gaussian.ddim, eta=0.6),
+    DDIMSampler(1.0): partial(gaussian.ddim, eta=1.0),
+    HeunSampler(): partial(gaussian.heun, average="clean"),
+    HeunSampler("noise"): partial(gaussian.heun, average="noise"),
+    DPMSolverSampler(): partial(gaussian.multistep, corrected=False),
+    UniPCSampler(): partial(gaussian.multistep, corrected=True),
 }
-ORDERS = {DDIM(): 1, Heun(): 2, Heun("noise"): 2, DPMSolver(): 2, UniPC(): 3}
+ORDERS = {
+    DDIMSampler(): 1,
+    HeunSampler(): 2,
+    HeunSampler("noise"): 2,
+    DPMSolverSampler(): 2,
+    UniPCSampler(): 3,
+}
 EVENTS = [(64,), (40, 8), (16, 8, 2)]  # voice, mel, complex
 KARRAS = schedules.karras(400, sigma_min=0.02)
 COSINE = schedules.cosine(12)
@@ -67,7 +79,7 @@ def test_sampling_finds_the_data_at_every_spacing(sampler, event):
     data, count = Gaussian(KARRAS, event), 128
     run, bias = in_graph(data, sampler), 0.005 if ORDERS.get(sampler, 1) > 1 else 0.06
     for spacing in SPACINGS:
-        times = samplers.times(KARRAS, 100, spacing).numpy()
+        times = sampling_times(KARRAS, 100, spacing).numpy()
         x = data.drawn(count, times[0])
         _, left, var = standardised(data, sampler, x, run(x, times), times)
         slope, _ = REFERENCES[sampler](data, data.deviation(times[0]), times)
@@ -88,7 +100,7 @@ def test_sampling_finds_the_data_at_every_spacing(sampler, event):
 def test_one_step_two_steps_and_all_steps_are_those_of_the_papers(sampler, spacing):
     data = Gaussian(COSINE)
     for steps in (1, 2, COSINE.steps):
-        times = samplers.times(COSINE, steps, spacing).numpy()
+        times = sampling_times(COSINE, steps, spacing).numpy()
         x = data.drawn(40, times[0])
         y = sample(data, sampler, x, times)
         _, left, var = standardised(data, sampler, x, y, times)
@@ -102,10 +114,10 @@ def test_one_step_two_steps_and_all_steps_are_those_of_the_papers(sampler, spaci
 @pytest.mark.parametrize("steps", [1, 2, 10])
 def test_pure_noise_at_the_end_harms_nobody(sampler, steps):
     """With zero terminal SNR, `x_T` says nothing: the first estimate is the mean."""
-    data = Gaussian(schedules.linear(10, 0.05, 0.8).rescaled())
+    data = Gaussian(schedules.linear(10, 0.05, 0.8).rescale_zero_terminal_snr())
     x = data.drawn(200, 10)
     np.testing.assert_allclose(data.denoise(x, 10)[0], data.mean)
-    times = samplers.times(data.schedule, steps, "karras").numpy()
+    times = sampling_times(data.schedule, steps, "karras").numpy()
     y = sample(data, sampler, x, times)
     _, left, var = standardised(data, sampler, x, y, times)
     if sampler in ORDERS or steps == 1:
@@ -118,7 +130,7 @@ def test_pure_noise_at_the_end_harms_nobody(sampler, steps):
 def test_a_schedule_of_one_step_answers_with_its_only_estimate(sampler):
     data = Gaussian(schedules.karras(1))
     for spacing in SPACINGS:
-        times = samplers.times(data.schedule, 1, spacing)
+        times = sampling_times(data.schedule, 1, spacing)
         assert times.numpy().tolist() == [1, 0]
         x = data.drawn(3, 1)
         np.testing.assert_allclose(sample(data, sampler, x, times), data.denoise(x, 1))
@@ -141,32 +153,35 @@ def test_halving_the_step_divides_the_error_by_two_to_the_order(sampler):
 def test_the_mean_of_the_clean_estimates_bears_any_width():
     """Heun's docstring: ten steps of a cosine whose sigma ends at 20,000."""
     data = Gaussian(schedules.cosine(1000), spread=(1.0, 1.0))
-    times = samplers.times(data.schedule, 10).numpy()
+    times = sampling_times(data.schedule, 10).numpy()
     clean = gaussian.heun(data, data.deviation(1000), times, "clean")[0]
     noise = gaussian.heun(data, data.deviation(1000), times, "noise")[0]
     np.testing.assert_allclose([clean[0], noise[0]], [0.968, 39.4], rtol=1e-3)
 
 
 def test_ddim_without_new_noise_is_euler_along_the_flow_in_sigma():
-    data, times = Gaussian(COSINE), samplers.times(COSINE, 5).numpy()
+    data, times = Gaussian(COSINE), sampling_times(COSINE, 5).numpy()
     x = data.drawn(8, 12)
     expected = gaussian.euler(data, data.coordinates(x, 12), times)[0]
-    actual = data.coordinates(sample(data, DDIM(), x, times), 0)
+    actual = data.coordinates(sample(data, DDIMSampler(), x, times), 0)
     np.testing.assert_allclose(actual, expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("steps", [5, 12])
 def test_ddim_with_all_noise_new_is_ddpm(steps):
     """The same formula, by other roots and products: equal to rounding."""
-    data, times = Gaussian(COSINE), samplers.times(COSINE, steps)
+    data, times = Gaussian(COSINE), sampling_times(COSINE, steps)
     x = data.drawn(8, COSINE.steps).astype("float32")
-    both = [sample(data, m, x, times, seed=(3, 4)) for m in (DDIM(1.0), DDPM())]
+    both = [
+        sample(data, m, x, times, seed=(3, 4))
+        for m in (DDIMSampler(1.0), DDPMSampler())
+    ]
     np.testing.assert_allclose(*both, rtol=0, atol=2e-6)
 
 
 @members
 def test_the_same_seed_gives_the_same_bits_and_the_batch_does_not_matter(sampler):
-    data, times = Gaussian(COSINE, (4, 3)), samplers.times(COSINE, 6)
+    data, times = Gaussian(COSINE, (4, 3)), sampling_times(COSINE, 6)
     x = data.drawn(9, times[0]).astype("float32")
     first, again, other = (
         sample(data, sampler, x, times, seed=seed) for seed in [(1, 2), (1, 2), (1, 3)]
@@ -192,7 +207,7 @@ def test_the_network_is_traced_once_and_called_as_often_as_counted(sampler):
             tf.py_function(lambda t: called.append(int(t)), [t], [])
             return data.denoise(x, t)
 
-        times = samplers.times(COSINE, steps)
+        times = sampling_times(COSINE, steps)
         return samplers.sample(
             network, x, schedule=COSINE, times=times, sampler=sampler
         )
@@ -201,18 +216,18 @@ def test_the_network_is_traced_once_and_called_as_often_as_counted(sampler):
     for steps in (1, 7, 12):
         called.clear()
         y = run(x, tf.constant(steps))
-        assert len(called) == samplers.num_calls(sampler, steps)
+        assert len(called) == sampler.num_calls(steps)
         assert min(called) >= 1 and max(called) == COSINE.steps
-    direct = sample(data, sampler, x, samplers.times(COSINE, steps))
+    direct = sample(data, sampler, x, sampling_times(COSINE, steps))
     np.testing.assert_allclose(y, direct, atol=1e-4)
-    assert len(traced) == (2 if isinstance(sampler, Heun) else 1)
+    assert len(traced) == (2 if isinstance(sampler, HeunSampler) else 1)
 
 
 @members
 def test_clipping_bounds_the_estimates_and_with_them_the_samples(sampler):
     data = Gaussian(COSINE, spread=(2.0, 3.0))
     x = data.drawn(50, COSINE.steps)
-    times = samplers.times(COSINE, 8)
+    times = sampling_times(COSINE, 8)
     free = sample(data, sampler, x, times)
     y = sample(data, sampler, x, times, clip=0.75)
     assert np.abs(free).max() > 1 and np.abs(y).max() == 0.75
@@ -221,8 +236,8 @@ def test_clipping_bounds_the_estimates_and_with_them_the_samples(sampler):
 
 
 def test_build_is_the_class_of_that_name():
-    assert samplers.build() == DDIM()
-    assert samplers.build("heun", average="noise") == Heun("noise")
+    assert samplers.build() == DDIMSampler()
+    assert samplers.build("heun", average="noise") == HeunSampler("noise")
     built = {type(samplers.build(name)) for name in samplers.SAMPLERS}
     assert built == {type(member) for member in REFERENCES}
 
@@ -231,9 +246,9 @@ def test_build_is_the_class_of_that_name():
     "make, rule",
     [
         (lambda: samplers.build("euler"), "`name` must be one of"),
-        (lambda: DDPM("learned"), "'posterior' or 'beta'"),
-        (lambda: DDIM(1.5), "from 0 to 1"),
-        (lambda: Heun("both"), "'clean' or 'noise'"),
+        (lambda: DDPMSampler("learned"), "'posterior' or 'beta'"),
+        (lambda: DDIMSampler(1.5), "from 0 to 1"),
+        (lambda: HeunSampler("both"), "'clean' or 'noise'"),
     ],
 )
 def test_what_is_no_sampler_is_refused(make, rule):
@@ -256,7 +271,7 @@ def test_what_is_no_sampler_is_refused(make, rule):
 def test_what_can_not_be_sampled_is_refused(options, rule):
     data = Gaussian(COSINE)
     with pytest.raises(ValueError, match=f"{rule}.*Received"):
-        sample(data, DDIM(), data.drawn(2, 12), **options)
+        sample(data, DDIMSampler(), data.drawn(2, 12), **options)
 
 
 def test_an_estimate_of_another_shape_is_refused():
@@ -266,5 +281,5 @@ def test_an_estimate_of_another_shape_is_refused():
             tf.zeros((2, 6)),
             schedule=COSINE,
             times=[12, 0],
-            sampler=DDIM(),
+            sampler=DDIMSampler(),
         )

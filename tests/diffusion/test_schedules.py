@@ -58,7 +58,7 @@ def check_schedule(schedule, steps):
 def test_every_schedule_keeps_its_laws_and_so_does_its_rescaling(member, steps, weak):
     schedule = member(steps)
     check_schedule(schedule, steps)
-    rescaled = schedule.rescaled()
+    rescaled = schedule.rescale_zero_terminal_snr()
     check_schedule(rescaled, steps)
     assert rescaled.signal[-1] == 0 and rescaled.noise[-1] == 1
     assert rescaled.beta[-1] == 1 and rescaled.log_snr[-1] == -np.inf
@@ -127,17 +127,17 @@ def test_small_betas_stay_exact(weak):
 
 
 def test_a_schedule_that_never_reaches_noise_says_so_and_what_to_do():
-    with pytest.warns(UserWarning, match=r"0\.778 .*rescaled\(\)"):
+    with pytest.warns(UserWarning, match=r"0\.778 .*rescale_zero_terminal_snr\(\)"):
         schedule = schedules.sigmoid(100, 1e-5, 5e-3)
     schedules.cosine(100)  # warnings are errors here: this one is silent
-    schedule.rescaled()
+    schedule.rescale_zero_terminal_snr()
     schedules.build("sigmoid", 100, True, start=1e-5, end=5e-3)
 
 
 def test_rescaling_keeps_time_1_and_shifts_the_signal_evenly():
     """Lin et al.: a line through (signal[1], signal[1]) and (signal[T], 0)."""
     schedule = schedules.linear(100, 1e-3, 0.1)
-    before, after = schedule.signal[1:], schedule.rescaled().signal[1:]
+    before, after = schedule.signal[1:], schedule.rescale_zero_terminal_snr().signal[1:]
     line = np.interp(before, [before[-1], before[0]], [0, before[0]])
     np.testing.assert_allclose(after, line, atol=1e-15)
     np.testing.assert_array_equal(schedule.signal[1:], before)

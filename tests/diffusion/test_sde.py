@@ -129,7 +129,7 @@ def test_noise_begins_as_diffusion_times_the_root_of_time(sde):
 def test_the_prior_is_the_marginal_but_for_the_stated_gap(sde):
     """The same std; the mean of the marginal lies off by `gap * (x_0 - mean)`."""
     x_0, mean = tf.ones([4000, 8]), condition(sde, -2.0)
-    gap = np.exp(-float(sde.total_pull(0.0, sde.T)))
+    gap = np.exp(-float(sde.integrated_rate(0.0, sde.T)))
     centre, std = sde.marginal(x_0, sde.T, mean)
     rest = mean or 0.0
     np.testing.assert_allclose(centre, rest + gap * (x_0 - rest), rtol=1e-4, atol=1e-5)
@@ -148,7 +148,7 @@ def test_the_prior_is_the_marginal_but_for_the_stated_gap(sde):
     ],
 )
 def test_the_gap_of_each_prior_is_the_one_its_docstring_states(sde, gap):
-    assert np.exp(-float(sde.total_pull(0.0, 1.0))) == pytest.approx(gap, rel=1e-3)
+    assert np.exp(-float(sde.integrated_rate(0.0, 1.0))) == pytest.approx(gap, rel=1e-3)
 
 
 def test_temperature_divides_the_noise_of_the_prior():
@@ -188,7 +188,7 @@ def test_grad_tts_about_zero_is_variance_preserving(rng):
 @pytest.mark.parametrize("t", [0.25, 1.0])
 def test_vp_is_the_limit_of_the_linear_schedule(t):
     """`beta[i] = beta(i / N) / N`: alpha_bar errs half as much with twice the steps."""
-    limit = -2 * float(VPSDE().total_pull(0.0, t))
+    limit = -2 * float(VPSDE().integrated_rate(0.0, t))
     errors = []
     for steps in (1000, 2000, 4000):
         times = np.arange(1, round(steps * t) + 1) / steps
@@ -252,7 +252,7 @@ def test_the_clean_sample_is_found_from_the_score_of_its_own_noise(sde, rng):
     x_0, t = tf.constant(rng.normal(size=(4, 5))), sde.T * np.array([0.01, 0.3, 0.7, 1])
     mean = condition(sde, 1.0)
     x_t, z, std = sde.perturb(x_0, t, (1, 2), mean)
-    np.testing.assert_allclose(sde.clean(x_t, t, -z / std, mean), x_0, rtol=1e-9)
+    np.testing.assert_allclose(sde.denoise(x_t, t, -z / std, mean), x_0, rtol=1e-9)
 
 
 @every_sde

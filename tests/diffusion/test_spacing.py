@@ -2,11 +2,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from diffusion import samplers, schedules
-from diffusion.spacing import SPACINGS, times
+from diffusion import schedules
+from diffusion.spacing import SPACINGS, sampling_times
 
 SCHEDULE = schedules.cosine(1000)
-ENDS = [SCHEDULE, SCHEDULE.rescaled(), schedules.karras(37), schedules.linear(500)]
+ENDS = [
+    SCHEDULE,
+    SCHEDULE.rescale_zero_terminal_snr(),
+    schedules.karras(37),
+    schedules.linear(500),
+]
 
 
 @pytest.mark.parametrize("spacing", SPACINGS)
@@ -14,7 +19,7 @@ ENDS = [SCHEDULE, SCHEDULE.rescaled(), schedules.karras(37), schedules.linear(50
 def test_every_spacing_falls_to_0_in_as_many_steps_as_asked(schedule, spacing):
     last = schedule.steps
     for steps in (1, 2, 3, 10, last // 2 + 1, last - 1, last):
-        t = times(schedule, steps, spacing)
+        t = sampling_times(schedule, steps, spacing)
         assert t.dtype == tf.int32 and t.shape == (steps + 1,)
         assert (np.diff(t) < 0).all() and t[-1] == 0
         assert t[0] == last or (spacing == "leading" and t[0] <= last)
@@ -30,26 +35,29 @@ def test_every_spacing_falls_to_0_in_as_many_steps_as_asked(schedule, spacing):
     ],
 )
 def test_ten_steps_of_a_thousand(spacing, expected):
-    assert times(SCHEDULE, 10, spacing).numpy().tolist() == expected
+    assert sampling_times(SCHEDULE, 10, spacing).numpy().tolist() == expected
 
 
 def test_even_times_are_rounded():
     """Steps of 1000 / 7 = 142.86, and of 999 / 7 = 142.71."""
-    trailing, linspace = times(SCHEDULE, 7), times(SCHEDULE, 8, "linspace")
+    trailing, linspace = (
+        sampling_times(SCHEDULE, 7),
+        sampling_times(SCHEDULE, 8, "linspace"),
+    )
     assert trailing.numpy().tolist() == [1000, 857, 714, 571, 429, 286, 143, 0]
     assert linspace.numpy().tolist() == [1000, 857, 715, 572, 429, 286, 144, 1, 0]
 
 
 def test_karras_times_are_even_in_the_seventh_root_of_sigma():
     schedule = schedules.karras(3001)
-    t = times(schedule, 6, "karras").numpy()
+    t = sampling_times(schedule, 6, "karras").numpy()
     np.testing.assert_array_equal(t, [3001, 2401, 1801, 1201, 601, 1, 0])
 
 
 def test_karras_times_leave_out_what_lies_beyond_a_sigma_of_80():
     schedule = schedules.cosine(1000)
     sigma = schedule.noise[1:] / schedule.signal[1:]
-    t = times(schedule, 5, "karras").numpy()
+    t = sampling_times(schedule, 5, "karras").numpy()
     low = sigma[0]
     roots = np.linspace(80 ** (1 / 7), low ** (1 / 7), 5)[1:4]
     near = [1 + np.argmin(np.abs(np.log(sigma) - 7 * np.log(r))) for r in roots]
@@ -58,9 +66,9 @@ def test_karras_times_leave_out_what_lies_beyond_a_sigma_of_80():
 
 @pytest.mark.parametrize("spacing", SPACINGS[:3])
 def test_the_count_may_be_a_tensor_of_a_graph(spacing):
-    run = tf.function(lambda steps: times(SCHEDULE, steps, spacing))
+    run = tf.function(lambda steps: sampling_times(SCHEDULE, steps, spacing))
     for steps in (1, 7, 1000):
-        expected = times(SCHEDULE, steps, spacing)
+        expected = sampling_times(SCHEDULE, steps, spacing)
         np.testing.assert_array_equal(run(tf.constant(steps)), expected)
     assert run.experimental_get_tracing_count() == 1
     for steps in (0, 1001):
@@ -71,15 +79,13 @@ def test_the_count_may_be_a_tensor_of_a_graph(spacing):
 @pytest.mark.parametrize("steps", [0, -3, 1001, 2.5, [5], True, tf.constant(0)])
 def test_a_count_out_of_bounds_is_refused(steps):
     with pytest.raises(ValueError, match="from 1 to 1000.*Received"):
-        times(SCHEDULE, steps)
+        sampling_times(SCHEDULE, steps)
 
 
 def test_what_is_no_spacing_is_refused():
     with pytest.raises(ValueError, match="`spacing` must be one of.*Received: even"):
-        times(SCHEDULE, 5, "even")
+        sampling_times(SCHEDULE, 5, "even")
     with pytest.raises(ValueError, match="must be an int for the karras spacing"):
-        tf.function(lambda steps: times(SCHEDULE, steps, "karras"))(tf.constant(5))
-
-
-def test_samplers_hand_it_on():
-    assert samplers.times is times
+        tf.function(lambda steps: sampling_times(SCHEDULE, steps, "karras"))(
+            tf.constant(5)
+        )

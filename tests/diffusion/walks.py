@@ -51,7 +51,7 @@ class Gaussian:
     def at(self, t):
         """Mean of `x_t`, and its variance in each of the directions `turn`."""
         centre, std = self.sde.marginal(self.mean, t, self.condition)
-        keep = tf.exp(-tf.cast(self.sde.total_pull(0.0, t), self.dtype))
+        keep = tf.exp(-tf.cast(self.sde.integrated_rate(0.0, t), self.dtype))
         return centre, keep**2 * self.power + std**2
 
     def straight(self, x, centre, power):

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from diffusion.speakers import config, data, model
-from diffusion.speakers.generator import Voices, options
+from diffusion.speakers.generator import SpeakerGenerator, model_arguments
 from timbre.corpora.synthetic import embeddings
 from timbre.training.run import Run
 
@@ -32,7 +32,7 @@ def make(folder, **changes):
     plan["set"] = str(given)
     names = ("set", "points", "level", "held", "labels", "blocks", "sphere", "seed")
     parts = data.prepare(**{name: plan[name] for name in names})
-    made = model.build(**options(plan, parts.facts))
+    made = model.build(**model_arguments(plan, parts.facts))
     made.scaler.fit(parts.train.embeddings)
     rng = np.random.default_rng(0)
     for weight in made.denoiser.trainable_variables:  # so that labels count
@@ -45,4 +45,4 @@ def make(folder, **changes):
 
 def tiny(folder, **changes):
     """The voices of such a run."""
-    return Voices.load(make(folder, **changes))
+    return SpeakerGenerator.load(make(folder, **changes))

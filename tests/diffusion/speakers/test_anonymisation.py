@@ -53,40 +53,42 @@ def drowned(rows, seed):
 
 
 def attacked(voices, protect, *, level="utterance", attackers=ALL, seed=0):
-    cast = attacks.roles(voices.speaker, attackers, seed)
-    new = anonymisation.replace(voices, protect, seed, level=level)
+    split = attacks.split_speakers(voices.speaker, attackers, seed)
+    new = anonymisation.anonymise(voices, protect, seed, level=level)
     how = {"attackers": attackers, "level": level, "seed": seed, "resamples": 20}
-    found = attacks.measure(voices, new, protect, cast, **how)
+    found = attacks.measure(voices, new, protect, split, **how)
     json.dumps(found, allow_nan=False)
     return found, {row["attacker"]: row["eer_after"] for row in found["attackers"]}
 
 
 def test_a_speaker_has_one_voice_and_an_utterance_its_own():
     voices = some(num_speakers=5)
-    new = anonymisation.replace(voices, nobody, 3, level="speaker")
+    new = anonymisation.anonymise(voices, nobody, 3, level="speaker")
     assert new.voices.shape == (5, DIM) and new.cosines.shape == (5,)
     np.testing.assert_array_equal(new.rows, np.repeat(new.voices, 6, axis=0))
     shuffled = np.random.default_rng(0).permutation(len(voices))
-    other = anonymisation.replace(voices.subset(shuffled), nobody, 3, level="speaker")
+    other = anonymisation.anonymise(voices.subset(shuffled), nobody, 3, level="speaker")
     np.testing.assert_allclose(other.rows, new.rows[shuffled], atol=1e-6)
-    each = anonymisation.replace(voices, nobody, 3, level="utterance")
+    each = anonymisation.anonymise(voices, nobody, 3, level="utterance")
     np.testing.assert_array_equal(each.rows, nobody(voices.embeddings, 3)[0])
 
 
 def test_rows_need_a_speaker_where_speakers_are_replaced():
     unnamed = EmbeddingSet(np.eye(2, DIM), np.array(["a", ""]), np.array(["", ""]), {})
     with pytest.raises(ValueError, match="1 of 2 rows without a speaker"):
-        anonymisation.replace(unnamed, nobody, 0, level="speaker")
-    assert len(anonymisation.replace(unnamed, nobody, 0, level="utterance").voices) == 2
+        anonymisation.anonymise(unnamed, nobody, 0, level="speaker")
+    assert (
+        len(anonymisation.anonymise(unnamed, nobody, 0, level="utterance").voices) == 2
+    )
     with pytest.raises(ValueError, match="`level` must be one of"):
-        anonymisation.replace(unnamed, nobody, 0, level="row")
+        anonymisation.anonymise(unnamed, nobody, 0, level="row")
 
 
 @pytest.mark.parametrize("level, num", [("speaker", 5), ("utterance", 30)])
 def test_what_is_handed_on_has_no_names_but_rows_in_their_order(level, num):
     voices = some(num_speakers=5, labels={"gender": ["f"] * 30})
-    new = anonymisation.replace(voices, nobody, 3, level=level)
-    given = anonymisation.published(voices, new, 3, about={"limit": 0.7})
+    new = anonymisation.anonymise(voices, nobody, 3, level=level)
+    given = anonymisation.anonymised_set(voices, new, 3, about={"limit": 0.7})
     np.testing.assert_array_equal(given.embeddings, new.rows)
     assert given.labels == {} and {*given.segment} == {""}
     assert given.about == {"limit": 0.7}
@@ -94,7 +96,7 @@ def test_what_is_handed_on_has_no_names_but_rows_in_their_order(level, num):
     assert sorted({*given.speaker}) == names  # as many as voices
     first = given.speaker[:: 30 // num].tolist()
     assert first != names and len({*first}) == num  # their order says nothing
-    kept = anonymisation.published(voices, new, 3, about={}, keep_names=True)
+    kept = anonymisation.anonymised_set(voices, new, 3, about={}, keep_names=True)
     assert kept.speaker is voices.speaker and kept.labels is voices.labels
     np.testing.assert_array_equal(kept.embeddings, new.rows)
 
@@ -145,28 +147,28 @@ def test_attackers_draw_by_seeds_that_are_not_the_published_one():
     assert published == (5, 60)  # one for each speaker
     assert lazy[1] == 30 and (his[1], studied[1]) == (90, 180)
     assert len({seed for seed, _ in seeds}) == 4
-    drawn = {anonymisation.another_seed(s, n) for s in range(50) for n in range(6)}
+    drawn = {anonymisation.derive_seed(s, n) for s in range(50) for n in range(6)}
     assert len(drawn) == 300 and max(drawn) < 2**62
 
 
 def test_nobody_is_on_both_sides_and_sides_share_no_row():
     voices = some(num_speakers=50, each=5)
-    cast = attacks.roles(voices.speaker, ALL, 0)
-    who = [{*voices.speaker[rows]} for rows in (cast.enrolled, cast.tried)]
+    split = attacks.split_speakers(voices.speaker, ALL, 0)
+    who = [{*voices.speaker[rows]} for rows in (split.enrolled, split.trials)]
     assert who[0] == who[1] and len(who[0]) == 25
-    assert not who[0] & {*voices.speaker[cast.studied]}
-    rows = np.concatenate([cast.enrolled, cast.tried, cast.studied])
+    assert not who[0] & {*voices.speaker[split.training]}
+    rows = np.concatenate([split.enrolled, split.trials, split.training])
     assert len({*rows.tolist()}) == len(rows) == 250
-    assert len(cast.enrolled) == 25 * 2 and len(cast.tried) == 25 * 3
-    alone = attacks.roles(voices.speaker, ["lazy"], 0)
-    assert len({*voices.speaker[alone.tried]}) == 50 and not len(alone.studied)
+    assert len(split.enrolled) == 25 * 2 and len(split.trials) == 25 * 3
+    alone = attacks.split_speakers(voices.speaker, ["lazy"], 0)
+    assert len({*voices.speaker[alone.trials]}) == 50 and not len(alone.training)
 
 
 def test_large_sets_are_thinned():
     speaker = np.repeat([f"s{i}" for i in range(1500)], 25)
-    cast = attacks.roles(speaker, ALL, 0)
-    assert len({*speaker[cast.tried]}) == 300 and len(cast.tried) == 300 * 10
-    assert len({*speaker[cast.studied]}) == 1000 and len(cast.studied) == 1000 * 20
+    split = attacks.split_speakers(speaker, ALL, 0)
+    assert len({*speaker[split.trials]}) == 300 and len(split.trials) == 300 * 10
+    assert len({*speaker[split.training]}) == 1000 and len(split.training) == 1000 * 20
 
 
 def test_those_who_can_not_be_tried_are_said_to_be_missing():
@@ -174,14 +176,16 @@ def test_those_who_can_not_be_tried_are_said_to_be_missing():
     found, rates = attacked(one_each, nobody)
     assert rates == {} and [*found["missing"]] == [*ALL]
     assert found["threshold"] is None and found["collisions"] == []
-    said = attacks.text(found)
+    said = attacks.format_report(found)
     assert "lazy: not measured, it needs 2 speakers of two utterances" in said
     assert "do not call the result anonymous" in said
     found, rates = attacked(some(num_speakers=12), nobody)
     assert [*rates] == ["ignorant", "lazy"]
-    assert "semi-informed: not measured, it needs 20 speakers" in attacks.text(found)
+    assert "semi-informed: not measured, it needs 20 speakers" in attacks.format_report(
+        found
+    )
     nameless = np.full(8, "")
-    assert [*attacks.roles(nameless, ALL, 0).missing] == [*ALL]
+    assert [*attacks.split_speakers(nameless, ALL, 0).missing] == [*ALL]
 
 
 def test_one_voice_for_all_collides_and_can_not_be_told_apart():
@@ -189,15 +193,15 @@ def test_one_voice_for_all_collides_and_can_not_be_told_apart():
         return told(np.tile(np.eye(1, DIM), (len(rows), 1)), rows)
 
     voices = some(num_speakers=30)
-    cast = attacks.roles(voices.speaker, ["ignorant"], 0)
-    new = anonymisation.replace(voices, same, 0, level="speaker")
+    split = attacks.split_speakers(voices.speaker, ["ignorant"], 0)
+    new = anonymisation.anonymise(voices, same, 0, level="speaker")
     told_ = {"attackers": ["ignorant"], "level": "speaker", "seed": 0}
-    found = attacks.measure(voices, new, same, cast, resamples=20, **told_)
+    found = attacks.measure(voices, new, same, split, resamples=20, **told_)
     assert [row["voices"] for row in found["collisions"]] == [10, 30]
     assert found["collisions"][0]["doubles"] == pytest.approx(1)
     assert found["distinctiveness"]["gain_db"] is None  # -inf, which JSON has not
-    assert "gain of voice distinctiveness < -60 dB" in attacks.text(found)
-    assert "100.00% are like another one" in attacks.text(found)
+    assert "gain of voice distinctiveness < -60 dB" in attacks.format_report(found)
+    assert "100.00% are like another one" in attacks.format_report(found)
 
 
 def test_a_label_is_kept_by_voices_that_keep_it_and_lost_by_others():
@@ -208,8 +212,8 @@ def test_a_label_is_kept_by_voices_that_keep_it_and_lost_by_others():
     labels = {"gender": np.where(side, "f", "m"), "room": empty, "one": one}
     voices = dataclasses.replace(voices, labels=labels)
     kept, lost = (
-        anonymisation.labels_kept(
-            voices, anonymisation.replace(voices, p, 1, level="speaker")
+        anonymisation.label_accuracy(
+            voices, anonymisation.anonymise(voices, p, 1, level="speaker")
         )
         for p in (oneself, nobody)
     )
@@ -220,7 +224,7 @@ def test_a_label_is_kept_by_voices_that_keep_it_and_lost_by_others():
 
 def test_the_report_names_attackers_and_their_protocol():
     found, _ = attacked(some(), nobody, level="speaker")
-    said = attacks.text(found)
+    said = attacks.format_report(found)
     for words in (
         "60 new voices for 360 rows",
         "ignorant  ",

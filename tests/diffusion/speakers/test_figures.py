@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from diffusion.speakers import figures, model, preprocessing
-from diffusion.speakers.generator import Voices
+from diffusion.speakers.generator import SpeakerGenerator
 from timbre.corpora.synthetic import embeddings
 
 
 @pytest.fixture(scope="module")
 def known():
-    return preprocessing.divide(embeddings.speakers(150, dim=8), 0.4)
+    return preprocessing.split_by_speaker(embeddings.speakers(150, dim=8), 0.4)
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +23,13 @@ def voices(known):
         unit=True,
     )
     made.scaler.fit(known[0].embeddings)
-    return Voices(made, sampler="ddim", steps=20)
+    return SpeakerGenerator(made, sampler="ddim", steps=20)
 
 
 @pytest.mark.slow
 def test_a_run_gets_its_figures(voices, known, tmp_path):
     history = [{"step": 1, "loss": 1.0}, {"step": 2, "loss": 0.5, "held_loss": 0.6}]
-    paths = figures.draw(voices, *known, tmp_path / "figures", history=history)
+    paths = figures.save_figures(voices, *known, tmp_path / "figures", history=history)
     assert [path.name for path in paths] == [
         *("map.png", "distances.png", "noising.png", "training.png")
     ]
@@ -41,7 +41,7 @@ def test_one_held_out_voice_leaves_the_figures_that_need_no_more(
     voices, known, tmp_path
 ):
     train, held = known
-    paths = figures.draw(voices, train, held.subset([0]), tmp_path)
+    paths = figures.save_figures(voices, train, held.subset([0]), tmp_path)
     assert [path.name for path in paths] == ["noising.png"]
 
 
@@ -102,7 +102,9 @@ def test_the_way_back_ends_where_the_sampler_ends(voices):
 def test_a_schedule_of_few_steps_has_few_panels(known):
     made = model.build(dim=8, network={"width": 8}, schedule={"steps": 2})
     made.scaler.fit(known[0].embeddings)
-    figure = figures.noising_figure(Voices(made), known[0].embeddings, most=10)
+    figure = figures.noising_figure(
+        SpeakerGenerator(made), known[0].embeddings, most=10
+    )
     assert len(figure.axes) == 6
 
 

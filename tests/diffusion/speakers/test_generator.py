@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from diffusion.speakers import sampling
-from diffusion.speakers.generator import Voices, code, key
+from diffusion.speakers.generator import SpeakerGenerator, class_indices, stateless_seed
 from tests.diffusion.speakers.runs import DIM, made_up, make, tiny
 from tests.references import unit
 
@@ -16,7 +16,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def voices(folder):
-    return Voices.load(folder)
+    return SpeakerGenerator.load(folder)
 
 
 def test_a_seed_says_which_voices_to_the_bit(folder, voices):
@@ -24,7 +24,9 @@ def test_a_seed_says_which_voices_to_the_bit(folder, voices):
     assert drawn.shape == (5, DIM) and drawn.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(drawn, axis=1), 1, atol=1e-5)
     np.testing.assert_array_equal(drawn, voices.generate(5, seed=1))
-    np.testing.assert_array_equal(drawn, Voices.load(folder).generate(5, seed=1))
+    np.testing.assert_array_equal(
+        drawn, SpeakerGenerator.load(folder).generate(5, seed=1)
+    )
     assert np.abs(drawn - voices.generate(5, seed=2)).max() > 0.1
     assert np.abs(drawn - voices.generate(5, seed=1 + 2**31)).max() > 0.1
 
@@ -66,7 +68,7 @@ def test_unknown_labels_are_refused_with_the_known_ones(voices):
     for codes in ([[0], [2]], [[0], [-2]]):
         with pytest.raises(ValueError, match=r"below \[2\]"):
             voices.generate(2, labels=codes)
-    assert code({"a": ("x", "y"), "b": ("z",)}, {"a": "y"}) == [1, -1]
+    assert class_indices({"a": ("x", "y"), "b": ("z",)}, {"a": "y"}) == [1, -1]
 
 
 def test_there_is_at_least_one_voice(voices):
@@ -177,7 +179,7 @@ def test_a_run_says_what_made_its_voices(tmp_path, folder, voices):
     facts["about"]["sha256"] = "of the extractor"
     other = make(tmp_path / "run")
     (other / "voices.json").write_text(json.dumps(facts))
-    about = Voices.load(other).about
+    about = SpeakerGenerator.load(other).about
     assert about["sha256"] != about["extractor_sha256"] == "of the extractor"
 
 
@@ -187,15 +189,15 @@ def test_other_weights_and_missing_files_are_refused(tmp_path):
     whole = weights.read_bytes()
     weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     with pytest.raises(ValueError, match="not those the run has written"):
-        Voices.load(folder)
+        SpeakerGenerator.load(folder)
     weights.write_bytes(whole)
     for name in ("voices.json", "model.weights.h5.sha256", "model.weights.h5"):
         (folder / name).rename(tmp_path / "aside")
         with pytest.raises(FileNotFoundError, match=f"without {name}"):
-            Voices.load(folder)
+            SpeakerGenerator.load(folder)
         (tmp_path / "aside").rename(folder / name)
     with pytest.raises(FileNotFoundError, match="Expected a finished run"):
-        Voices.load(tmp_path / "nowhere")
+        SpeakerGenerator.load(tmp_path / "nowhere")
 
 
 def test_voices_can_be_drawn_without_labels(tmp_path):
@@ -206,17 +208,17 @@ def test_voices_can_be_drawn_without_labels(tmp_path):
 
 
 def test_a_seed_is_two_numbers_of_31_bits():
-    assert key(0).tolist() == [0, 0] and key(5).tolist() == [5, 0]
-    assert key(2**31 + 7).tolist() == [7, 1]
+    assert stateless_seed(0).tolist() == [0, 0] and stateless_seed(5).tolist() == [5, 0]
+    assert stateless_seed(2**31 + 7).tolist() == [7, 1]
 
 
 def test_who_is_too_near_is_drawn_again_and_never_comes_nearer(tmp_path, monkeypatch):
     voices = tiny(tmp_path / "run")
     rows, limit = made_up().embeddings[:64], 0.1
-    monkeypatch.setattr(sampling, "TRIES", 1)
+    monkeypatch.setattr(sampling, "MAX_TRIES", 1)
     _, once = voices.anonymise(rows, 1, limit=limit, weight=0.0)
     monkeypatch.undo()
-    again = Voices(voices.model, **voices.drawing)
+    again = SpeakerGenerator(voices.model, **voices.sampling)
     _, often = again.anonymise(rows, 1, limit=limit, weight=0.0)
     near = once >= limit
     assert near.any() and (often[near] < once[near]).any()

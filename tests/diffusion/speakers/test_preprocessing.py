@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from diffusion.speakers import preprocessing
-from diffusion.speakers.scaling import lives_on_sphere
+from diffusion.speakers.scaling import has_unit_norm
 from tests.references import unit
 from timbre.corpora.embeddings import EmbeddingSet
 from timbre.corpora.synthetic import embeddings
@@ -17,7 +17,7 @@ def some(rng, num_speakers=20, each=5, dim=8, labels=None):
 
 @pytest.mark.parametrize("level, each", [("utterance", 5), ("speaker", 1)])
 def test_no_speaker_is_on_both_sides_and_none_is_lost(rng, level, each):
-    train, held = preprocessing.divide(some(rng), 0.25, level=level)
+    train, held = preprocessing.split_by_speaker(some(rng), 0.25, level=level)
     assert not {*train.speaker} & {*held.speaker}
     assert len({*train.speaker}) == 15 and len(train) == 15 * each
     assert len({*held.speaker}) == 5 and len(held) == 5 * each
@@ -27,7 +27,7 @@ def test_who_is_held_out_hangs_on_names_and_seed_alone(rng):
     voices = some(rng)
     shuffled = voices.subset(rng.permutation(len(voices)))
     held = [
-        {*preprocessing.divide(v, seed=seed, level=level)[1].speaker}
+        {*preprocessing.split_by_speaker(v, seed=seed, level=level)[1].speaker}
         for v, seed, level in (
             (voices, 0, "utterance"),
             (shuffled, 0, "utterance"),
@@ -40,13 +40,15 @@ def test_who_is_held_out_hangs_on_names_and_seed_alone(rng):
 
 @pytest.mark.parametrize("held", [0.01, 0.5, 0.99])
 def test_both_sides_have_somebody(rng, held):
-    train, rest = preprocessing.divide(some(rng, num_speakers=2, each=8), held)
+    train, rest = preprocessing.split_by_speaker(
+        some(rng, num_speakers=2, each=8), held
+    )
     assert len(train) == len(rest) == 8
 
 
 def test_rows_keep_what_belongs_to_them(rng):
     voices = some(rng, labels={"id": [f"{i}" for i in range(100)]})
-    for part in preprocessing.divide(voices):
+    for part in preprocessing.split_by_speaker(voices):
         rows = part.segment.astype(int)
         np.testing.assert_array_equal(part.embeddings, voices.embeddings[rows])
         np.testing.assert_array_equal(part.labels["id"], part.segment)
@@ -57,10 +59,10 @@ def test_a_speaker_is_the_mean_of_its_rows_on_the_sphere_if_they_are_on_it(rng):
     off = EmbeddingSet(3 * on.embeddings, on.speaker, on.segment, on.about)
     means = on.embeddings.reshape(20, 5, 8).mean(axis=1)
     np.testing.assert_allclose(
-        preprocessing.pooled(off).embeddings, 3 * means, atol=1e-6
+        preprocessing.mean_per_speaker(off).embeddings, 3 * means, atol=1e-6
     )
     lengths = np.linalg.norm(means, axis=1, keepdims=True)
-    pooled = preprocessing.pooled(on)
+    pooled = preprocessing.mean_per_speaker(on)
     np.testing.assert_allclose(pooled.embeddings, means / lengths, atol=1e-6)
     assert pooled.speaker.tolist() == sorted({*on.speaker})
     assert pooled.segment[0] == "mean of 5"
@@ -70,15 +72,21 @@ def test_a_speaker_is_the_mean_of_its_rows_on_the_sphere_if_they_are_on_it(rng):
 def test_the_parts_of_a_concatenation_have_spheres_of_their_own(rng):
     rows = np.hstack([unit(rng, 12, 3), unit(rng, 12, 5)])
     names = np.repeat(["a", "b", "c"], 4)
-    pooled = preprocessing.pooled(EmbeddingSet(rows, names, names, {}), (3, 5))
-    assert lives_on_sphere(pooled.embeddings, (3, 5))
+    pooled = preprocessing.mean_per_speaker(
+        EmbeddingSet(rows, names, names, {}), (3, 5)
+    )
+    assert has_unit_norm(pooled.embeddings, (3, 5))
 
 
 def test_a_speaker_keeps_the_labels_that_its_rows_agree_on(rng):
     gender = ["f", "", "f", "m", "f", "", ""]
     names = np.array(["a", "a", "a", "b", "b", "c", "c"])
     voices = EmbeddingSet(unit(rng, 7, 8), names, names, {}, {"gender": gender})
-    assert preprocessing.pooled(voices).labels["gender"].tolist() == ["f", "", ""]
+    assert preprocessing.mean_per_speaker(voices).labels["gender"].tolist() == [
+        "f",
+        "",
+        "",
+    ]
 
 
 def test_labels_become_codes_and_the_unknown_ones_minus_one(rng):
@@ -88,32 +96,36 @@ def test_labels_become_codes_and_the_unknown_ones_minus_one(rng):
         "room": [""] * 20,
     }
     voices = some(rng, num_speakers=4, labels=labels)
-    vocabulary = preprocessing.vocabularies(voices, ("language", "gender"))
+    vocabulary = preprocessing.build_vocabularies(voices, ("language", "gender"))
     assert vocabulary == {"language": ("en", "ko"), "gender": ("f", "m")}
-    found = preprocessing.codes(voices, vocabulary)
+    found = preprocessing.class_indices(voices, vocabulary)
     assert found.dtype == np.int32 and found.shape == (20, 2)
     assert found[:4].tolist() == [[1, 1], [0, 0], [-1, -1], [0, 1]]
-    assert preprocessing.codes(voices, {"accent": ("x",)}).tolist() == [[-1]] * 20
-    assert preprocessing.codes(voices, {"language": ("ko",)})[:2].tolist() == [
+    assert (
+        preprocessing.class_indices(voices, {"accent": ("x",)}).tolist() == [[-1]] * 20
+    )
+    assert preprocessing.class_indices(voices, {"language": ("ko",)})[:2].tolist() == [
         [0],
         [-1],
     ]
-    assert preprocessing.codes(voices, {}).shape == (20, 0)
+    assert preprocessing.class_indices(voices, {}).shape == (20, 0)
     for name in ("accent", "room"):
         with pytest.raises(ValueError, match=f"Received: '{name}'"):
-            preprocessing.vocabularies(voices, (name,))
+            preprocessing.build_vocabularies(voices, (name,))
 
 
 def test_synthetic_voices_are_divided_without_a_remark():
-    train, held = preprocessing.divide(embeddings.utterances(50, 4), seed=1)
+    train, held = preprocessing.split_by_speaker(embeddings.utterances(50, 4), seed=1)
     assert (len(train), len(held)) == (160, 40)
-    codes = preprocessing.codes(held, preprocessing.vocabularies(train, ("mode",)))
+    codes = preprocessing.class_indices(
+        held, preprocessing.build_vocabularies(train, ("mode",))
+    )
     assert {*codes.ravel().tolist()} == {0, 1}
 
 
 def test_fewer_rows_than_dimensions_are_remarked(rng):
     with pytest.warns(UserWarning, match="4 rows .* fewer than 8 dimensions"):
-        preprocessing.divide(some(rng, num_speakers=5, each=1))
+        preprocessing.split_by_speaker(some(rng, num_speakers=5, each=1))
 
 
 @pytest.mark.real_data
@@ -121,29 +133,29 @@ def test_real_sets_of_few_speakers_are_divided_with_a_remark(real_data):
     place = real_data / "speaker_embeddings"
     xvectors = EmbeddingSet.load(place / "xvector512.npz")
     with pytest.warns(UserWarning, match="fewer than 512 dimensions"):
-        train, held = preprocessing.divide(xvectors, level="speaker")
+        train, held = preprocessing.split_by_speaker(xvectors, level="speaker")
     assert (len(train), len(held)) == (398, 99)
 
 
 def test_sets_that_can_not_be_divided_by_speaker_are_refused(rng):
     voices = some(rng, num_speakers=4)
     with pytest.raises(ValueError, match="needs two or more"):
-        preprocessing.divide(voices.subset(slice(0, 5)))
+        preprocessing.split_by_speaker(voices.subset(slice(0, 5)))
     with pytest.raises(ValueError, match="needs two or more"):
-        preprocessing.divide(voices.subset([]))
+        preprocessing.split_by_speaker(voices.subset([]))
     unnamed = EmbeddingSet(voices.embeddings, [""] * 20, voices.segment, {})
     with pytest.raises(ValueError, match="20 of 20 rows without"):
-        preprocessing.divide(unnamed)
+        preprocessing.split_by_speaker(unnamed)
     voices.embeddings[3] = 0.5
     with pytest.raises(ValueError, match="1 such rows, the first is row 3"):
-        preprocessing.divide(voices)
+        preprocessing.split_by_speaker(voices)
     for arguments, rule in (
         ({"held": 0.0}, "`held` must be"),
         ({"held": 1.0}, "`held` must be"),
         ({"level": "row"}, "`level` must be"),
     ):
         with pytest.raises(ValueError, match=rule):
-            preprocessing.divide(some(rng), **arguments)
+            preprocessing.split_by_speaker(some(rng), **arguments)
     two = EmbeddingSet(np.array([[1.0, 0], [-1, 0]]), ["a", "a"], ["", ""], {})
     with pytest.raises(ValueError, match="must not cancel out"):
-        preprocessing.pooled(two)
+        preprocessing.mean_per_speaker(two)

@@ -14,7 +14,7 @@ from timbre.corpora.synthetic import embeddings
 from timbre.metrics import generation
 
 
-class Voices:
+class SpeakerGenerator:
     """Stands for a model: draws what it is told to."""
 
     def __init__(self, draw, *, schedule=None, is_unit=True, blocks=()):
@@ -52,7 +52,7 @@ def white(count, seed, **_):
 @pytest.fixture(scope="module")
 def known():
     """600 speakers to learn from and 200 that are held out."""
-    return preprocessing.divide(embeddings.speakers(800), 0.25)
+    return preprocessing.split_by_speaker(embeddings.speakers(800), 0.25)
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def quick(monkeypatch):
 
 @pytest.mark.slow
 def test_the_whole_report_of_an_honest_model_reaches_the_floor(known):
-    results = report.evaluate(Voices(of_seed(5555)), *known, count=1000)
+    results = report.evaluate(SpeakerGenerator(of_seed(5555)), *known, count=1000)
     assert [*results["rows"]] == [
         *("generated", "unseen real", "training voices"),
         *("Gaussian", "GMM(10)", "white noise"),
@@ -97,7 +97,7 @@ def test_the_whole_report_of_an_honest_model_reaches_the_floor(known):
 
 def test_rows_are_judged_against_one_half_and_the_floor_is_the_other(known, quick):
     train, held = known
-    report.evaluate(Voices(of_seed(5555)), *known, count=300)
+    report.evaluate(SpeakerGenerator(of_seed(5555)), *known, count=300)
     floor = quick["unseen real"][1]
     for real, fake, learned in quick.values():
         np.testing.assert_array_equal(real, quick["generated"][0])
@@ -112,27 +112,27 @@ def test_rows_are_judged_against_one_half_and_the_floor_is_the_other(known, quic
 def test_halves_share_no_speaker_and_nearly_share_the_rows():
     voices = embeddings.utterances(20, 6)
     uneven = voices.subset(np.random.default_rng(0).random(len(voices)) < 0.6)
-    one, other = evaluate.halves(uneven, seed=3)
+    one, other = evaluate.split_in_halves(uneven, seed=3)
     assert not {*one.speaker} & {*other.speaker}
     assert abs(len(one) - len(other)) <= 6 and len(one) + len(other) == len(uneven)
 
 
 def test_baselines_keep_each_part_of_a_concatenation_on_its_sphere(rng):
-    rows = evaluate.on_sphere(rng.normal(size=(5, 12)), (4, 8))
+    rows = evaluate.normalise_blocks(rng.normal(size=(5, 12)), (4, 8))
     np.testing.assert_allclose(np.linalg.norm(rows[:, :4], axis=1), 1)
     np.testing.assert_allclose(np.linalg.norm(rows[:, 4:], axis=1), 1)
-    whole = evaluate.on_sphere(rows)
+    whole = evaluate.normalise_blocks(rows)
     np.testing.assert_allclose(whole, rows / np.sqrt(2))
 
 
 def test_voices_that_have_no_length_get_none(known, quick):
-    report.evaluate(Voices(of_seed(5555), is_unit=False), *known, count=300)
+    report.evaluate(SpeakerGenerator(of_seed(5555), is_unit=False), *known, count=300)
     assert np.linalg.norm(quick["W"][1], axis=1).std() > 0.01
 
 
 def verdict(draw, train, held):
-    return memorisation.sentence(
-        report.evaluate(Voices(draw), train, held, count=1000)["privacy"]
+    return memorisation.summarise(
+        report.evaluate(SpeakerGenerator(draw), train, held, count=1000)["privacy"]
     )
 
 
@@ -177,15 +177,15 @@ def test_utterances_of_training_speakers_are_imitations_and_of_others_are_not(
     source, quick
 ):
     """Each utterance is new; what counts is whose it is."""
-    train, held = preprocessing.divide(embeddings.utterances(100, 10), 0.3)
+    train, held = preprocessing.split_by_speaker(embeddings.utterances(100, 10), 0.3)
     if source == "training speakers":
         made = out_of(train.embeddings, embeddings.WITHIN)
     else:
         made = out_of(
             embeddings.utterances(100, 10, seed=7).embeddings, embeddings.WITHIN
         )
-    results = report.evaluate(Voices(made), train, held, count=600)
-    assert ("imitates" in memorisation.sentence(results["privacy"])) == (
+    results = report.evaluate(SpeakerGenerator(made), train, held, count=600)
+    assert ("imitates" in memorisation.summarise(results["privacy"])) == (
         source == "training speakers"
     )
     assert (
@@ -200,10 +200,12 @@ def test_chance_covers_nineteen_in_twenty_innocent_models():
     fake = embeddings.speakers(150, seed=99).embeddings
     accused = 0
     for seed in range(20):
-        train, held = evaluate.halves(embeddings.speakers(120, seed=seed), seed)
+        train, held = evaluate.split_in_halves(
+            embeddings.speakers(120, seed=seed), seed
+        )
         found = memorisation.measure(fake, train, held, seed)
         within = found["chance_low"] <= found["nearer_train"] <= found["chance_high"]
-        accused += np.array([not within, found["attached"] > found["attached_high"]])
+        accused += np.array([not within, found["low_ratio"] > found["low_ratio_high"]])
     assert (accused <= [4, 3]).all()  # of Binomial(20, .05) and (20, .025) 99.7 %
 
 
@@ -213,14 +215,14 @@ def test_the_next_speaker_is_not_the_next_row():
     rows = np.stack([np.cos(degrees), np.sin(degrees)], axis=1)
     names = np.array(["a", "a", "b"])
     train = EmbeddingSet(rows[:3], names, names, {})
-    found = memorisation.ratios(3 * rows[3:], train)
+    found = memorisation.distance_ratios(3 * rows[3:], train)
     expected = (1 - np.cos(np.radians(5))) / (1 - np.cos(np.radians(45)))
     np.testing.assert_allclose(found, [expected, 0], atol=1e-9)
 
 
 def test_a_pair_in_a_thousand_exceeds_the_threshold_of_speakers_met_once(known):
     rows = known[0].embeddings
-    limit = evaluate.threshold(rows, known[0].speaker)
+    limit = evaluate.verification_threshold(rows, known[0].speaker)
     pairs = (rows @ rows.T)[np.triu_indices(len(rows), 1)]
     assert np.mean(pairs > limit["value"]) == pytest.approx(1e-3, abs=1e-5)
     assert "1 in 1000 pairs of real different speakers" in limit["rule"]
@@ -228,7 +230,9 @@ def test_a_pair_in_a_thousand_exceeds_the_threshold_of_speakers_met_once(known):
 
 def test_one_voice_for_all_is_one_collision(known, quick):
     train, held = known
-    made = Voices(lambda count, seed, **_: np.repeat(held.embeddings[:1], count, 0))
+    made = SpeakerGenerator(
+        lambda count, seed, **_: np.repeat(held.embeddings[:1], count, 0)
+    )
     results = report.evaluate(made, *known, count=100)
     assert [row["voices"] for row in results["collisions"]["generated"]] == [10, 100]
     assert all(row["doubles"] == 1 for row in results["collisions"]["generated"])
@@ -251,7 +255,7 @@ def test_little_held_out_data_is_said_and_does_not_stop_the_report(
 ):
     train, rest = known
     few = rest.subset(slice(held))
-    results = report.evaluate(Voices(of_seed(5555)), train, few, count=50)
+    results = report.evaluate(SpeakerGenerator(of_seed(5555)), train, few, count=50)
     assert len(results["rows"]) == rows
     said = report.text(results)
     assert "Two voices are one" in said
@@ -267,7 +271,7 @@ def test_a_schedule_that_never_reaches_noise_is_told_once(known, quick):
         def schedule(self):
             return schedules.sigmoid(100, 1e-5, 5e-3)
 
-    voices = Voices(white)
+    voices = SpeakerGenerator(white)
     voices.model = Faulty()
     said = report.text(report.evaluate(voices, *known, count=50))
     assert said.count("alpha_bar[T] = 0.778") == 1
@@ -276,7 +280,7 @@ def test_a_schedule_that_never_reaches_noise_is_told_once(known, quick):
 
 def test_arrays_say_the_same_as_sets(known, quick):
     train, held = known
-    voices = Voices(of_seed(5555))
+    voices = SpeakerGenerator(of_seed(5555))
     one = report.evaluate(voices, train, held, count=100)
     quick.clear()
     other = report.evaluate(voices, train.embeddings, held.embeddings, count=100)
@@ -293,11 +297,13 @@ def test_asking_for_a_label_compares_with_real_rows_of_that_label(known, quick):
         return of_seed(5555)(count, seed)
 
     asked = {"labels": {"mode": "low"}, "weight": 2.0}
-    results = report.evaluate(Voices(draw), train, held, count=50, **asked)
+    results = report.evaluate(SpeakerGenerator(draw), train, held, count=50, **asked)
     assert heard == [({"mode": "low"}, 2.0)]
     assert results["sizes"]["train"]["rows"] == np.sum(train.labels["mode"] == "low")
     with pytest.raises(ValueError, match="No real rows of `train`"):
-        report.evaluate(Voices(draw), *known, labels={"mode": "none"}, count=50)
+        report.evaluate(
+            SpeakerGenerator(draw), *known, labels={"mode": "none"}, count=50
+        )
 
 
 def test_rows_without_a_name_are_speakers_of_their_own(rng, quick):
@@ -305,14 +311,14 @@ def test_rows_without_a_name_are_speakers_of_their_own(rng, quick):
         EmbeddingSet(unit(rng, n, 64), np.full(n, ""), np.full(n, ""), {})
         for n in (60, 40)
     ]
-    results = report.evaluate(Voices(white), *nameless, count=50)
+    results = report.evaluate(SpeakerGenerator(white), *nameless, count=50)
     assert results["sizes"]["held"] == {"rows": 40, "speakers": 40}
 
 
 def test_the_first_voices_do_not_hang_on_how_many_are_drawn(monkeypatch):
     monkeypatch.setattr(evaluate, "BATCH", 20)
-    voices = Voices(white)
-    many, few = (evaluate.draw(voices, count, 1) for count in (50, 30))
+    voices = SpeakerGenerator(white)
+    many, few = (evaluate.generate_batches(voices, count, 1) for count in (50, 30))
     assert many.shape == (50, 64)
     np.testing.assert_array_equal(many[:30], few)
     assert len(np.unique(many[:, 0])) == 50
@@ -320,4 +326,4 @@ def test_the_first_voices_do_not_hang_on_how_many_are_drawn(monkeypatch):
 
 def test_too_few_voices_are_refused(known):
     with pytest.raises(ValueError, match="`count` must be at least 10. Received: 3"):
-        report.evaluate(Voices(white), *known, count=3)
+        report.evaluate(SpeakerGenerator(white), *known, count=3)

@@ -55,7 +55,7 @@ def test_the_c_loader_denoises_as_python_does(served, tmp_path):
     x = np.random.default_rng(0).normal(size=(2, DIM)).astype("float32")
     done = run(folder, "denoise", tmp_path, x=x, t=np.int32(9))
     assert done.returncode == 0, done.stderr
-    expected = voices.model.denoiser.clean(x, 9)
+    expected = voices.model.denoiser.denoise(x, 9)
     np.testing.assert_allclose(np.load(tmp_path / "x_0.npy"), expected, atol=1e-5)
 
 

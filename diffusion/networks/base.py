@@ -8,11 +8,11 @@ import keras
 from keras import ops
 
 
-class Network(keras.Model):
+class DenoisingNetwork(keras.Model):
     """A denoising network: its checks, its config, and weights from the start.
 
     A subclass names its own arguments in `ARGUMENTS`, keeps each as the attribute of
-    its name, and calls `make_weights` last.
+    its name, and calls `build_weights` last.
 
     Args:
         dim: Size of a sample.
@@ -41,9 +41,9 @@ class Network(keras.Model):
         self.dim = dim
         self.steps = steps
         self.classes = tuple(classes)
-        self.check_least(dim=1, steps=1, classes=1)
+        self.check_min(dim=1, steps=1, classes=1)
 
-    def check_least(self, **limits):
+    def check_min(self, **limits):
         """Refuses arguments, numbers or tuples of them, below their limits."""
         for name, limit in limits.items():
             value = getattr(self, name)
@@ -53,7 +53,7 @@ class Network(keras.Model):
                         f"`{name}` must be at least {limit}. Received: {value}"
                     )
 
-    def make_weights(self):
+    def build_weights(self):
         """Makes all weights at once: their shapes follow from the arguments."""
         labels = ops.zeros((1, len(self.classes)), "int32")
         self((ops.zeros((1, self.dim)), ops.ones((1,), "int32"), labels))
