@@ -28,7 +28,7 @@ from dataclasses import replace
 import tensorflow as tf  # not what is measured
 from timbre.corpora import folders
 from timbre.corpora.cache import records
-from timbre.corpora.manifest import Corpus
+from timbre.corpora.corpus import Corpus
 
 source, folder, times, features = sys.argv[1:]
 transform, about = None, None

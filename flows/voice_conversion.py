@@ -12,7 +12,7 @@ from flows.batching import map_batches
 from flows.segments import segmentation
 from flows.segments.features import compute_in_blocks
 from timbre.audio import wave
-from timbre.corpora import phones
+from timbre.corpora import phone_sets, phones
 
 SHARE = 4  # sliding segments start a quarter of their length apart
 LONGEST_S = 600.0  # of a sound that is changed
@@ -64,7 +64,7 @@ def listed(table, sound, factor, classes):
         {"phone": s.phone, "speaker": s.speaker, **s.extra}.get(factor) for s in rows
     ]
     if factor == "phone":
-        names = [n if n in codes else phones.fold_espeak(n) for n in names]
+        names = [n if n in codes else phone_sets.map_espeak(n) for n in names]
     known = np.array([codes.get(name, -1) for name in names], np.int32)
     return [(s.start_s, s.end_s) for s in rows], known
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from flows.segments import segmentation
 from flows.segments.features import cached
-from timbre.corpora import phones
+from timbre.corpora import phone_sets, phones
 from timbre.corpora.corpus import some
 from timbre.corpora.embeddings import EmbeddingSet
 from timbre.corpora.folders import open_corpus
@@ -90,7 +90,7 @@ def open_source(
         labels = phones.read(table)
     elif source == "timit":
         sounds = Path(cache) / "timit-sounds"
-        labels = phones.timit(path, folded=fold, sounds=sounds)
+        labels = phones.read_timit(path, map_phones=fold, sounds=sounds)
     else:
         raise ValueError(f"There is no such source of segments. Received: {source!r}")
     about = _about(source, labels.name, segment)
@@ -202,7 +202,7 @@ def _synthetic(folder, fold, *, clean, speakers, utterances, seed, **unused):
     labels = phones.read(Path(folder) / "segments.csv", name="synthetic")
     total = len(labels)
     if fold:
-        kept = [(s, phones.fold_espeak(s.phone)) for s in labels]
+        kept = [(s, phone_sets.map_espeak(s.phone)) for s in labels]
         kept = (replace(s, phone=phone) for s, phone in kept if phone is not None)
         labels = phones.Labels(labels.name, tuple(kept))
     more = {u.path.resolve(): {"text": u.text, **u.extra} for u in corpus}

@@ -1,4 +1,4 @@
-"""Manifests: a corpus is a list of who says what in which file.
+"""Manifests: CSV files that list the utterances of a corpus.
 
 A manifest is a CSV file with a header. Its columns:
 
@@ -17,26 +17,12 @@ Every other column is kept, as text, in `Utterance.extra`; an empty cell is left
 import csv
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from timbre.corpora.corpus import Corpus, Utterance
-from timbre.corpora.splits import check, split_by_speaker, split_by_utterance
 from timbre.files import replacing
-
-__all__ = [
-    "AUDIO_SUFFIXES",
-    "COLUMNS",
-    "Corpus",
-    "Utterance",
-    "check",
-    "join",
-    "read",
-    "split_by_speaker",
-    "split_by_utterance",
-    "write",
-]
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 COLUMNS = ("path", "speaker", "start", "end", "text")
@@ -61,30 +47,72 @@ def read(manifest: str | os.PathLike, *, name: str | None = None) -> Corpus:
     """
     manifest = Path(manifest)
     utterances, seen = [], {}
+    for row, line in read_rows(manifest, ("path", "speaker"), kind="A manifest"):
+        where = f"{manifest}, line {line}"
+        utterance = _utterance(dict(row), manifest.parent, where)
+        same = (utterance.path, utterance.start, utterance.end)
+        if same in seen:
+            raise ValueError(
+                f"A manifest names each stretch of speech once. Received: "
+                f"{where} repeats line {seen[same]} ({row['path']})"
+            )
+        seen[same] = line
+        utterances.append(utterance)
+    return Corpus(name or name_of(manifest, "manifest.csv"), tuple(utterances))
+
+
+def read_rows(
+    path: Path, columns: Sequence[str], *, kind: str
+) -> Iterator[tuple[dict[str, str], int]]:
+    """Read a CSV file in UTF-8 row by row.
+
+    Args:
+        path: The file.
+        columns: Those that it must have.
+        kind: What it is, for messages, as `"A manifest"`.
+
+    Yields:
+        Each row, column to cell, and the line it ends on.
+
+    Raises:
+        ValueError: If the file is no CSV, lacks a column, has no rows, or a row has
+            more or fewer cells than the header.
+    """
+    line = None
     try:
-        with manifest.open(newline="", encoding="utf-8-sig") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file, strict=True)
-            _check_header(rows.fieldnames, manifest)
+            found = rows.fieldnames or []
+            if not set(columns) <= set(found) or len(set(found)) < len(found):
+                raise ValueError(
+                    f"{kind} must have the columns {', '.join(columns)}, and none "
+                    f"twice. Received: {path} with columns {found}"
+                )
             for row in rows:
-                where = f"{manifest}, line {rows.line_num}"
-                utterance = _utterance(row, manifest.parent, where)
-                same = (utterance.path, utterance.start, utterance.end)
-                if same in seen:
+                line = rows.line_num
+                if None in row or None in row.values():
                     raise ValueError(
-                        f"A manifest names each stretch of speech once. Received: "
-                        f"{where} repeats line {seen[same]} ({row['path']})"
+                        "A row must have as many cells as the header. "
+                        f"Received: {path}, line {line}"
                     )
-                seen[same] = rows.line_num
-                utterances.append(utterance)
+                yield row, line
     except (csv.Error, UnicodeDecodeError) as error:
         raise ValueError(
-            f"A manifest must be a CSV file in UTF-8. Received: {manifest} ({error})"
+            f"{kind} must be a CSV file in UTF-8. Received: {path} ({error})"
         ) from error
-    if not utterances:
-        raise ValueError(f"A manifest must have rows. Received: {manifest} is empty")
-    own = manifest.resolve()
-    own = own.parent.name if own.name == "manifest.csv" else own.stem
-    return Corpus(name or own, tuple(utterances))
+    if line is None:
+        raise ValueError(f"{kind} must have rows. Received: {path} is empty")
+
+
+def name_of(path: Path, usual: str) -> str:
+    """The name of a table: of its folder if the file is called as usual, else its."""
+    path = path.resolve()
+    return path.parent.name if path.name == usual else path.stem
+
+
+def is_sound(path: str) -> bool:
+    """Whether a cell can be the path of a sound file."""
+    return Path(path).suffix.lower() in AUDIO_SUFFIXES and "\0" not in path
 
 
 def write(manifest: str | os.PathLike, utterances: Iterable[Utterance]) -> Path:
@@ -150,32 +178,19 @@ def join(corpora: Sequence[Corpus], *, name: str = "joined") -> Corpus:
     )
 
 
-def _check_header(columns: Sequence[str] | None, manifest: Path) -> None:
-    columns = columns or []
-    if not {"path", "speaker"} <= set(columns) or len(set(columns)) < len(columns):
-        raise ValueError(
-            "A manifest must have the columns `path` and `speaker`, and none twice. "
-            f"Received: {manifest} with columns {columns}"
-        )
-
-
 def _utterance(row: dict, folder: Path, where: str) -> Utterance:
-    if None in row or None in row.values():
-        raise ValueError(
-            f"A row must have as many cells as the header. Received: {where}"
-        )
-    row = dict(row)
     path, speaker = row.pop("path"), row.pop("speaker").strip()
-    if not _is_audio(path) and _is_audio(row.get("audio", "")):
+    if not is_sound(path) and is_sound(row.get("audio", "")):
         row["video"], path = path, row.pop("audio")
-    if not _is_audio(path):
+    if not is_sound(path):
         raise ValueError(
             f"`path` (or `audio`, where `path` is a video) must name a file that ends "
             f"in one of {', '.join(AUDIO_SUFFIXES)}. Received: path={path!r} ({where})"
         )
     if not speaker:
         raise ValueError(f"`speaker` must not be empty. Received: {where}")
-    start, end = (_seconds(row.pop(key, ""), key, where) for key in ("start", "end"))
+    start = _seconds(row.pop("start", ""), "start", where)
+    end = _seconds(row.pop("end", ""), "end", where)
     if end is not None and end <= (start or 0.0):
         raise ValueError(
             f"`end` must come after `start`. Received: start={start}, end={end} "
@@ -184,10 +199,6 @@ def _utterance(row: dict, folder: Path, where: str) -> Utterance:
     text = row.pop("text", "")
     extra = {column: cell for column, cell in row.items() if cell}
     return Utterance(folder / path, speaker, start, end, text, extra)
-
-
-def _is_audio(path: str) -> bool:
-    return Path(path).suffix.lower() in AUDIO_SUFFIXES and "\0" not in path
 
 
 def _seconds(text: str, key: str, where: str) -> float | None:

@@ -1,14 +1,15 @@
-"""Folding: phones that are nearly one sound become one label.
+"""Phone mapping: sets of phone labels reduced to fewer classes.
 
-As Lee and Hon do with TIMIT's 61: a reduced vowel is the full one, a syllabic consonant
-the plain one, and two that many speakers do not tell apart are one.
+TIMIT's 61 labels become 39 as in Lee and Hon: reduced vowels are mapped to full ones,
+syllabic consonants to plain ones, and pairs that many speakers do not distinguish are
+merged. eSpeak's English phones are reduced likewise.
 
 Reference: Speaker-independent phone recognition using hidden Markov models (Lee & Hon,
 1989), table II, https://doi.org/10.1109/29.46546.
 """
 
 SILENCE = "sil"
-FOLDED = {  # those that are other phones' kin; all others stay what they are
+MERGED = {  # class: the other labels that are mapped to it
     "aa": "ao",
     "ah": "ax ax-h",
     "er": "axr",
@@ -22,19 +23,18 @@ FOLDED = {  # those that are other phones' kin; all others stay what they are
     "uw": "ux",
     SILENCE: "pcl tcl kcl bcl dcl gcl h# pau epi",
 }
-UNFOLDED = (
+KEPT = (
     "aa ae ah aw ay b ch d dh dx eh er ey f g hh ih iy jh k l m n ng ow oy p r s sh t "
     "th uh uw v w y z"
 )
-# TIMIT's 61 labels to 39, silence among them; the glottal stop is no phone of its own.
-FOLDING: dict[str, str | None] = {
-    **{phone: phone for phone in UNFOLDED.split()},
-    **{phone: kin for kin, phones in FOLDED.items() for phone in phones.split()},
+# 61 labels to 39 classes, silence among them; the glottal stop is dropped.
+TIMIT_TO_39: dict[str, str | None] = {
+    **{phone: phone for phone in KEPT.split()},
+    **{phone: name for name, phones in MERGED.items() for phone in phones.split()},
     "q": None,
 }
-NOT_TIMIT = f"A phone of TIMIT must be one of its {len(FOLDING)} labels."
-# eSpeak's English phones, folded likewise: its "happy" vowel is TIMIT's `iy` as well.
-# What TIMIT writes as two labels, a vowel and the `r` or schwa after it, is dropped.
+# eSpeak's "happy" vowel is TIMIT's `iy` as well. What TIMIT writes as two labels, a
+# vowel and the `r` or schwa after it, is dropped.
 ESPEAK: dict[str, str | None] = {
     "ɐ": "ə",  # ah, ax, ax-h
     "ʌ": "ə",
@@ -49,25 +49,36 @@ ESPEAK: dict[str, str | None] = {
 }
 
 
-def fold(phone: str) -> str | None:
-    """A label of TIMIT as one of 39, `"sil"` among them; `None` if it is dropped.
+def map_timit(phone: str, *, where: str = "") -> str | None:
+    """Map a label of TIMIT to one of 39 classes, `"sil"` among them.
 
     Args:
         phone: One of TIMIT's 61 labels, in any case.
+        where: Its place, to end a message with. Defaults to `""`.
+
+    Returns:
+        The class, or `None` for a label that is dropped.
 
     Raises:
-        ValueError: If it is none of them.
+        ValueError: If it is none of the 61.
     """
     label = phone.strip().lower()
-    if label not in FOLDING:
-        raise ValueError(f"{NOT_TIMIT} Received: {phone!r}")
-    return FOLDING[label]
+    if label not in TIMIT_TO_39:
+        raise ValueError(
+            f"A phone of TIMIT must be one of its {len(TIMIT_TO_39)} labels. "
+            f"Received: {phone!r}{where}"
+        )
+    return TIMIT_TO_39[label]
 
 
-def fold_espeak(phone: str) -> str | None:
-    """An English phone of eSpeak NG as its kin; `None` if it is two sounds in one.
+def map_espeak(phone: str) -> str | None:
+    """Map an English phone of eSpeak NG to its class.
 
     Args:
-        phone: In IPA, without stress marks; what has no kin stays what it is.
+        phone: In IPA, without stress marks.
+
+    Returns:
+        The class, the phone itself if it is not merged with any, or `None` for a
+        phone that is two sounds in one.
     """
     return ESPEAK.get(phone, phone)

@@ -1,6 +1,6 @@
-"""Phones: what is said when, and by whom.
+"""Phone labels with their times and speakers, from a table or a TIMIT tree.
 
-Labels are stretches of recordings, in a table of any aligner or in a TIMIT tree:
+A table, such as a forced aligner writes, is a CSV file:
 
     path,start,end,phone,speaker,...
 
@@ -9,7 +9,6 @@ are any text, empty where unknown. Every other column is kept, as text, in
 `Segment.extra`; an empty cell is left out.
 """
 
-import csv
 import math
 import os
 from collections.abc import Iterator
@@ -20,27 +19,9 @@ import soundfile
 
 from timbre.audio import wave
 from timbre.corpora.corpus import Corpus, Utterance
-from timbre.corpora.manifest import AUDIO_SUFFIXES
-from timbre.corpora.phone_sets import (
-    ESPEAK,
-    FOLDING,
-    NOT_TIMIT,
-    SILENCE,
-    fold,
-    fold_espeak,
-)
+from timbre.corpora.manifest import AUDIO_SUFFIXES, is_sound, name_of, read_rows
+from timbre.corpora.phone_sets import SILENCE, map_timit
 from timbre.progress import Bar
-
-__all__ = [
-    "ESPEAK",
-    "FOLDING",
-    "Labels",
-    "Segment",
-    "fold",
-    "fold_espeak",
-    "read",
-    "timit",
-]
 
 COLUMNS = ("path", "start", "end", "phone", "speaker")
 TIMIT_RATE = 16000  # Hz; its labels count samples
@@ -110,31 +91,19 @@ def read(segments_csv: str | os.PathLike, *, name: str | None = None) -> Labels:
             message names the row.
     """
     table, segments, paths, names = Path(segments_csv), [], {}, {}
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file, strict=True)
-            _check_header(rows.fieldnames, table)
-            for row in rows:
-                where = f"{table}, line {rows.line_num}"
-                segment = _segment(row, table.parent, where, paths, names)
-                if segments and segments[-1].extra == segment.extra:
-                    segment = replace(segment, extra=segments[-1].extra)
-                segments.append(segment)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"Segments must be a CSV file in UTF-8. Received: {table} ({error})"
-        ) from error
-    if not segments:
-        raise ValueError(f"Segments must have rows. Received: {table} is empty")
-    own = table.resolve()
-    own = own.parent.name if own.name == "segments.csv" else own.stem
-    return Labels(name or own, tuple(segments))
+    for row, line in read_rows(table, COLUMNS, kind="A table of segments"):
+        where = f"{table}, line {line}"
+        segment = _segment(row, table.parent, where, paths, names)
+        if segments and segments[-1].extra == segment.extra:
+            segment = replace(segment, extra=segments[-1].extra)
+        segments.append(segment)
+    return Labels(name or name_of(table, "segments.csv"), tuple(segments))
 
 
-def timit(
+def read_timit(
     root: str | os.PathLike,
     *,
-    folded: bool = True,
+    map_phones: bool = True,
     sounds: str | os.PathLike | None = None,
 ) -> Labels:
     """Read a TIMIT tree, `(TRAIN|TEST)/DR<n>/<speaker>/<sentence>.(WAV|PHN)`.
@@ -144,10 +113,11 @@ def timit(
 
     Args:
         root: A folder above `TRAIN` and `TEST`.
-        folded: Fold the labels to 38 and drop silence (see `fold`). `False` keeps
-            the 61. Defaults to `True`.
-        sounds: Folder in which recordings that are NIST SPHERE are laid once as FLAC,
-            which the rest of the toolkit reads. Defaults to `None`: not at all.
+        map_phones: Map the 61 labels to 38 and drop silence, see
+            `timbre.corpora.phone_sets.map_timit`. `False` keeps the 61. Defaults to
+            `True`.
+        sounds: Folder in which recordings in NIST SPHERE are converted once to FLAC,
+            which the rest of the toolkit reads. Defaults to `None`: not converted.
 
     Returns:
         The labels, with `part`, `dialect`, `gender` and `sentence` as extra columns.
@@ -166,30 +136,16 @@ def timit(
         for table in tables:
             path = _sound(table)
             if sounds is not None:
-                path = _unpacked(path, root, Path(sounds))
-            segments += _timit_segments(table, path, folded)
+                path = _to_flac(path, root, Path(sounds))
+            segments += _timit_segments(table, path, map_phones)
             bar.update()
     return Labels("timit", tuple(segments))
 
 
-def _check_header(columns, table):
-    columns = columns or []
-    missing = [name for name in COLUMNS if name not in columns]
-    if missing or len(set(columns)) < len(columns):
-        raise ValueError(
-            f"Segments must have the columns {', '.join(COLUMNS)}, and none twice. "
-            f"Received: {table} with columns {columns}"
-        )
-
-
 def _segment(row, folder, where, paths, names):
-    """A row as a segment; `paths` and `names` known before are not made once more."""
-    if None in row or None in row.values():
-        raise ValueError(
-            f"A row must have as many cells as the header. Received: {where}"
-        )
+    """A row as a segment; equal paths and strings are stored once, to save memory."""
     path, *times, phone, speaker = (row.pop(name) for name in COLUMNS)
-    if Path(path).suffix.lower() not in AUDIO_SUFFIXES or "\0" in path:
+    if not is_sound(path):
         raise ValueError(
             f"`path` must name a file that ends in one of {', '.join(AUDIO_SUFFIXES)}. "
             f"Received: path={path!r} ({where})"
@@ -201,7 +157,8 @@ def _segment(row, folder, where, paths, names):
             f"`start`. Received: start={times[0]!r}, end={times[1]!r} ({where})"
         )
     extra = {column: names.setdefault(c, c) for column, c in row.items() if c}
-    phone, speaker = (names.setdefault(n, n) for n in (phone.strip(), speaker.strip()))
+    phone = names.setdefault(phone.strip(), phone.strip())
+    speaker = names.setdefault(speaker.strip(), speaker.strip())
     path = paths.get(path) or paths.setdefault(path, folder / path)
     return Segment(path, start_s, end_s, phone, speaker, extra)
 
@@ -235,8 +192,8 @@ def _sound(table):
     return max(found, key=lambda path: (len(path.name), path.name))
 
 
-def _unpacked(path, root, sounds):
-    """The recording as a file that `timbre.audio.wave` reads, made if it is SPHERE."""
+def _to_flac(path, root, sounds):
+    """The recording as a file that `timbre.audio.wave` reads: FLAC in place of SPHERE."""
     with path.open("rb") as file:
         if file.read(7) != b"NIST_1A":
             return path
@@ -253,7 +210,7 @@ def _unpacked(path, root, sounds):
     return copy
 
 
-def _timit_segments(table, path, folded):
+def _timit_segments(table, path, map_phones):
     part, dialect, speaker = table.resolve().parts[-4:-1]
     extra = {
         "part": part.lower(),
@@ -272,10 +229,8 @@ def _timit_segments(table, path, folded):
                 f"phone. Received: {line!r} ({where})"
             )
         phone = cells[2].lower()
-        if folded and phone in FOLDING:
-            phone = FOLDING[phone]
-        elif folded:
-            raise ValueError(f"{NOT_TIMIT} Received: {phone!r} ({where})")
-        if not folded or phone not in (None, SILENCE):
+        if map_phones:
+            phone = map_timit(phone, where=f" ({where})")
+        if not map_phones or phone not in (None, SILENCE):
             times = start / TIMIT_RATE, end / TIMIT_RATE
             yield Segment(path, *times, phone, speaker.upper(), extra)

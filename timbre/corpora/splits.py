@@ -1,11 +1,9 @@
-"""Splits: which speakers or utterances learn, and which are held out.
+"""Deterministic splits of a corpus by speaker or by utterance.
 
-A split is drawn by hashing the seed with names, never by a generator, so it is the
-same on every machine, and for a speaker it does not depend on what others say.
-
-Speakers may be kin: two synthetic voices made of one eSpeak variant, or two channels of
-one person, are different labels and nearly one voice. A family stays together, so a
-held-out voice is not one that was heard under another name.
+A split is derived from a hash of seed and name, so it is identical on every machine,
+and that of a speaker does not depend on what the others say. Speakers that share a
+`groups` value (one eSpeak variant, two channels of one person) are never separated:
+a held-out voice is not one of training under another name.
 """
 
 import hashlib
@@ -23,24 +21,24 @@ def split_by_speaker(
     counts: Sequence[int | None] | None = None,
     shares: Sequence[float] | None = None,
     seed: int = 0,
-    kin: str | None = None,
+    groups: str | None = None,
 ) -> tuple[Corpus, ...]:
-    """Part the speakers, so that no voice is in two parts (open set).
+    """Split the speakers into disjoint parts (open set).
 
-    The draw depends on the seed and the names of speakers and families alone: not on
+    The split depends on the seed and the names of speakers and groups alone: not on
     the order of the rows, nor on how much each speaker says.
 
     Args:
-        corpus: What to part.
+        corpus: The corpus.
         counts: Speakers in each part; one of them may be `None`, all the rest.
         shares: Or the share of the speakers in each part, at most 1 in all.
-        seed: Another seed draws another split. Defaults to `0`.
-        kin: A column of the manifest. Speakers who share a value of it, directly or
-            through others, are a family and come into one part, all or none; those
-            without a value have no kin. Families are dealt whole, in the order drawn,
+        seed: Another seed gives another split. Defaults to `0`.
+        groups: A column of the manifest. Speakers that share a value of it, directly
+            or through others, form a group that is never separated; a speaker without
+            a value is a group alone. Whole groups are assigned, in a random order,
             until a part has its count or more, so a later part may get fewer. What
             is left goes to the part that is `None`, or to none. Defaults to `None`:
-            nobody is kin.
+            every speaker is a group.
 
     Returns:
         One corpus for each count or share, in that order.
@@ -58,16 +56,16 @@ def split_by_speaker(
             f"{corpus.name!r}. Received: counts={counts}, shares={shares}, "
             f"which makes parts of {sizes}"
         )
-    families = _families(corpus, kin)
-    drawn = deque(sorted(families, key=lambda family: _draw(seed, family[0])))
+    members = _groups(corpus, groups)
+    shuffled = deque(sorted(members, key=lambda group: _hash(seed, group[0])))
     rest = counts.index(None) if counts and None in counts else None
-    parts = _deal(drawn, sizes, rest)
+    parts = _assign(shuffled, sizes, rest)
     if not all(parts):
         raise ValueError(
-            f"Every part must get a family, and the {total} speakers of corpus "
-            f"{corpus.name!r} are {len(families)} families of up to "
-            f"{max(map(len, families))}. Received: counts={counts}, shares={shares}, "
-            f"kin={kin!r}, which makes parts of {[len(part) for part in parts]}"
+            f"Every part must get a group, and the {total} speakers of corpus "
+            f"{corpus.name!r} form {len(members)} groups of up to "
+            f"{max(map(len, members))}. Received: counts={counts}, shares={shares}, "
+            f"groups={groups!r}, which makes parts of {[len(part) for part in parts]}"
         )
     return tuple(corpus.subset(part) for part in parts)
 
@@ -78,11 +76,11 @@ def split_by_utterance(
     """Hold out utterances of every speaker (closed set).
 
     Args:
-        corpus: What to part.
+        corpus: The corpus.
         share: Share of each speaker's utterances to hold out, between 0 and 1;
             at least one is held out and at least one is kept, and a speaker with
             a single utterance keeps it.
-        seed: Another seed draws another split. Defaults to `0`.
+        seed: Another seed gives another split. Defaults to `0`.
 
     Returns:
         The utterances kept and those held out.
@@ -91,7 +89,7 @@ def split_by_utterance(
         raise ValueError(f"`share` must be between 0 and 1. Received: share={share}")
     groups = {speaker: [] for speaker in corpus.speakers}
     for i, (key, u) in enumerate(zip(corpus.keys(), corpus, strict=True)):
-        groups[u.speaker].append((_draw(seed, key), i))
+        groups[u.speaker].append((_hash(seed, key), i))
     held = set()
     for group in groups.values():
         size = min(max(round(share * len(group)), 1), len(group) - 1)
@@ -102,28 +100,30 @@ def split_by_utterance(
     return tuple(replace(corpus, utterances=tuple(part)) for part in parts)
 
 
-def check(corpus: Corpus, *, min_speakers: int = 2, min_utterances: int = 2) -> Corpus:
-    """Keep the speakers one can learn from, and say who was left out.
+def filter_speakers(
+    corpus: Corpus, *, min_speakers: int = 2, min_utterances: int = 2
+) -> Corpus:
+    """Keep the speakers with enough utterances to train on, and warn of the others.
 
     Args:
-        corpus: What to check.
-        min_speakers: Speakers needed. Defaults to `2`.
+        corpus: The corpus.
+        min_speakers: Speakers that must remain. Defaults to `2`.
         min_utterances: Utterances a speaker needs to count. Defaults to `2`.
 
     Returns:
-        The corpus without the speakers who say too little; a warning lists them.
+        The corpus without speakers of fewer utterances; a warning lists them.
 
     Raises:
-        ValueError: If too few speakers are left.
+        ValueError: If fewer speakers remain.
     """
     if not len(corpus):
         raise ValueError(f"A corpus must have utterances. Received: {corpus.name!r}")
     groups = corpus.by_speaker()
-    few = [name for name, group in groups.items() if len(group) < min_utterances]
-    kept = [name for name in groups if name not in set(few)]
+    rare = [name for name, group in groups.items() if len(group) < min_utterances]
+    kept = [name for name in groups if name not in set(rare)]
     dropped = f"Received: {corpus.name!r} with {len(groups)} speakers" + (
-        f", of whom {len(few)} have fewer than {min_utterances} utterances: {some(few)}"
-        if few
+        f", {len(rare)} with fewer than {min_utterances} utterances: {some(rare)}"
+        if rare
         else ""
     )
     if len(kept) < min_speakers:
@@ -131,11 +131,11 @@ def check(corpus: Corpus, *, min_speakers: int = 2, min_utterances: int = 2) -> 
             f"A corpus must have at least {min_speakers} speakers with at least "
             f"{min_utterances} utterances each. {dropped}"
         )
-    if few:
+    if rare:
         warnings.warn(
-            f"Speakers who say too little are left out. {dropped}", stacklevel=2
+            f"Speakers with too few utterances are left out. {dropped}", stacklevel=2
         )
-    return corpus.subset(kept) if few else corpus
+    return corpus.subset(kept) if rare else corpus
 
 
 def without(corpus: Corpus, exclude: Iterable[str]) -> Corpus:
@@ -167,38 +167,38 @@ def without(corpus: Corpus, exclude: Iterable[str]) -> Corpus:
     return corpus.subset(left)
 
 
-def _families(corpus: Corpus, kin: str | None) -> list[list[str]]:
-    """Speakers who share a value of a column, directly or through others; sorted."""
-    family, first = {speaker: {speaker} for speaker in corpus.speakers}, {}
+def _groups(corpus: Corpus, column: str | None) -> list[list[str]]:
+    """Speakers that share a value of a column, directly or through others; sorted."""
+    group, first = {speaker: {speaker} for speaker in corpus.speakers}, {}
     for u in corpus:
-        if kin in u.extra:
-            one, other = u.speaker, first.setdefault(u.extra[kin], u.speaker)
-            if family[one] is not family[other]:
-                family[other] |= family[one]
-                family.update(dict.fromkeys(family[one], family[other]))
-    return [sorted(each) for name, each in family.items() if name == min(each)]
+        if column in u.extra:
+            one, other = u.speaker, first.setdefault(u.extra[column], u.speaker)
+            if group[one] is not group[other]:
+                group[other] |= group[one]
+                group.update(dict.fromkeys(group[one], group[other]))
+    return [sorted(each) for name, each in group.items() if name == min(each)]
 
 
-def _deal(families: deque, sizes: Sequence[int], rest: int | None) -> list[list[str]]:
-    """Deal families into parts until each has its size; those left are part `rest`.
+def _assign(groups: deque, sizes: Sequence[int], rest: int | None) -> list[list[str]]:
+    """Fill parts with whole groups until each has its size; those left are part `rest`.
 
-    Parts before `rest` are dealt from the front and those after it from the back, so
-    the parts lie in the order drawn: where nobody is kin, `rest` is dealt like the
-    others.
+    Parts before `rest` take from the front and those after it from the back, so the
+    parts lie in the order of the groups, and where every speaker is a group of its
+    own, `rest` gets its size like the others.
     """
     parts = [[] for _ in sizes]
     before = range(len(sizes) if rest is None else rest)
     after = reversed(range(len(before) + 1, len(sizes)))
-    for numbers, take in ((before, families.popleft), (after, families.pop)):
+    for numbers, take in ((before, groups.popleft), (after, groups.pop)):
         for i in numbers:
-            while families and len(parts[i]) < sizes[i]:
+            while groups and len(parts[i]) < sizes[i]:
                 parts[i] += take()
     if rest is not None:
-        parts[rest] = [speaker for family in families for speaker in family]
+        parts[rest] = [speaker for group in groups for speaker in group]
     return parts
 
 
-def _draw(seed: int, key: str) -> bytes:
+def _hash(seed: int, key: str) -> bytes:
     return hashlib.sha256(f"{seed}|{key}".encode(errors="surrogateescape")).digest()
 
 

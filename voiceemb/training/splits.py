@@ -71,13 +71,13 @@ def divide(corpus, *, validation, test, closed_share, apart=(), kin=None, seed=0
         ValueError: If fewer than two speakers have two utterances each, or there is
             no corpus of a name in `apart`.
     """
-    train, held, final = splits.check(corpus), None, None
+    train, held, final = splits.filter_speakers(corpus), None, None
     if apart:
         train, held = _apart(train, apart)
         few = min(test, len(train.speakers) // 5)
         if few >= LEAST_HELD_OUT:
             train, final = splits.split_by_speaker(
-                train, counts=[None, few], seed=seed, kin=kin
+                train, counts=[None, few], seed=seed, groups=kin
             )
         train, closed = _keep_back(train, closed_share, seed)
         return Parts(train, held, final, closed, "open-set")
@@ -85,7 +85,7 @@ def divide(corpus, *, validation, test, closed_share, apart=(), kin=None, seed=0
     sizes = [min(wanted, fifth) for wanted in (validation, test) if wanted]
     if sizes and min(sizes) >= LEAST_HELD_OUT:
         train, *others = splits.split_by_speaker(
-            train, counts=[None, *sizes], seed=seed, kin=kin
+            train, counts=[None, *sizes], seed=seed, groups=kin
         )
         held = others.pop(0) if validation else None
         final = others.pop(0) if test else None

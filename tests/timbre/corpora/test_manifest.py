@@ -3,7 +3,7 @@
 import pytest
 
 from timbre.corpora import manifest
-from timbre.corpora.manifest import Corpus, Utterance
+from timbre.corpora.corpus import Corpus, Utterance
 
 
 def put(folder, text, name="manifest.csv"):
@@ -64,8 +64,8 @@ def test_a_byte_order_mark_of_a_spreadsheet_is_no_column(tmp_path):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "columns `path` and `speaker`"),
-        ("path,kind\na.wav,x\n", "columns `path` and `speaker`"),
+        ("", "columns path, speaker"),
+        ("path,kind\na.wav,x\n", "columns path, speaker"),
         ("path,speaker,speaker\na.wav,x,y\n", "none twice"),
         ("path,speaker\n", "is empty"),
         ("path,speaker\na.wav,x\nb.mp4,x\n", "path='b.mp4'.*line 3"),

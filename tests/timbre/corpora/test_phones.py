@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from timbre.audio import wave
-from timbre.corpora import phones
+from timbre.corpora import phone_sets, phones
 from timbre.corpora.phones import Segment
 
 HEADER = "path,start,end,phone,speaker"
@@ -87,17 +87,17 @@ TIMIT = set(
 )
 
 
-def test_folding_takes_61_labels_to_39_and_drops_the_glottal_stop():
-    assert set(phones.FOLDING) == TIMIT and len(TIMIT) == 61
-    folded = {phones.fold(phone) for phone in TIMIT}
-    assert len(folded - {None}) == 39 and phones.fold("q") is None
-    assert len(folded - {None, "sil"}) == 38
-    for phone in folded - {None, "sil"}:
-        assert phones.fold(phone) == phone
+def test_61_labels_are_mapped_to_39_without_the_glottal_stop():
+    assert set(phone_sets.TIMIT_TO_39) == TIMIT and len(TIMIT) == 61
+    mapped = {phone_sets.map_timit(phone) for phone in TIMIT}
+    assert len(mapped - {None}) == 39 and phone_sets.map_timit("q") is None
+    assert len(mapped - {None, "sil"}) == 38
+    for phone in mapped - {None, "sil"}:
+        assert phone_sets.map_timit(phone) == phone
 
 
 @pytest.mark.parametrize(
-    ("kin", "label"),
+    ("labels", "label"),
     [
         ("aa ao", "aa"),
         ("ah ax ax-h", "ah"),
@@ -114,16 +114,16 @@ def test_folding_takes_61_labels_to_39_and_drops_the_glottal_stop():
         ("IY iy", "iy"),
     ],
 )
-def test_kin_are_folded_into_one(kin, label):
-    assert {phones.fold(phone) for phone in kin.split()} == {label}
+def test_merged_labels_have_one_class(labels, label):
+    assert {phone_sets.map_timit(phone) for phone in labels.split()} == {label}
 
 
 def test_a_label_that_timit_does_not_have_is_refused():
     with pytest.raises(ValueError, match="one of its 61 labels. Received: 'ɑ'"):
-        phones.fold("ɑ")
+        phone_sets.map_timit("ɑ")
 
 
-KIN = {  # of eSpeak's English phones, as Lee and Hon have those of TIMIT
+MERGED = {  # eSpeak's English phones, as Lee and Hon have those of TIMIT
     "ɐ ʌ ə": "ə",
     "ᵻ ɪ": "ɪ",
     "i iː": "iː",
@@ -135,17 +135,17 @@ KIN = {  # of eSpeak's English phones, as Lee and Hon have those of TIMIT
 }
 
 
-@pytest.mark.parametrize(("kin", "label"), KIN.items())
-def test_kin_of_espeak_are_folded_into_one_and_two_in_one_are_dropped(kin, label):
-    assert {phones.fold_espeak(phone) for phone in kin.split()} == {label}
+@pytest.mark.parametrize(("labels", "label"), MERGED.items())
+def test_espeak_phones_are_merged_and_two_in_one_are_dropped(labels, label):
+    assert {phone_sets.map_espeak(phone) for phone in labels.split()} == {label}
 
 
-def test_all_other_phones_stay_what_they_are_and_folding_twice_is_folding():
+def test_all_other_phones_stay_and_mapping_is_idempotent():
     for phone in (*"tnsmæʊɾ", "oʊ", "tʃ", "uː", "aɪ", "sil", ""):
-        assert phones.fold_espeak(phone) == phone
-    for folded in {*phones.ESPEAK.values()} - {None}:
-        assert phones.fold_espeak(folded) == folded
-    assert len(phones.ESPEAK) == sum(len(kin.split()) for kin in KIN) - 7
+        assert phone_sets.map_espeak(phone) == phone
+    for mapped in {*phone_sets.ESPEAK.values()} - {None}:
+        assert phone_sets.map_espeak(mapped) == mapped
+    assert len(phone_sets.ESPEAK) == sum(len(labels.split()) for labels in MERGED) - 7
 
 
 def test_a_recording_has_one_path_and_a_row_is_small(tmp_path):
@@ -183,8 +183,8 @@ def tree(tmp_path, rng):
     return tmp_path / "timit"
 
 
-def test_a_timit_tree_is_read_in_any_case_folded_and_without_silence(tree):
-    labels = phones.timit(tree)
+def test_a_timit_tree_is_read_in_any_case_mapped_and_without_silence(tree):
+    labels = phones.read_timit(tree)
     assert [(s.speaker, s.phone, s.start_s, s.end_s) for s in labels] == [
         ("FCJF0", "ih", 0.1, 0.2),
         ("FCJF0", "aa", 0.23, 0.4),
@@ -198,35 +198,35 @@ def test_a_timit_tree_is_read_in_any_case_folded_and_without_silence(tree):
         "sentence": "sa1",
     }
     assert labels.segments[0].path == tree / "TRAIN/DR1/FCJF0/SA1.WAV"
-    whole = phones.timit(tree, folded=False)
+    whole = phones.read_timit(tree, map_phones=False)
     assert [s.phone for s in whole][:4] == ["h#", "ix", "q", "ao"] and len(whole) == 8
-    assert len(phones.timit(tree / "TRAIN")) == 2  # half of it
+    assert len(phones.read_timit(tree / "TRAIN")) == 2  # half of it
 
 
 def test_sphere_is_laid_once_as_a_file_that_holds_the_same_samples(tree, tmp_path):
     sounds = tmp_path / "sounds"
-    labels = phones.timit(tree, sounds=sounds)
+    labels = phones.read_timit(tree, sounds=sounds)
     sphere, riff = (u.path for u in labels.corpus())
     assert sphere == sounds / "TRAIN/DR1/FCJF0/SA1.flac"
     assert riff == tree / "test/dr2/mdab0/si2.wav"
     expected, _ = soundfile.read(tree / "TRAIN/DR1/FCJF0/SA1.WAV", dtype="float32")
     np.testing.assert_array_equal(wave.read(sphere), expected)
     written = sphere.stat().st_mtime_ns
-    assert phones.timit(tree, sounds=sounds) == labels
+    assert phones.read_timit(tree, sounds=sounds) == labels
     assert sphere.stat().st_mtime_ns == written
 
 
 def test_of_two_recordings_the_longer_name_is_read(tree):
     place = tree / "TRAIN/DR1/FCJF0"
     soundfile.write(place / "SA1.WAV.wav", np.zeros(8000), 16000)
-    assert phones.timit(tree).segments[0].path.name == "SA1.WAV.wav"
+    assert phones.read_timit(tree).segments[0].path.name == "SA1.WAV.wav"
 
 
 def test_a_packed_sphere_is_refused_by_its_name(tree, tmp_path):
     path = tree / "TRAIN/DR1/FCJF0/SA1.WAV"
     path.write_bytes(b"NIST_1A\n   1024\n" + bytes(2000))
     with pytest.raises(ValueError, match=r"plain SPHERE. Received: .*SA1\.WAV"):
-        phones.timit(tree, sounds=tmp_path / "sounds")
+        phones.read_timit(tree, sounds=tmp_path / "sounds")
 
 
 @pytest.mark.parametrize(
@@ -242,13 +242,13 @@ def test_a_packed_sphere_is_refused_by_its_name(tree, tmp_path):
 def test_a_wrong_label_is_named_by_file_and_line(tree, text, reason):
     (tree / "TRAIN/DR1/FCJF0/SA1.PHN").write_text(text)
     with pytest.raises(ValueError, match=reason):
-        phones.timit(tree)
+        phones.read_timit(tree)
 
 
 def test_a_tree_without_labels_or_recordings_is_refused(tree, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="which has none"):
-        phones.timit(tmp_path / "empty")
+        phones.read_timit(tmp_path / "empty")
     (tree / "test/dr2/mdab0/si2.wav").unlink()
     with pytest.raises(ValueError, match=r"beside their recording. .*si2\.phn"):
-        phones.timit(tree)
+        phones.read_timit(tree)

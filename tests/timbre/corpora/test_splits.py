@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from timbre.corpora.manifest import (
-    Corpus,
-    Utterance,
-    check,
+from timbre.corpora.corpus import Corpus, Utterance
+from timbre.corpora.splits import (
+    filter_speakers,
     split_by_speaker,
     split_by_utterance,
 )
@@ -104,12 +103,12 @@ def test_a_single_utterance_is_never_held_out():
         split_by_utterance(corpus(), 1)
 
 
-def test_checking_names_who_says_too_little():
+def test_speakers_with_too_few_utterances_are_left_out_by_name():
     rows = (*corpus(3, 2), Utterance(Path("/c/x/1.wav"), "shy"))
-    with pytest.warns(UserWarning, match="1 have fewer than 2 utterances: shy"):
-        kept = check(Corpus("c", rows))
+    with pytest.warns(UserWarning, match="1 with fewer than 2 utterances: shy"):
+        kept = filter_speakers(Corpus("c", rows))
     assert kept.speakers == ("s0", "s1", "s2")
-    assert check(corpus()) == corpus()
+    assert filter_speakers(corpus()) == corpus()
 
 
 @pytest.mark.parametrize(
@@ -117,24 +116,24 @@ def test_checking_names_who_says_too_little():
     [
         (Corpus("c", ()), "must have utterances"),
         (corpus(1, 5), "at least 2 speakers.*'c' with 1 speakers"),
-        (corpus(5, 1), "at least 2 utterances each.*5 have fewer than 2"),
+        (corpus(5, 1), "at least 2 utterances each.*5 with fewer than 2"),
     ],
 )
 def test_a_corpus_one_can_not_learn_from_is_an_error(bad, reason):
     with pytest.raises(ValueError, match=reason):
-        check(bad)
+        filter_speakers(bad)
 
 
-# Kin: speakers of one value, here their number modulo something, stay together
+# Speakers of one group, here their number modulo something, stay together
 
 
-def with_kin(speakers=20, families=6, column="variant"):
+def in_groups(speakers=20, groups=6, column="variant"):
     return Corpus(
         "c",
         tuple(
             Utterance(Path(f"/c/s{s}/{u}.wav"), f"s{s}", extra={column: f"v{number}"})
             for s in range(speakers)
-            for number in [s % families]
+            for number in [s % groups]
             for u in range(2)
         ),
     )
@@ -155,28 +154,28 @@ def values(part, column="variant"):
     ],
 )
 @pytest.mark.parametrize("seed", range(5))
-def test_kin_are_never_in_two_parts(options, seed):
-    """Families of 20 in 6 have 3 or 4: a part passes its count by 3 at most."""
-    parts = split_by_speaker(with_kin(), **options, seed=seed, kin="variant")
+def test_a_group_is_never_separated(options, seed):
+    """Groups of 20 in 6 have 3 or 4: a part passes its count by 3 at most."""
+    parts = split_by_speaker(in_groups(), **options, seed=seed, groups="variant")
     seen = [value for part in parts for value in values(part)]
     assert len(set(seen)) == len(seen)
-    for part in parts:  # whole families
-        assert part == with_kin().subset(
-            u.speaker for u in with_kin() if u.extra["variant"] in values(part)
+    for part in parts:  # whole groups
+        assert part == in_groups().subset(
+            u.speaker for u in in_groups() if u.extra["variant"] in values(part)
         )
     for part, count in zip(parts, options.get("counts", ()), strict=False):
         assert count is None or count <= len(part.speakers) <= count + 3
     if len(parts) == 3:  # nobody is left out
-        assert sum(len(part) for part in parts) == len(with_kin())
+        assert sum(len(part) for part in parts) == len(in_groups())
 
 
-def test_a_split_of_kin_depends_on_seed_and_names_and_not_on_order():
-    options = {"counts": (None, 5), "kin": "variant"}
-    rows = list(with_kin().utterances)
-    _, first = split_by_speaker(with_kin(), **options)
+def test_a_split_of_groups_depends_on_seed_and_names_and_not_on_order():
+    options = {"counts": (None, 5), "groups": "variant"}
+    rows = list(in_groups().utterances)
+    _, first = split_by_speaker(in_groups(), **options)
     random.Random(1).shuffle(rows)
     _, shuffled = split_by_speaker(Corpus("d", tuple(rows)), **options)
-    others = [split_by_speaker(with_kin(), **options, seed=s)[1] for s in range(1, 9)]
+    others = [split_by_speaker(in_groups(), **options, seed=s)[1] for s in range(1, 9)]
     assert shuffled.speakers == first.speakers
     assert any(other.speakers != first.speakers for other in others)
 
@@ -190,16 +189,16 @@ def test_a_split_of_kin_depends_on_seed_and_names_and_not_on_order():
         {"shares": (0.8, 0.1, 0.1)},
     ],
 )
-def test_speakers_without_the_column_are_parted_as_if_it_were_not_asked_for(options):
+def test_speakers_without_the_column_are_split_as_if_it_were_not_asked_for(options):
     plain = split_by_speaker(corpus(), **options, seed=3)
-    assert split_by_speaker(corpus(), **options, seed=3, kin="variant") == plain
-    alone = with_kin(families=20)  # every speaker is a family
-    found = split_by_speaker(alone, **options, seed=3, kin="variant")
+    assert split_by_speaker(corpus(), **options, seed=3, groups="variant") == plain
+    alone = in_groups(groups=20)  # every speaker is a group
+    found = split_by_speaker(alone, **options, seed=3, groups="variant")
     assert [p.speakers for p in found] == [p.speakers for p in plain]
 
 
-def test_kin_of_kin_are_kin():
-    """A speaker heard on two channels ties everyone who was heard on either."""
+def test_groups_are_joined_through_a_common_speaker():
+    """A speaker of two channels joins everyone of either."""
     channels = {"a": "1", "c": "2", "b": "12", "d": "3", "e": "3", "f": ""}
     rows = tuple(
         Utterance(Path(f"/{name}{i}.wav"), name, extra={"channel": i} if i else {})
@@ -208,17 +207,15 @@ def test_kin_of_kin_are_kin():
     )
     for seed in range(20):
         parts = split_by_speaker(
-            Corpus("c", rows), counts=(1, None), seed=seed, kin="channel"
+            Corpus("c", rows), counts=(1, None), seed=seed, groups="channel"
         )
         first, second = (set(part.speakers) for part in parts)
         assert first in ({"a", "b", "c"}, {"d", "e"}, {"f"})
         assert first | second == set(channels)
 
 
-def test_one_family_fills_no_two_parts():
-    with pytest.raises(ValueError, match="20 speakers of corpus 'c' are 1 families"):
-        split_by_speaker(with_kin(families=1), counts=(None, 3), kin="variant")
-    with pytest.raises(
-        ValueError, match=r"2 families of up to 10.*parts of \[10, 10, "
-    ):
-        split_by_speaker(with_kin(families=2), counts=(3, 3, None), kin="variant")
+def test_one_group_fills_no_two_parts():
+    with pytest.raises(ValueError, match="20 speakers of corpus 'c' form 1 groups"):
+        split_by_speaker(in_groups(groups=1), counts=(None, 3), groups="variant")
+    with pytest.raises(ValueError, match=r"2 groups of up to 10.*parts of \[10, 10, "):
+        split_by_speaker(in_groups(groups=2), counts=(3, 3, None), groups="variant")

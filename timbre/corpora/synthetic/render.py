@@ -23,6 +23,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from timbre.corpora import manifest
+from timbre.corpora.corpus import Corpus, Utterance
 from timbre.corpora.synthetic import espeak, speakers
 from timbre.corpora.synthetic.worker import Order
 from timbre.files import making
@@ -44,7 +45,7 @@ def render(
     texts: Sequence[str] | None = None,
     workers: int | None = None,
     progress: bool = True,
-) -> manifest.Corpus:
+) -> Corpus:
     """Render a corpus, or read the one that was rendered there before.
 
     The same order gives the same bytes, whatever the number of workers. The first
@@ -193,7 +194,7 @@ class _Studio:
 
 def _write_tables(folder, rows):
     utterances = [
-        manifest.Utterance(
+        Utterance(
             path=folder / row["path"],
             speaker=row["speaker"],
             text=row["text"],

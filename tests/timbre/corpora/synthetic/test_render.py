@@ -14,6 +14,8 @@ from sklearn.metrics import roc_curve
 
 from timbre.audio import wave
 from timbre.corpora import manifest
+from timbre.corpora.corpus import Corpus, Utterance
+from timbre.corpora.splits import split_by_speaker
 from timbre.corpora.synthetic import espeak, render, speakers
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -48,7 +50,7 @@ def test_the_folder_is_an_ordinary_corpus(clean):
         assert 1.5 < info.duration_s < 5.5 and utterance.text
 
 
-def test_voices_of_one_variant_of_espeak_are_kin(clean):
+def test_speakers_of_one_espeak_variant_are_a_group(clean):
     """More voices than variants: only the column tells which of them are alike."""
     about = json.loads((clean / "about.json").read_text())["speakers"]
     variants = {speaker["name"]: speaker["variant"]["name"] for speaker in about}
@@ -56,17 +58,17 @@ def test_voices_of_one_variant_of_espeak_are_kin(clean):
         assert utterance.extra["variant"] == variants[utterance.speaker]
     everyone = speakers.draw(100, seed=0)
     rows = tuple(
-        manifest.Utterance(Path(f"{s.name}.flac"), s.name, extra={"variant": name})
+        Utterance(Path(f"{s.name}.flac"), s.name, extra={"variant": name})
         for s in everyone
         for name in [s.variant.name]
     )
-    train, test = manifest.split_by_speaker(
-        manifest.Corpus("synthetic", rows), counts=(None, 20), kin="variant"
+    train, test = split_by_speaker(
+        Corpus("synthetic", rows), counts=(None, 20), groups="variant"
     )
     of = {s.name: s.variant.name for s in everyone}
-    heard, unheard = ({of[name] for name in part.speakers} for part in (train, test))
-    assert not heard & unheard
-    assert 20 <= len(test.speakers) < 20 + max(map(list(of.values()).count, heard))
+    trained, held = ({of[name] for name in part.speakers} for part in (train, test))
+    assert not trained & held
+    assert 20 <= len(test.speakers) < 20 + max(map(list(of.values()).count, trained))
 
 
 def test_texts_differ_within_a_speaker(clean):
