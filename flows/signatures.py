@@ -9,6 +9,13 @@ import math
 
 import tensorflow as tf
 
+from timbre.serving.checks import (
+    check_between,
+    check_finite,
+    check_labels,
+    check_same_rows,
+)
+
 MOST = 100_000  # segments of one request
 
 
@@ -51,7 +58,7 @@ def signatures(model, front_end=None):
 
 def _encode(model, segments, middle):
     def encode(x):
-        with tf.control_dependencies([_finite(x, "x")]):
+        with tf.control_dependencies([check_finite(x, "x")]):
             z = model.encode(tf.identity(x))
         return (z, *(tf.exp(told) for told in model.classifier.log_posterior(z)))
 
@@ -61,8 +68,13 @@ def _encode(model, segments, middle):
 
 def _manipulate(model, segments, middle, num):
     def manipulate(x, to, alpha):
-        checks = [_finite(x, "x"), _finite(alpha, "alpha"), _alike(x, to, "to")]
-        with tf.control_dependencies([*checks, _known(model, model.factors, to, "to")]):
+        checks = [
+            check_finite(x, "x"),
+            check_finite(alpha, "alpha"),
+            check_same_rows(x, to, ("x", "to")),
+            check_labels(to, _num_classes(model, model.factors), "to"),
+        ]
+        with tf.control_dependencies(checks):
             z, columns = model.encode(tf.identity(x)), tf.unstack(to, axis=1)
         for factor, column in zip(model.vocabulary, columns, strict=True):
             if factor in model.factors:
@@ -80,13 +92,12 @@ def _manipulate(model, segments, middle, num):
 
 def _sample(model, num):
     def sample(count, labels, seed, temperature):
-        with tf.control_dependencies(
-            [
-                *_within(count, "count"),
-                _known(model, model.own, labels, "labels"),
-                _finite(temperature, "temperature"),
-            ]
-        ):
+        checks = [
+            *check_between(count, 1, MOST, "count"),
+            check_labels(labels, _num_classes(model, model.own), "labels"),
+            check_finite(temperature, "temperature"),
+        ]
+        with tf.control_dependencies(checks):
             count, labels = tf.identity(count), tf.identity(labels)
         first, second = tf.unstack(tf.random.split(seed, 2))
         return model.drawn(
@@ -108,8 +119,11 @@ def _sample(model, num):
 
 def _log_prob(model, segments, middle, num):
     def log_prob(x, labels):
-        checks = [_finite(x, "x"), _alike(x, labels, "labels")]
-        checks.append(_known(model, model.vocabulary, labels, "labels"))
+        checks = [
+            check_finite(x, "x"),
+            check_same_rows(x, labels, ("x", "labels")),
+            check_labels(labels, _num_classes(model, model.vocabulary), "labels"),
+        ]
         with tf.control_dependencies(checks):
             return model.log_prob(tf.identity(x), tf.identity(labels))
 
@@ -120,34 +134,13 @@ def _log_prob(model, segments, middle, num):
 
 def _features(front_end):
     def features(waveform):
-        with tf.control_dependencies([_finite(waveform, "waveform")]):
+        with tf.control_dependencies([check_finite(waveform, "waveform")]):
             return front_end(tf.identity(waveform))
 
     asked = [tf.TensorSpec([None, None], tf.float32, name="waveform")]
     return features, asked, "x", {"waveform": tf.zeros([2, 1600]).numpy()}
 
 
-def _within(count, name):
-    rule = f"`{name}` must be between 1 and {MOST}"
-    return (
-        tf.debugging.assert_greater_equal(count, 1, rule),
-        tf.debugging.assert_less_equal(count, MOST, rule),
-    )
-
-
-def _known(model, factors, labels, name):
-    """Checks labels `[..., F]`: codes of classes of some factors, or -1."""
-    most = [len(v) if k in factors else 0 for k, v in model.vocabulary.items()]
-    known = tf.reduce_all((labels >= -1) & (labels < tf.constant(most, tf.int32)))
-    whose = ", ".join(factors) or "none"
-    rule = f"`{name}` must be codes of classes the model has ({whose}) or -1"
-    return tf.debugging.assert_equal(known, True, rule)
-
-
-def _alike(x, labels, name):
-    rule = f"`{name}` must have as many rows as `x`"
-    return tf.debugging.assert_equal(tf.shape(x)[0], tf.shape(labels)[0], rule)
-
-
-def _finite(x, name):
-    return tf.debugging.assert_all_finite(x, f"`{name}` must be finite")
+def _num_classes(model, factors):
+    """Number of classes of each factor of the vocabulary; 0 for those not named."""
+    return {k: len(v) if k in factors else 0 for k, v in model.vocabulary.items()}

@@ -9,6 +9,7 @@ import tensorflow as tf
 from diffusion.spacing import sampling_times
 from diffusion.speakers import sampling
 from diffusion.speakers.generator import MAX_COSINE
+from timbre.serving.checks import check_between, check_finite, check_labels
 
 MOST = 100_000  # voices of one request
 SEED = tf.TensorSpec([2], tf.int32, name="seed")
@@ -39,9 +40,12 @@ def signatures(voices, *, limit=MAX_COSINE):
     rows = tf.TensorSpec([None, model.dim], tf.float32, name="embedding")
 
     def generate(count, seed, steps, labels=None, weight=0.0):
-        checks = _within(count=(count, MOST), steps=(steps, model.schedule.steps))
+        checks = check_between(count, 1, MOST, "count")
+        checks += check_between(steps, 1, model.schedule.steps, "steps")
         if labels is not None:
-            checks += [_known(labels, model.vocabulary), _finite(weight, "weight")]
+            num_classes = {name: len(v) for name, v in model.vocabulary.items()}
+            checks.append(check_labels(labels, num_classes, "labels"))
+            checks.append(check_finite(weight, "weight"))
         with tf.control_dependencies(checks):
             count, steps = tf.identity(count), tf.identity(steps)
         if labels is not None:
@@ -52,14 +56,15 @@ def signatures(voices, *, limit=MAX_COSINE):
         )
 
     def anonymise(embedding, seed):
-        with tf.control_dependencies([_finite(embedding, "embedding")]):
+        with tf.control_dependencies([check_finite(embedding, "embedding")]):
             embedding = tf.identity(embedding)
         return sampling.anonymise(
             model, embedding, seed, times=times, limit=limit, **drawing
         )
 
     def denoise(x, t):
-        checks = [_finite(x, "x"), *_within(t=(t, model.schedule.steps))]
+        checks = [check_finite(x, "x")]
+        checks += check_between(t, 1, model.schedule.steps, "t")
         with tf.control_dependencies(checks):
             return model.denoiser.denoise(tf.identity(x), t)
 
@@ -99,23 +104,3 @@ def _request(model):
         ]
         sample |= {"labels": [0] * num, "weight": 1.0}
     return asked, sample
-
-
-def _within(**named):
-    """Checks that numbers lie between 1 and their most."""
-    checks = []
-    for name, (value, most) in named.items():
-        rule = f"`{name}` must be between 1 and {most}"
-        checks.append(tf.debugging.assert_greater_equal(value, 1, rule))
-        checks.append(tf.debugging.assert_less_equal(value, most, rule))
-    return checks
-
-
-def _known(labels, vocabulary):
-    most = tf.constant([len(values) for values in vocabulary.values()])
-    known = tf.reduce_all((labels >= -1) & (labels < most))
-    return tf.debugging.assert_equal(known, True, "`labels` must be codes or -1")
-
-
-def _finite(x, name):
-    return tf.debugging.assert_all_finite(x, f"`{name}` must be finite")

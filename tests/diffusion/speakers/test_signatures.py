@@ -66,7 +66,7 @@ def test_the_c_loader_denoises_as_python_does(served, tmp_path):
         ({"count": 2_000_000}, "`count` must be between 1 and"),
         ({"steps": 0}, "`steps` must be between 1 and 50"),
         ({"steps": 51}, "`steps` must be between 1 and 50"),
-        ({"label": 2}, "`labels` must be codes or -1"),
+        ({"label": 2}, "`labels` must be class indices"),
         ({"weight": np.nan}, "`weight` must be finite"),
     ],
 )

@@ -1,0 +1,45 @@
+"""Checks of a request inside a served graph.
+
+A server passes on whatever it is sent, so the limits of the inputs stand in the graph.
+A check is an op that fails with its rule in words; it runs before what depends on it:
+
+    with tf.control_dependencies([check_finite(x, "x")]):
+        x = tf.identity(x)
+"""
+
+import tensorflow as tf
+
+
+def check_finite(x, name):
+    """Refuses NaN and infinity in a tensor, which the error calls `name`."""
+    return tf.debugging.assert_all_finite(x, f"`{name}` must be finite")
+
+
+def check_between(value, low, high, name) -> list:
+    """Refuses numbers below `low` or above `high`, both of which are allowed."""
+    rule = f"`{name}` must be between {low} and {high}"
+    return [
+        tf.debugging.assert_greater_equal(value, low, rule),
+        tf.debugging.assert_less_equal(value, high, rule),
+    ]
+
+
+def check_labels(labels, num_classes, name):
+    """Refuses what is neither a class index of its factor nor -1, for unknown.
+
+    Args:
+        labels: int32 `[..., factors]`.
+        num_classes: Dict, factor to its number of classes; 0 allows -1 only.
+        name: What the request calls the labels.
+    """
+    limits = tf.constant([*num_classes.values()], tf.int32)
+    known = tf.reduce_all((labels >= -1) & (labels < limits))
+    factors = ", ".join(factor for factor, num in num_classes.items() if num) or "none"
+    rule = f"`{name}` must be class indices of what the model has ({factors}) or -1"
+    return tf.debugging.assert_equal(known, True, rule)
+
+
+def check_same_rows(x, y, names):
+    """Refuses two tensors of which one has more rows; `names` are theirs."""
+    rule = "`{1}` must have as many rows as `{0}`".format(*names)
+    return tf.debugging.assert_equal(tf.shape(x)[0], tf.shape(y)[0], rule)
