@@ -38,9 +38,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from timbre.audio import wave
-from voiceemb.vad.base import level_db
-from voiceemb.vad.detect import HOP, SAMPLE_RATE, Segmenter, WebRTCDetector, load
-from voiceemb.vad.segmentation import inside
+from voiceemb.vad.base import HOP, SAMPLE_RATE, level_db
+from voiceemb.vad.detection import load
+from voiceemb.vad.segmentation import Segmenter, segment_mask
+from voiceemb.vad.webrtc import WebRTCDetector
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 SPEECH = "librispeech_test_other"  # its speakers are in no other corpus here
@@ -150,7 +151,7 @@ def ruled(detector):
         probability = detector.probabilities(waveform)
         segmenter = Segmenter()
         segments = segmenter.push(probability) + segmenter.finish()
-        return inside(segments, len(probability))
+        return segment_mask(segments, len(probability))
 
     return decide
 

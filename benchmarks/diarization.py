@@ -41,7 +41,8 @@ from timbre.turns import read_rttm, read_uem
 from voiceemb.diarization import clustering, pipeline
 from voiceemb.encoder import Encoder, unit
 from voiceemb.evaluation.mfcc_baseline import cepstral_statistics, standardise
-from voiceemb.vad import detect
+from voiceemb.vad import detection
+from voiceemb.vad.base import SAMPLE_RATE
 
 FOLDER = ROOT.parent / "shared" / "data" / "diarization"
 COLLARS = (0.0, 0.25)
@@ -52,7 +53,7 @@ MINUTES = (5, 15, 30, 60)
 def speech(recording, waveform, detector):
     """Stretches of speech, `(start, end)` in seconds."""
     if detector != "truth":
-        return detect.detect(waveform, detector=detect.load(detector)).segments
+        return detection.detect(waveform, detector=detection.load(detector)).segments
     segments = []
     for turn in recording["turns"]:
         if segments and turn.start <= segments[-1][1]:
@@ -66,7 +67,7 @@ def described(waveform, starts_s, ends_s):
     """MFCC statistics of windows, standardised, as unit vectors `[windows, 40]`."""
     if not len(starts_s):
         return np.zeros((0, 40), np.float32)
-    rate = detect.SAMPLE_RATE
+    rate = SAMPLE_RATE
     cuts = [
         waveform[round(start * rate) : round(end * rate)]
         for start, end in zip(starts_s, ends_s, strict=True)
@@ -192,13 +193,13 @@ def concatenate(folder, minutes, path):
     """A sound of so many minutes, the recordings again and again."""
     sounds = [wave.read(one["path"]) for one in recordings(folder)]
     whole = np.concatenate(sounds)
-    samples = minutes * 60 * detect.SAMPLE_RATE
+    samples = minutes * 60 * SAMPLE_RATE
     wave.write(path, np.resize(whole, samples))
 
 
 def diarize_one(path, detector, method):
     """Diarizes one file and prints what it took as JSON."""
-    encoder, listener = Encoder.pretrained(), detect.load(detector)
+    encoder, listener = Encoder.pretrained(), detection.load(detector)
     quiet = np.zeros(48000, np.float32)  # graphs are traced before the clock starts
     encoder.embed_windows(quiet, [0] * 33, length=24000)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -244,7 +245,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=FOLDER)
     parser.add_argument(
-        "--detector", choices=(*detect.DETECTORS, "truth"), default=detect.DEFAULT
+        "--detector", choices=(*detection.DETECTORS, "truth"), default=detection.DEFAULT
     )
     parser.add_argument(
         "--method", choices=clustering.METHODS, default=clustering.METHODS[0]

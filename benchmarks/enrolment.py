@@ -42,7 +42,7 @@ from voiceemb.enrolment import cohort_calibration, identification
 from voiceemb.enrolment.admission import admit, kept
 from voiceemb.enrolment.quality import Rule
 from voiceemb.enrolment.speech_embedding import Ear
-from voiceemb.vad import detect
+from voiceemb.vad import detection
 
 LEAST_SPEAKERS = 6  # of a corpus that can spare a third of them
 
@@ -186,7 +186,7 @@ def main():
     parser.add_argument("--corpus", nargs="+", required=True, help="two or more")
     parser.add_argument("--unseen", nargs="+", default=[], help="only measured")
     parser.add_argument("--encoder", default="small", help="name or run (small)")
-    parser.add_argument("--detector", default=detect.DEFAULT, choices=detect.DETECTORS)
+    parser.add_argument("--detector", default=detection.DEFAULT, choices=detection.DETECTORS)
     parser.add_argument("--samples", type=int, default=1, help="a person (1)")
     parser.add_argument("--people", type=int, help="enrolled at most (half of all)")
     parser.add_argument("--draws", type=int, default=20, help="(20)")
@@ -194,7 +194,7 @@ def main():
     options = parser.parse_args()
     path = Path(options.encoder)
     encoder = Encoder.load(path) if path.is_dir() else Encoder.pretrained(path.name)
-    ear = Ear(encoder, encoder.dim, detector=detect.load(options.detector))
+    ear = Ear(encoder, encoder.dim, detector=detection.load(options.detector))
     corpora, unseen = (
         {corpus.name: hear(corpus, ear) for corpus in map(folders.open_corpus, paths)}
         for paths in (options.corpus, options.unseen)

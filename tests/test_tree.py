@@ -78,7 +78,7 @@ NUMPY_ONLY = (
     "voiceemb.streaming.timeline",
     "voiceemb.streaming.figures",
     "voiceemb.diarization.formats",
-    "voiceemb.vad.detect",
+    "voiceemb.vad.detection",
     "voiceemb.enrolment.store_calibration",
 )
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "core", "misc"}

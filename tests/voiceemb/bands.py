@@ -9,7 +9,7 @@ import numpy as np
 from timbre.metrics.calibration import LogisticCalibration
 from voiceemb.encoder import Encoder
 from voiceemb.enrolment.people import People
-from voiceemb.vad.detect import Detector, energies_db
+from voiceemb.vad.base import Detector, energies_db
 
 LINE = LogisticCalibration(slope=20.0, offset=-16.0)  # even at cosine 0.8
 RATE = 16000

@@ -5,14 +5,16 @@ import numpy as np
 from tests.voiceemb.tones import Loud, ToneEncoder, TonePeople, silence, tone
 from voiceemb.streaming import timeline
 from voiceemb.streaming.listener import Listener
-from voiceemb.vad import detect
+from voiceemb.vad.segmentation import HysteresisConfig
 
-RULE = detect.Rule(release_s=0.1, pad_s=0.0, least_s=0.1, onset_frames=1)
+HYSTERESIS = HysteresisConfig(
+    release_s=0.1, pad_s=0.0, min_speech_s=0.1, onset_frames=1
+)
 TALK = ("low 2.3", ". 0.4", "high 1.7", ". 2.6", "high 0.3", ". 0.7", "low 1.234")
 
 
 def listener(*names, **options):
-    options = {"detector": Loud(), "rule": RULE, **options}
+    options = {"detector": Loud(), "hysteresis": HYSTERESIS, **options}
     return Listener(ToneEncoder(), people=TonePeople(*names), **options)
 
 

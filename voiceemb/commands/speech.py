@@ -25,7 +25,8 @@ from voiceemb.enrolment.people import People
 from voiceemb.streaming import listener as listening
 from voiceemb.streaming import sources
 from voiceemb.streaming import timeline as timelines
-from voiceemb.vad import detect
+from voiceemb.vad import detection
+from voiceemb.vad.base import SAMPLE_RATE
 
 
 def enrol(options):
@@ -33,7 +34,7 @@ def enrol(options):
     for path in options.paths:
         wave.inspect(path)  # before a store is made for nothing
     encoder = loaded(options.run)
-    with store_of(options.people, encoder, detect.load(options.detector)) as people:
+    with store_of(options.people, encoder, detection.load(options.detector)) as people:
         report = people.enrol(options.name, options.paths, force=options.force)
     print(report)
     if all(sample.double for sample in report.samples):
@@ -58,7 +59,7 @@ def verify(options):
             "--calibration is of two files; enrolled people have their own, by "
             f"`people --calibrate`. Received: {options.calibration}"
         )
-    detector = detect.load(options.detector or "network")
+    detector = detection.load(options.detector or "network")
     store = People.open(options.people, loaded(options.run), detector=detector)
     prior = 0.5 if options.prior is None else options.prior
     asked = {"prior": prior, "threshold": options.threshold}
@@ -105,7 +106,7 @@ def identify(options):
         raise ValueError(f"--top must be at least 0. Received: {options.top}")
     encoder = loaded(options.run)
     people = People.open(
-        options.people, encoder, detector=detect.load(options.detector)
+        options.people, encoder, detector=detection.load(options.detector)
     )
 
     def answer(path):
@@ -122,12 +123,12 @@ def identify(options):
 
 def activity(options):
     """Says where in each file somebody speaks."""
-    detector = detect.load(options.detector)
+    detector = detection.load(options.detector)
 
     def answer(path):
         waveform = wave.read(path)
-        found = detect.detect(waveform, detector=detector)
-        duration_s = len(waveform) / detect.SAMPLE_RATE
+        found = detection.detect(waveform, detector=detector)
+        duration_s = len(waveform) / SAMPLE_RATE
         print(
             f"{path}: {found.speech_s:.2f} s of speech in {duration_s:.2f} s "
             f"({found.speech_s / duration_s:.0%})"
@@ -162,7 +163,7 @@ def timeline(options):
 def diarize(options):
     """Says who speaks when in each file."""
     outs = outputs(options.paths, options.out)
-    encoder, detector = loaded(options.run), detect.load(options.detector)
+    encoder, detector = loaded(options.run), detection.load(options.detector)
     people = known_people(options, encoder, detector)
 
     def answer(path):
@@ -208,7 +209,7 @@ def page(options):
 
     server.check_port(options.port, options.host)  # all this before the long work
     gradio_offline.load()
-    encoder, detector = loaded(options.run), detect.load(options.detector)
+    encoder, detector = loaded(options.run), detection.load(options.detector)
     server.launch(
         options.port,
         host=options.host,
@@ -251,7 +252,7 @@ def _diarized(path, options, encoder, detector, people):
 
 
 def _listener(options):
-    encoder, detector = loaded(options.run), detect.load(options.detector)
+    encoder, detector = loaded(options.run), detection.load(options.detector)
     people = known_people(options, encoder, detector)
     return listening.Listener(
         encoder,

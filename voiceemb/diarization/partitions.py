@@ -1,7 +1,7 @@
 """Proposals: ways to part windows into groups, from scikit-learn.
 
-They say who might be together, and `voiceemb.diarization.clustering` which of them to believe.
-Embeddings are unit vectors `[windows, dim]`, labels ints `[windows]` from 0.
+They say who might be together, and `voiceemb.diarization.clustering` which of them to
+believe. Embeddings are unit vectors `[windows, dim]`, labels ints `[windows]` from 0.
 """
 
 import warnings

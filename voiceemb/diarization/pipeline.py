@@ -2,10 +2,11 @@
 
     sound -> speech -> windows -> embeddings -> voices -> turns -> names
 
-The file is read once. Speech (`voiceemb.vad.detect`) is covered by windows of 1.5 s, all of
-which go through the encoder in full batches; `voiceemb.diarization.clustering` says which are of
-one voice, `voiceemb.diarization.resegmentation` where one voice gives way to another, and enrolled
-people are called by their names. Cost and memory are linear in the duration.
+The file is read once. Speech (`voiceemb.vad`) is covered by windows of 1.5 s, all of
+which go through the encoder in full batches; `voiceemb.diarization.clustering` says
+which are of one voice, `voiceemb.diarization.resegmentation` where one voice gives way
+to another, and enrolled people are called by their names. Cost and memory are linear in
+the duration.
 """
 
 import contextlib
@@ -22,7 +23,8 @@ from voiceemb.diarization.online import OnlineAssigner
 from voiceemb.diarization.result import Diarization, Windows, free_name, voices
 from voiceemb.encoder import Encoder
 from voiceemb.inference import LEAST_S
-from voiceemb.vad import detect
+from voiceemb.vad import detection
+from voiceemb.vad.base import SAMPLE_RATE
 
 __all__ = ["Diarization", "OnlineAssigner", "Windows", "cover", "diarize", "segment"]
 
@@ -57,7 +59,7 @@ def diarize(
     Args:
         source: A path, or a waveform, float `[samples]` at 16 kHz.
         encoder: A `voiceemb.Encoder` of 16 kHz. Defaults to the pretrained one.
-        detector: A `vad.Detector`. Defaults to that of `vad.load`.
+        detector: A `voiceemb.vad.Detector`. Defaults to that of `voiceemb.vad.load`.
         people: An `enrolment.People`: speakers whom it knows get their names, and two
             who are one person become one, unless `num_speakers` is given. Defaults to
             `None`.
@@ -88,9 +90,9 @@ def diarize(
     work = _Work(progress)
     with work.stage("read"):
         waveform = _read(source)
-    duration_s = len(waveform) / detect.SAMPLE_RATE
+    duration_s = len(waveform) / SAMPLE_RATE
     with work.stage("activity"):
-        activity = detect.detect(waveform, detector=detector)
+        activity = detection.detect(waveform, detector=detector)
     with work.stage("embed"):
         starts_s, ends_s, seconds = cover(activity.segments, duration_s)
         points = _embed(encoder, waveform, starts_s, ends_s, work.share)
@@ -206,7 +208,7 @@ class _Work:
 
 def _read(source):
     if isinstance(source, str | Path):
-        return wave.read(source, sample_rate=detect.SAMPLE_RATE)
+        return wave.read(source, sample_rate=SAMPLE_RATE)
     return np.asarray(source)
 
 
@@ -215,14 +217,14 @@ def _embed(encoder, waveform, starts_s, ends_s, progress):
     if not len(starts_s):
         return np.zeros((0, 0), np.float32)
     encoder = encoder or Encoder.pretrained()
-    if encoder.sample_rate != detect.SAMPLE_RATE:
+    if encoder.sample_rate != SAMPLE_RATE:
         raise ValueError(
-            f"Diarization needs an encoder of {detect.SAMPLE_RATE} Hz. "
+            f"Diarization needs an encoder of {SAMPLE_RATE} Hz. "
             f"Received: one of {encoder.sample_rate} Hz"
         )
-    length = min(round((ends_s[0] - starts_s[0]) * detect.SAMPLE_RATE), len(waveform))
+    length = min(round((ends_s[0] - starts_s[0]) * SAMPLE_RATE), len(waveform))
     starts = np.minimum(
-        np.round(starts_s * detect.SAMPLE_RATE).astype(int), len(waveform) - length
+        np.round(starts_s * SAMPLE_RATE).astype(int), len(waveform) - length
     )
     return encoder.embed_windows(
         waveform,

@@ -1,7 +1,7 @@
 """Admission: which recordings are kept of a person, and why the others are not.
 
-A recording is kept if it is good enough (`voiceemb.enrolment.quality`), sounds like the person's
-other ones, and not like somebody else who is enrolled.
+A recording is kept if it is good enough (`voiceemb.enrolment.quality`), sounds like the
+person's other ones, and not like somebody else who is enrolled.
 """
 
 import dataclasses
@@ -85,7 +85,8 @@ def admit(name, heard, embeddings, people, *, calibration, rule, force=False):
             sound for any, which is never kept.
         people: Name to the `EmbeddingSet` of everybody enrolled, with the label
             `speech_s`.
-        calibration: A `timbre.metrics.calibration.Calibration` of cosines with the mean of
+        calibration: A `timbre.metrics.calibration.Calibration` of cosines with the mean
+            of
             samples, or None: then only ranks can speak against a recording.
         rule: A `voiceemb.enrolment.quality.Rule`.
         force: Keep recordings against all reasons but that they are there already.

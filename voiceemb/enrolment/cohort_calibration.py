@@ -31,8 +31,8 @@ def calibration(places, samples, *, strength=STRENGTH):
         strength: Number of people who say as much as the places. Defaults to `4`.
 
     Returns:
-        A `timbre.metrics.calibration.LogisticCalibration`. If people in the store sound no
-        more like themselves than like others, it tells nothing, and that of the
+        A `timbre.metrics.calibration.LogisticCalibration`. If people in the store sound
+        no more like themselves than like others, it tells nothing, and that of the
         places stays.
     """
     same, different = (

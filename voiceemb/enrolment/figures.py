@@ -64,8 +64,8 @@ def pairs_figure(samples, *, measure="distance", title="Pairs of samples"):
     """Histograms of the pairs of one voice and of two, and the line that parts them.
 
     Args:
-        samples: A `timbre.corpora.embeddings.EmbeddingSet` of two people or more, of whom
-            one has two samples or more.
+        samples: A `timbre.corpora.embeddings.EmbeddingSet` of two people or more, of
+            whom one has two samples or more.
         measure: See `compare`. Defaults to `"distance"`.
         title: Of the figure.
     """

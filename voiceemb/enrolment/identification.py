@@ -2,11 +2,11 @@
 
     P(i) ∝ prior_i * LR_i,   P(nobody) ∝ stranger,   prior_i = (1 - stranger) / n
 
-`LR_i` is what the score against person `i` is worth (`timbre.metrics.calibration`): how much
-likelier it is when they speak than when somebody else does. That is Bayes' rule where
-the scores against all others say nothing more, as then their densities cancel out. The
-prior of a stranger is the user's: how often, where this is used, nobody of those
-enrolled speaks.
+`LR_i` is what the score against person `i` is worth (`timbre.metrics.calibration`): how
+much likelier it is when they speak than when somebody else does. That is Bayes' rule
+where the scores against all others say nothing more, as then their densities cancel
+out. The prior of a stranger is the user's: how often, where this is used, nobody of
+those enrolled speaks.
 """
 
 import dataclasses
@@ -134,7 +134,8 @@ def identify(names, scores, *, calibration=None, stranger=0.5, threshold=None):
     Args:
         names: Of the people, `[people]`.
         scores: Larger is more alike, `[people]`.
-        calibration: A `timbre.metrics.calibration.Calibration` of such scores. Defaults to
+        calibration: A `timbre.metrics.calibration.Calibration` of such scores. Defaults
+            to
             none: then there are no probabilities.
         stranger: See `posterior`. Defaults to `0.5`.
         threshold: The score from which the most alike person is named. Defaults to
@@ -167,7 +168,8 @@ def verify(score, *, calibration=None, prior=0.5, threshold=None) -> Decision:
 
     Args:
         score: Against that person.
-        calibration: A `timbre.metrics.calibration.Calibration` of such scores. Defaults to
+        calibration: A `timbre.metrics.calibration.Calibration` of such scores. Defaults
+            to
             none: then there is no probability.
         prior: How often it is, before the score is known. Defaults to `0.5`.
         threshold: The score from which to accept. Defaults to the one from which

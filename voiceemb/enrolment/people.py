@@ -2,10 +2,10 @@
 
 A person is some samples: of each recording the embedding of its speech, how good the
 recording was, what it was called and when it was enrolled. A sample is kept if it
-passes `voiceemb.enrolment.quality` and sounds like the person's other samples, and like nobody
-else enrolled. What a score is worth comes from a calibration kept with the people
-(`voiceemb.enrolment.store_calibration`); without one there are ranks, but neither probabilities nor
-decisions.
+passes `voiceemb.enrolment.quality` and sounds like the person's other samples, and like
+nobody else enrolled. What a score is worth comes from a calibration kept with the
+people (`voiceemb.enrolment.store_calibration`); without one there are ranks, but
+neither probabilities nor decisions.
 """
 
 import sys
@@ -37,7 +37,7 @@ class People:
     Args:
         roster: A `voiceemb.enrolment.store.Roster`.
         encoder: A `voiceemb.Encoder`. Defaults to none.
-        detector: A `voiceemb.vad.detect.Detector`. Defaults to the one of `vad.load`.
+        detector: A `voiceemb.vad.Detector`. Defaults to the one of `voiceemb.vad.load`.
 
     Example:
         ```python
@@ -65,7 +65,8 @@ class People:
         Args:
             folder: Absent or empty.
             encoder: A `voiceemb.Encoder` that was loaded.
-            detector: A `voiceemb.vad.detect.Detector`. Defaults to the one of `vad.load`.
+            detector: A `voiceemb.vad.Detector`. Defaults to the one of
+                `voiceemb.vad.load`.
 
         Raises:
             FileExistsError: If something lies at `folder`.
@@ -93,7 +94,8 @@ class People:
             folder: What `create` made.
             encoder: The `voiceemb.Encoder` of the store. Defaults to none: then
                 voices are embeddings.
-            detector: A `voiceemb.vad.detect.Detector`. Defaults to the one of `vad.load`.
+            detector: A `voiceemb.vad.Detector`. Defaults to the one of
+                `voiceemb.vad.load`.
 
         Raises:
             FileNotFoundError: If there is no store.
@@ -182,7 +184,8 @@ class People:
         Raises:
             ValueError: If the name can not be kept, a waveform is no sound, or the
                 person's file is damaged.
-            timbre.audio.wave.AudioError: If a file can not be read; nothing is enrolled.
+            timbre.audio.wave.AudioError: If a file can not be read; nothing is
+                enrolled.
         """
         name, rule = checked_name(name), rule or quality.Rule()
         self._check_damage(name)
@@ -242,7 +245,8 @@ class People:
 
         Args:
             voice: A unit embedding `[dim]`, a waveform or a path.
-            way: See `voiceemb.enrolment.identification.Gallery.scores`. Defaults to `"centroid"`.
+            way: See `voiceemb.enrolment.identification.Gallery.scores`. Defaults to
+                `"centroid"`.
         """
         names, scores = self._score(voice, way)
         return dict(zip(names, scores.tolist(), strict=True))
@@ -322,8 +326,8 @@ class People:
         some utterances of each speaker enrolled, the others compared with everybody.
 
         Args:
-            corpus: A `timbre.corpora.corpus.Corpus` of speakers whom the encoder has not
-                learned from, recorded as the voices to be judged are.
+            corpus: A `timbre.corpora.corpus.Corpus` of speakers whom the encoder has
+                not learned from, recorded as the voices to be judged are.
             samples: Utterances enrolled of each. Defaults to `1`.
             way: See `scores`. Defaults to `"centroid"`.
             shown: Whether progress is shown. Defaults to `True`.

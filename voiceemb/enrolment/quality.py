@@ -58,7 +58,7 @@ def inspect(waveform, activity, *, rule=None, least_s=None) -> Quality:
 
     Args:
         waveform: float32 `[samples]`, 16 kHz.
-        activity: Its `voiceemb.vad.detect.Activity`.
+        activity: Its `voiceemb.vad.Activity`.
         rule: A `Rule`. Defaults to `Rule()`.
         least_s: Seconds of speech it must have. Defaults to the `least_speech_s` of
             the rule, as if there were no other recording.
@@ -96,7 +96,7 @@ def spoken(waveform, activity) -> np.ndarray:
 
     Args:
         waveform: float32 `[samples]`, 16 kHz.
-        activity: Its `voiceemb.vad.detect.Activity`.
+        activity: Its `voiceemb.vad.Activity`.
     """
     edges = [
         (round(s * SAMPLE_RATE), round(e * SAMPLE_RATE)) for s, e in activity.segments
@@ -124,7 +124,7 @@ def signal_to_noise(activity) -> float | None:
     of the power of frames without speech: words that were missed are no noise.
 
     Args:
-        activity: A `voiceemb.vad.detect.Activity`.
+        activity: A `voiceemb.vad.Activity`.
 
     Returns:
         The ratio, at least -20 and at most 100; None with less than 0.2 s of either.

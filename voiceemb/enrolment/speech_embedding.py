@@ -9,9 +9,10 @@ from timbre.progress import Bar
 from voiceemb.encoder import unit
 from voiceemb.enrolment import quality
 from voiceemb.inference import LEAST_S
-from voiceemb.vad import detect
+from voiceemb.vad import detection
+from voiceemb.vad.base import SAMPLE_RATE
 
-LEAST = int(LEAST_S * detect.SAMPLE_RATE)  # samples that can be embedded
+LEAST = int(LEAST_S * SAMPLE_RATE)  # samples that can be embedded
 
 
 class Ear:
@@ -20,7 +21,7 @@ class Ear:
     Args:
         encoder: A `voiceemb.Encoder`, or None: then a voice is an embedding.
         dim: Length of an embedding.
-        detector: A `voiceemb.vad.detect.Detector`. Defaults to the one of `vad.load`.
+        detector: A `voiceemb.vad.Detector`. Defaults to the one of `voiceemb.vad.load`.
     """
 
     def __init__(self, encoder, dim, *, detector=None):
@@ -105,24 +106,24 @@ class Ear:
         return quality.spoken(*self.hear(source))
 
     def hear(self, source):
-        """Waveform float32 `[samples]` and `voiceemb.vad.detect.Activity` of a recording."""
+        """Waveform float32 `[samples]` and `voiceemb.vad.Activity` of a recording."""
         if self.encoder is None:
             raise ValueError(
                 "Sound is heard where a store was opened with its encoder; without, a "
                 f"voice is an embedding [{self.dim}]. Received: {np.shape(source)}"
             )
         if isinstance(source, str | Path):
-            source = wave.read(source, sample_rate=detect.SAMPLE_RATE)
+            source = wave.read(source, sample_rate=SAMPLE_RATE)
         if self._detector is None:
-            self._detector = detect.load()
+            self._detector = detection.load()
         waveform = np.asarray(source, np.float32)
-        return waveform, detect.detect(waveform, detector=self._detector)
+        return waveform, detection.detect(waveform, detector=self._detector)
 
 
 def _inspect(waveform, activity, rule):
     """The `Quality` of one of several recordings of a person."""
     if len(waveform) < LEAST:
-        seconds = len(waveform) / detect.SAMPLE_RATE
+        seconds = len(waveform) / SAMPLE_RATE
         reason = f"too short: {seconds:.2f} s of sound, {LEAST_S:g} s are needed"
         return quality.Quality(0.0, 0.0, None, (reason,))
     least_s = rule.least_sample_s

@@ -2,8 +2,8 @@
 
 A calibration that was made for the store, on recordings of its kind, is believed as it
 is. The one that a store is made with rests on corpora; it knows what scores are like
-in each of them and is adapted to the people in the store (`voiceemb.enrolment.cohort_calibration`),
-anew whenever they change.
+in each of them and is adapted to the people in the store
+(`voiceemb.enrolment.cohort_calibration`), anew whenever they change.
 """
 
 from voiceemb.enrolment import cohort_calibration

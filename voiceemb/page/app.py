@@ -21,7 +21,7 @@ def build(encoder=None, people=None, *, detector=None, diarize=None):
             the first recording is analysed.
         people: An `enrolment.People`, by which speakers are named and in which they can
             be enrolled from here; everybody who can open the page shares it.
-        detector: A `vad.Detector`. Defaults to the one of `vad.load`.
+        detector: A `voiceemb.vad.Detector`. Defaults to the one of `voiceemb.vad.load`.
         diarize: Used in place of `diarization.diarize`: a function of a waveform with
             `num_speakers`, `min_speakers`, `max_speakers` and `progress`, which takes
             the name of a stage and how much of it is done, from 0 to 1.
@@ -104,9 +104,9 @@ def _diarizer(encoder, detector, people):
     @functools.cache
     def models():
         from voiceemb import Encoder
-        from voiceemb.vad import detect
+        from voiceemb.vad import detection
 
-        return encoder or Encoder.pretrained(), detector or detect.load()
+        return encoder or Encoder.pretrained(), detector or detection.load()
 
     def diarize(waveform, *, progress=None, **speakers):
         from voiceemb.diarization.pipeline import diarize

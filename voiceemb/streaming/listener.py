@@ -13,9 +13,9 @@ from voiceemb.streaming.buffers import Ring, SpeechRing
 from voiceemb.streaming.events import Slice
 from voiceemb.streaming.sources import MAX_LEVEL, Microphone, file, microphone
 from voiceemb.streaming.timeline import NOBODY
-from voiceemb.vad import detect
+from voiceemb.vad import detection
 from voiceemb.vad.base import HOP, SAMPLE_RATE, level_db
-from voiceemb.vad.segmentation import inside
+from voiceemb.vad.segmentation import Segmenter, segment_mask
 
 __all__ = ["Listener", "Microphone", "file", "line", "listen", "microphone"]
 
@@ -40,12 +40,13 @@ class Listener:
 
     Args:
         encoder: A `voiceemb.Encoder`, or anything with its `embed_utterance`.
-        detector: A `voiceemb.vad.detect.Detector`. Defaults to `voiceemb.vad.detect.load()`.
+        detector: A `voiceemb.vad.Detector`. Defaults to
+            `voiceemb.vad.detection.load()`.
         people: Whose names are known: anything whose `identify(embedding)` gives an
             object with `name` (`None` if it is nobody known), `score` and
-            `probability`, such as `voiceemb.enrolment.people.People` with a calibration.
-            Defaults to nobody.
-        rule: A `voiceemb.vad.detect.Rule`. Defaults to `Rule()`.
+            `probability`, such as `voiceemb.enrolment.people.People` with a
+            calibration. Defaults to nobody.
+        hysteresis: A `voiceemb.vad.HysteresisConfig`. Defaults to `HysteresisConfig()`.
         every_s: Length of a slice in seconds, whole frames of 10 ms, at most 60.
             Defaults to `0.5`.
         window_s: Newest speech that is embedded, in seconds. Defaults to the
@@ -80,7 +81,7 @@ class Listener:
         *,
         detector=None,
         people=None,
-        rule=None,
+        hysteresis=None,
         every_s=0.5,
         window_s=None,
         least_s=0.8,
@@ -118,12 +119,14 @@ class Listener:
             change = -1.0 if known is None else known.score_of(CHANGE_LLR)
         self.encoder, self.people = encoder, people
         self.least_s, self.change = least_s, change
-        detector = detector or detect.load()
+        detector = detector or detection.load()
         self._stream = detector.stream()
-        self._segmenter = detect.Segmenter(rule)
-        rule = self._segmenter.rule
-        self.delay_s = detector.delay_s + rule.onset_frames / rate
-        self.delay_s += rule.least_s + rule.release_s + rule.pad_s
+        self._segmenter = Segmenter(hysteresis)
+        hysteresis = self._segmenter.config
+        self.delay_s = detector.delay_s + hysteresis.onset_frames / rate
+        self.delay_s += (
+            hysteresis.min_speech_s + hysteresis.release_s + hysteresis.pad_s
+        )
         needed_s = every_s + self.delay_s + PIECE / SAMPLE_RATE
         self.sound = Ring(round(max(needed_s, keep_s) * SAMPLE_RATE))
         self.speech = SpeechRing(window_s, forget_s=forget_s)
@@ -193,7 +196,7 @@ class Listener:
             segments += segmenter.finish()
         decided = segmenter.decided
         segments.append(segmenter.open or (0, 0))
-        spoken = inside(segments, decided - done, first=done)
+        spoken = segment_mask(segments, decided - done, first=done)
         frames = self.sound.read(done * HOP, decided * HOP).reshape(-1, HOP)
         slices = []
         while len(frames):

@@ -33,8 +33,8 @@ def file(
 ):
     """Blocks of a sound file, one after the other from the disk.
 
-    Together they are what `timbre.audio.wave.read` gives: channels are averaged, another rate
-    is resampled. A file of any length is read.
+    Together they are what `timbre.audio.wave.read` gives: channels are averaged,
+    another rate is resampled. A file of any length is read.
 
     Args:
         path: The file; see `timbre.audio.header` for the formats.
@@ -50,8 +50,9 @@ def file(
         Float32 `[samples]`.
 
     Raises:
-        timbre.audio.wave.AudioError: If the file is refused, ends before its header says, or
-            holds samples that are not finite or above 10; it says at which second.
+        timbre.audio.wave.AudioError: If the file is refused, ends before its header
+            says, or holds samples that are not finite or above 10; it says at which
+            second.
     """
     size = _block_size(block_s)
     path = Path(path)

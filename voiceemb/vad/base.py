@@ -1,12 +1,11 @@
-"""Frames of activity: the clock and the interface that all detectors share.
+"""Framing and the interface of voice activity detectors (VAD).
 
-    frame i looks at samples [i * HOP, i * HOP + FRAME)
-    and stands for the time  [i * HOP, (i + 1) * HOP)
+    frame i is computed from samples [i * HOP, i * HOP + FRAME)
+    and covers the time              [i * HOP, (i + 1) * HOP)
 
-at 16 kHz: 25 ms of sound every 10 ms, `samples // HOP` frames, the last of them filled
-with zeros. A stream of sound comes in blocks of any size, and gives for every frame the
-probability of speech as soon as its samples are there: the same to the bit, whatever
-the blocks.
+at 16 kHz: 25 ms every 10 ms, `samples // HOP` frames, the last ones padded with zeros.
+A stream takes blocks of any size and returns the probability of speech of every frame
+as soon as its samples have arrived: the same to the bit, whatever the blocks.
 """
 
 import abc
@@ -16,8 +15,8 @@ import numpy as np
 SAMPLE_RATE = 16000
 HOP = 160  # samples, 10 ms
 FRAME = 400  # samples, 25 ms
-AT_ONCE = 512  # frames computed at a time, so memory does not follow the sound
-SILENCE_DB = -120.0  # what digital zero is said to have
+BATCH_FRAMES = 512  # computed at a time, so that memory does not grow with the sound
+SILENCE_DB = -120.0  # level of digital silence
 
 
 def num_frames(samples: int) -> int:
@@ -25,8 +24,8 @@ def num_frames(samples: int) -> int:
     return samples // HOP
 
 
-def checked(waveform: np.ndarray) -> np.ndarray:
-    """A waveform as float32 `[samples]`; a new array only where one is needed.
+def check_waveform(waveform: np.ndarray) -> np.ndarray:
+    """Return a waveform as float32 `[samples]`, copied only where needed.
 
     Raises:
         ValueError: If it is not a float array of one axis, or not finite.
@@ -45,8 +44,8 @@ def checked(waveform: np.ndarray) -> np.ndarray:
     return waveform.astype(np.float32, copy=False)
 
 
-def framed(waveform: np.ndarray) -> np.ndarray:
-    """Overlapping frames of samples that are all there, a view `[frames, FRAME]`."""
+def frame(waveform: np.ndarray) -> np.ndarray:
+    """Split a waveform into its complete frames, a view `[frames, FRAME]`."""
     if len(waveform) < FRAME:
         return np.zeros((0, FRAME), waveform.dtype)
     return np.lib.stride_tricks.sliding_window_view(waveform, FRAME)[::HOP]
@@ -77,19 +76,20 @@ def energies_db(waveform: np.ndarray) -> np.ndarray:
     Returns:
         Float32 `[samples // HOP]`.
     """
-    waveform = checked(waveform)
-    frames = framed(np.pad(waveform, (0, FRAME)))[: num_frames(len(waveform))]
+    waveform = check_waveform(waveform)
+    frames = frame(np.pad(waveform, (0, FRAME)))[: num_frames(len(waveform))]
     energies = np.empty(len(frames), np.float32)
-    for start in range(0, len(frames), AT_ONCE):
-        energies[start : start + AT_ONCE] = level_db(frames[start : start + AT_ONCE])
+    for start in range(0, len(frames), BATCH_FRAMES):
+        energies[start : start + BATCH_FRAMES] = level_db(
+            frames[start : start + BATCH_FRAMES]
+        )
     return energies
 
 
 class Stream(abc.ABC):
-    """One sound on its way through a detector: blocks in, probabilities out.
+    """One recording in progress: blocks in, probabilities of speech out.
 
-    A detector's own stream says in `_take` what is known of the samples it holds;
-    most are a `FrameStream`.
+    A subclass implements `_take`; most derive from `FrameStream`.
     """
 
     def __init__(self):
@@ -112,8 +112,8 @@ class Stream(abc.ABC):
                 then nothing has changed.
         """
         if self._closed:
-            raise ValueError("A stream that is finished takes no more. Received: more")
-        block = checked(block)
+            raise ValueError("A finished stream takes no more samples.")
+        block = check_waveform(block)
         self._samples += len(block)
         self._held = np.concatenate([self._held, block])
         return self._take()
@@ -125,26 +125,26 @@ class Stream(abc.ABC):
             Probabilities of the frames that are left, float32 `[any]`.
         """
         if self._closed:
-            raise ValueError("A stream is finished once. Received: a second time")
+            raise ValueError("A stream is finished once.")
         self._closed = True
         return self._take()
 
     @abc.abstractmethod
     def _take(self) -> np.ndarray:
-        """Probabilities that can be told from `_held`; what is done with is let go.
+        """Probabilities of the frames complete in `_held`, whose samples are dropped.
 
-        When the stream is `_closed`, all `_samples` have come, and those of every frame
-        that is left are asked for.
+        When the stream is `_closed`, all `_samples` have arrived and every frame that
+        is left must be returned.
         """
 
 
 class FrameStream(Stream):
-    """A stream that looks at one frame after the other.
+    """A stream whose detector processes one frame after the other.
 
-    A detector's own says in `frames` what the probabilities of some frames are; this
-    class cuts blocks into frames. `frames` must not depend on how many frames it is
-    given at once, not in the last bit either: no product of matrices then, as BLAS adds
-    in another order for another number of rows.
+    A subclass implements `frames`; this class splits blocks into frames. The result of
+    `frames` must not depend on how many frames it gets at once, not in the last bit
+    either: so no matrix products, as the order of summation in BLAS depends on the
+    number of rows.
     """
 
     @abc.abstractmethod
@@ -152,8 +152,8 @@ class FrameStream(Stream):
         """Probabilities of the next frames.
 
         Args:
-            frames: Float32 `[n, FRAME]`, read-only, `1 <= n <= AT_ONCE`; a row begins
-                `HOP` samples after the one before.
+            frames: Float32 `[n, FRAME]`, read-only, `1 <= n <= BATCH_FRAMES`; a row
+                begins `HOP` samples after the one before.
 
         Returns:
             Float32 `[n]` in [0, 1].
@@ -164,22 +164,23 @@ class FrameStream(Stream):
             left = num_frames(self._samples) - self._frames
             length = (left - 1) * HOP + FRAME if left else 0
             self._held = np.pad(self._held, (0, FRAME))[:length]
-        frames = framed(self._held)
+        frames = frame(self._held)
         found = [np.zeros(0, np.float32)]
-        for start in range(0, len(frames), AT_ONCE):
-            found.append(self.frames(frames[start : start + AT_ONCE]))
+        for start in range(0, len(frames), BATCH_FRAMES):
+            found.append(self.frames(frames[start : start + BATCH_FRAMES]))
         self._frames += len(frames)
         self._held = self._held[len(frames) * HOP :].copy()
         return np.concatenate(found)
 
 
 class Detector(abc.ABC):
-    """Says of each frame how probable speech is.
+    """A voice activity detector: the probability of speech of each frame.
 
     Attributes:
-        name: What `voiceemb.vad.detect.load` knows it by.
-        delay_s: Sound from the beginning of a frame until its probability is there, at
-            most, in seconds. Defaults to a frame's length.
+        name: As passed to `voiceemb.vad.load`.
+        delay_s: Latency: the most sound, from the beginning of a frame, that is needed
+            before its probability is returned, in seconds. Defaults to a frame's
+            length.
     """
 
     name: str

@@ -28,7 +28,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Scenes:
-    """What a scene of speech and noise is made of (`voiceemb.vad.simulation.Scenes`)."""
+    """Arguments of `voiceemb.vad.simulation.MixtureSimulator`."""
 
     seconds: float = 5.0
     noises: int = (

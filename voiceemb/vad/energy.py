@@ -1,14 +1,14 @@
-"""Voice activity by energy: speech stands out from the noise floor, and is voiced.
+"""Voice activity detection by energy over the noise floor, and by voicing.
 
     floor[i]   = 2 * min over 2 s of (power[i], smoothed over 0.15 s)     per band
     snr_db[i]  = 10 * log10(power[i], smoothed over 0.05 s, / floor[i])   per band
     log odds   = BIAS + WEIGHTS . (mean snr, snr of the clearest bands, snr of all
                                    bands together, harmonicity)
 
-A floor that is a minimum follows noise up within two seconds, and down at once; twice
-the minimum is about the mean of the noise. Harmonicity, the height of the peak of the
-autocorrelation at the pitches of voices, over 0.15 s, tells a voice from a knock, a tap
-that is opened, or a fan that is switched on.
+A minimum follows rising noise within two seconds and falling noise at once; twice the
+minimum is about the mean of the noise. Harmonicity, the peak of the autocorrelation at
+the pitch lags of voices, averaged over 0.15 s, distinguishes voices from knocks, an
+opened tap, or a fan that is switched on.
 
 References:
     Noise Power Spectral Density Estimation Based on Optimal Smoothing and Minimum
@@ -25,28 +25,28 @@ from voiceemb.vad.base import FRAME, SAMPLE_RATE, Detector, FrameStream
 FFT = 640  # room for lags of `FFT - FRAME` without folding, bins of 25 Hz
 BANDS = 16  # of equal width on the mel scale
 RANGE_HZ = (100, 7000)
-VOICED_HZ = (100, 2000)  # harmonics that are looked at
+VOICED_HZ = (100, 2000)  # harmonics that are used
 PITCH_HZ = (80, 400)
-ABSOLUTE_DB = -70.0  # noise that is always assumed, spread over all frequencies
+ABSOLUTE_DB = -70.0  # of the noise that is always assumed, over all frequencies
 FLOOR = 200  # frames, 2 s
 SMOOTH = 15  # frames of the floor's power, and of the harmonicity
 SHORT = 5  # frames of the power that is compared with the floor
 BIAS_OF_MINIMUM = 2.0
-MOST_DB = 30.0  # what stands out more stands out enough
+MAX_SNR_DB = 30.0  # higher ratios are clipped
 
 # Logistic regression on 85 minutes, half of them speech: LibriSpeech, but no speaker of
-# `benchmarks/activity.py`, clean and at 20 to 0 dB in ten made-up noises: white, pink,
-# brown, babble, bursts, knocks, hum, music, an engine, wind. The bias is 0.2 less than
-# the fit's, as a rule with two thresholds leans towards speech.
+# `benchmarks/activity.py`, clean and at 20 to 0 dB in ten synthetic noises: white,
+# pink, brown, babble, bursts, knocks, hum, music, an engine, wind. The bias is 0.2
+# below the fitted one, as hysteresis with two thresholds favours speech.
 BIAS = -3.11
 WEIGHTS = np.array([-0.268, 0.207, 0.155, 1.80])
 
 
 class EnergyDetector(Detector):
-    """Finds speech by its level over the noise floor, band by band, and by its voice.
+    """Detects speech by its level over the noise floor per band, and by harmonicity.
 
-    It is causal, learns the floor while it listens, and needs nothing but NumPy. Very
-    soft sound, below -70 dB in all, is never speech.
+    It is causal, estimates the noise floor on the fly, and needs NumPy only. Sound
+    below -70 dB in all is never speech.
     """
 
     name = "energy"
@@ -68,7 +68,7 @@ class _EnergyStream(FrameStream):
         return (1 / (1 + np.exp(-odds))).astype(np.float32)
 
     def features(self, frames):
-        """What the log odds are a sum of, `[n, 4]`: three levels in dB, harmonicity."""
+        """Features of the log odds, `[n, 4]`: three levels in dB, and harmonicity."""
         spectra = power_spectra(frames)
         powers = np.concatenate([self._powers, band_powers(spectra)])
         voiced = np.concatenate([self._voiced, harmonicity(spectra)[:, None]])
@@ -81,13 +81,13 @@ class _EnergyStream(FrameStream):
 
         floor = BIAS_OF_MINIMUM * trailing_min(floors, FLOOR) + ABSOLUTE
         power = trailing_mean(powers, SHORT, ages) + ABSOLUTE
-        snr_db = np.clip(10 * np.log10(power / floor), 0, MOST_DB)
+        snr_db = np.clip(10 * np.log10(power / floor), 0, MAX_SNR_DB)
         clearest = np.sort(snr_db, axis=1)[:, -BANDS // 4 :]
         total_db = 10 * np.log10(power.sum(axis=1) / floor.sum(axis=1))
         columns = (
             snr_db.mean(axis=1),
             clearest.mean(axis=1),
-            np.clip(total_db, -5, MOST_DB),
+            np.clip(total_db, -5, MAX_SNR_DB),
             trailing_mean(voiced, SMOOTH, ages)[:, 0],
         )
         return np.stack(columns, axis=1)

@@ -1,10 +1,10 @@
-"""Readings: clean utterances, and when in them there is speech.
+"""Frame-level speech labels (VAD labels) for clean utterances, by energy thresholds.
 
-A frame is speech if it is at most 38 dB below the loud ones and 6 dB above the
-silence of its reader; where that silence is not much lower than speech, all frames at
-most 24 dB below the loud ones are. Pauses shorter than 50 ms, within a word, are speech
-too: as much as a detector that looks 50 ms ahead can know. Longer ones are bridged by
-the rule that makes segments (`voiceemb.vad.segmentation`).
+A frame is speech if it is at most 38 dB below the utterance's peak level (95th
+percentile) and at least 6 dB above the speaker's noise floor; where the two are close,
+all frames at most 24 dB below the peak are. Pauses shorter than 50 ms, within a word,
+are speech too: as much as a detector with a look-ahead of 50 ms can know. Longer ones
+are bridged by the hysteresis of segments (`voiceemb.vad.segmentation`).
 """
 
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ import numpy as np
 
 from voiceemb.vad.base import HOP, energies_db
 
-SPAN_DB = 38.0  # from the loud frames of a voice to what is still speech
-ABOVE_DB = 6.0  # over the silence of the recording
-LEAST_SPAN_DB = 24.0  # with less between them, speech and silence can not be told apart
-BRIDGED = 5  # frames; a shorter pause is part of the speech around it
-LEAST_FRAMES = 20  # of an utterance
+SPAN_DB = 38.0  # from the peak level of a voice down to the weakest speech
+ABOVE_DB = 6.0  # from the noise floor up to the weakest speech
+MIN_SPAN_DB = 24.0  # with less between peak and floor, utterances are not labelled
+MIN_PAUSE = 5  # frames; shorter pauses are part of the speech around them
+MIN_FRAMES = 20  # of an utterance
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
-    """One clean utterance and where in it there is speech.
+class LabelledUtterance:
+    """A clean utterance with its speech labels.
 
     Args:
         waveform: Float32 `[frames * HOP]`.
@@ -33,53 +33,47 @@ class Reading:
     active: np.ndarray
 
 
-def speech_frames(energy_db, silence_db=None):
+def speech_frames(energy_db, floor_db=None):
     """Which frames of a clean recording are speech.
 
     Args:
         energy_db: Level of each frame, `[frames]`.
-        silence_db: Level of the recording without speech. Defaults to the lowest mean
-            of eight frames.
+        floor_db: Noise floor. Defaults to that of the recording, see `noise_floor_db`.
 
     Returns:
         Bool `[frames]`, or `None` if speech and silence can not be told apart.
     """
     loud = np.percentile(energy_db, 95)
-    silence_db = quietest(energy_db) if silence_db is None else silence_db
-    if loud - silence_db < LEAST_SPAN_DB:
+    floor_db = noise_floor_db(energy_db) if floor_db is None else floor_db
+    if loud - floor_db < MIN_SPAN_DB:
         return None
-    least = min(max(loud - SPAN_DB, silence_db + ABOVE_DB), loud - LEAST_SPAN_DB)
-    return bridged(energy_db > least)
+    threshold = min(max(loud - SPAN_DB, floor_db + ABOVE_DB), loud - MIN_SPAN_DB)
+    return fill_pauses(energy_db > threshold)
 
 
-def quietest(energy_db):
-    """The lowest mean of eight frames."""
+def noise_floor_db(energy_db):
+    """Noise floor of a recording: the lowest mean level of eight frames in a row."""
     return np.convolve(energy_db, np.full(8, 1 / 8), "valid").min()
 
 
-def bridged(active, pause=BRIDGED):
-    """Frames of speech, with pauses of fewer frames than `pause` filled.
-
-    Args:
-        active: Bool `[frames]`.
-        pause: Number of frames.
-    """
+def fill_pauses(active, min_pause=MIN_PAUSE):
+    """Label pauses of fewer than `min_pause` frames as speech, bool `[frames]`."""
     active = active.copy()
     (places,) = np.nonzero(active)
     for before, after in zip(places[:-1], places[1:], strict=True):
-        if after - before <= pause:
+        if after - before <= min_pause:
             active[before:after] = True
     return active
 
 
-def read(corpus):
-    """The utterances of a corpus whose speech can be told from their silence.
+def label_corpus(corpus):
+    """Label the utterances of a corpus whose speech stands out from their silence.
 
     Args:
         corpus: A `timbre.corpora.corpus.Corpus` of clean speech.
 
     Returns:
-        List of `Reading`.
+        List of `LabelledUtterance`.
 
     Raises:
         ValueError: If there is none.
@@ -88,17 +82,17 @@ def read(corpus):
     for group in corpus.by_speaker().values():
         sounds = [u.read() for u in group]
         sounds = [x[: len(x) // HOP * HOP] for x in sounds]
-        sounds = [x for x in sounds if len(x) >= LEAST_FRAMES * HOP]
+        sounds = [x for x in sounds if len(x) >= MIN_FRAMES * HOP]
         levels = [energies_db(x) for x in sounds]
-        silence = min(map(quietest, levels), default=None)
+        floor_db = min(map(noise_floor_db, levels), default=None)
         for sound, level in zip(sounds, levels, strict=True):
-            active = speech_frames(level, silence)
+            active = speech_frames(level, floor_db)
             if active is not None:
-                found.append(Reading(sound, active))
+                found.append(LabelledUtterance(sound, active))
     if not found:
         raise ValueError(
-            "Readings are clean recordings, in which speech stands at least "
-            f"{LEAST_SPAN_DB:.0f} dB above silence. Received: none of "
+            "VAD labels need clean recordings, in which speech stands at least "
+            f"{MIN_SPAN_DB:.0f} dB above silence. Received: none of "
             f"{len(corpus)} in {corpus.name!r}"
         )
     return found

@@ -1,12 +1,12 @@
-"""Voice activity by a small network that was trained with noise.
+"""Voice activity detection by a small recurrent network, trained on noisy speech.
 
     present[t] = convolutions(log-mel up to frame t)
     past[t] = GRU(present up to frame t)
     probability[t - ahead] = logistic(compare(present[t], past[t]))
 
-The recurrent layer remembers what the noise is like; the present is held against it.
-Frame `i` is judged after frame `i + ahead` has been heard. Everything else looks back
-only, and what it must remember is a state of fixed size, so a sound may come in blocks.
+The recurrent state summarises the past, the noise above all; the present is compared
+with it. The look-ahead is `ahead` frames; all else is causal with a state of fixed
+size, so audio may be streamed in blocks.
 """
 
 import json
@@ -21,7 +21,7 @@ from timbre.audio.filterbank import Filterbank
 from timbre.files import stated_sha256
 from voiceemb.vad.base import FRAME, HOP, SAMPLE_RATE, Detector, Stream, num_frames
 
-PRETRAINED = Path(__file__).with_name("pretrained") / "activity"
+PRETRAINED = Path(__file__).parents[1] / "pretrained" / "activity"
 WEIGHTS, ABOUT = "model.weights.h5", "activity.json"
 BLOCK = 20  # frames computed at a time, whatever comes: 0.2 s
 SHARED = FRAME - HOP  # samples of a block that the next one begins with
@@ -45,16 +45,16 @@ class HannFilterbank(Filterbank):
 
 @keras.saving.register_keras_serializable(package="voiceemb")
 class ActivityNetwork(keras.Model):
-    """Says of every frame of sound how probable speech is.
+    """Predicts the logit of speech of every frame.
 
     Args:
         bands: Mel bands from 0 to 8 kHz. Defaults to `40`.
         filters: Of each of the two convolutions. Defaults to `64`.
         kernel: Frames that a convolution sees, the present one and those before it.
             Defaults to `5`.
-        units: Of the recurrent layer, a GRU, and of the one that compares what is
-            heard with what was. Defaults to `64`.
-        ahead: Frames that a judgement waits for. Defaults to `5`.
+        units: Of the recurrent layer, a GRU, and of the layer that compares present
+            and past. Defaults to `64`.
+        ahead: Look-ahead in frames. Defaults to `5`.
 
     Call arguments:
         waveform: Float `[batch, samples]` at 16 kHz, finite.
@@ -68,15 +68,14 @@ class ActivityNetwork(keras.Model):
 
     def __init__(self, bands=40, filters=64, kernel=5, units=64, ahead=5, **kwargs):
         super().__init__(**kwargs)
-        given = dict(
-            zip(self.ARGUMENTS, (bands, filters, kernel, units, ahead), strict=True)
-        )
-        for name, least in zip(self.ARGUMENTS, (1, 1, 2, 1, 0), strict=True):
-            if given[name] < least:
+        self.bands, self.filters, self.kernel = bands, filters, kernel
+        self.units, self.ahead = units, ahead
+        for name, minimum in zip(self.ARGUMENTS, (1, 1, 2, 1, 0), strict=True):
+            value = getattr(self, name)
+            if value < minimum:
                 raise ValueError(
-                    f"`{name}` must be at least {least}. Received: {given[name]}"
+                    f"`{name}` must be at least {minimum}. Received: {value}"
                 )
-            setattr(self, name, given[name])
         self.filterbank = HannFilterbank(SAMPLE_RATE, num_bands=bands)
         self.near = layers.Conv1D(filters, kernel, activation="relu", name="near")
         self.far = layers.Conv1D(filters, kernel, activation="relu", name="far")
@@ -87,11 +86,11 @@ class ActivityNetwork(keras.Model):
         self.judge = layers.Dense(1, dtype="float32", name="judge")
 
     def call(self, waveform):
-        state = self.beginning(ops.shape(waveform)[0])
+        state = self.initial_state(ops.shape(waveform)[0])
         return self.advance(waveform, state)[0][:, self.ahead :]
 
-    def beginning(self, batch=1):
-        """The state before a sound: a tuple of zeros `[batch, ...]`."""
+    def initial_state(self, batch=1):
+        """The state before the first frame: a tuple of zeros `[batch, ...]`."""
         past = self.kernel - 1
         return (
             ops.zeros((batch, past, self.bands)),
@@ -100,26 +99,26 @@ class ActivityNetwork(keras.Model):
         )
 
     def advance(self, waveform, state):
-        """Hear some more frames.
+        """Process the next frames.
 
         Args:
             waveform: Float `[batch, frames * HOP + FRAME - HOP]`; its first frame
-                follows the last one heard.
-            state: What `beginning` or the last call of this gave.
+                follows the last one processed.
+            state: As returned by `initial_state` or the last `advance`.
 
         Returns:
             Logits `[batch, frames]`, each for the frame `ahead` before, and the state.
         """
-        heard, seen, memory = state
+        inputs, hidden, memory = state  # the last `kernel - 1` frames, and the GRU's
         energies = self.filterbank(waveform)
         features = (ops.log(energies + FLOOR) - CENTRE) / SPREAD
-        heard = ops.concatenate([heard, features], axis=1)
-        seen = ops.concatenate([seen, self.near(heard)], axis=1)
-        present = self.far(seen)
+        inputs = ops.concatenate([inputs, features], axis=1)
+        hidden = ops.concatenate([hidden, self.near(inputs)], axis=1)
+        present = self.far(hidden)
         past, memory = self.memory(present, initial_state=memory)
         both = self.compare(ops.concatenate([present, past], axis=-1))
         kept = 1 - self.kernel
-        state = heard[:, kept:], seen[:, kept:], memory
+        state = inputs[:, kept:], hidden[:, kept:], memory
         return self.judge(both)[..., 0], state
 
     def get_config(self):
@@ -127,17 +126,17 @@ class ActivityNetwork(keras.Model):
 
 
 class NetworkDetector(Detector):
-    """The detector that comes with the package, or one that was trained.
+    """The pretrained detector, or one of your own.
 
-    It computes blocks of 0.2 s and waits for 0.05 s more, so an answer comes at most
-    0.27 s after its frame began.
+    It computes blocks of 0.2 s with a look-ahead of 0.05 s, so the latency is at most
+    0.27 s.
 
     Args:
-        folder: A run of `train_activity.py`. Defaults to what comes with the package.
+        folder: A run of `train_activity.py`. Defaults to the pretrained one.
 
     Raises:
         FileNotFoundError: If there is no network in `folder`.
-        ValueError: If the weights are not those the run has written.
+        ValueError: If the weights are not those that the run wrote.
     """
 
     name = "network"
@@ -153,23 +152,23 @@ class NetworkDetector(Detector):
         network = ActivityNetwork(**about["network"])
         network(np.zeros((1, FRAME + network.ahead * HOP), "float32"))
         network.load_weights(folder / WEIGHTS)
-        self._hold(network)
+        self._compile(network)
 
     @classmethod
     def of(cls, network):
-        """Wraps an `ActivityNetwork` in memory, whose weights may change no more."""
+        """Wrap an `ActivityNetwork` in memory, whose weights must be final."""
         detector = cls.__new__(cls)
         detector.sha256 = None
-        detector._hold(network)
+        detector._compile(network)
         return detector
 
-    def _hold(self, network):
+    def _compile(self, network):
         import tensorflow as tf
 
         self.network = network
         self.delay_s = ((BLOCK - 1 + network.ahead) * HOP + FRAME) / SAMPLE_RATE
 
-        @tf.function(autograph=False, jit_compile=True)  # one program, thrice as fast
+        @tf.function(autograph=False, jit_compile=True)  # XLA is three times as fast
         def advance(waveform, *state):
             logits, state = network.advance(waveform, state)
             return tf.sigmoid(logits)[0], state
@@ -181,17 +180,17 @@ class NetworkDetector(Detector):
 
 
 class _NetworkStream(Stream):
-    """Gives the network as many frames each time, so that it computes the same.
+    """Feeds the network blocks of one size, so that results do not depend on cuts.
 
-    Its answers come `ahead` frames late; the first of them, about what was before the
-    sound, are left out.
+    Its outputs are `ahead` frames late; the first ones, for frames before the sound,
+    are dropped.
     """
 
     def __init__(self, detector):
         super().__init__()
         self._detector = detector
-        self._state = detector.network.beginning()
-        self._early = detector.network.ahead  # answers still to be left out
+        self._state = detector.network.initial_state()
+        self._early = detector.network.ahead  # outputs still to be dropped
 
     def _take(self):
         left = num_frames(self._samples) - self._frames
@@ -202,15 +201,15 @@ class _NetworkStream(Stream):
             self._held = np.pad(self._held, (0, more))[:length]
         starts = range(0, len(self._held) - SHARED - BLOCK * HOP + 1, BLOCK * HOP)
         blocks = [self._held[s : s + BLOCK * HOP + SHARED] for s in starts]
-        answers = [np.zeros(0, np.float32), *map(self._advance, blocks)]
-        answers = np.concatenate(answers)
-        found = answers[self._early :][:left]
-        self._early = max(self._early - len(answers), 0)
+        outputs = [np.zeros(0, np.float32), *map(self._advance, blocks)]
+        outputs = np.concatenate(outputs)
+        found = outputs[self._early :][:left]
+        self._early = max(self._early - len(outputs), 0)
         self._frames += len(found)
         self._held = self._held[len(blocks) * BLOCK * HOP :].copy()
         return found
 
     def _advance(self, block):
-        """Answers `[BLOCK]` to the samples of as many frames."""
+        """Probabilities `[BLOCK]` of the next block."""
         found, self._state = self._detector.advance(block[None], *self._state)
         return found.numpy()

@@ -1,10 +1,10 @@
-"""Noises made up from numbers: what a detector of speech must not take for speech.
+"""Noise synthesis: background sounds that a voice activity detector must reject.
 
-A noise is a sum of one to three sounds of different kinds, each a recipe of random
-numbers: hiss of any colour, hum, engines, things that fall and clatter, water, wind,
-alarms, music, cries of animals. None is recorded, so none can be the noise of a test.
-Chance comes from a `numpy.random.Generator` alone. Sounds are float64 `[samples]` at
-16 kHz while they are made and float32 of power one when they are done.
+A noise is a sum of one to three sounds of different kinds, each with random
+parameters: coloured noise, hum, engines, clatter, water, wind, alarms, music, cries of
+animals. None is recorded, so none can be in a test set. All randomness comes from a
+`numpy.random.Generator`. Sounds are float64 `[samples]` at 16 kHz while they are
+synthesised; the result is float32 of power one.
 """
 
 import numpy as np
@@ -12,15 +12,15 @@ from scipy import signal
 
 from voiceemb.vad.base import SAMPLE_RATE
 
-LOUDER_DB = 12.0  # most that one of the sounds of a noise may stand above another
+MAX_DIFFERENCE_DB = 12.0  # between the levels of two sounds of a noise
 TINY = 1e-12
 
 
 def noise(samples, rng):
-    """One noise.
+    """Synthesise one noise.
 
     Args:
-        samples: How much, at least a tenth of a second.
+        samples: Its length, at least a tenth of a second.
         rng: A `numpy.random.Generator`.
 
     Returns:
@@ -28,10 +28,10 @@ def noise(samples, rng):
     """
     chosen = rng.choice(len(KINDS), size=rng.integers(1, 4), replace=False)
     sounds = [_unit(KINDS[kind](samples, rng)) for kind in chosen]
-    total = sum(s * _ratio(-rng.uniform(0, LOUDER_DB)) for s in sounds)
+    total = sum(s * _gain(-rng.uniform(0, MAX_DIFFERENCE_DB)) for s in sounds)
     if rng.random() < 0.5:
-        total = _in_a_room(total, rng)
-    return _unit(_coloured(total, rng)).astype(np.float32)
+        total = _reverberate(total, rng)
+    return _unit(_equalise(total, rng)).astype(np.float32)
 
 
 def hiss(samples, rng):
@@ -49,7 +49,7 @@ def hum(samples, rng):
 
 def engine(samples, rng):
     """Strokes at a slowly moving rate through a body's resonances, with hiss."""
-    rate = rng.uniform(8, 150) * _ratio(4 * _wander(samples, rng.uniform(0.1, 1), rng))
+    rate = rng.uniform(8, 150) * _gain(4 * _wander(samples, rng.uniform(0.1, 1), rng))
     phase = np.cumsum(rate) / SAMPLE_RATE
     strokes = np.diff(np.floor(phase), prepend=0) * rng.uniform(0.5, 1.5, samples)
     body = _resonances(strokes, rng, low=60, high=3000, count=rng.integers(2, 6))
@@ -83,7 +83,7 @@ def clatter(samples, rng):
         modes = np.sin(2 * np.pi * hz * time) * np.exp(-time / decay)
         knock = rng.normal(size=size) * np.exp(-time / rng.uniform(0.001, 0.01))
         blow = rng.uniform(0.2, 1, count) @ modes + rng.uniform(0, 2) * knock
-        sound[start : start + size] += _ratio(-rng.uniform(0, 20)) * blow
+        sound[start : start + size] += _gain(-rng.uniform(0, 20)) * blow
     return sound
 
 
@@ -103,7 +103,7 @@ def water(samples, rng):
 
 def wind(samples, rng):
     """Deep gusts, and the rumble of handling and traffic."""
-    gust = _ratio(8 * _wander(samples, rng.uniform(0.2, 2), rng))
+    gust = _gain(8 * _wander(samples, rng.uniform(0.2, 2), rng))
     return gust * _falling(samples, rng.uniform(1.5, 3), rng)
 
 
@@ -169,7 +169,7 @@ def cries(samples, rng):
         cry = _harmonics(pitch, gains, rng) * np.hanning(size) ** 0.5
         formant = rng.uniform(500, 2500)
         cry = _moving_band(cry, formant * rng.uniform(0.5, 2) ** place)
-        sound[start : start + size] += _unit(cry) * _ratio(-rng.uniform(0, 10))
+        sound[start : start + size] += _unit(cry) * _gain(-rng.uniform(0, 10))
     return sound
 
 
@@ -188,10 +188,11 @@ def birds(samples, rng):
     return sound
 
 
+# fmt: off
 KINDS = (
-    *(hiss, hum, engine, rhythm, clatter, water, wind),
-    *(crackle, alarm, music, cries, birds),
+    hiss, hum, engine, rhythm, clatter, water, wind, crackle, alarm, music, cries, birds
 )
+# fmt: on
 
 
 def _unit(sound):
@@ -199,24 +200,24 @@ def _unit(sound):
     return sound / np.sqrt(max(np.mean(np.square(sound)), TINY))
 
 
-def _ratio(db):
+def _gain(db):
     return 10 ** (np.asarray(db) / 20)
 
 
 def _events(samples, rate_hz, rng):
-    """Random starts, so many in a second in the mean, at least one."""
+    """Start samples of a Poisson process of `rate_hz`, at least one."""
     count = max(rng.poisson(rate_hz * samples / SAMPLE_RATE), 1)
     return np.sort(rng.integers(0, samples, count))
 
 
 def _wander(samples, rate_hz, rng):
-    """A smooth random curve of deviation one that turns so often in a second."""
+    """A smooth random curve of standard deviation one and bandwidth `rate_hz`."""
     points = rng.normal(size=int(2 * rate_hz * samples / SAMPLE_RATE) + 3)
     return np.interp(np.linspace(0, 1, samples), np.linspace(0, 1, len(points)), points)
 
 
 def _swell(samples, rng):
-    return _ratio(rng.uniform(0, 6) * _wander(samples, rng.uniform(0.2, 4), rng))
+    return _gain(rng.uniform(0, 6) * _wander(samples, rng.uniform(0.2, 4), rng))
 
 
 def _falling(samples, slope, rng):
@@ -240,12 +241,12 @@ def _harmonics(pitch_hz, gains, rng):
 
 def _glide(samples, rng, *, low, high):
     """A tone that wanders."""
-    hz = rng.uniform(low, high) * _ratio(3 * _wander(samples, 2, rng))
+    hz = rng.uniform(low, high) * _gain(3 * _wander(samples, 2, rng))
     return _harmonics(np.minimum(hz, 7000), [1.0, 0.4, 0.2], rng)
 
 
 def _resonances(sound, rng, *, low, high, count):
-    """What comes out of a few resonators side by side."""
+    """The output of a few resonators in parallel."""
     total = np.zeros(len(sound))
     for hz in np.exp(rng.uniform(np.log(low), np.log(min(high, 7500)), count)):
         b, a = signal.iirpeak(hz, rng.uniform(1, 12), fs=SAMPLE_RATE)
@@ -263,18 +264,18 @@ def _moving_band(sound, centre_hz):
     return np.resize(filtered, len(sound))
 
 
-def _in_a_room(sound, rng):
-    """Heard through Gaussian noise that dies away."""
+def _reverberate(sound, rng):
+    """Convolve with exponentially decaying Gaussian noise."""
     size = int(rng.uniform(0.05, 0.4) * SAMPLE_RATE)
     tail = rng.normal(size=size) * np.exp(-6 * np.arange(size) / size)
     tail[0] = rng.uniform(0, 20)
     return signal.fftconvolve(sound, tail)[: len(sound)]
 
 
-def _coloured(sound, rng):
-    """Through a microphone of random colour, up to 10 dB either way."""
+def _equalise(sound, rng):
+    """Filter by a random frequency response of up to 10 dB either way."""
     spectrum = np.fft.rfft(sound)
     mel = np.log1p(np.linspace(0, 8000, len(spectrum)) / 700)
     points = rng.uniform(-10, 10, 6)
     gain_db = np.interp(mel, np.linspace(0, mel[-1], 6), points)
-    return np.fft.irfft(spectrum * _ratio(gain_db), len(sound))
+    return np.fft.irfft(spectrum * _gain(gain_db), len(sound))

@@ -1,10 +1,10 @@
-"""Segments of speech: what probabilities of frames amount to.
+"""Speech segments from frame probabilities, by hysteresis thresholding.
 
-Speech begins with `onset_frames` frames in a row at `onset` or more, and goes on until
-no frame has reached `offset` for `release_s`; it ends behind the last one that did. So
-two thresholds keep it from flickering, and a pause shorter than the release is no end.
-What is shorter than `least_s` is no speech. The rest is widened by `pad_s` on both
-sides, as speech begins and ends softly, and segments that meet so become one.
+Speech begins with `onset_frames` frames in a row at `onset` or more, and ends behind
+the last frame at `offset` or more, once none has reached it for `release_s`: two
+thresholds prevent flicker, and pauses shorter than the release are bridged. Segments
+shorter than `min_speech_s` are dropped. The others are padded by `pad_s` on both
+sides, as speech begins and ends softly, and merged where they touch.
 """
 
 from dataclasses import dataclass
@@ -15,16 +15,17 @@ FRAMES_PER_S = 100
 
 
 @dataclass(frozen=True)
-class Rule:
-    """How segments are made of probabilities.
+class HysteresisConfig:
+    """Thresholds and durations by which frame probabilities become segments.
 
     Args:
         onset: Probability at which speech begins. Defaults to `0.5`.
         offset: Probability at which it goes on, at most `onset`. Defaults to `0.35`.
         onset_frames: Frames in a row that begin it, at least 1. Defaults to `3`.
         release_s: Pause that ends it, in seconds. Defaults to `0.3`.
-        pad_s: Widening of each side, in seconds. Defaults to `0.1`.
-        least_s: Shortest speech, without the widening, in seconds. Defaults to `0.25`.
+        pad_s: Padding of each side, in seconds. Defaults to `0.1`.
+        min_speech_s: Shortest segment, without padding, in seconds. Defaults to
+            `0.25`.
     """
 
     onset: float = 0.5
@@ -32,19 +33,19 @@ class Rule:
     onset_frames: int = 3
     release_s: float = 0.3
     pad_s: float = 0.1
-    least_s: float = 0.25
+    min_speech_s: float = 0.25
 
     def __post_init__(self):
         if not 0 <= self.offset <= self.onset <= 1:
             raise ValueError(
-                "A rule needs 0 <= offset <= onset <= 1. "
+                "Hysteresis needs 0 <= offset <= onset <= 1. "
                 f"Received: offset={self.offset}, onset={self.onset}"
             )
         if self.onset_frames < 1:
             raise ValueError(
                 f"`onset_frames` is at least 1. Received: {self.onset_frames}"
             )
-        for name in ("release_s", "pad_s", "least_s"):
+        for name in ("release_s", "pad_s", "min_speech_s"):
             if not 0 <= getattr(self, name) < np.inf:
                 raise ValueError(
                     f"`{name}` is at least 0 and finite. "
@@ -52,49 +53,48 @@ class Rule:
                 )
 
 
-def inside(segments, num, *, first=0) -> np.ndarray:
+def segment_mask(segments, num_frames, *, first=0) -> np.ndarray:
     """Which frames lie in segments.
 
     Args:
         segments: `(start, end)` of each, in frames.
-        num: How many frames are asked for.
-        first: The first of them. Defaults to `0`.
+        num_frames: Length of the mask.
+        first: Its first frame. Defaults to `0`.
 
     Returns:
-        Bool `[num]`.
+        Bool `[num_frames]`.
     """
-    active = np.zeros(num, bool)
+    active = np.zeros(num_frames, bool)
     for start, end in segments:
         active[max(start - first, 0) : max(end - first, 0)] = True
     return active
 
 
 class Segmenter:
-    """Makes segments of a stream of probabilities.
+    """Finds speech segments in a stream of frame probabilities.
 
-    The segments are the same however the stream is cut. They are in order, and frames
-    of silence lie between them.
+    The segments do not depend on how the stream is cut. They are in order, with frames
+    of silence between them.
 
     Args:
-        rule: A `Rule`. Defaults to `Rule()`.
+        config: A `HysteresisConfig`. Defaults to `HysteresisConfig()`.
 
     Attributes:
         decided: Number of frames whose decision is final: whatever follows, they stay
-            inside or outside of speech. It lags by no more than the onset, the least
+            inside or outside of speech. It lags by no more than the onset, the minimum
             length, the release and the padding together.
     """
 
-    def __init__(self, rule=None):
-        self.rule = rule or Rule()
-        self._release, self._pad, self._least = (
-            round(seconds * FRAMES_PER_S)
-            for seconds in (self.rule.release_s, self.rule.pad_s, self.rule.least_s)
-        )
+    def __init__(self, config=None):
+        self.config = config or HysteresisConfig()
+        self._release = round(self.config.release_s * FRAMES_PER_S)
+        self._pad = round(self.config.pad_s * FRAMES_PER_S)
+        self._min_length = round(self.config.min_speech_s * FRAMES_PER_S)
         self._count = 0  # frames seen
         self._run = 0  # frames in a row at the onset or above, while there is silence
         self._start = None  # of the speech that goes on, not padded
         self._last = 0  # behind its last frame at the offset or above
-        self._held = None  # padded segment that a next one may still meet
+        self._held = None  # padded segment that the next one may still touch
         self._closed = False
         self.decided = 0
 
@@ -105,13 +105,13 @@ class Segmenter:
 
     @property
     def open(self) -> tuple[int, int] | None:
-        """Speech that is certain, but in a segment that is not finished, in frames.
+        """The segment of certain speech that is not finished yet, in frames.
 
-        The padding of its end may lie ahead, in frames that are not there yet.
+        The padding of its end may lie in frames that have not arrived.
         """
-        if self._start is None or self._last - self._start < self._least:
+        if self._start is None or self._last - self._start < self._min_length:
             return self._held
-        return self._joined(self._start, self._last)
+        return self._padded(self._start, self._last)
 
     def push(self, probabilities: np.ndarray) -> list[tuple[int, int]]:
         """Take the probabilities of the next frames.
@@ -127,7 +127,7 @@ class Segmenter:
                 nothing has changed.
         """
         if self._closed:
-            raise ValueError("A segmenter that is finished takes no more.")
+            raise ValueError("A finished segmenter takes no more frames.")
         probabilities = np.asarray(probabilities)
         if (
             probabilities.ndim != 1
@@ -157,13 +157,13 @@ class Segmenter:
     def _step(self, probability, segments):
         self._count += 1
         if self._start is not None:
-            if probability >= self.rule.offset:
+            if probability >= self.config.offset:
                 self._last = self._count
             elif self._count - self._last >= self._release:
                 self._end()
         else:
-            self._run = self._run + 1 if probability >= self.rule.onset else 0
-            if self._run == self.rule.onset_frames:
+            self._run = self._run + 1 if probability >= self.config.onset else 0
+            if self._run == self.config.onset_frames:
                 self._start, self._last = self._count - self._run, self._count
                 self._run = 0
         if self._held and self._start is None:
@@ -172,17 +172,17 @@ class Segmenter:
                 self._held = None
 
     def _end(self):
-        if self._last - self._start >= self._least:
-            self._held = self._joined(self._start, self._last)
+        if self._last - self._start >= self._min_length:
+            self._held = self._padded(self._start, self._last)
         self._start = None
 
-    def _joined(self, start, end):
-        """Padded, and one with the segment before it, which it meets if still held."""
+    def _padded(self, start, end):
+        """The segment with padding, merged with the one before it if that is held."""
         start = self._held[0] if self._held else max(start - self._pad, 0)
         return start, end + self._pad
 
     def _final(self):
-        """Up to here nothing can change."""
+        """The number of frames whose decision can not change."""
         begins = self._count - self._run if self._start is None else self._start
         certain = self.open[1] if self.open else 0
         return min(max(begins - self._pad, certain, 0), self._count)

@@ -1,9 +1,9 @@
-"""Scenes: speech, pauses and noise put together, and when there is speech in them.
+"""Mixture simulation: speech, pauses and noise with frame-level speech labels.
 
-    scene = microphone(room(utterances and pauses) + noise)
+    mixture = microphone(room(utterances and pauses) + noise)
 
-What is speech is told by the clean utterances alone, before anything is done to them
-(`voiceemb.vad.labels`). Batches are a function of seed and step.
+The labels are those of the clean utterances (`voiceemb.vad.labels`). The noise is
+synthetic, or babble of other speakers. Batches are a function of seed and step.
 """
 
 import numpy as np
@@ -12,31 +12,32 @@ from voiceemb.vad import noise_synthesis
 from voiceemb.vad.base import FRAME, HOP, SAMPLE_RATE
 
 FADE = HOP  # samples at either end of an utterance
-CROWD = 6  # voices; more of them are noise even when they are nearly as loud
-CROWD_DB, COMPANY_DB = 3.0, 10.0  # least level of a talker over many voices, and few
-NOISE_S = 6.0  # length of one made-up noise, which goes round
+MANY_TALKERS = 6  # more of them are noise even when they are nearly as loud
+MIN_SNR_MANY_DB = 3.0  # of speech over babble of more than `MANY_TALKERS`
+MIN_SNR_FEW_DB = 10.0  # of speech over babble of fewer
+NOISE_S = 6.0  # length of one synthetic noise, which is repeated
 
 
-class Scenes:
-    """Draws scenes, each from its own seed.
+class MixtureSimulator:
+    """Samples mixtures, each from its own seed.
 
     Args:
-        readings: List of `readings.Reading`.
-        seconds: Length of a scene.
-        noises: How many noises are made up, from `seed`.
-        snr_db: Least and most of speech over noise, both without pauses.
-        silent: Share of scenes in which nobody speaks.
+        utterances: List of `voiceemb.vad.labels.LabelledUtterance`.
+        seconds: Length of a mixture.
+        noises: Number of noises synthesised from `seed`.
+        snr_db: Range of speech over noise, both without pauses.
+        silent: Share of mixtures in which nobody speaks.
         clean: Share of the others that have no noise.
-        babble: Share of the rest whose noise is other people.
-        room, equaliser, bandwidth, codec: Shares that meet these conditions, see
+        babble: Share of the rest whose noise is babble.
+        room, equaliser, bandwidth, codec: Shares with these corruptions, see
             `timbre.audio.augment.Augmenter`.
-        gain_db: Least and most gain of the whole.
-        seed: Of everything drawn.
+        gain_db: Range of the gain of the whole.
+        seed: Of everything sampled.
     """
 
     def __init__(
         self,
-        readings,
+        utterances,
         *,
         seconds,
         noises,
@@ -53,13 +54,13 @@ class Scenes:
     ):
         from timbre.audio.augment import Augmenter
 
-        self.readings, self.seed, self.snr_db = readings, seed, snr_db
+        self.utterances, self.seed, self.snr_db = utterances, seed, snr_db
         self.frames = round(seconds * SAMPLE_RATE / HOP)
         self.samples = self.frames * HOP
         self.silent, self.clean, self.babble = silent, clean, babble
-        self.noises = _made_up(noises, seed)
+        self.noises = _synthesise_noises(noises, seed)
         self._room = Augmenter(room_probability=room)
-        self._line = Augmenter(
+        self._channel = Augmenter(
             equaliser_probability=equaliser,
             bandwidth_probability=bandwidth,
             codec_probability=codec,
@@ -67,41 +68,42 @@ class Scenes:
             gain_db=gain_db,
         )
 
-    def draw(self, *key):
-        """Speech and noise of one scene, apart, and which frames are speech.
+    def sample(self, *key):
+        """Sample one mixture.
 
         Args:
-            *key: Integers >= 0 that name the scene.
+            *key: Integers >= 0 that identify the mixture.
 
         Returns:
-            Float32 `[samples]` twice and float32 `[frames]`.
+            Speech and noise, float32 `[samples]` each, and the speech labels, float32
+            `[frames]`.
         """
         rng = np.random.default_rng([self.seed, *key])
-        noise = self._noise(rng)
+        noise = self._sample_noise(rng)
         if rng.random() < self.silent:
-            nobody = np.zeros(self.samples, np.float32)
+            silence = np.zeros(self.samples, np.float32)
             level = 10 ** (rng.uniform(-50, -10) / 20)
-            return nobody, level * noise, np.zeros(self.frames, np.float32)
-        speech, active, loudness = self._talk(rng)
+            return silence, level * noise, np.zeros(self.frames, np.float32)
+        speech, active, loudness = self._sample_speech(rng)
         low, high = self.snr_db
         if rng.random() < self.clean:
             return speech, np.zeros_like(noise), active
         snr_db = rng.uniform(low, high)
         if rng.random() < self.babble:
-            noise, least_db = self._company(rng)
-            snr_db = max(low, least_db) + rng.random() * (high - max(low, least_db))
+            noise, min_db = self._sample_babble(rng)
+            snr_db = max(low, min_db) + rng.random() * (high - max(low, min_db))
         return speech, noise * (loudness * 10 ** (-snr_db / 20)), active
 
     def batch(self, step, batch):
-        """Scenes of one step: speech, noise and targets, stacked."""
-        rows = [self.draw(int(step), row) for row in range(batch)]
+        """The mixtures of one step: speech, noise and labels, stacked."""
+        rows = [self.sample(int(step), row) for row in range(batch)]
         return tuple(np.stack(part) for part in zip(*rows, strict=True))
 
     def batches(self, *, batch, ahead):
-        """Gives what `timbre.training.loop.fit` asks for: the batches that follow a step.
+        """The batches that follow a step, as `timbre.training.loop.fit` takes them.
 
         Args:
-            batch: Scenes of a step.
+            batch: Mixtures of a step.
             ahead: Last frames that have no target, see `ActivityNetwork`.
 
         Returns:
@@ -110,7 +112,7 @@ class Scenes:
         """
         import tensorflow as tf
 
-        def make(step):
+        def sample(step):
             parts = tf.numpy_function(
                 lambda s: self.batch(s, batch), [step], [tf.float32] * 3
             )
@@ -121,73 +123,75 @@ class Scenes:
             ]
             return tuple(parts), step
 
-        def hear(parts, step):
+        def mix(parts, step):
             speech, noise, active = parts
             seeds = tf.random.split(
                 tf.stack([tf.cast(self.seed, tf.int64), step]), 2, alg="philox"
             )
-            sound = self._room(speech, seed=seeds[0]) + noise
-            sound = self._line(sound, seed=seeds[1])
-            sound = tf.pad(sound, [[0, 0], [0, FRAME - HOP]])
-            return sound, active[:, : self.frames - ahead]
+            mixture = self._room(speech, seed=seeds[0]) + noise
+            mixture = self._channel(mixture, seed=seeds[1])
+            mixture = tf.pad(mixture, [[0, 0], [0, FRAME - HOP]])
+            return mixture, active[:, : self.frames - ahead]
 
         def following(step):
             data = tf.data.Dataset.counter(step)
-            data = data.map(make, num_parallel_calls=2, deterministic=True)
-            return data.map(hear).prefetch(4)
+            data = data.map(sample, num_parallel_calls=2, deterministic=True)
+            return data.map(mix).prefetch(4)
 
         return following
 
-    def _talk(self, rng):
-        """Utterances and pauses, when there is speech, and its root mean square."""
+    def _sample_speech(self, rng):
+        """Utterances with pauses, their labels, and the RMS level of the speech."""
         speech = np.zeros(self.samples, np.float32)
         active = np.zeros(self.frames, np.float32)
         frame = int(rng.integers(0, 150))
         while frame < self.frames:
-            reading = self.readings[rng.integers(len(self.readings))]
-            size = len(reading.active)
+            utterance = self.utterances[rng.integers(len(self.utterances))]
+            size = len(utterance.active)
             first = int(rng.integers(0, max(size // 2, 1)))
             last = int(rng.integers(first + (size - first) // 3, size)) + 1
             last = min(last, first + self.frames - frame)
-            part = reading.waveform[first * HOP : last * HOP]
-            part = _faded(part * np.float32(_ratio(rng.normal(scale=4.0))))
+            part = utterance.waveform[first * HOP : last * HOP]
+            part = _fade(part * np.float32(_gain(rng.normal(scale=4.0))))
             speech[frame * HOP : frame * HOP + len(part)] = part
-            active[frame : frame + last - first] = reading.active[first:last]
+            active[frame : frame + last - first] = utterance.active[first:last]
             frame += last - first + int(rng.integers(0, 250))
-        heard = np.repeat(active, HOP) > 0
-        loudness = np.sqrt(np.mean(np.square(speech[heard]))) if heard.any() else 1e-2
+        spoken = np.repeat(active, HOP) > 0
+        loudness = np.sqrt(np.mean(np.square(speech[spoken]))) if spoken.any() else 1e-2
         return speech, active, loudness
 
-    def _noise(self, rng):
-        """One or two made-up noises, which may begin or end within the scene."""
-        total = self._turned(self.noises, rng)
+    def _sample_noise(self, rng):
+        """One or two synthetic noises, which may begin or end within the mixture."""
+        total = self._sample_part(self.noises, rng)
         if rng.random() < 0.3:
-            total = total + _ratio(-rng.uniform(0, 15)) * self._turned(self.noises, rng)
+            gain = _gain(-rng.uniform(0, 15))
+            total = total + gain * self._sample_part(self.noises, rng)
         if rng.random() < 0.3:
             edge = int(rng.integers(self.samples))
             side = slice(edge, None) if rng.random() < 0.5 else slice(0, edge)
-            total[side] *= _ratio(-rng.uniform(6, 40))
-        return _level(total)
+            total[side] *= _gain(-rng.uniform(6, 40))
+        return _normalise(total)
 
-    def _company(self, rng):
-        """Other people, and how far below a talker they must be to be noise."""
+    def _sample_babble(self, rng):
+        """Babble, and the lowest SNR at which it is noise and not speech."""
         count = int(rng.integers(3, 13))
-        waveforms = [reading.waveform for reading in self.readings]
+        waveforms = [utterance.waveform for utterance in self.utterances]
         total = sum(
-            _ratio(-rng.uniform(0, 8)) * _level(self._turned(waveforms, rng))
+            _gain(-rng.uniform(0, 8)) * _normalise(self._sample_part(waveforms, rng))
             for _ in range(count)
         )
-        return _level(total), CROWD_DB if count > CROWD else COMPANY_DB
+        min_db = MIN_SNR_MANY_DB if count > MANY_TALKERS else MIN_SNR_FEW_DB
+        return _normalise(total), min_db
 
-    def _turned(self, sounds, rng):
-        """A random part of a random sound, which goes round if it is short."""
+    def _sample_part(self, sounds, rng):
+        """A random part of a random sound, which is repeated if it is short."""
         sound = sounds[rng.integers(len(sounds))]
         places = rng.integers(len(sound)) + np.arange(self.samples)
         return sound[places % len(sound)]
 
 
-def _made_up(count, seed):
-    """So many noises, float32 `[NOISE_S]` each."""
+def _synthesise_noises(count, seed):
+    """A list of `count` noises of `NOISE_S` seconds, float32 `[samples]` each."""
     return [
         noise_synthesis.noise(
             round(NOISE_S * SAMPLE_RATE), np.random.default_rng([seed, 1, number])
@@ -196,15 +200,15 @@ def _made_up(count, seed):
     ]
 
 
-def _ratio(db):
+def _gain(db):
     return np.float32(10 ** (db / 20))
 
 
-def _level(sound):
+def _normalise(sound):
     return sound / np.sqrt(max(np.mean(np.square(sound)), 1e-12), dtype=np.float32)
 
 
-def _faded(sound):
+def _fade(sound):
     ramp = np.linspace(0, 1, min(FADE, len(sound)), dtype=np.float32)
     sound[: len(ramp)] *= ramp
     sound[len(sound) - len(ramp) :] *= ramp[::-1]

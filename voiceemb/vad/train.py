@@ -12,7 +12,7 @@ from timbre.training import loop, optimisers
 from timbre.training.distribution import is_chief, wait_for_all
 from voiceemb.vad import labels
 from voiceemb.vad.network import ABOUT, WEIGHTS, ActivityNetwork
-from voiceemb.vad.simulation import Scenes
+from voiceemb.vad.simulation import MixtureSimulator
 
 AT_ONCE = 32  # scenes judged at a time
 HELD_OUT = 1 << 30  # a seed's distance: held-out noises are other ones
@@ -49,18 +49,18 @@ def prepare(
         exclude_speakers: Names of those to leave out, see `timbre.corpora.splits.without`.
         validation_speakers: How many are held out, at most a fifth of all.
         validation_scenes: How many scenes are made of them.
-        scenes: Dict of arguments of `Scenes`.
+        scenes: Dict of arguments of `MixtureSimulator`.
         seed: Of everything drawn.
 
     Returns:
-        `Scenes`, held-out `(waveforms, active)` and facts for `Run.remember`.
+        `MixtureSimulator`, held-out `(waveforms, active)` and facts for `Run.remember`.
     """
     corpus = splits.without(corpus, exclude_speakers)
     count = min(validation_speakers, max(len(corpus.speakers) // 5, 1))
     train, held = splits.split_by_speaker(corpus, counts=[None, count], seed=seed)
-    lessons = Scenes(labels.read(train), **scenes, seed=seed)
+    lessons = MixtureSimulator(labels.label_corpus(train), **scenes, seed=seed)
     others = scenes | {"noises": max(scenes["noises"] // 5, 1)}
-    exam = Scenes(labels.read(held), **others, seed=seed + HELD_OUT)
+    exam = MixtureSimulator(labels.label_corpus(held), **others, seed=seed + HELD_OUT)
     pairs = exam.batches(batch=min(AT_ONCE, validation_scenes), ahead=0)(0)
     found = list(pairs.take(-(-validation_scenes // AT_ONCE)))
     waveforms, active = (
@@ -73,7 +73,7 @@ def prepare(
         "speakers": {name: list(part.speakers) for name, part in parts.items()},
         "utterances": {name: len(part) for name, part in parts.items()},
         "sha256": {name: part.digest() for name, part in parts.items()}
-        | {"sounds": _digest(lessons.readings)},
+        | {"sounds": _digest(lessons.utterances)},
     }
     return lessons, (waveforms, active), facts
 
@@ -83,7 +83,7 @@ def fit(network, lessons, exam, *, run, devices, steps, batch, optimiser, **sett
 
     Args:
         network: An `ActivityNetwork`, made in the scope of `devices`.
-        lessons: The `Scenes` to learn from.
+        lessons: The `MixtureSimulator` to learn from.
         exam: Held-out waveforms and when there is speech in them, see `prepare`.
         run: The run, a `timbre.training.run.Run`.
         devices: A `tf.distribute.Strategy`.

@@ -1,4 +1,4 @@
-"""Voice activity by WebRTC's detector, a peer: Gaussian mixtures of band energies."""
+"""The WebRTC voice activity detector: Gaussian mixtures of band energies."""
 
 import numpy as np
 

@@ -15,7 +15,7 @@ from voiceemb.diarization import pipeline
 from voiceemb.diarization.result import Diarization
 from voiceemb.page import gradio_offline, server
 from voiceemb.streaming import timeline
-from voiceemb.vad import detect
+from voiceemb.vad import detection
 
 RATE = 16000
 
@@ -209,7 +209,7 @@ def test_diarize_goes_on_and_writes_a_file_of_each(tmp_path, monkeypatch, stubbe
 def stubbed(monkeypatch):
     """No models: the encoder and the detector are names."""
     monkeypatch.setattr(speech, "loaded", lambda run: "encoder")
-    monkeypatch.setattr(detect, "load", lambda name: name)
+    monkeypatch.setattr(detection, "load", lambda name: name)
 
 
 def test_the_page_gets_all_that_was_asked_for(monkeypatch, stubbed, tmp_path):

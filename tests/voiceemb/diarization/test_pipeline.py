@@ -20,7 +20,7 @@ from timbre.turns import read_rttm, read_uem
 from voiceemb.diarization import pipeline
 from voiceemb.diarization.pipeline import OnlineAssigner, cover, diarize
 from voiceemb.enrolment.identification import Identity
-from voiceemb.vad.detect import EnergyDetector
+from voiceemb.vad.energy import EnergyDetector
 
 
 def run(source, **options):

@@ -289,7 +289,7 @@ def test_of_equal_chances_the_prior_of_a_stranger_decides(rng, people):
 @pytest.mark.slow
 def test_real_people_are_known_again_and_a_stranger_is_not(real_data, tmp_path):
     from voiceemb import Encoder
-    from voiceemb.vad.detect import EnergyDetector
+    from voiceemb.vad.energy import EnergyDetector
 
     corpus = real_data / "librispeech_test_other"
     paths = {

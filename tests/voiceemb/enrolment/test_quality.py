@@ -9,11 +9,13 @@ from tests.voiceemb.bands import RATE, Loud, speak
 from timbre.audio import wave
 from voiceemb.enrolment import quality
 from voiceemb.enrolment.quality import Rule
-from voiceemb.vad import detect
+from voiceemb.vad.base import energies_db
+from voiceemb.vad.detection import detect
+from voiceemb.vad.energy import EnergyDetector
 
 
 def heard(waveform, **options):
-    activity = detect.detect(waveform, detector=Loud())
+    activity = detect(waveform, detector=Loud())
     return quality.inspect(waveform, activity, **options)
 
 
@@ -34,8 +36,8 @@ def test_the_ratio_is_that_of_the_powers(rng, ratio):
 def heard_with(rng, noise):
     """Quality where activity is known and not found."""
     waveform = speak(rng, 3, noise=noise)
-    clean = detect.detect(speak(rng, 3), detector=Loud())
-    energy = detect.energies_db(waveform)
+    clean = detect(speak(rng, 3), detector=Loud())
+    energy = energies_db(waveform)
     return quality.inspect(waveform, dataclasses.replace(clean, energy_db=energy))
 
 
@@ -92,12 +94,12 @@ def test_rules_can_be_other_ones(rng):
 
 def test_spoken_is_the_sound_of_the_segments_and_nothing_else(rng):
     waveform = speak(rng, 3, noise=0.0)
-    activity = detect.detect(waveform, detector=Loud())
+    activity = detect(waveform, detector=Loud())
     spoken = quality.spoken(waveform, activity)
     assert len(spoken) == round(sum(e - s for s, e in activity.segments) * RATE)
     np.testing.assert_allclose((spoken**2).sum(), (waveform**2).sum(), rtol=1e-6)
     silence = np.zeros(RATE, np.float32)
-    assert not len(quality.spoken(silence, detect.detect(silence, detector=Loud())))
+    assert not len(quality.spoken(silence, detect(silence, detector=Loud())))
 
 
 def test_sound_shorter_than_a_frame_has_no_speech():
@@ -108,9 +110,9 @@ def test_sound_shorter_than_a_frame_has_no_speech():
 def test_noise_added_to_a_studio_is_found_to_two_decibels(real_data, rng, ratio):
     path = sorted((real_data / "korean_emotiontts" / "ada").glob("*.flac"))[0]
     waveform = wave.read(path)
-    activity = detect.detect(waveform, detector=detect.EnergyDetector())
+    activity = detect(waveform, detector=EnergyDetector())
     assert quality.inspect(waveform, activity).reasons == ()
     noise = waveform.std() * 10 ** (-ratio / 20) * rng.normal(size=len(waveform))
-    energy = detect.energies_db(waveform + noise)
+    energy = energies_db(waveform + noise)
     noisy = dataclasses.replace(activity, energy_db=energy)
     assert np.isclose(quality.signal_to_noise(noisy), ratio, atol=2)

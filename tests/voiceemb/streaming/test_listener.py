@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from tests.voiceemb.listeners import (
-    RULE,
+    HYSTERESIS,
     heard,
     listener,
     names,
@@ -22,7 +22,8 @@ from voiceemb.encoder import Encoder
 from voiceemb.enrolment import people as enrolment
 from voiceemb.streaming import listener as listening
 from voiceemb.streaming.listener import Listener, line, listen
-from voiceemb.vad import detect
+from voiceemb.vad.energy import EnergyDetector
+from voiceemb.vad.segmentation import HysteresisConfig
 
 
 def test_slices_tile_the_time_and_the_last_ends_with_the_last_whole_frame():
@@ -56,7 +57,7 @@ def test_there_is_a_name_every_half_second_and_a_dash_for_nobody_known():
 
 
 def test_nobody_is_named_where_nobody_is_enrolled():
-    one = Listener(ToneEncoder(), detector=Loud(), rule=RULE)
+    one = Listener(ToneEncoder(), detector=Loud(), hysteresis=HYSTERESIS)
     slices = one.push(said("low 2")) + one.finish()
     assert names(slices) == "- - - -" and slices[3].embedding is not None
 
@@ -101,7 +102,9 @@ def test_the_cosine_of_a_change_comes_from_the_calibration():
 
 def test_a_voice_is_heard_without_its_pauses():
     """What the encoder is given is the speech alone, in its order."""
-    one = listener(rule=detect.Rule(0.5, 0.5, 1, 0.01, 0.0, 0.0), window_s=1.0)
+    one = listener(
+        hysteresis=HysteresisConfig(0.5, 0.5, 1, 0.01, 0.0, 0.0), window_s=1.0
+    )
     one.push(said("low 0.6", ". 0.4", "high 0.5"))
     places = one.speech.places()
     assert (np.diff(places) > 0).all() and len(places) == 100
@@ -204,7 +207,7 @@ def test_readers_are_named_in_what_they_were_not_enrolled_with(rng, real_data):
     talk = [wave.read(p)[:96000] for p in (readers["367"][4], readers["2414"][4])]
     sound = np.concatenate([*talk, wave.read(stranger)[:96000]])
     people = SimpleNamespace(identify=identify)
-    options = {"people": people, "detector": detect.EnergyDetector()}
+    options = {"people": people, "detector": EnergyDetector()}
     whole = list(listen([sound], Listener(encoder, **options)))
     blocks = random_blocks(rng, sound, 20_000)
     assert list(listen(blocks, Listener(encoder, **options))) == whole

@@ -11,13 +11,14 @@ from tests.voiceemb.tones import Loud, silence, tone
 from timbre.audio import wave
 from voiceemb.streaming import listener as listening
 from voiceemb.streaming.listener import listen
-from voiceemb.vad import detect
+from voiceemb.vad.detection import detect
+from voiceemb.vad.segmentation import HysteresisConfig
 
 
 @pytest.mark.parametrize("most", [97, 1600, 30_000])
 def test_any_split_of_the_stream_gives_the_same_slices(rng, most):
     sound = said(*TALK) + rng.normal(0, 0.01, len(said(*TALK))).astype(np.float32)
-    options = {"rule": None, "change": 0.3}
+    options = {"hysteresis": None, "change": 0.3}
     whole = heard(sound, "low", "high", **options)
     assert len(whole) == 19 and {"low", "high"} <= {one.speaker for one in whole}
     blocks = random_blocks(rng, sound, most)
@@ -27,7 +28,7 @@ def test_any_split_of_the_stream_gives_the_same_slices(rng, most):
 
 def test_a_slice_is_final_within_the_delay_it_states(rng):
     """Whatever comes, the slices that are missing are those of the last `delay_s`."""
-    one = listener(rule=None)
+    one = listener(hysteresis=None)
     sound = rng.choice([0, 1], 60).repeat(1600).astype(np.float32)
     count = 0
     for end in range(160, len(sound) + 1, 160):
@@ -66,7 +67,7 @@ def test_a_detector_that_answers_late_is_waited_for():
     """The worst is a word that is just too short, at the beginning of its blocks."""
     options = {
         "detector": Late(),
-        "rule": detect.Rule(release_s=1.0, least_s=1.0),
+        "hysteresis": HysteresisConfig(release_s=1.0, min_speech_s=1.0),
         "every_s": 0.01,
         "keep_s": 0.1,  # so the ring holds no more than it must
     }
@@ -82,7 +83,7 @@ def test_a_detector_that_answers_late_is_waited_for():
 
 
 def test_while_somebody_speaks_slices_come_at_once():
-    one = listener(rule=None)
+    one = listener(hysteresis=None)
     sound = tone("low", 3)
     came = [len(one.push(sound[i : i + 800])) for i in range(0, len(sound), 800)]
     assert np.flatnonzero(came).tolist() == [10, 20, 30, 40, 50]  # 50 ms after each
@@ -91,10 +92,10 @@ def test_while_somebody_speaks_slices_come_at_once():
 def test_what_is_heard_is_what_the_detector_finds_in_the_whole(rng):
     """The frames in the ring of speech are those of `vad.detect`, to the last."""
     sound = said(*TALK)
-    one = listener(window_s=60.0, forget_s=60.0, rule=None)
+    one = listener(window_s=60.0, forget_s=60.0, hysteresis=None)
     one.push(sound)
     one.finish()
-    active = detect.detect(sound, detector=Loud()).active
+    active = detect(sound, detector=Loud()).active
     np.testing.assert_array_equal(one.speech.places(), 160 * np.flatnonzero(active))
 
 

@@ -1,4 +1,4 @@
-"""Sources against `timbre.audio.wave.read`, a clock that is not real, and a fake mic."""
+"""Sources against `timbre.audio.wave.read`, a fake clock and a fake microphone."""
 
 import itertools
 import sys

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from voiceemb.vad.base import (
-    AT_ONCE,
+    BATCH_FRAMES,
     FRAME,
     HOP,
     Detector,
@@ -27,7 +27,7 @@ class SumsStream(FrameStream):
     total = 0.0
 
     def frames(self, frames):
-        assert 1 <= len(frames) <= AT_ONCE and frames.shape[1] == FRAME
+        assert 1 <= len(frames) <= BATCH_FRAMES and frames.shape[1] == FRAME
         sums = self.total + np.cumsum(frames.sum(axis=1))
         self.total = sums[-1]
         return sums.astype(np.float32)
@@ -53,10 +53,8 @@ def test_a_frame_comes_with_its_last_sample_and_not_before():
 def test_what_is_no_sound_is_refused_and_nothing_changes():
     stream, whole = Sums().stream(), np.arange(1000, dtype=np.float32) % 7
     found = [stream.push(whole[:500])]
-    wrongs = [
-        *(whole * np.nan, np.array([1.0, np.inf])),
-        *(np.ones(5, int), np.ones((5, 1)), np.float32(1)),
-    ]
+    wrongs = [whole * np.nan, np.array([1.0, np.inf]), np.ones(5, int)]
+    wrongs += [np.ones((5, 1)), np.float32(1)]
     for wrong in wrongs:
         with pytest.raises(ValueError, match="Sound .* Received"):
             stream.push(wrong)

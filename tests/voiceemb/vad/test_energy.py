@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tests.voiceemb.voices import sentence, vowel
-from voiceemb.vad.base import framed
-from voiceemb.vad.detect import Rule, detect
+from voiceemb.vad.base import frame
+from voiceemb.vad.detection import detect
 from voiceemb.vad.energy import (
     BANDS,
     EDGES,
@@ -16,12 +16,13 @@ from voiceemb.vad.energy import (
     trailing_mean,
     trailing_min,
 )
+from voiceemb.vad.segmentation import HysteresisConfig
 
-EXACT = Rule(pad_s=0.0)
+EXACT = HysteresisConfig(pad_s=0.0)
 
 
-def found(waveform, rule=EXACT):
-    return detect(waveform, detector=EnergyDetector(), rule=rule)
+def found(waveform, hysteresis=EXACT):
+    return detect(waveform, detector=EnergyDetector(), hysteresis=hysteresis)
 
 
 def in_noise(rng, voice, *, snr_db, before_s=2.0, after_s=2.0):
@@ -102,7 +103,7 @@ def test_digital_silence_before_a_quiet_room_makes_no_speech_of_it(rng):
 
 def test_spectra_hold_half_the_power(rng):
     """Parseval: of both halves of the spectrum it would be all of it."""
-    frames = framed(rng.normal(0, 0.1, 160_000))
+    frames = frame(rng.normal(0, 0.1, 160_000))
     assert np.isclose(power_spectra(frames).sum(axis=1).mean(), 0.01 / 2, rtol=0.01)
 
 
@@ -115,9 +116,9 @@ def test_bands_are_means_of_their_bins_and_leave_none_out():
 
 def test_harmonicity_is_high_for_voices_and_low_for_noise(rng):
     for f0_hz in (90, 150, 250, 350):
-        voice = framed(vowel(1.0, f0_hz=f0_hz))
+        voice = frame(vowel(1.0, f0_hz=f0_hz))
         assert np.median(harmonicity(power_spectra(voice))) > 0.9
-    noise = harmonicity(power_spectra(framed(rng.normal(size=16000))))
+    noise = harmonicity(power_spectra(frame(rng.normal(size=16000))))
     assert np.median(noise) < 0.6
     assert harmonicity(power_spectra(np.zeros((2, 400)))).max() == 0
 

@@ -1,4 +1,4 @@
-"""Readings: what is speech in clean recordings, by level alone."""
+"""VAD labels: what is speech in clean recordings, by level alone."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_pauses_within_words_are_speech_and_pauses_between_them_are_not():
     active[[10, 15, 50, 56]] = True  # pauses of four frames and of five
     expected = active.copy()
     expected[10:16] = True
-    np.testing.assert_array_equal(labels.bridged(active), expected)
+    np.testing.assert_array_equal(labels.fill_pauses(active), expected)
 
 
 def record(folder, noise):
@@ -51,11 +51,11 @@ def record(folder, noise):
 
 
 def test_utterances_are_read_with_their_pauses(tmp_path):
-    (reading,) = labels.read(record(tmp_path, 1e-4))
-    assert len(reading.active) * HOP == len(reading.waveform) == 32_000
-    assert reading.active[55:95].all() and not reading.active[5:45].any()
+    (utterance,) = labels.label_corpus(record(tmp_path, 1e-4))
+    assert len(utterance.active) * HOP == len(utterance.waveform) == 32_000
+    assert utterance.active[55:95].all() and not utterance.active[5:45].any()
 
 
 def test_a_corpus_in_noise_is_refused(tmp_path):
     with pytest.raises(ValueError, match="at least 24 dB above silence"):
-        labels.read(record(tmp_path, 0.05))
+        labels.label_corpus(record(tmp_path, 0.05))

@@ -11,9 +11,9 @@ from tests.voiceemb.voices import sentence
 from timbre.audio.filterbank import Filterbank, reference
 from timbre.corpora.corpus import Corpus, Utterance
 from timbre.files import sha256
-from voiceemb.vad import detect, noise_synthesis, train
+from voiceemb.vad import detection, noise_synthesis, train
 from voiceemb.vad.base import FRAME, HOP
-from voiceemb.vad.labels import Reading
+from voiceemb.vad.labels import LabelledUtterance
 from voiceemb.vad.network import (
     ABOUT,
     BLOCK,
@@ -136,7 +136,7 @@ def test_a_stream_says_what_the_network_says_of_the_whole(detector, sound):
 def test_as_many_scenes_are_held_out_as_were_asked_for(count, monkeypatch):
     """Also where they fill no whole batch."""
     rows = [Utterance(path=f"{one}.wav", speaker=one) for one in "abcdef"]
-    voice = Reading(sentence(1.5), np.ones(150, bool))
+    voice = LabelledUtterance(sentence(1.5), np.ones(150, bool))
     ranges = {"snr_db": (0.0, 10.0), "gain_db": (0.0, 0.0)}
     chances = ("silent", "clean", "babble", "room", "equaliser", "bandwidth", "codec")
     scenes = dict.fromkeys(chances, 0.0) | {"seconds": 1.0, "noises": 1} | ranges
@@ -265,7 +265,7 @@ def test_a_folder_without_a_detector_is_refused(tmp_path):
 @pytest.fixture(scope="module")
 def shipped():
     """The detector that comes with the package."""
-    return detect.load("network")
+    return detection.load("network")
 
 
 def test_what_comes_with_the_package_is_small_and_whole(shipped):
@@ -278,7 +278,7 @@ def test_what_comes_with_the_package_is_small_and_whole(shipped):
 @pytest.mark.parametrize("level", [0.0, 1e-5, 1e-3, 0.1])
 def test_silence_and_hiss_of_any_level_are_no_speech(shipped, level, rng):
     hiss = (level * rng.normal(size=48_000)).astype("float32")
-    found = detect.detect(hiss, detector=shipped)
+    found = detection.detect(hiss, detector=shipped)
     assert found.probability.mean() < 0.1 and not found.segments
 
 
@@ -289,7 +289,7 @@ def test_a_voice_of_any_level_is_speech_between_its_pauses(shipped, f0_hz, level
     pause = np.zeros(16_000, "float32")
     sound = np.concatenate([pause, spoken, pause])
     sound += (1e-4 * rng.normal(size=len(sound))).astype("float32")
-    ((start, end),) = detect.detect(sound, detector=shipped).segments
+    ((start, end),) = detection.detect(sound, detector=shipped).segments
     assert abs(start - 0.9) < 0.1 and abs(end - 3.1) < 0.15  # padded by 0.1 s
 
 

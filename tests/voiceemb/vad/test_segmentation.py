@@ -1,31 +1,32 @@
-"""Segments are what the rule says, and the same however the stream is cut."""
+"""Segments are what the hysteresis says, and the same however the stream is cut."""
 
 import numpy as np
 import pytest
 
-from voiceemb.vad.segmentation import Rule, Segmenter
+from voiceemb.vad.segmentation import HysteresisConfig, Segmenter
 
-RULES = [
-    Rule(),
-    Rule(pad_s=0.0),
-    Rule(pad_s=0.4, release_s=0.1),  # paddings meet
-    Rule(onset_frames=1, release_s=0.0, least_s=0.0, pad_s=0.0),
-    Rule(onset=0.7, offset=0.1, least_s=0.5),
+CONFIGS = [
+    HysteresisConfig(),
+    HysteresisConfig(pad_s=0.0),
+    HysteresisConfig(pad_s=0.4, release_s=0.1),  # paddings meet
+    HysteresisConfig(onset_frames=1, release_s=0.0, min_speech_s=0.0, pad_s=0.0),
+    HysteresisConfig(onset=0.7, offset=0.1, min_speech_s=0.5),
 ]
 
 
-def plain(probabilities, rule):
-    """The rule as its docstring says it, for one who sees all frames at once."""
+def plain(probabilities, config):
+    """The hysteresis as its docstring says it, for one who sees all frames at once."""
     release, pad, least = (
-        round(100 * seconds) for seconds in (rule.release_s, rule.pad_s, rule.least_s)
+        round(100 * seconds)
+        for seconds in (config.release_s, config.pad_s, config.min_speech_s)
     )
-    loud, kept = probabilities >= rule.onset, probabilities >= rule.offset
+    loud, kept = probabilities >= config.onset, probabilities >= config.offset
     num, release, segments, i = len(probabilities), max(release, 1), [], 0
-    while i + rule.onset_frames <= num:
-        if not loud[i : i + rule.onset_frames].all():
+    while i + config.onset_frames <= num:
+        if not loud[i : i + config.onset_frames].all():
             i += 1
             continue
-        j = i + rule.onset_frames
+        j = i + config.onset_frames
         while j + release <= num and kept[j : j + release].any():
             j += 1
         until = j if j + release <= num else num
@@ -60,36 +61,38 @@ def spoken(segments, num):
     return active
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_segments_are_those_of_the_plain_rule_however_the_stream_is_cut(rng, rule):
+@pytest.mark.parametrize("config", CONFIGS)
+def test_segments_are_those_of_the_plain_rule_however_the_stream_is_cut(rng, config):
     found = 0
     for _ in range(60):
         whole = course(rng, int(rng.integers(0, 600)))
-        segmenter = Segmenter(rule)
+        segmenter = Segmenter(config)
         segments = sum((segmenter.push(part) for part in cut(rng, whole)), [])
         segments += segmenter.finish()
-        assert segments == plain(whole, rule)
+        assert segments == plain(whole, config)
         found += len(segments)
     assert found > 20
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_segments_are_in_order_apart_and_inside_the_sound(rng, rule):
+@pytest.mark.parametrize("config", CONFIGS)
+def test_segments_are_in_order_apart_and_inside_the_sound(rng, config):
     for _ in range(40):
         whole = course(rng, int(rng.integers(0, 600)))
-        segmenter = Segmenter(rule)
+        segmenter = Segmenter(config)
         edges = np.ravel(segmenter.push(whole) + segmenter.finish())
         assert (np.diff(edges) > 0).all()
         assert not len(edges) or (edges[0] >= 0 and edges[-1] <= len(whole))
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_what_is_decided_is_never_changed_and_lags_by_a_bounded_time(rng, rule):
-    bound = rule.onset_frames + 100 * (rule.release_s + rule.pad_s + rule.least_s)
+@pytest.mark.parametrize("config", CONFIGS)
+def test_what_is_decided_is_never_changed_and_lags_by_a_bounded_time(rng, config):
+    bound = config.onset_frames + 100 * (
+        config.release_s + config.pad_s + config.min_speech_s
+    )
     for _ in range(12):
         whole = course(rng, 400)
-        active = spoken(plain(whole, rule), 400)
-        segmenter, finished, before = Segmenter(rule), [], 0
+        active = spoken(plain(whole, config), 400)
+        segmenter, finished, before = Segmenter(config), [], 0
         for frame in range(400):
             finished += segmenter.push(whole[frame : frame + 1])
             certain = finished + [segmenter.open] * (segmenter.open is not None)
@@ -105,18 +108,18 @@ def test_what_is_decided_is_never_changed_and_lags_by_a_bounded_time(rng, rule):
 
 
 def test_speech_needs_its_onset_and_keeps_on_above_the_offset():
-    rule = Rule(pad_s=0.0, least_s=0.0, release_s=0.1)
+    config = HysteresisConfig(pad_s=0.0, min_speech_s=0.0, release_s=0.1)
     silence, above, between = np.zeros(50), np.full(3, 0.5), np.full(40, 0.4)
-    segmenter = Segmenter(rule)
+    segmenter = Segmenter(config)
     both = np.concatenate([between, silence, above, between, silence])
     assert segmenter.push(both) + segmenter.finish() == [(90, 133)]
-    segmenter = Segmenter(rule)
+    segmenter = Segmenter(config)
     assert segmenter.push(np.tile([0.9, 0.9, 0.1], 30)) + segmenter.finish() == []
 
 
 def test_a_pause_as_long_as_the_release_parts_and_a_shorter_one_does_not():
     def edges(pause):
-        segmenter = Segmenter(Rule(pad_s=0.0))
+        segmenter = Segmenter(HysteresisConfig(pad_s=0.0))
         voice = np.ones(40)
         return segmenter.push(np.concatenate([voice, np.zeros(pause), voice])) + (
             segmenter.finish()
@@ -127,18 +130,18 @@ def test_a_pause_as_long_as_the_release_parts_and_a_shorter_one_does_not():
 
 
 def test_padding_widens_within_the_sound_and_joins_what_it_makes_meet():
-    def edges(pause, rule):
-        segmenter = Segmenter(rule)
+    def edges(pause, config):
+        segmenter = Segmenter(config)
         parts = [np.zeros(5), np.ones(40), np.zeros(pause), np.ones(40), np.zeros(40)]
         return segmenter.push(np.concatenate(parts)) + segmenter.finish()
 
-    rule = Rule(release_s=0.1)
-    assert edges(21, rule) == [(0, 55), (56, 116)]
-    assert edges(20, rule) == [(0, 115)]
+    config = HysteresisConfig(release_s=0.1)
+    assert edges(21, config) == [(0, 55), (56, 116)]
+    assert edges(20, config) == [(0, 115)]
 
 
 def test_short_sounds_are_no_speech_and_do_not_join_others():
-    segmenter = Segmenter(Rule())
+    segmenter = Segmenter(HysteresisConfig())
     parts = [np.ones(24), np.zeros(60), np.ones(25), np.zeros(60), np.ones(24)]
     assert segmenter.push(np.concatenate(parts)) + segmenter.finish() == [(74, 119)]
 
@@ -179,9 +182,9 @@ def test_what_is_no_probability_is_refused_and_nothing_changes(wrong):
         {"onset_frames": 0},
         {"release_s": -1},
         {"pad_s": float("nan")},
-        {"least_s": float("inf")},
+        {"min_speech_s": float("inf")},
     ],
 )
 def test_a_rule_that_is_none_is_refused(wrong):
     with pytest.raises(ValueError, match="Received"):
-        Rule(**wrong)
+        HysteresisConfig(**wrong)

@@ -1,9 +1,9 @@
-"""Voice activity: when does anybody speak?
+"""Voice activity detection: when does anybody speak?
 
-    sound -> probability of speech per frame (a `Detector`) -> segments (a `Rule`)
+    waveform -> speech probability per frame (`Detector`) -> segments (`Segmenter`)
 
-Frames and detectors are described in `voiceemb.vad.base`, rules and segments in
-`voiceemb.vad.segmentation`; this module brings them together.
+`voiceemb.vad.base` describes frames and detectors, `voiceemb.vad.segmentation` the
+hysteresis that turns probabilities into segments.
 """
 
 import functools
@@ -12,37 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from voiceemb.vad.base import (
-    FRAME,
     HOP,
     SAMPLE_RATE,
     Detector,
-    Stream,
-    checked,
+    check_waveform,
     energies_db,
-    num_frames,
 )
 from voiceemb.vad.energy import EnergyDetector
-from voiceemb.vad.segmentation import Rule, Segmenter, inside
+from voiceemb.vad.segmentation import HysteresisConfig, Segmenter, segment_mask
 from voiceemb.vad.webrtc import WebRTCDetector
-
-__all__ = [
-    "DEFAULT",
-    "DETECTORS",
-    "FRAME",
-    "HOP",
-    "SAMPLE_RATE",
-    "Activity",
-    "Detector",
-    "EnergyDetector",
-    "Rule",
-    "Segmenter",
-    "Stream",
-    "WebRTCDetector",
-    "detect",
-    "energies_db",
-    "load",
-    "num_frames",
-]
 
 DETECTORS = ("network", "energy", "webrtc")
 DEFAULT = "network"
@@ -50,7 +28,7 @@ DEFAULT = "network"
 
 @dataclass(frozen=True, eq=False)
 class Activity:
-    """What a detector and a rule found in a sound.
+    """Voice activity of a recording.
 
     Attributes:
         probability: Of speech, float32 `[frames]`.
@@ -71,7 +49,7 @@ class Activity:
 
 
 def load(name: str = DEFAULT) -> Detector:
-    """A detector by its name; nothing that it does not need is imported.
+    """Load a detector by name; nothing that it does not need is imported.
 
     Args:
         name: `"network"`, `"energy"` or `"webrtc"`.
@@ -86,11 +64,11 @@ def load(name: str = DEFAULT) -> Detector:
         return WebRTCDetector()
     if name != "network":
         raise ValueError(f"`name` must be one of {DETECTORS}. Received: {name!r}")
-    return _network()
+    return _load_network()
 
 
 @functools.cache  # a detector holds no state, and compiling this one takes a second
-def _network():
+def _load_network():
     from voiceemb.vad.network import NetworkDetector
 
     return NetworkDetector()
@@ -100,26 +78,26 @@ def detect(
     waveform: np.ndarray,
     *,
     detector: Detector | None = None,
-    rule: Rule | None = None,
+    hysteresis: HysteresisConfig | None = None,
 ) -> Activity:
-    """Find the speech in a sound.
+    """Find the speech in a recording.
 
     Args:
         waveform: Float `[samples]` at 16 kHz.
         detector: Defaults to `load()`.
-        rule: Defaults to `Rule()`.
+        hysteresis: Defaults to `HysteresisConfig()`.
 
     Returns:
-        An `Activity` of `samples // HOP` frames; a sound without speech, or shorter
+        An `Activity` of `samples // HOP` frames; a waveform without speech, or shorter
         than a frame, has no segments.
 
     Raises:
         ValueError: If the waveform is not finite, or no float array of one axis.
     """
-    waveform = checked(waveform)
+    waveform = check_waveform(waveform)
     probability = (detector or load()).probabilities(waveform)
-    segmenter = Segmenter(rule)
+    segmenter = Segmenter(hysteresis)
     segments = segmenter.push(probability) + segmenter.finish()
-    active = inside(segments, len(probability))
+    active = segment_mask(segments, len(probability))
     seconds = [(s * HOP / SAMPLE_RATE, e * HOP / SAMPLE_RATE) for s, e in segments]
     return Activity(probability, active, energies_db(waveform), seconds)

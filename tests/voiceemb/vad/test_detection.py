@@ -9,7 +9,7 @@ import pytest
 
 from tests.voiceemb.voices import sentence
 from timbre.audio import wave
-from voiceemb.vad import detect, segmentation
+from voiceemb.vad import detection, segmentation, webrtc
 
 NAMES = ("energy", "webrtc")
 
@@ -18,7 +18,7 @@ NAMES = ("energy", "webrtc")
 def detector(request):
     if request.param == "webrtc":
         pytest.importorskip("webrtcvad")
-    return detect.load(request.param)
+    return detection.load(request.param)
 
 
 def talk(rng):
@@ -60,12 +60,12 @@ def test_an_answer_comes_within_the_delay_that_is_stated(rng, detector):
 
 
 def test_frames_inside_segments_are_those_of_each_segment():
-    active = segmentation.inside([(0, 2), (5, 7), (9, 20)], 10)
+    active = segmentation.segment_mask([(0, 2), (5, 7), (9, 20)], 10)
     assert active.tolist() == [True, True, *[False] * 3, True, True, False, False, True]
     np.testing.assert_array_equal(
-        segmentation.inside([(0, 2), (5, 7), (9, 20)], 7, first=3), active[3:]
+        segmentation.segment_mask([(0, 2), (5, 7), (9, 20)], 7, first=3), active[3:]
     )
-    assert not segmentation.inside([], 3).any()
+    assert not segmentation.segment_mask([], 3).any()
 
 
 def test_a_refused_block_changes_no_bit(rng, detector):
@@ -104,19 +104,19 @@ def test_no_frame_knows_what_comes_after_it(rng, detector):
 @pytest.mark.parametrize("samples", [0, 1, 159, 160, 399, 400, 3200])
 def test_the_shortest_sounds_have_their_frames(rng, detector, samples):
     waveform = rng.normal(0, 0.1, samples).astype(np.float32)
-    activity = detect.detect(waveform, detector=detector)
+    activity = detection.detect(waveform, detector=detector)
     assert len(activity.probability) == samples // 160
     assert len(activity.active) == len(activity.energy_db) == samples // 160
 
 
 def test_silence_has_no_segments(detector):
-    activity = detect.detect(np.zeros(32_000, np.float32), detector=detector)
+    activity = detection.detect(np.zeros(32_000, np.float32), detector=detector)
     assert activity.segments == [] and not activity.active.any()
     assert activity.speech_s == 0 and (activity.energy_db == -120).all()
 
 
 def test_segments_seconds_and_flags_say_the_same(rng, detector):
-    activity = detect.detect(talk(rng), detector=detector)
+    activity = detection.detect(talk(rng), detector=detector)
     again = np.zeros_like(activity.active)
     for start, end in activity.segments:
         again[round(start * 100) : round(end * 100)] = True
@@ -126,9 +126,13 @@ def test_segments_seconds_and_flags_say_the_same(rng, detector):
 
 
 def test_the_rule_that_is_given_counts(rng):
-    waveform, detector = talk(rng), detect.load("energy")
+    waveform, detector = talk(rng), detection.load("energy")
     found = {
-        pad_s: detect.detect(waveform, detector=detector, rule=detect.Rule(pad_s=pad_s))
+        pad_s: detection.detect(
+            waveform,
+            detector=detector,
+            hysteresis=segmentation.HysteresisConfig(pad_s=pad_s),
+        )
         for pad_s in (0.0, 0.1)
     }
     assert len(found[0.0].segments) == len(found[0.1].segments) == 2
@@ -141,14 +145,14 @@ def test_the_rule_that_is_given_counts(rng):
 )
 def test_what_is_no_sound_is_refused(detector, wrong):
     with pytest.raises(ValueError, match="Sound .* Received"):
-        detect.detect(wrong, detector=detector)
+        detection.detect(wrong, detector=detector)
 
 
 def test_an_unknown_name_and_a_wrong_mode_are_refused():
     with pytest.raises(ValueError, match="`name` must be one of"):
-        detect.load("oracle")
+        detection.load("oracle")
     with pytest.raises(ValueError, match="`mode` is"):
-        detect.WebRTCDetector(mode=4)
+        webrtc.WebRTCDetector(mode=4)
 
 
 def test_a_missing_package_is_named_with_the_line_that_installs_it(monkeypatch):
@@ -161,7 +165,7 @@ def test_a_missing_package_is_named_with_the_line_that_installs_it(monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(ImportError, match="pip install webrtcvad-wheels"):
-        detect.load("webrtc")
+        detection.load("webrtc")
 
 
 def test_webrtc_is_the_peer_itself(rng):
@@ -171,7 +175,7 @@ def test_webrtc_is_the_peer_itself(rng):
     peer = webrtcvad.Vad(3)
     rows = np.round(waveform[: len(waveform) // 160 * 160] * 32768).reshape(-1, 160)
     spoken = [peer.is_speech(r.astype("<i2").tobytes(), 16000) for r in rows]
-    found = detect.WebRTCDetector(mode=3).probabilities(waveform)
+    found = webrtc.WebRTCDetector(mode=3).probabilities(waveform)
     np.testing.assert_array_equal(found, np.array(spoken, np.float32))
 
 
@@ -192,8 +196,9 @@ def test_a_real_voice_in_real_noise_is_mostly_found(real_data):
     clean, noisy = (
         wave.read(folder / side / "p287_003.flac") for side in ("clean", "noisy")
     )
-    quiet, heard = (
-        detect.detect(sound, detector=detect.load("energy")) for sound in (clean, noisy)
+    quiet, loud = (
+        detection.detect(sound, detector=detection.load("energy"))
+        for sound in (clean, noisy)
     )
-    assert (quiet.active != heard.active).mean() < 0.2
-    assert 0.3 < heard.active.mean() < 0.97
+    assert (quiet.active != loud.active).mean() < 0.2
+    assert 0.3 < loud.active.mean() < 0.97
