@@ -144,11 +144,74 @@ def matrix_figure(matrix, *, labels=None, title="Comparison", scale="mean cosine
     return figure
 
 
-@styled
-def scatter_figure(embeddings, labels, *, title="t-SNE", seed=0, max_points=1500):
-    """Embeddings on a plane by t-SNE of their directions: near means alike.
+def tsne(rows, *, seed: int = 0, init: str = "pca") -> np.ndarray:
+    """t-SNE projection to the plane: near means alike.
 
     Distances between far clusters and sizes of clusters mean nothing.
+
+    Args:
+        rows: `[rows, dim]`, at least four.
+        seed: Defaults to `0`.
+        init: `"pca"`, which is random where rows have no two principal components,
+            or `"random"`. Defaults to `"pca"`.
+
+    Returns:
+        `[rows, 2]`.
+
+    Reference:
+        Visualizing Data using t-SNE (van der Maaten and Hinton, 2008),
+        https://jmlr.org/papers/v9/vandermaaten08a.html
+    """
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
+
+    rows = np.asarray(rows, np.float64)
+    if rows.shape[1] < 2 or not np.ptp(rows, axis=0).any():
+        init = "random"
+    perplexity = min(30.0, (len(rows) - 1) / 3)
+    model = TSNE(2, perplexity=perplexity, random_state=seed, init=init)
+    with threadpool_limits(1):  # faster here: threads wait for each other
+        return model.fit_transform(rows)
+
+
+def scatter(axes, points, labels, *, size: float = 18):
+    """Draw labelled points, each class in its own colour and marker.
+
+    Args:
+        axes: Where to draw.
+        points: `[points, 2]`.
+        labels: Class of each, str `[points]`; `""` is unknown, and grey.
+        size: Area of a marker, square points. Defaults to `18`.
+    """
+    classes = [name for name in np.unique(labels) if name]
+    looks = {name: class_style(i, len(classes)) for i, name in enumerate(classes)}
+    if "" in labels:
+        looks = {"": {"color": "#BBBBBB", "marker": "o"}} | looks
+    for name, look in looks.items():
+        x, y = points[labels == name].T
+        axes.scatter(x, y, s=size, linewidths=0, alpha=0.8, label=name or "?", **look)
+    axes.set(xticks=[], yticks=[])
+
+
+def class_style(index: int, num_classes: int) -> dict:
+    """Colour and marker of a class; of more than seven, hues in order."""
+    marker = MARKERS[index % len(MARKERS)]
+    if num_classes <= len(COLOURS):
+        return {"color": COLOURS[index % len(COLOURS)], "marker": marker}
+    from matplotlib.colors import hsv_to_rgb
+
+    value = (0.9, 0.6)[index % 2]  # neighbours differ
+    return {"color": hsv_to_rgb((index / num_classes, 0.9, value)), "marker": marker}
+
+
+def legend_beside(axes, **options):
+    """Name what is drawn, on the right of the axes."""
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), **options)
+
+
+@styled
+def scatter_figure(embeddings, labels, *, title="t-SNE", seed=0, max_points=1500):
+    """t-SNE of the directions of embeddings, one colour and marker per speaker.
 
     Args:
         embeddings: One row per utterance, `[utterances, dim]`.
@@ -157,32 +220,22 @@ def scatter_figure(embeddings, labels, *, title="t-SNE", seed=0, max_points=1500
         seed: Of t-SNE and of the choice of points. Defaults to `0`.
         max_points: Most points to place. Defaults to `1500`.
     """
-    from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits
-
     embeddings, labels = np.asarray(embeddings, float), np.asarray(labels, str)
     if embeddings.ndim != 2 or labels.shape != embeddings.shape[:1] or len(labels) < 4:
         raise ValueError(
             "`embeddings` must have four rows or more, and `labels` name each. "
             f"Received: shapes {embeddings.shape} and {labels.shape}"
         )
-    keep = np.random.default_rng(seed).permutation(len(labels))[:max_points]
-    embeddings, labels = embeddings[np.sort(keep)], labels[np.sort(keep)]
+    keep = np.sort(np.random.default_rng(seed).permutation(len(labels))[:max_points])
+    embeddings, labels = embeddings[keep], labels[keep]
     norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    perplexity = min(30.0, (len(labels) - 1) / 3)
-    plane = TSNE(2, perplexity=perplexity, random_state=seed, init="random")
-    with threadpool_limits(1):  # faster here: threads wait for each other
-        places = plane.fit_transform(embeddings / np.where(norms == 0, 1, norms))
+    unit = embeddings / np.where(norms == 0, 1, norms)
     figure, axes = new_figure(size=(7.4, 5.2))
-    names = np.unique(labels)
-    for i, name in enumerate(names):
-        x, y = places[labels == name].T
-        look = {"color": COLOURS[i % 7], "marker": MARKERS[i // 7 % 7], "alpha": 0.8}
-        axes.scatter(x, y, s=18, linewidths=0, label=name, **look)
-    axes.set(title=title, xticks=[], yticks=[])
-    axes.set_xlabel(f"{len(labels)} utterances of {len(names)} speakers")
-    if len(names) <= 28:  # more do not fit beside the axes
-        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
+    scatter(axes, tsne(unit, seed=seed, init="random"), labels)
+    num_speakers = len(np.unique(labels))
+    axes.set(title=title, xlabel=f"{len(labels)} utterances of {num_speakers} speakers")
+    if num_speakers <= 28:  # more do not fit beside the axes
+        legend_beside(axes, fontsize=8)
     return figure
 
 

@@ -61,15 +61,10 @@ def map_figure(train, held, fake, *, seed=0, most=MOST):
         seed: Of t-SNE and of the thinning. Defaults to `0`.
         most: Most rows of a kind. Defaults to `600`.
     """
-    from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits
-
     kinds = even(train, held, fake, seed=seed, most=most)
     num = len(kinds[0])
-    perplexity = min(30.0, (3 * num - 1) / 3)
-    plane = TSNE(2, perplexity=perplexity, random_state=seed, init="random")
-    with threadpool_limits(1):  # faster here: threads wait for each other
-        places = plane.fit_transform(unit(np.concatenate(kinds)))
+    voices = unit(np.concatenate(kinds))
+    places = plotting.tsne(voices, seed=seed, init="random")
     figure, axes = plotting.new_figure(size=(6.6, 5.6))
     looks = (
         {"color": plotting.COLOURS[0], "marker": "o", "facecolors": "none"},

@@ -15,7 +15,6 @@ from timbre import plotting
 MOST = 1200  # rows on one plane
 ROWS = 4  # factors of one figure: more could not be read
 LONG = 14  # names in a column of a legend
-FEW = len(plotting.COLOURS)  # of more classes than this, each has a hue
 
 
 @plotting.styled
@@ -52,22 +51,23 @@ def grid(columns, labels, *, found, seed=0, most=MOST):
         len(labels), len(columns), size=size, squeeze=False
     )
     for j, (title, z) in enumerate(columns.items()):
-        places = _plane(np.asarray(z)[keep], seed)
+        points = plotting.tsne(np.asarray(z)[keep], seed=seed)
         for i, (factor, names) in enumerate(labels.items()):
             axes, letter = panels[i, j], _letter(i * len(columns) + j)
-            _scatter(axes, places, np.asarray(names)[keep])
-            axes.set(title=f"({letter}) {title}", xticks=[], yticks=[])
+            plotting.scatter(axes, points, np.asarray(names)[keep], size=9)
+            axes.set_title(f"({letter}) {title}")
             near = found.get(title, {}).get(factor)
             axes.set_xlabel(f"kNN {near['knn']:.0%}" if near else "")
     for row, factor in zip(panels, labels, strict=True):
         row[0].set_ylabel(f"coloured by {factor}")
-        row[-1].legend(
-            loc="center left",
-            bbox_to_anchor=(1, 0.5),
+        plotting.legend_beside(
+            row[-1],
             fontsize=6.5,
             ncols=across[factor],
             markerscale=1.5,
-            **{"columnspacing": 0.5, "handletextpad": 0.1, "borderpad": 0},
+            columnspacing=0.5,
+            handletextpad=0.1,
+            borderpad=0,
         )
     return figure
 
@@ -76,36 +76,3 @@ def _letter(index):
     """`a` to `z`, then `aa`, `ab` and on."""
     tens, ones = divmod(index, len(ascii_lowercase))
     return (_letter(tens - 1) if tens else "") + ascii_lowercase[ones]
-
-
-def _scatter(axes, places, names):
-    """Rows on a plane, each class in a look of its own; those without one grey."""
-    classes = [each for each in np.unique(names) if each]
-    for i, each in enumerate(["", *classes] if "" in names else classes):
-        look = _look(i, len(classes)) if each else {"color": "#BBBBBB", "marker": "o"}
-        some = places[names == each].T
-        axes.scatter(*some, s=9, linewidths=0, alpha=0.8, label=each or "?", **look)
-
-
-def _look(index, count):
-    """Colour and marker of a class: of many, hues in order."""
-    marker = plotting.MARKERS[index % len(plotting.MARKERS)]
-    if count <= FEW:
-        return {"color": plotting.COLOURS[index % FEW], "marker": marker}
-    from matplotlib.colors import hsv_to_rgb
-
-    value = (0.9, 0.6)[index % 2]  # neighbours differ
-    return {"color": hsv_to_rgb((index / count, 0.9, value)), "marker": marker}
-
-
-def _plane(z, seed):
-    """The t-SNE of codes `[n, dim]`, `n` >= 4, as `[n, 2]`."""
-    from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits
-
-    z = np.asarray(z, np.float64)
-    init = "pca" if z.shape[1] > 1 and np.ptp(z, axis=0).any() else "random"
-    perplexity = min(30.0, (len(z) - 1) / 3)
-    plane = TSNE(2, perplexity=perplexity, random_state=seed, init=init)
-    with threadpool_limits(1):  # faster here: threads wait for each other
-        return plane.fit_transform(z)

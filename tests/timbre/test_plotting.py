@@ -69,6 +69,16 @@ def test_zero_and_equal_embeddings_can_be_drawn():
     assert len(points) == 6 and np.isfinite(points).all()
 
 
+def test_every_class_of_forty_has_a_look_of_its_own():
+    for count in (5, 12, 40):
+        looks = [plotting.class_style(i, count) for i in range(count)]
+        assert len({(str(k["color"]), k["marker"]) for k in looks}) == count
+        beside = [
+            a["marker"] != b["marker"] for a, b in zip(looks, looks[1:], strict=False)
+        ]
+        assert all(beside)  # what is alike in colour is not in shape
+
+
 def test_a_history_draws_what_was_measured():
     figure = plotting.history_figure(list(history()))
     drawn = {axes.get_title("left"): axes for axes in figure.axes if axes.axison}

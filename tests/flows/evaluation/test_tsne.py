@@ -5,6 +5,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from flows.evaluation import tsne
+from timbre import plotting
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def test_panels_are_lettered_row_by_row_and_say_what_neighbours_know(drawn):
 
 @pytest.mark.slow
 def test_letters_go_on_after_z_and_four_factors_are_drawn(monkeypatch, rng):
-    monkeypatch.setattr(tsne, "_plane", lambda z, seed: z[:, :2])
+    monkeypatch.setattr(plotting, "tsne", lambda z, seed: z[:, :2])
     z, names = rng.normal(size=(4, 2)), np.array([*"abab"])
     columns = {str(i): z for i in range(14)}
     labels = {factor: names for factor in ("one", "two", "three", "four", "five")}
@@ -73,16 +74,6 @@ def test_the_same_seed_draws_the_same(clusters):
     assert sum(map(len, one.values())) == 20
     for name, places in one.items():
         np.testing.assert_array_equal(places, two[name])
-
-
-def test_every_class_of_forty_has_a_look_of_its_own():
-    for count in (5, 12, 40):
-        looks = [tsne._look(i, count) for i in range(count)]
-        assert len({(str(k["color"]), k["marker"]) for k in looks}) == count
-        beside = [
-            a["marker"] != b["marker"] for a, b in zip(looks, looks[1:], strict=False)
-        ]
-        assert all(beside)  # what is alike in colour is not in shape
 
 
 def test_rows_without_a_class_are_grey_and_many_names_stand_in_columns(clusters):
