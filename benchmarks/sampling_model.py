@@ -82,7 +82,7 @@ def train(steps, *, dim, width):
     """
     keras.utils.set_random_seed(0)
     learn, *held = (
-        embeddings.speakers(count, seed, dim).embeddings
+        embeddings.sample_speakers(count, seed, dim).embeddings
         for seed, count in enumerate((LEARN, HELD, HELD))
     )
     made = model.build(dim=dim, network={"width": width}, unit=True)

@@ -25,7 +25,7 @@ SPEAKERS, HELD = 1200, 200
 def main():
     """Prints the distances of three sets of voices to real ones."""
     keras.utils.set_random_seed(0)
-    everyone = embeddings.speakers(SPEAKERS + 2 * HELD).embeddings
+    everyone = embeddings.sample_speakers(SPEAKERS + 2 * HELD).embeddings
     train, held = everyone[:SPEAKERS], everyone[SPEAKERS:-HELD]
 
     made = model.build(dim=64, network={"width": 128, "num_blocks": 2}, unit=True)

@@ -132,7 +132,7 @@ def test_a_run_that_is_killed_ends_as_one_left_alone_to_the_bit(tmp_path):
 
 def test_a_run_goes_on_with_its_own_set_only(trained, tmp_path):
     run, _ = trained
-    embeddings.speakers(200, seed=7).save(tmp_path / "other.npz")
+    embeddings.sample_speakers(200, seed=7).save(tmp_path / "other.npz")
     done = speakers(run.parents[1], "--set", str(tmp_path / "other.npz"))
     assert done.returncode == 1
     assert "A run goes on with the rows it began with: start afresh (--fresh)" in (
@@ -152,7 +152,7 @@ def missing(path):
 
 
 def truncated(path):
-    embeddings.speakers(50).save(path)
+    embeddings.sample_speakers(50).save(path)
     path.write_bytes(path.read_bytes()[:500])
 
 
@@ -171,12 +171,12 @@ def not_finite(path):
 
 
 def one_speaker(path):
-    rows = embeddings.speakers(20).embeddings
+    rows = embeddings.sample_speakers(20).embeddings
     EmbeddingSet(rows, np.full(20, "anna"), np.full(20, ""), {}).save(path)
 
 
 def one_number(path):
-    rows = embeddings.speakers(20, dim=8).embeddings
+    rows = embeddings.sample_speakers(20, dim=8).embeddings
     rows[3] = 0.5
     np.savez(path, embeddings=rows, speaker=np.arange(20).astype(str))
 

@@ -106,7 +106,7 @@ def test_a_run_goes_on_with_its_own_rows_only(tmp_path):
     short = ("--steps", "2", "--batch", "32", "--backbone.hidden", "8")
     small = (*make, *short, "--backbone.steps", "1", "--stop-after", "1")
     for seed, name in ((0, "set.npz"), (7, "other.npz")):
-        embeddings.utterances(20, 10, seed, dim=4).save(tmp_path / name)
+        embeddings.sample_utterances(20, 10, seed, dim=4).save(tmp_path / name)
     other = (*small, "--data.path", "other.npz")
     (code, line), _ = sittings(tmp_path, "train_flow", small, other)
     assert code == 130 and "\n" not in line
@@ -151,23 +151,23 @@ def missing(path):
 
 
 def truncated(path):
-    embeddings.utterances(20, 5).save(path)
+    embeddings.sample_utterances(20, 5).save(path)
     path.write_bytes(path.read_bytes()[:500])
 
 
 def not_finite(path):
-    given = embeddings.utterances(20, 5, dim=8)
+    given = embeddings.sample_utterances(20, 5, dim=8)
     given.embeddings[7, 2] = np.nan
     np.savez(path, embeddings=given.embeddings, speaker=given.speaker)
 
 
 def one_class(path):
-    rows = embeddings.speakers(20, dim=8).embeddings
+    rows = embeddings.sample_speakers(20, dim=8).embeddings
     EmbeddingSet(rows, np.full(20, "anna"), np.full(20, ""), {}).save(path)
 
 
 def whole(path):
-    embeddings.utterances(20, 5, dim=8).save(path)
+    embeddings.sample_utterances(20, 5, dim=8).save(path)
 
 
 SMALL = ("--batch", "16", "--data.least-rows", "1")

@@ -92,8 +92,8 @@ def prepare(*, set, points, level, held, labels, blocks, sphere, seed):
 
 def _made_up(speakers, utterances, seed):
     if utterances == 1:
-        return made_up.speakers(speakers, seed)
-    return made_up.utterances(speakers, utterances, seed)
+        return made_up.sample_speakers(speakers, seed)
+    return made_up.sample_utterances(speakers, utterances, seed)
 
 
 def _digest(part):

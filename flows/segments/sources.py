@@ -152,7 +152,7 @@ def _columns(factors, known, extra=(), beside=()):
 def _spectra(factors, segment, *, rows, speakers, classes, seed, **unused):
     from timbre.corpora.synthetic import spectra
 
-    made = spectra.draw(
+    made = spectra.sample(
         rows=rows,
         num_phones=min(PHONES, classes),
         num_speakers=speakers,

@@ -55,8 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     manifest.add_argument("source", help="folder to read")
     manifest.add_argument("--out", help="the CSV file; default SOURCE/manifest.csv")
 
-    styles = command(_styles, "say every recording again in other moods")
-    styles.add_argument("folder", help="where to put the manifest and the retellings")
+    styles = command(_styles, "add every recording in other styles")
+    styles.add_argument("folder", help="where to put the manifest and the recordings")
     styles.add_argument("source", help="folder or manifest")
     styles.add_argument("--count", type=int, default=6, help="of each recording")
     styles.add_argument("--seed", type=int, default=0)
@@ -131,10 +131,10 @@ def _styles(options) -> int:
     from timbre.corpora import folders, style_augmentation
 
     corpus = folders.open_corpus(options.source)
-    told = style_augmentation.render(
+    augmented = style_augmentation.augment(
         corpus, options.folder, count=options.count, seed=options.seed
     )
-    return _say(told, options.folder)
+    return _say(augmented, options.folder)
 
 
 def _join(options) -> int:
@@ -163,9 +163,11 @@ def _points(options) -> int:
 
     told = {"seed": options.seed, "dim": options.dim}
     if options.utterances is None:
-        voices = embeddings.speakers(options.speakers, **told)
+        voices = embeddings.sample_speakers(options.speakers, **told)
     else:
-        voices = embeddings.utterances(options.speakers, options.utterances, **told)
+        voices = embeddings.sample_utterances(
+            options.speakers, options.utterances, **told
+        )
     voices.save(options.out)
     print(f"{len(voices)} points of {options.speakers} speakers in {options.out}")
     return 0

@@ -1,8 +1,8 @@
-"""What to learn from: recordings, their retellings, and synthetic voices.
+"""Combination of recordings, style augmentation and synthetic speech into one corpus.
 
-Recordings are real and few, each reader in one mood; retellings (`timbre.corpora.style_augmentation`) give
-them others; synthetic voices (`timbre.corpora.synthetic`) have the widest range of pitch and
-pace, though not the grain of real ones. Any mixture is one corpus.
+Recordings are real, but each speaker has few styles; style augmentation
+(`timbre.corpora.style_augmentation`) adds others; synthetic speech
+(`timbre.corpora.synthetic`) covers the widest range of pitch and pace.
 """
 
 import os
@@ -22,42 +22,41 @@ def gather(
     num_styles: int = 0,
     seed: int = 0,
 ) -> Corpus:
-    """Opens, retells, renders and joins what an experiment learns from.
+    """Open, augment, render and combine the corpora of an experiment.
 
     Args:
-        sources: Folders or manifests of recordings; several are joined.
-        cache: Folder in which retellings lie side by side.
-        synthetic: Arguments of `timbre.corpora.synthetic.render.render`: join synthetic
-            voices. Defaults to none; without `sources` they must be given.
-        num_styles: Retellings of each recording, see `timbre.corpora.style_augmentation`. Synthetic
-            voices have styles of their own and are not retold. Defaults to `0`.
+        sources: Folders or manifests of recordings; several are combined.
+        cache: Folder for the augmented corpora.
+        synthetic: Arguments of `timbre.corpora.synthetic.render.render`, to add
+            synthetic speech. Defaults to none; without `sources` they must be given.
+        num_styles: Styles added for each recording, see
+            `timbre.corpora.style_augmentation`; none for synthetic speech, which
+            has its own. Defaults to `0`.
         seed: Of the styles. Defaults to `0`.
 
     Returns:
-        The corpus; where it is joined, speakers are `<corpus>/<speaker>`.
+        The corpus; where several are combined, speakers are `<corpus>/<speaker>`.
     """
-    opened = [folders.open_corpus(sources)] if sources else []
+    corpora = [folders.open_corpus(sources)] if sources else []
     if num_styles:
-        opened = [
-            style_augmentation.render(
+        corpora = [
+            style_augmentation.augment(
                 corpus,
-                Path(cache) / f"styles-{_plain(corpus)}-{num_styles}-{seed}",
+                Path(cache) / f"styles-{_file_name(corpus)}-{num_styles}-{seed}",
                 count=num_styles,
                 seed=seed,
             )
-            for corpus in opened
+            for corpus in corpora
         ]
-    voices = [render(**synthetic)] if synthetic is not None else []
-    if not opened and not voices:
+    if synthetic is not None:
+        corpora.append(render(**synthetic))
+    if not corpora:
         raise ValueError(
             "An experiment learns from recordings, synthetic voices or both. "
             "Received: neither"
         )
-    corpora = opened + voices
-    if len(corpora) == 1:
-        return corpora[0]
-    return folders.open_corpus(corpora)
+    return corpora[0] if len(corpora) == 1 else folders.open_corpus(corpora)
 
 
-def _plain(corpus):
+def _file_name(corpus):
     return f"{corpus.name.replace('/', '-')}-{corpus.digest()[:8]}"

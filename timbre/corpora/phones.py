@@ -193,7 +193,7 @@ def _sound(table):
 
 
 def _to_flac(path, root, sounds):
-    """The recording as a file that `timbre.audio.wave` reads: FLAC in place of SPHERE."""
+    """The path of a recording as RIFF or FLAC; SPHERE is converted."""
     with path.open("rb") as file:
         if file.read(7) != b"NIST_1A":
             return path

@@ -1,12 +1,12 @@
-"""Speaking styles: the same voice in another mood, from recordings in one.
+"""Style augmentation: recordings resynthesised with another vocal effort, by WORLD.
 
-Who speaks up, is bored or angry remains who they are, but most corpora know each reader
-in one mood only, and an encoder that learns from them takes the mood for the voice.
-Here an utterance is taken apart by WORLD into pitch, spectral envelope and
-aperiodicity; each is changed as vocal effort changes it; and it is put together again.
-Effort moves all at once: pitch and its range rise, the spectrum gets flatter, the first
-formant higher, the pace another. What tells voices apart, the length of the vocal tract
-as the upper formants show it, stays.
+Most corpora hold each speaker in one style, and an encoder trained on them confuses
+style with identity. Here an utterance is analysed by the WORLD vocoder into pitch,
+spectral envelope and aperiodicity; each is changed as vocal effort changes it (louder
+or softer, excited or tired speech); and the utterance is synthesised again. Effort
+changes all at once: mean and range of the pitch rise, the spectrum gets flatter, the
+first formant higher, the pace different. The length of the vocal tract, as the upper
+formants show it, stays, and with it the identity of the speaker.
 
 Reference:
     WORLD: a vocoder-based high-quality speech synthesis system (Morise et al., 2016),
@@ -16,6 +16,7 @@ Reference:
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,22 +29,22 @@ from timbre.corpora.corpus import Corpus, Utterance
 from timbre.files import making
 from timbre.progress import Bar
 
-RECIPE = 1  # raised whenever the same order would give other sounds
+RECIPE = 1  # raised whenever the same arguments would give other sounds
 SAMPLE_RATE = 16000
 F0_LIMITS_HZ = (60.0, 600.0)
-HINGE_HZ = 500.0  # the tilt of the spectrum leaves what is below it alone
-FORMANT_HZ = (1000.0, 2200.0)  # first formants move in full below, not at all above
-LEAST_VOICED = 20  # frames of 5 ms; with fewer there is no melody to change
+HINGE_HZ = 500.0  # the tilt changes the spectrum above it only
+FORMANT_HZ = (1000.0, 2200.0)  # formants are shifted in full below, not above
+MIN_VOICED = 20  # frames of 5 ms; with fewer there is no pitch to change
 PEAK = 0.99
 
 
 @dataclass(frozen=True)
 class Style:
-    """How an utterance is said another time.
+    """Changes of an utterance by vocal effort; the defaults change nothing.
 
     Args:
         f0_ratio: Ratio of the mean pitch to what it was.
-        f0_range: Ratio of the melody's excursions, in octaves, to what they were.
+        f0_range: Ratio of the pitch range, in octaves, to what it was.
         tilt_db: Slope added to the spectrum above 500 Hz, in dB an octave.
         formant: Ratio of the first formant to what it was.
         breath: Exponent of the aperiodicity; below 1 is breathier.
@@ -58,8 +59,8 @@ class Style:
     pace: float = 1.0
 
 
-def draw(rng) -> Style:
-    """A style of random effort: from weary (-1.3) over neutral (0) to shouted (2).
+def sample_style(rng: np.random.Generator) -> Style:
+    """Sample a style of random effort, from tired (-1.3) to shouted (2); 0 is neutral.
 
     Args:
         rng: A `numpy.random.Generator`.
@@ -77,17 +78,19 @@ def draw(rng) -> Style:
     )
 
 
-def retell(waveform, styles, *, sample_rate=SAMPLE_RATE):
-    """Say an utterance again, once in each style.
+def apply_styles(
+    waveform: np.ndarray, styles: Sequence[Style], *, sample_rate: int = SAMPLE_RATE
+) -> list[np.ndarray]:
+    """Resynthesise an utterance once in each style.
 
     Args:
         waveform: Float `[samples]`.
-        styles: `Style`s.
+        styles: The styles.
         sample_rate: In Hz. Defaults to `16000`.
 
     Returns:
-        Float32 waveforms, each `[samples / pace]` up to 5 ms, as loud on the whole as
-        the utterance was, unless that would clip; none if it is hardly voiced.
+        Float32 waveforms, each `[samples / pace]` up to 5 ms, of the same root mean
+        square unless that would clip; none if fewer than 20 frames are voiced.
 
     Raises:
         ImportError: If `pyworld` is not installed.
@@ -96,21 +99,21 @@ def retell(waveform, styles, *, sample_rate=SAMPLE_RATE):
     x = np.asarray(waveform, np.float64)
     f0, times = world.dio(x, sample_rate)
     f0 = world.stonemask(x, f0, times, sample_rate)
-    if (f0 > 0).sum() < LEAST_VOICED:
+    if (f0 > 0).sum() < MIN_VOICED:
         return []
     envelope = world.cheaptrick(x, f0, times, sample_rate)
     aperiodicity = world.d4c(x, f0, times, sample_rate)
     level = np.sqrt(np.mean(x**2))
-    told = []
+    results = []
     for style in styles:
-        parts = _changed(f0, envelope, aperiodicity, style, sample_rate)
+        parts = _change(f0, envelope, aperiodicity, style, sample_rate)
         y = world.synthesize(*map(np.ascontiguousarray, parts), sample_rate)
         y *= level / max(np.sqrt(np.mean(y**2)), 1e-12)
-        told.append((y * min(1.0, PEAK / np.abs(y).max())).astype(np.float32))
-    return told
+        results.append((y * min(1.0, PEAK / np.abs(y).max())).astype(np.float32))
+    return results
 
 
-def render(
+def augment(
     corpus: Corpus,
     folder: str | os.PathLike,
     *,
@@ -119,26 +122,26 @@ def render(
     threads: int | None = None,
     progress: bool = True,
 ) -> Corpus:
-    """A corpus together with each of its utterances in other styles.
+    """Augment a corpus by each of its utterances in other styles.
 
-    Everything about an utterance follows from `seed` and its name in the corpus. The
-    folder is rendered beside its place and renamed when complete, so a folder that is
-    there is whole, and is only read when the same is asked for again.
+    The styles of an utterance follow from `seed` and its name in the corpus. The
+    folder is written beside its place and renamed when complete, so a folder that is
+    there is whole; a second call of the same arguments only reads it.
 
     Args:
-        corpus: What to retell.
-        folder: Where to: `manifest.csv`, which names the recordings where they are,
-            and the retold ones in folders of speakers. It must not exist or hold this
-            very rendering.
+        corpus: The corpus.
+        folder: Where `manifest.csv` goes, which names the recordings where they are,
+            and the resynthesised ones, in folders of speakers. It must not exist or
+            hold this very result.
         count: Styles of each utterance, at least 1. Defaults to `6`.
-        seed: Which styles. Defaults to `0`.
-        threads: Threads that render. Defaults to the number of cores, at most 8.
+        seed: Another seed gives other styles. Defaults to `0`.
+        threads: Threads that synthesise. Defaults to the number of cores, at most 8.
         progress: Show progress on standard error. Defaults to `True`.
 
     Returns:
-        The corpus; retold rows say their style in `extra`, and in the column `retold`
-        the name of what they retell. What can not be read, or is hardly voiced, is
-        not retold.
+        The augmented corpus. `extra` of an added row has the fields of its style, and
+        in the column `retold` the name of the utterance it was made from. Utterances
+        that can not be read, or are hardly voiced, get no rows.
 
     Raises:
         ValueError: The folder holds something else.
@@ -155,7 +158,7 @@ def render(
     }
     if not _is_rendered(folder, order):
         _world()
-        _render(corpus, folder, order, threads or min(os.cpu_count() or 1, 8), progress)
+        _write(corpus, folder, order, threads or min(os.cpu_count() or 1, 8), progress)
     return manifest.read(folder / "manifest.csv", name=corpus.name)
 
 
@@ -163,11 +166,13 @@ def _world():
     try:
         import pyworld
     except ImportError as error:
-        raise ImportError("Speaking styles need WORLD: pip install pyworld") from error
+        raise ImportError(
+            "Style augmentation needs WORLD: pip install pyworld"
+        ) from error
     return pyworld
 
 
-def _changed(f0, envelope, aperiodicity, style, sample_rate):
+def _change(f0, envelope, aperiodicity, style, sample_rate):
     """Pitch `[frames]`, envelope and aperiodicity `[frames, bins]` in a style."""
     voiced = f0 > 0
     octaves = np.log(f0, where=voiced, out=np.zeros_like(f0))
@@ -194,13 +199,13 @@ def _changed(f0, envelope, aperiodicity, style, sample_rate):
     return f0[frames], envelope[frames], aperiodicity[frames]
 
 
-def _render(corpus, folder, order, threads, progress):
+def _write(corpus, folder, order, threads, progress):
     place = {speaker: f"s{row:05d}" for row, speaker in enumerate(corpus.speakers)}
     jobs = list(zip(range(len(corpus)), corpus.keys(), corpus, strict=True))
 
-    def tell(row):
+    def work(job):
         try:
-            return _tell(partial, place, *row, order)
+            return _augment_one(partial, place, *job, order)
         finally:
             bar.update()
 
@@ -210,28 +215,28 @@ def _render(corpus, folder, order, threads, progress):
         ThreadPoolExecutor(threads) as pool,
     ):
         try:
-            told = [row for rows in pool.map(tell, jobs) for row in rows]
+            added = [row for rows in pool.map(work, jobs) for row in rows]
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-        manifest.write(partial / "manifest.csv", [*corpus, *told])
+        manifest.write(partial / "manifest.csv", [*corpus, *added])
         about = json.dumps(order, indent=1)
         (partial / "about.json").write_text(about + "\n", encoding="utf-8")
 
 
-def _tell(folder, place, number, key, utterance, order):
-    """Writes one utterance in all its styles; returns their rows."""
+def _augment_one(folder, place, number, key, utterance, order):
+    """Write one utterance in all its styles; returns their rows."""
     try:
         waveform = utterance.read(sample_rate=SAMPLE_RATE)
     except (wave.AudioError, OSError):
-        return []  # who caches or evaluates the corpus will say so
+        return []  # reported when the corpus is cached or evaluated
     digest = hashlib.sha256(f"{order['seed']} {key}".encode()).digest()
     rng = np.random.default_rng(list(digest))
-    styles = [draw(rng) for _ in range(order["count"])]
+    styles = [sample_style(rng) for _ in range(order["count"])]
     rows, where = [], folder / place[utterance.speaker]
     where.mkdir(exist_ok=True)
     for i, (style, sound) in enumerate(
-        zip(styles, retell(waveform, styles), strict=False)
+        zip(styles, apply_styles(waveform, styles), strict=False)
     ):
         path = where / f"u{number:06d}-{i}.flac"
         wave.write(path, sound, sample_rate=SAMPLE_RATE)
@@ -244,7 +249,7 @@ def _tell(folder, place, number, key, utterance, order):
 
 
 def _is_rendered(folder, order):
-    """Whether the folder holds this rendering; an error if it holds anything else."""
+    """Whether the folder holds this result; an error if it holds anything else."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     try:
@@ -253,7 +258,7 @@ def _is_rendered(folder, order):
         found = None
     if found != order:
         raise ValueError(
-            "Styles are rendered into a folder of their own, which holds this very "
-            f"rendering or nothing. Received: {folder} for {order}"
+            "Styles are written into a folder of their own, which holds this very "
+            f"result or nothing. Received: {folder} for {order}"
         )
     return True

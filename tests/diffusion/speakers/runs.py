@@ -21,7 +21,7 @@ PLAN = config.SpeakerDiffusion(
 
 def made_up(num_speakers=60, each=6, seed=0, within=0.05):
     """A set of utterances of `DIM` dimensions."""
-    return embeddings.utterances(num_speakers, each, seed, DIM, within)
+    return embeddings.sample_utterances(num_speakers, each, seed, DIM, within)
 
 
 def make(folder, **changes):

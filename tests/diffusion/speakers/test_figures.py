@@ -10,7 +10,7 @@ from timbre.corpora.synthetic import embeddings
 
 @pytest.fixture(scope="module")
 def known():
-    return preprocessing.split_by_speaker(embeddings.speakers(150, dim=8), 0.4)
+    return preprocessing.split_by_speaker(embeddings.sample_speakers(150, dim=8), 0.4)
 
 
 @pytest.fixture(scope="module")

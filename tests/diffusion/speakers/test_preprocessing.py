@@ -115,7 +115,9 @@ def test_labels_become_codes_and_the_unknown_ones_minus_one(rng):
 
 
 def test_synthetic_voices_are_divided_without_a_remark():
-    train, held = preprocessing.split_by_speaker(embeddings.utterances(50, 4), seed=1)
+    train, held = preprocessing.split_by_speaker(
+        embeddings.sample_utterances(50, 4), seed=1
+    )
     assert (len(train), len(held)) == (160, 40)
     codes = preprocessing.class_indices(
         held, preprocessing.build_vocabularies(train, ("mode",))

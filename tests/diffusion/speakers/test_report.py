@@ -30,7 +30,9 @@ class SpeakerGenerator:
 
 def of_seed(seed):
     """Draws speakers nobody has met."""
-    return lambda count, more, **_: embeddings.speakers(count, seed + more).embeddings
+    return lambda count, more, **_: (
+        embeddings.sample_speakers(count, seed + more).embeddings
+    )
 
 
 def out_of(rows, noise=0.02):
@@ -52,7 +54,7 @@ def white(count, seed, **_):
 @pytest.fixture(scope="module")
 def known():
     """600 speakers to learn from and 200 that are held out."""
-    return preprocessing.split_by_speaker(embeddings.speakers(800), 0.25)
+    return preprocessing.split_by_speaker(embeddings.sample_speakers(800), 0.25)
 
 
 @pytest.fixture
@@ -110,7 +112,7 @@ def test_rows_are_judged_against_one_half_and_the_floor_is_the_other(known, quic
 
 
 def test_halves_share_no_speaker_and_nearly_share_the_rows():
-    voices = embeddings.utterances(20, 6)
+    voices = embeddings.sample_utterances(20, 6)
     uneven = voices.subset(np.random.default_rng(0).random(len(voices)) < 0.6)
     one, other = evaluate.split_in_halves(uneven, seed=3)
     assert not {*one.speaker} & {*other.speaker}
@@ -177,12 +179,14 @@ def test_utterances_of_training_speakers_are_imitations_and_of_others_are_not(
     source, quick
 ):
     """Each utterance is new; what counts is whose it is."""
-    train, held = preprocessing.split_by_speaker(embeddings.utterances(100, 10), 0.3)
+    train, held = preprocessing.split_by_speaker(
+        embeddings.sample_utterances(100, 10), 0.3
+    )
     if source == "training speakers":
         made = out_of(train.embeddings, embeddings.WITHIN)
     else:
         made = out_of(
-            embeddings.utterances(100, 10, seed=7).embeddings, embeddings.WITHIN
+            embeddings.sample_utterances(100, 10, seed=7).embeddings, embeddings.WITHIN
         )
     results = report.evaluate(SpeakerGenerator(made), train, held, count=600)
     assert ("imitates" in memorisation.summarise(results["privacy"])) == (
@@ -197,11 +201,11 @@ def test_utterances_of_training_speakers_are_imitations_and_of_others_are_not(
 @pytest.mark.slow
 def test_chance_covers_nineteen_in_twenty_innocent_models():
     """Who is held out is luck; a model that knows nobody is accused of it rarely."""
-    fake = embeddings.speakers(150, seed=99).embeddings
+    fake = embeddings.sample_speakers(150, seed=99).embeddings
     accused = 0
     for seed in range(20):
         train, held = evaluate.split_in_halves(
-            embeddings.speakers(120, seed=seed), seed
+            embeddings.sample_speakers(120, seed=seed), seed
         )
         found = memorisation.measure(fake, train, held, seed)
         within = found["chance_low"] <= found["nearer_train"] <= found["chance_high"]

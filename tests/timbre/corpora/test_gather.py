@@ -1,4 +1,4 @@
-"""A mixture holds each of its parts once, under names that tell them apart."""
+"""A combined corpus holds each of its parts once, under names that tell them apart."""
 
 import numpy as np
 import pytest
@@ -38,16 +38,16 @@ def test_synthetic_voices_alone_and_beside_recordings(recordings, voices, tmp_pa
     assert both.speakers == ("mine/a", "mine/b", "synthetic/eve")
 
 
-def test_recordings_are_retold_once_and_synthetic_voices_never(
+def test_recordings_are_augmented_once_and_synthetic_voices_never(
     recordings, voices, tmp_path, monkeypatch
 ):
     asked = []
 
-    def retold(corpus, folder, *, count, seed):
+    def augment(corpus, folder, *, count, seed):
         asked.append((corpus.name, folder.parent, count, seed))
         return corpus
 
-    monkeypatch.setattr(gather.style_augmentation, "render", retold)
+    monkeypatch.setattr(gather.style_augmentation, "augment", augment)
     settings = {"cache": tmp_path, "synthetic": voices, "seed": 3}
     gather.gather([recordings], num_styles=2, **settings)
     assert asked == [("mine", tmp_path, 2, 3)]

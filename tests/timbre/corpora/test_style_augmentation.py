@@ -1,4 +1,4 @@
-"""Speaking styles: what a style names changes, by the amount it says, and no more."""
+"""Style augmentation: what a style names changes, by the amount it says, and no more."""
 
 import dataclasses
 import sys
@@ -39,15 +39,15 @@ def band_db(waveform, low, high):
     return 10 * np.log10(power[(hz >= low) & (hz < high)].sum())
 
 
-def told(style, waveform=None):
-    (result,) = style_augmentation.retell(
+def resynthesise(style, waveform=None):
+    (result,) = style_augmentation.apply_styles(
         vowel() if waveform is None else waveform, [style]
     )
     return result
 
 
 def test_a_neutral_style_changes_next_to_nothing():
-    before, after = vowel(), told(Style())
+    before, after = vowel(), resynthesise(Style())
     assert abs(len(after) - len(before)) <= 160
     assert np.isclose(np.median(pitch(after)), np.median(pitch(before)), rtol=0.01)
     for low, high in [(0, 1000), (1000, 2000), (2000, 4000)]:
@@ -56,7 +56,7 @@ def test_a_neutral_style_changes_next_to_nothing():
 
 @pytest.mark.parametrize("ratio", [0.8, 1.5])
 def test_pitch_moves_by_its_ratio_and_formants_stay(ratio):
-    plain, moved = told(Style()), told(Style(f0_ratio=ratio))
+    plain, moved = resynthesise(Style()), resynthesise(Style(f0_ratio=ratio))
     assert np.isclose(
         np.median(pitch(moved)), ratio * np.median(pitch(plain)), rtol=0.02
     )
@@ -64,12 +64,12 @@ def test_pitch_moves_by_its_ratio_and_formants_stay(ratio):
 
 
 def test_the_melody_widens_by_its_ratio():
-    spread = [np.log(pitch(told(Style(f0_range=r)))).std() for r in (1.0, 2.0)]
+    spread = [np.log(pitch(resynthesise(Style(f0_range=r)))).std() for r in (1.0, 2.0)]
     assert np.isclose(spread[1] / spread[0], 2, rtol=0.15)
 
 
 def test_the_tilt_is_in_decibels_an_octave_above_its_hinge():
-    flat, steep = told(Style()), told(Style(tilt_db=6.0))
+    flat, steep = resynthesise(Style()), resynthesise(Style(tilt_db=6.0))
     change = [
         band_db(steep, hz * 0.97, hz * 1.03) - band_db(flat, hz * 0.97, hz * 1.03)
         for hz in (1000, 2000, 4000)
@@ -85,30 +85,33 @@ def test_the_first_formant_moves_and_the_third_stays():
         inside = (hz > low) & (hz < high)
         return hz[inside][power[inside].argmax()]
 
-    plain, moved = told(Style()), told(Style(formant=1.2))
+    plain, moved = resynthesise(Style()), resynthesise(Style(formant=1.2))
     assert peak(moved, 400, 1000) > 1.08 * peak(plain, 400, 1000)
     assert np.isclose(peak(moved, 2300, 3000), peak(plain, 2300, 3000), rtol=0.04)
 
 
 def test_pace_changes_the_length_and_not_the_pitch():
-    plain, quick = told(Style()), told(Style(pace=2.0))
+    plain, quick = resynthesise(Style()), resynthesise(Style(pace=2.0))
     assert np.isclose(len(quick), len(plain) / 2, atol=160)
     assert np.isclose(np.median(pitch(quick)), np.median(pitch(plain)), rtol=0.03)
 
 
-def test_what_is_told_is_as_loud_and_never_clips(rng):
+def test_a_result_is_as_loud_and_never_clips(rng):
     x = 9 * vowel()
-    for sound in style_augmentation.retell(
-        x, [style_augmentation.draw(rng) for _ in range(8)]
+    for sound in style_augmentation.apply_styles(
+        x, [style_augmentation.sample_style(rng) for _ in range(8)]
     ):
         level = np.sqrt(np.mean(sound**2)) / np.sqrt(np.mean(x**2))
         peak = np.abs(sound).max()
         assert peak < 1 and (np.isclose(level, 1, atol=1e-3) or peak > 0.98)
 
 
-def test_silence_and_noise_have_no_melody_to_change(rng):
-    assert style_augmentation.retell(np.zeros(RATE), [Style()]) == []
-    assert style_augmentation.retell(0.1 * rng.normal(size=RATE // 4), [Style()]) == []
+def test_silence_and_noise_have_no_pitch_to_change(rng):
+    assert style_augmentation.apply_styles(np.zeros(RATE), [Style()]) == []
+    assert (
+        style_augmentation.apply_styles(0.1 * rng.normal(size=RATE // 4), [Style()])
+        == []
+    )
 
 
 @pytest.fixture
@@ -125,8 +128,10 @@ def sounds(corpus):
     return [u.path.read_bytes() for u in corpus]
 
 
-def test_a_rendering_holds_the_corpus_and_its_retellings(corpus, tmp_path):
-    found = style_augmentation.render(corpus, tmp_path / "out", count=3, progress=False)
+def test_the_result_holds_the_corpus_and_its_styles(corpus, tmp_path):
+    found = style_augmentation.augment(
+        corpus, tmp_path / "out", count=3, progress=False
+    )
     assert found.name == corpus.name and found.speakers == corpus.speakers
     assert sounds(found)[:4] == sounds(corpus)
     assert len(found) == 4 + 4 * 3
@@ -136,73 +141,83 @@ def test_a_rendering_holds_the_corpus_and_its_retellings(corpus, tmp_path):
         assert 0.3 < float(u.extra["f0_ratio"]) < 3
 
 
-def test_the_same_order_gives_the_same_bytes_on_any_number_of_threads(corpus, tmp_path):
-    first = style_augmentation.render(
+def test_the_same_arguments_give_the_same_bytes_on_any_number_of_threads(
+    corpus, tmp_path
+):
+    first = style_augmentation.augment(
         corpus, tmp_path / "a", count=2, threads=1, progress=False
     )
-    again = style_augmentation.render(
+    again = style_augmentation.augment(
         corpus, tmp_path / "b", count=2, threads=3, progress=False
     )
-    other = style_augmentation.render(
+    other = style_augmentation.augment(
         corpus, tmp_path / "c", count=2, seed=1, progress=False
     )
     assert sounds(first) == sounds(again)
     assert sounds(first)[4:] != sounds(other)[4:]
-    more = style_augmentation.render(corpus, tmp_path / "d", count=3, progress=False)
+    more = style_augmentation.augment(corpus, tmp_path / "d", count=3, progress=False)
     assert set(sounds(first)) < set(sounds(more))  # more styles keep the first ones
 
 
-def test_an_utterance_is_told_alike_whatever_stands_beside_it(
+def test_an_utterance_is_augmented_alike_whatever_stands_beside_it(
     corpus, tmp_path, monkeypatch
 ):
     """Its styles follow from its name: a corpus may lose others, or grow."""
-    monkeypatch.setattr(style_augmentation, "retell", lambda x, told: [x] * len(told))
+    monkeypatch.setattr(
+        style_augmentation, "apply_styles", lambda x, styles: [x] * len(styles)
+    )
     fewer = dataclasses.replace(corpus, utterances=corpus.utterances[1:])
-    ways = [
+    extras = [
         [
             u.extra
-            for u in style_augmentation.render(
+            for u in style_augmentation.augment(
                 one, tmp_path / name, count=2, progress=False
             )
         ]
         for name, one in (("all", corpus), ("fewer", fewer))
     ]
-    told = [[extra for extra in way if "retold" in extra] for way in ways]
-    assert told[1] == told[0][2:] and len(told[1]) == 6
-    assert len({extra["f0_ratio"] for extra in told[0]}) == 8
+    every, some = ([e for e in extra if "retold" in e] for extra in extras)
+    assert some == every[2:] and len(some) == 6
+    assert len({extra["f0_ratio"] for extra in every}) == 8
 
 
-def test_a_rendering_is_read_again_and_another_is_refused(corpus, tmp_path):
-    first = style_augmentation.render(corpus, tmp_path / "out", count=1, progress=False)
+def test_a_result_is_read_again_and_another_is_refused(corpus, tmp_path):
+    first = style_augmentation.augment(
+        corpus, tmp_path / "out", count=1, progress=False
+    )
     written = first.utterances[-1].path.stat().st_mtime_ns
-    again = style_augmentation.render(corpus, tmp_path / "out", count=1, progress=False)
+    again = style_augmentation.augment(
+        corpus, tmp_path / "out", count=1, progress=False
+    )
     assert again.utterances[-1].path.stat().st_mtime_ns == written
     with pytest.raises(ValueError, match="folder of their own"):
-        style_augmentation.render(corpus, tmp_path / "out", count=2, progress=False)
+        style_augmentation.augment(corpus, tmp_path / "out", count=2, progress=False)
     with pytest.raises(ValueError, match="folder of their own"):
-        style_augmentation.render(corpus, tmp_path / "in", count=1, progress=False)
+        style_augmentation.augment(corpus, tmp_path / "in", count=1, progress=False)
     with pytest.raises(ValueError, match="`count` must be at least 1"):
-        style_augmentation.render(corpus, tmp_path / "none", count=0)
+        style_augmentation.augment(corpus, tmp_path / "none", count=0)
 
 
-def test_a_rendering_that_is_stopped_leaves_nothing(corpus, tmp_path, monkeypatch):
+def test_a_result_that_is_stopped_leaves_nothing(corpus, tmp_path, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(style_augmentation, "retell", stop)
+    monkeypatch.setattr(style_augmentation, "apply_styles", stop)
     with pytest.raises(KeyboardInterrupt):
-        style_augmentation.render(corpus, tmp_path / "out", progress=False)
+        style_augmentation.augment(corpus, tmp_path / "out", progress=False)
     assert {p.name for p in tmp_path.iterdir()} == {"in"}
 
 
 def test_a_damaged_file_is_kept_for_others_to_report(corpus, tmp_path):
     corpus.utterances[0].path.write_bytes(b"not a sound")
-    found = style_augmentation.render(corpus, tmp_path / "out", count=1, progress=False)
+    found = style_augmentation.augment(
+        corpus, tmp_path / "out", count=1, progress=False
+    )
     assert len(found) == 4 + 3
 
 
 def test_a_missing_vocoder_is_named(corpus, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyworld", None)
     with pytest.raises(ImportError, match="pip install pyworld"):
-        style_augmentation.render(corpus, tmp_path / "out", count=1)
+        style_augmentation.augment(corpus, tmp_path / "out", count=1)
     assert not (tmp_path / "out").exists()

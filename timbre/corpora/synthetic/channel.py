@@ -1,10 +1,10 @@
-"""Where it was recorded: rooms, noise, microphones and levels.
+"""Simulation of the recording channel: room, noise, microphone and level.
 
-`recording = level * microphone(room(voice) + noise)`
+`recording = level * microphone(voice * room + noise)`, `*` a convolution with `room`.
 
-Conditions are drawn anew for every utterance, from the same distribution for every
-speaker, so that they hide the voice and never give it away. The direct sound keeps
-its place: labels stay true.
+Conditions are sampled anew for every utterance, from the same distribution for every
+speaker, so that the channel carries no information about the speaker. Nothing delays
+the direct sound, so labels of time stay valid.
 """
 
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 
-EARLY_S = 0.04  # reflections from the walls come one by one, then as a tail
+EARLY_S = 0.04  # early reflections are sparse, later ones a dense tail
 REFERENCE_HZ = 1000.0  # where a tilt changes nothing
 PEAK = 0.98
 
 
 @dataclass(frozen=True)
-class Conditions:
-    """How one utterance is recorded.
+class RecordingConditions:
+    """The recording channel of one utterance.
 
     Args:
         rt60_s: Time in which the room's sound falls by 60 dB; 0 is no room.
@@ -27,8 +27,8 @@ class Conditions:
         snr_db: Speech over noise, both as averages over the utterance.
         noise_tilt_db: Slope of the noise per octave: 0 white, -3 pink, -6 brown.
         tilt_db: Slope of the microphone per octave.
-        low_hz: Where the microphone begins to hear.
-        high_hz: Where it stops.
+        low_hz: Lower edge of the microphone's band.
+        high_hz: Its upper edge.
         level_db: Level of the result relative to full scale, as root mean square.
     """
 
@@ -42,14 +42,14 @@ class Conditions:
     level_db: float = -23.0
 
 
-CLEAN = Conditions()
+CLEAN = RecordingConditions()
 
 
-def draw(rng: np.random.Generator) -> Conditions:
-    """Draw conditions: from a quiet study to a telephone in a hall."""
+def sample_conditions(rng: np.random.Generator) -> RecordingConditions:
+    """Sample conditions: from a quiet study to a telephone in a hall."""
     narrow = rng.random() < 0.15  # a telephone
     room = rng.random() < 0.7  # else outdoors or close to the mouth
-    return Conditions(
+    return RecordingConditions(
         rt60_s=float(rng.uniform(0.15, 0.6)) if room else 0.0,
         reverb_db=float(rng.uniform(-14, 0)) if room else 0.0,
         snr_db=float(rng.uniform(8, 30)),
@@ -61,19 +61,19 @@ def draw(rng: np.random.Generator) -> Conditions:
     )
 
 
-def record(
+def simulate(
     waveform: np.ndarray,
-    conditions: Conditions,
+    conditions: RecordingConditions,
     *,
     rng: np.random.Generator,
     sample_rate: int = 16000,
 ) -> np.ndarray:
-    """Record a voice.
+    """Simulate the recording of a voice.
 
     Args:
         waveform: The voice, float `[samples]`.
-        conditions: Where and how.
-        rng: Draws the room's reflections and the noise.
+        conditions: The channel.
+        rng: Of the room's reflections and the noise.
         sample_rate: Hz. Defaults to `16000`.
 
     Returns:
@@ -81,18 +81,20 @@ def record(
     """
     voice = np.asarray(waveform, np.float64)
     if conditions.rt60_s > 0:
-        voice = _convolve(voice, room(conditions, rng, sample_rate))
+        voice = _convolve(voice, impulse_response(conditions, rng, sample_rate))
     if np.isfinite(conditions.snr_db):
         noise = coloured_noise(
             len(voice), conditions.noise_tilt_db, rng, sample_rate=sample_rate
         )
         voice = voice + noise * _rms(voice) * 10 ** (-conditions.snr_db / 20)
-    heard = microphone(voice, conditions, sample_rate)
-    return at_level(heard, conditions.level_db)
+    voice = apply_microphone(voice, conditions, sample_rate)
+    return scale_to_level(voice, conditions.level_db)
 
 
-def room(conditions: Conditions, rng: np.random.Generator, sample_rate: int):
-    """An impulse response: the direct sound at sample 0, echoes, a decaying tail."""
+def impulse_response(
+    conditions: RecordingConditions, rng: np.random.Generator, sample_rate: int
+) -> np.ndarray:
+    """Sample a room: the direct sound at sample 0, echoes and a decaying tail."""
     length = max(2, int(conditions.rt60_s * sample_rate))
     time_s = np.arange(length) / sample_rate
     tail = rng.standard_normal(length) * 10 ** (-3 * time_s / conditions.rt60_s)
@@ -117,7 +119,9 @@ def coloured_noise(
     return noise / _rms(noise)
 
 
-def microphone(waveform: np.ndarray, conditions: Conditions, sample_rate: int):
+def apply_microphone(
+    waveform: np.ndarray, conditions: RecordingConditions, sample_rate: int
+) -> np.ndarray:
     """Filter without delay: a tilt, and second-order edges at both ends of the band."""
     size = next_fast_len(len(waveform) + sample_rate // 20, real=True)
     hz = rfftfreq(size, 1 / sample_rate)
@@ -129,7 +133,7 @@ def microphone(waveform: np.ndarray, conditions: Conditions, sample_rate: int):
     return irfft(rfft(waveform, size) * gain, size)[: len(waveform)]
 
 
-def at_level(waveform: np.ndarray, level_db: float) -> np.ndarray:
+def scale_to_level(waveform: np.ndarray, level_db: float) -> np.ndarray:
     """Scale to a level, or to the loudest that stays below full scale."""
     gain = 10 ** (level_db / 20) / max(_rms(waveform), 1e-9)
     gain = min(gain, PEAK / max(float(np.abs(waveform).max()), 1e-9))

@@ -1,26 +1,27 @@
-"""Voices as points: speakers on a curved sheet, for models that hear no sound.
+"""Synthetic speaker embeddings, for models that need no sound.
 
 `x = unit(tanh(u) @ W + .05 * e @ V + .15 * n)`
 
 with `u ~ N(0, 1)` in 12 dimensions, `e` and `n` in `dim`. The first coordinate of `u`
-is moved by +-2.2, as a fair coin falls: the label `mode`, two ways to be a voice as
-`gender` is. `W` `[12, dim]` and `V` `[dim, dim]` are standard normal and the same for
-ever: every seed draws other voices of one world.
+is shifted by +-2.2 with equal chance: the label `mode`, bimodal as `gender` is. So
+speakers lie near a curved manifold of 12 dimensions. `W` `[12, dim]` and `V`
+`[dim, dim]` are standard normal and fixed: every seed samples other speakers of the
+same distribution.
 """
 
 import numpy as np
 
 from timbre.corpora.embeddings import EmbeddingSet
 
-RANK = 12  # dimensions that tell most of a voice
-APART = 2.2  # half the way between the modes, in deviations of `u`
-WITHIN = 0.0225  # noise of an utterance, each dimension, about a speaker of length 1
+RANK = 12  # dimensions of the manifold
+MODE_SHIFT = 2.2  # half the distance of the modes, in deviations of `u`
+WITHIN = 0.0225  # within-speaker deviation of each dimension, of unit vectors
 WORLD = 2_718_281  # seeds W and V
 MODES = np.array(["low", "high"])
 
 
-def speakers(count, seed=0, dim=64) -> EmbeddingSet:
-    """Draws speakers, one point each.
+def sample_speakers(count: int, seed: int = 0, dim: int = 64) -> EmbeddingSet:
+    """Sample speakers, one embedding each.
 
     The first speakers of a larger set are those of a smaller one.
 
@@ -41,7 +42,7 @@ def speakers(count, seed=0, dim=64) -> EmbeddingSet:
     sheet, blur = world.normal(size=(RANK, dim)), world.normal(size=(dim, dim))
     mode = coin.integers(2, size=count)
     place = u.normal(size=(count, RANK))
-    place[:, 0] += APART * (2 * mode - 1)
+    place[:, 0] += MODE_SHIFT * (2 * mode - 1)
     noise = 0.05 * e.normal(size=(count, dim)) @ blur
     noise += 0.15 * n.normal(size=(count, dim))
     names = np.array([f"voice{i:06d}" for i in range(count)])
@@ -54,17 +55,22 @@ def speakers(count, seed=0, dim=64) -> EmbeddingSet:
     )
 
 
-def utterances(num_speakers=250, each=20, seed=0, dim=64, within=WITHIN):
-    """Draws utterances that lie about their speakers: `unit(speaker + within * z)`.
+def sample_utterances(
+    num_speakers: int = 250,
+    each: int = 20,
+    seed: int = 0,
+    dim: int = 64,
+    within: float = WITHIN,
+) -> EmbeddingSet:
+    """Sample utterances around speakers: `unit(speaker + within * z)`, `z ~ N(0, 1)`.
 
     Args:
         num_speakers: Defaults to `250`.
         each: Utterances of each speaker. Defaults to `20`.
         seed: Which. Defaults to `0`.
         dim: Length of an embedding. Defaults to `64`.
-        within: Deviation of each dimension; the speaker's point has length 1.
-            Defaults to `WITHIN`, by which the nearest of 20 of one's own utterances
-            is at a cosine of about .977.
+        within: Within-speaker deviation of each dimension. Defaults to `WITHIN`, for
+            which the nearest of a speaker's 20 utterances has a cosine of about .977.
 
     Returns:
         An `EmbeddingSet` of unit vectors `[num_speakers * each, dim]`, speaker by
@@ -75,13 +81,13 @@ def utterances(num_speakers=250, each=20, seed=0, dim=64, within=WITHIN):
             "`each` must be at least 1 and `within` at least 0. "
             f"Received: {each} and {within}"
         )
-    one = speakers(num_speakers, seed, dim)
+    one = sample_speakers(num_speakers, seed, dim)
     many = one.subset(np.repeat(np.arange(num_speakers), each))
     z = np.random.default_rng([seed, 4]).normal(size=many.embeddings.shape)
     segment = [f"{name}/{i % each:03d}" for i, name in enumerate(many.speaker)]
-    points = _unit(many.embeddings + within * z)
+    embeddings = _unit(many.embeddings + within * z)
     return EmbeddingSet(
-        points, many.speaker, np.array(segment), many.about, many.labels
+        embeddings, many.speaker, np.array(segment), many.about, many.labels
     )
 
 

@@ -1,10 +1,11 @@
-"""eSpeak NG by plain ctypes: text in, waveform and exact phone and word times out.
+"""Text to speech by eSpeak NG through ctypes, with exact phone and word times.
 
 The shared library comes with the package `espeakng-loader` and is loaded when a
 `Synthesiser` opens, not before. The library remembers the phase of its oscillators
 and more from one text to the next, so every `Synthesiser` loads it afresh and unloads
 it at the end: the same request then gives the same samples, whatever came before (as
-long as nothing else in the process holds the library; hence `studio`).
+long as nothing else in the process holds the library; hence
+`worker`).
 
 A phone lasts until the next one starts, and the silent closure before a plosive
 belongs to it. A pause belongs to nobody: it is a gap between two phones.
@@ -23,12 +24,12 @@ INSTALL = "pip install espeakng-loader"
 SYNCHRONOUS = 2  # no sound card: samples come to the callback
 OPTIONS = 0x1 | 0x2 | 0x8000  # phone events, named in IPA; never exit the process
 UTF8 = 1
-SETTINGS = {"rate": 1, "volume": 2, "pitch": 3, "liveliness": 4}
+SETTINGS = {"rate": 1, "volume": 2, "pitch": 3, "pitch_range": 4}
 LIMITS = {
     "rate": (80, 450),
     "volume": (0, 200),
     "pitch": (0, 99),
-    "liveliness": (0, 99),
+    "pitch_range": (0, 99),
 }
 END_OF_EVENTS, WORD, PHONE = 0, 1, 7
 STRESS = "ˈˌ"
@@ -53,7 +54,7 @@ class Label:
     end_s: float
     name: str
 
-    def stretched(self, scale: float) -> "Label":
+    def stretch(self, scale: float) -> "Label":
         """The label in a waveform that is `scale` times longer."""
         return replace(self, start_s=self.start_s * scale, end_s=self.end_s * scale)
 
@@ -118,7 +119,7 @@ class Synthesiser:
                 "One `Synthesiser` may be open at a time in a process."
             )
         try:
-            self._open(loader())
+            self._open(load_package())
         except BaseException:
             _one_at_a_time.release()
             raise
@@ -137,7 +138,7 @@ class Synthesiser:
         voice: str = "en-us",
         rate: int = 175,
         pitch: int = 50,
-        liveliness: int = 50,
+        pitch_range: int = 50,
         volume: int = 30,
     ) -> Speech:
         """Speak a text.
@@ -147,7 +148,7 @@ class Synthesiser:
             voice: A language, or `language+variant`. Defaults to `"en-us"`.
             rate: Words per minute, 80 to 450. Defaults to `175`.
             pitch: Height of the voice, 0 to 99, where 50 is the variant's own.
-            liveliness: Range of the melody, 0 to 99; 0 is monotone.
+            pitch_range: Range of the melody, 0 to 99; 0 is monotone.
             volume: Loudness, 0 to 200. Loud variants clip above the default, `30`.
 
         Returns:
@@ -155,7 +156,7 @@ class Synthesiser:
         """
         if self._samples:
             raise SynthesisError("A `Synthesiser` speaks once; open another one.")
-        self._set(voice, rate=rate, pitch=pitch, liveliness=liveliness, volume=volume)
+        self._set(voice, rate=rate, pitch=pitch, pitch_range=pitch_range, volume=volume)
         data = text.encode()
         if not text.strip() or b"\0" in data:
             raise ValueError(f"`text` needs words and no NUL. Received: {text!r}")
@@ -211,8 +212,8 @@ class Synthesiser:
         return 0
 
 
-def loader():
-    """The package that carries eSpeak NG; if missing, the error says how to get it."""
+def load_package():
+    """Import the package that carries eSpeak NG; if missing, say how to install it."""
     try:
         return importlib.import_module("espeakng_loader")
     except ImportError as error:

@@ -1,10 +1,10 @@
-"""A corpus of synthetic voices, rendered into a folder once and read ever after.
+"""Synthetic speech corpora, rendered into a folder once and reused.
 
     <folder>/<speaker>/<speaker>-<number>.flac   16 kHz, one channel
     <folder>/manifest.csv    path, speaker, text, gender, variant, recording
     <folder>/segments.csv    path, start, end, phone, speaker
     <folder>/words.csv       path, start, end, word, speaker
-    <folder>/about.json      the order it was rendered from, versions, speakers
+    <folder>/about.json      the configuration, versions, speakers
 
 The folder is rendered under another name beside its place and renamed when complete,
 so a folder that is there is whole.
@@ -25,11 +25,11 @@ from pathlib import Path
 from timbre.corpora import manifest
 from timbre.corpora.corpus import Corpus, Utterance
 from timbre.corpora.synthetic import espeak, speakers
-from timbre.corpora.synthetic.worker import Order
+from timbre.corpora.synthetic.worker import RenderConfig
 from timbre.files import making
 from timbre.progress import Bar
 
-RECIPE = 3  # raised whenever the same order would give other sounds or tables
+RECIPE = 3  # raised whenever the same configuration would give another corpus
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = ("espeakng-loader", "numpy", "scipy", "soundfile", "soxr")
 
@@ -48,24 +48,24 @@ def render(
 ) -> Corpus:
     """Render a corpus, or read the one that was rendered there before.
 
-    The same order gives the same bytes, whatever the number of workers. The first
+    The same arguments give the same bytes, whatever the number of workers. The first
     speakers of a larger corpus are those of a smaller one.
 
     Args:
         folder: Where to. It must not exist, be empty, or hold this very corpus.
-        num_speakers: Number of speakers, women and men by turns. Defaults to `80`.
+        num_speakers: Number of speakers, female and male in turn. Defaults to `80`.
         utterances: Recordings of each, 2 to 4 seconds long. Defaults to `20`.
-        seed: Whose voices, which texts, which rooms. Defaults to `0`.
+        seed: Of voices, texts and recording conditions. Defaults to `0`.
         clean: Leave out rooms, noise and microphones. Defaults to `False`.
         language: A language of eSpeak NG. Defaults to `"en-us"`.
-        texts: Sentences to draw from. Needed for languages other than English and
+        texts: Sentences to sample from. Needed for languages other than English and
             Korean, which have their own.
         workers: Number of processes. Defaults to the number of cores.
         progress: Show progress on standard error. Defaults to `True`.
 
     Returns:
         The corpus, with columns for gender, pitch and conditions in `extra`, and
-        `variant`: whose voices come from one variant of eSpeak are kin, see
+        `variant`: speakers of one eSpeak variant sound alike and are a group, see
         `timbre.corpora.splits`.
 
     Raises:
@@ -73,7 +73,7 @@ def render(
         ImportError: The synthesiser is not installed, and needed.
     """
     folder = Path(folder).resolve()
-    order = Order(
+    config = RenderConfig(
         num_speakers=num_speakers,
         utterances=utterances,
         seed=seed,
@@ -81,14 +81,14 @@ def render(
         language=language,
         texts=None if texts is None else tuple(texts),
     )
-    if not _is_rendered(folder, order):
-        espeak.loader()
-        _render(folder, order, workers or os.cpu_count() or 1, progress)
+    if not _is_rendered(folder, config):
+        espeak.load_package()
+        _render(folder, config, workers or os.cpu_count() or 1, progress)
     return manifest.read(folder / "manifest.csv")
 
 
-def _is_rendered(folder, order):
-    """Whether the folder holds this order; an error if it holds anything else."""
+def _is_rendered(folder, config):
+    """Whether the folder holds this corpus; an error if it holds anything else."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     try:
@@ -99,54 +99,56 @@ def _is_rendered(folder, order):
             "A corpus is rendered into a folder of its own. Received one that holds "
             f"something else: {folder}"
         ) from None
-    wanted = {"recipe": RECIPE, **_plain(order)}
+    wanted = {"recipe": RECIPE, **_as_json(config)}
     differing = [key for key in wanted if found.get(key) != wanted[key]]
     if differing:
         differences = ", ".join(
             f"{key}={found.get(key)!r} instead of {wanted[key]!r}" for key in differing
         )
         raise ValueError(
-            "The folder holds a corpus of another order; render to another folder or "
-            f"remove it. Received: {folder} with {differences}"
+            "The folder holds a corpus of another configuration; render to another "
+            f"folder or remove it. Received: {folder} with {differences}"
         )
     return True
 
 
-def _render(folder, order, workers, progress):
-    total, options = order.num_speakers * order.utterances, {"unit": " utterances"}
+def _render(folder, config, workers, progress):
+    total = config.num_speakers * config.utterances
     try:
         with making(folder) as partial:
-            with Bar("synthetic corpus", total, shown=progress, **options) as bar:
-                rows = _record(order, partial, min(workers, order.num_speakers), bar)
+            with Bar(
+                "synthetic corpus", total, shown=progress, unit=" utterances"
+            ) as bar:
+                rows = _run(config, partial, min(workers, config.num_speakers), bar)
             _write_tables(partial, rows)
-            _write_about(partial, order, rows)
+            _write_about(partial, config, rows)
     except OSError:
-        if not _is_rendered(folder, order):  # else another process was faster
+        if not _is_rendered(folder, config):  # else another process was faster
             raise
 
 
-def _record(order, folder, workers, bar):
-    """Rows of all recordings, made by several studios at once, in order."""
-    studios = [
-        _Studio(order, folder, range(order.num_speakers)[number::workers])
-        for number in range(workers)
+def _run(config, folder, num_workers, bar):
+    """Rows of all recordings, rendered by several workers at once, in order."""
+    workers = [
+        _Worker(config, folder, range(config.num_speakers)[number::num_workers])
+        for number in range(num_workers)
     ]
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(num_workers) as pool:
         try:
-            answers = [pool.submit(studio.rows, bar) for studio in studios]
+            answers = [pool.submit(worker.rows, bar) for worker in workers]
             rows = [row for answer in answers for row in answer.result()]
         finally:
-            for studio in studios:
-                studio.close()
+            for worker in workers:
+                worker.close()
     return sorted(rows, key=lambda row: row["path"])
 
 
-class _Studio:
-    """A process that records some of the speakers."""
+class _Worker:
+    """A process that renders some of the speakers."""
 
-    def __init__(self, order, folder, speakers):
+    def __init__(self, config, folder, speakers):
         self.job = {
-            "order": _plain(order),
+            "order": _as_json(config),
             "folder": str(folder),
             "speakers": list(speakers),
         }
@@ -221,20 +223,20 @@ def _write_labels(path, rows, *, source, column):
                 table.writerow([row["path"], start_s, end_s, name, row["speaker"]])
 
 
-def _write_about(folder, order, rows):
+def _write_about(folder, config, rows):
     about = {
         "recipe": RECIPE,
-        "order": _plain(order),
+        "order": _as_json(config),
         "sample_rate": speakers.SAMPLE_RATE,
         "num_utterances": len(rows),
         "duration_s": sum(row["num_samples"] for row in rows) / speakers.SAMPLE_RATE,
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "speakers": [asdict(speaker) for speaker in order.speakers()],
+        "speakers": [asdict(speaker) for speaker in config.speakers()],
     }
     text = json.dumps(about, indent=1, ensure_ascii=False)
     (folder / "about.json").write_text(text, encoding="utf-8")
 
 
-def _plain(order):
-    """The order as JSON gives it back."""
-    return json.loads(json.dumps(asdict(order)))
+def _as_json(config):
+    """The configuration as JSON reads it back."""
+    return json.loads(json.dumps(asdict(config)))

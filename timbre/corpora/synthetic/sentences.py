@@ -1,9 +1,9 @@
-"""What is said: plain sentences of three parts, each part from a list of thirty.
+"""Texts for synthetic speech: sentences of three parts, each from a list of thirty.
 
 A sentence is `first + second + third`. The lists are written so that together they
-hold every phone of the language, and so that any three parts make a sentence. Every
-speaker draws from the same lists and repeats no part before its list is used up: what
-is said tells nothing about who says it.
+hold every phone of the language, and so that any three parts make a sentence. All
+speakers sample from the same lists and repeat no part before its list is used up, so
+the text carries no information about the speaker.
 """
 
 from collections.abc import Sequence
@@ -149,21 +149,21 @@ KOREAN = (
 LANGUAGES = {"en": ENGLISH, "ko": KOREAN}
 
 
-def draw(
+def sample(
     count: int,
     rng: np.random.Generator,
     *,
     language: str = "en-us",
     texts: Sequence[str] | None = None,
 ) -> list[str]:
-    """Draw what one speaker says.
+    """Sample the sentences of one speaker.
 
     Args:
         count: How many sentences. They differ from each other up to `texts`' length,
             or the square of the lists' (900 in English).
-        rng: Source of the draw.
+        rng: Source of randomness.
         language: A language of eSpeak NG. English and Korean have lists here.
-        texts: Sentences to draw from instead, needed for every other language.
+        texts: Sentences to sample from instead, needed for every other language.
     """
     if texts is not None:
         if isinstance(texts, str) or not texts or not all(t.strip() for t in texts):

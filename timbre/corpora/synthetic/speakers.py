@@ -1,9 +1,9 @@
-"""Who speaks: eSpeak variants, each spread over pitch, vocal-tract length and speed.
+"""Synthetic speakers: eSpeak variants over pitch, vocal-tract length and speed.
 
-A tract that is `tract` times longer lowers every formant by that factor. Speech
-synthesised at rate `r` and played at `r / tract` has just that, and is lowered and
-slowed down as a whole; so it is synthesised `tract` times higher and faster first:
-what is left is the tract. Times of phones scale with the waveform.
+A vocal tract that is `tract` times longer lowers every formant by that factor. Speech
+synthesised at rate `r` and played at `r / tract` has such formants, and lower pitch and
+speed too; so it is synthesised with `tract` times higher pitch and speed, and only the
+formants change. Times of phones scale with the waveform.
 
 The variants were picked by measuring all 104 on four sentences: at least 69 % of the
 loud frames voiced and harmonicity 0.84 or more (no whisper, croak or robot), a melody
@@ -49,12 +49,12 @@ class Variant:
     shift: float = 0.0
 
 
-def _as_woman(name, f0_hz, shift):
-    """A man's variant with a tract 14 % shorter, the usual difference."""
+def _female(name, f0_hz, shift):
+    """A male variant with a tract 14 % shorter, the usual difference."""
     return Variant(name, "f", f0_hz, tract=0.86, shift=shift)
 
 
-WOMEN = (
+FEMALE = (
     Variant("Andrea", "f", 245),
     Variant("Annie", "f", 237),
     Variant("aunty", "f", 172),
@@ -64,14 +64,14 @@ WOMEN = (
     Variant("linda", "f", 229),
     Variant("shelby", "f", 181),
     Variant("steph2", "f", 182),
-    _as_woman("Nguyen", 149, 0.42),
-    _as_woman("ed", 125, 0.55),
-    _as_woman("Gene2", 114, 0.55),
-    _as_woman("gustave", 106, 0.6),
-    _as_woman("travis", 101, 0.6),
-    _as_woman("m5", 102, 0.6),
+    _female("Nguyen", 149, 0.42),
+    _female("ed", 125, 0.55),
+    _female("Gene2", 114, 0.55),
+    _female("gustave", 106, 0.6),
+    _female("travis", 101, 0.6),
+    _female("m5", 102, 0.6),
 )
-MEN = (
+MALE = (
     Variant("Denis", "m", 98),
     Variant("Gene2", "m", 114),
     Variant("Jacky", "m", 112),
@@ -127,26 +127,26 @@ class Prosody:
     Args:
         semitones: Pitch relative to the speaker's own.
         speed: Speed relative to the speaker's own.
-        liveliness: Range of the melody, 0 to 99, where 50 is the variant's own.
+        pitch_range: Range of the melody, 0 to 99, where 50 is the variant's own.
     """
 
     semitones: float = 0.0
     speed: float = 1.0
-    liveliness: int = 50
+    pitch_range: int = 50
 
 
-def draw(num_speakers: int, *, seed: int) -> tuple[Speaker, ...]:
-    """Draw speakers, women and men by turns, spread evenly over what voices can be.
+def sample_speakers(num_speakers: int, *, seed: int) -> tuple[Speaker, ...]:
+    """Sample speakers, female and male in turn, evenly over pitch, tract and speed.
 
-    The first speakers of a larger draw are those of a smaller one.
+    The first speakers of a larger sample are those of a smaller one.
 
     Args:
         num_speakers: How many.
-        seed: Whose voices.
+        seed: Another seed gives other speakers.
     """
     order = np.random.default_rng(seed)
     groups = [
-        [group[i] for i in order.permutation(len(group))] for group in (WOMEN, MEN)
+        [group[i] for i in order.permutation(len(group))] for group in (FEMALE, MALE)
     ]
     speakers = []
     for index in range(num_speakers):
@@ -171,19 +171,23 @@ def _speaker(name, variant, point):
     )
 
 
-def draw_prosody(rng: np.random.Generator) -> Prosody:
-    """Draw how an utterance is spoken: pitch, speed and melody."""
+def sample_prosody(rng: np.random.Generator) -> Prosody:
+    """Sample pitch, speed and pitch range of an utterance."""
     return Prosody(
         semitones=float(np.clip(rng.normal(0, 1.2), -3, 3)),
         speed=float(np.exp(np.clip(rng.normal(0, 0.07), -0.15, 0.15))),
-        liveliness=int(rng.integers(35, 76)),
+        pitch_range=int(rng.integers(35, 76)),
     )
 
 
-def say(
-    text: str, *, speaker: Speaker, prosody: Prosody | None = None, language="en-us"
+def synthesise(
+    text: str,
+    *,
+    speaker: Speaker,
+    prosody: Prosody | None = None,
+    language: str = "en-us",
 ) -> espeak.Speech:
-    """Let a speaker say a text.
+    """Synthesise a text in the voice of a speaker.
 
     Args:
         text: What to say.
@@ -203,19 +207,19 @@ def say(
             voice=f"{language}+{speaker.variant.name}",
             rate=int(np.clip(round(words), *espeak.LIMITS["rate"])),
             pitch=pitch_setting(f0_hz / speaker.variant.f0_hz),
-            liveliness=prosody.liveliness,
+            pitch_range=prosody.pitch_range,
         )
-    return lengthen(speech, tract=speaker.tract)
+    return apply_tract_length(speech, tract=speaker.tract)
 
 
 def pitch_setting(ratio: float) -> int:
-    """The synthesiser's `pitch`, 0 to 99, that moves a voice by a ratio; measured."""
+    """The synthesiser's `pitch`, 0 to 99, for a ratio of frequencies; measured."""
     octaves = math.log2(ratio)
     setting = 50 + octaves * (65 if octaves > 0 else 76)
     return int(np.clip(round(setting), *espeak.LIMITS["pitch"]))
 
 
-def lengthen(speech: espeak.Speech, *, tract: float) -> espeak.Speech:
+def apply_tract_length(speech: espeak.Speech, *, tract: float) -> espeak.Speech:
     """Play speech `tract` times slower, at 16 kHz, its labels with it."""
     played_rate = round(speech.sample_rate / tract)
     scale = speech.sample_rate / played_rate
@@ -226,6 +230,6 @@ def lengthen(speech: espeak.Speech, *, tract: float) -> espeak.Speech:
         speech,
         waveform=waveform,
         sample_rate=SAMPLE_RATE,
-        phones=tuple(label.stretched(scale) for label in speech.phones),
-        words=tuple(label.stretched(scale) for label in speech.words),
+        phones=tuple(label.stretch(scale) for label in speech.phones),
+        words=tuple(label.stretch(scale) for label in speech.words),
     )

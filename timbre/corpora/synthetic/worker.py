@@ -1,10 +1,10 @@
-"""One speaker after another comes to the studio: text, prosody, voice, recording.
+"""Render worker: a process that renders the utterances of some speakers.
 
-Everything about utterance `j` of speaker `i` is a function of the order, `i` and `j`,
-so speakers may come in any order and to several studios at once. A studio is a
-process of its own, because the synthesiser keeps global state and must find nothing
-of ours in memory: it reads a job as JSON from its standard input and answers with one
-line of JSON for each recording.
+Text, prosody, voice and recording channel of utterance `j` of speaker `i` are a
+function of the configuration, `i` and `j`, so speakers may be rendered in any order
+and by several workers at once. A worker is a process of its own, because the
+synthesiser keeps global state and must share no memory with the rest: it reads a job as
+JSON from its standard input and writes one line of JSON for each recording.
 """
 
 import json
@@ -23,16 +23,16 @@ TEXT, SOUND = 0, 1  # separate streams of random numbers
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is to be rendered; every number of a corpus follows from it.
+class RenderConfig:
+    """What is to be rendered; the whole corpus is a function of it.
 
     Args:
         num_speakers: Number of speakers.
         utterances: Recordings of each.
-        seed: Whose voices, which texts, which rooms.
-        clean: Whether conditions are left out.
+        seed: Of voices, texts and recording conditions.
+        clean: Leave the recording channel out.
         language: A language of eSpeak NG.
-        texts: Sentences to draw from, or `None` for our own.
+        texts: Sentences to sample from; `None` for those of `sentences`.
     """
 
     num_speakers: int = 80
@@ -49,43 +49,42 @@ class Order:
                 raise ValueError(f"`{name}` must be at least 1. Received: {value!r}")
         if type(self.seed) is not int or self.seed < 0:
             raise ValueError(f"`seed` must be an integer >= 0. Received: {self.seed!r}")
-        sentences.draw(1, np.random.default_rng(0), **self._texts())
+        sentences.sample(1, np.random.default_rng(0), **self._texts())
 
     def speakers(self) -> tuple[speakers.Speaker, ...]:
-        """The speakers of this order."""
-        return speakers.draw(self.num_speakers, seed=self.seed)
+        """The speakers of the corpus."""
+        return speakers.sample_speakers(self.num_speakers, seed=self.seed)
 
     def sentences(self, index: int) -> list[str]:
         """What speaker `index` says."""
         rng = np.random.default_rng([self.seed, TEXT, index])
-        return sentences.draw(self.utterances, rng, **self._texts())
+        return sentences.sample(self.utterances, rng, **self._texts())
 
     def _texts(self):
         return {"language": self.language, "texts": self.texts}
 
 
-def visit(order: Order, index: int, folder: Path) -> Iterator[dict]:
-    """Record everything speaker `index` has to say.
+def render_speaker(config: RenderConfig, index: int, folder: Path) -> Iterator[dict]:
+    """Render all utterances of speaker `index`.
 
     Yields:
         For each recording: `path` within the folder, `speaker`, `gender`, `variant`,
         `text`, `f0_hz`, `conditions`, `num_samples`, and `phones` and `words` as lists
         of `[start_s, end_s, name]`.
     """
-    speaker = order.speakers()[index]
+    speaker = config.speakers()[index]
     (folder / speaker.name).mkdir(exist_ok=True)
-    for number, text in enumerate(order.sentences(index)):
-        rng = np.random.default_rng([order.seed, SOUND, index, number])
-        prosody = speakers.draw_prosody(rng)
-        before, after = (
-            round(s * speakers.SAMPLE_RATE) for s in rng.uniform(*PAUSE_S, 2)
-        )
-        conditions = channel.CLEAN if order.clean else channel.draw(rng)
-        speech = speakers.say(
-            text, speaker=speaker, prosody=prosody, language=order.language
+    for number, text in enumerate(config.sentences(index)):
+        rng = np.random.default_rng([config.seed, SOUND, index, number])
+        prosody = speakers.sample_prosody(rng)
+        pauses_s = rng.uniform(*PAUSE_S, 2)
+        before, after = np.round(pauses_s * speakers.SAMPLE_RATE).astype(int).tolist()
+        conditions = channel.CLEAN if config.clean else channel.sample_conditions(rng)
+        speech = speakers.synthesise(
+            text, speaker=speaker, prosody=prosody, language=config.language
         )
         waveform = np.pad(speech.waveform, (before, after))
-        waveform = channel.record(waveform, conditions, rng=rng)
+        waveform = channel.simulate(waveform, conditions, rng=rng)
         path = f"{speaker.name}/{speaker.name}-{number:03d}.flac"
         wave.write(folder / path, waveform)
         yield {
@@ -103,7 +102,7 @@ def visit(order: Order, index: int, folder: Path) -> Iterator[dict]:
 
 
 def _rows(labels, before):
-    """Labels as lists, moved by `before` samples and put on the sample grid."""
+    """Labels as lists, delayed by `before` samples and rounded to samples."""
     rate = speakers.SAMPLE_RATE
     moved = (
         [round(t * rate + before) / rate for t in (label.start_s, label.end_s)]
@@ -117,12 +116,12 @@ def _rows(labels, before):
 
 
 def main():
-    """Do the job that standard input describes."""
+    """Render the job that standard input describes."""
     job = json.load(sys.stdin)
-    order, folder = Order(**job["order"]), Path(job["folder"])
+    config, folder = RenderConfig(**job["order"]), Path(job["folder"])
     try:
         for index in job["speakers"]:
-            for row in visit(order, index, folder):
+            for row in render_speaker(config, index, folder):
                 print(json.dumps(row), flush=True)
     except (espeak.SynthesisError, wave.AudioError, OSError) as error:
         sys.exit(f"{type(error).__name__}: {error}")

@@ -20,7 +20,7 @@ def power_db(waveform, low_hz, high_hz):
 
 def record(waveform, seed=0, **conditions):
     conditions = replace(channel.CLEAN, **conditions)
-    return channel.record(waveform, conditions, rng=np.random.default_rng(seed))
+    return channel.simulate(waveform, conditions, rng=np.random.default_rng(seed))
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_noise_falls_by_its_tilt_each_octave(rng, tilt_db):
 
 def test_a_room_has_its_energy_and_its_decay(rng):
     conditions = replace(channel.CLEAN, rt60_s=0.5, reverb_db=-6.0)
-    response = channel.room(conditions, rng, RATE)
+    response = channel.impulse_response(conditions, rng, RATE)
     assert response[0] == 1 and len(response) == RATE // 2
     assert np.isclose(10 * np.log10(np.sum(response[1:] ** 2)), -6)
     early, late = (response[round(t * RATE) :][:1600] for t in (0.1, 0.35))
@@ -94,8 +94,10 @@ def test_a_microphone_tilts_by_its_slope(voice):
 
 
 def test_drawn_conditions_vary_and_follow_the_generator():
-    drawn = [channel.draw(np.random.default_rng(seed)) for seed in range(200)]
-    assert drawn[7] == channel.draw(np.random.default_rng(7))
+    drawn = [
+        channel.sample_conditions(np.random.default_rng(seed)) for seed in range(200)
+    ]
+    assert drawn[7] == channel.sample_conditions(np.random.default_rng(7))
     assert len({c.snr_db for c in drawn}) == 200
     assert 0.1 < np.mean([c.rt60_s == 0 for c in drawn]) < 0.5
     assert all(8 <= c.snr_db <= 30 and c.high_hz <= 8000 for c in drawn)

@@ -10,7 +10,7 @@ def nearest(queries, voices):
 
 
 def test_points_are_unit_vectors_with_a_name_and_a_mode():
-    voices = embeddings.speakers(500, seed=1)
+    voices = embeddings.sample_speakers(500, seed=1)
     assert voices.embeddings.shape == (500, 64)
     assert voices.embeddings.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(voices.embeddings, axis=1), 1, atol=1e-6)
@@ -21,16 +21,19 @@ def test_points_are_unit_vectors_with_a_name_and_a_mode():
 
 
 def test_the_same_seed_draws_the_same_voices_and_a_larger_set_begins_with_them():
-    few, many = embeddings.speakers(20, seed=3), embeddings.speakers(50, seed=3)
+    few, many = (
+        embeddings.sample_speakers(20, seed=3),
+        embeddings.sample_speakers(50, seed=3),
+    )
     np.testing.assert_allclose(few.embeddings, many.embeddings[:20], atol=1e-6)
     assert (few.labels["mode"] == many.labels["mode"][:20]).all()
-    other = embeddings.speakers(20, seed=4)
+    other = embeddings.sample_speakers(20, seed=4)
     assert np.abs(few.embeddings - other.embeddings).max() > 0.1
 
 
 def test_points_follow_the_equation():
     """Without noise all would lie in the 12 directions of `unit(tanh(u) @ W)`."""
-    voices = embeddings.speakers(4000).embeddings.astype(float)
+    voices = embeddings.sample_speakers(4000).embeddings.astype(float)
     variance = np.linalg.eigvalsh(voices.T @ voices / 4000)[::-1]
     share = np.cumsum(variance) / variance.sum()
     sheet = np.random.default_rng(embeddings.WORLD).normal(size=(12, 64))
@@ -46,16 +49,19 @@ def test_the_sheet_is_curved(rng):
     `tanh` holds it to 1.5 times.
     """
     sheet = np.random.default_rng(embeddings.WORLD).normal(size=(12, 64))
-    place = embeddings.speakers(4000).embeddings @ np.linalg.pinv(sheet)
+    place = embeddings.sample_speakers(4000).embeddings @ np.linalg.pinv(sheet)
     first, *others = np.sqrt(np.square(place).mean(axis=0))
-    moved, still = rng.normal(embeddings.APART, size=10_000), rng.normal(size=10_000)
+    moved, still = (
+        rng.normal(embeddings.MODE_SHIFT, size=10_000),
+        rng.normal(size=10_000),
+    )
     widths = [np.sqrt(np.square(np.tanh(u)).mean()) for u in (moved, still)]
     assert first / np.mean(others) == pytest.approx(widths[0] / widths[1], abs=0.06)
     assert np.ptp(others) < 0.1 * np.mean(others)
 
 
 def test_the_modes_are_two_heaps():
-    voices = embeddings.speakers(2000)
+    voices = embeddings.sample_speakers(2000)
     high = voices.labels["mode"] == "high"
     low, up = voices.embeddings[~high], voices.embeddings[high]
     axis = up.mean(axis=0) - low.mean(axis=0)
@@ -64,31 +70,34 @@ def test_the_modes_are_two_heaps():
 
 
 def test_unseen_speakers_are_as_near_as_the_measures_expect():
-    voices = embeddings.speakers(5000).embeddings
+    voices = embeddings.sample_speakers(5000).embeddings
     assert nearest(voices[4000:], voices[:4000]) == pytest.approx(0.86, abs=0.01)
 
 
-def test_utterances_are_nearer_to_their_own_speaker_than_strangers_are():
-    voices = embeddings.utterances(250, 20, seed=0)
+def test_utterances_are_nearer_to_their_own_speaker_than_others_are():
+    voices = embeddings.sample_utterances(250, 20, seed=0)
     assert len(voices) == 5000 and len({*voices.speaker}) == 250
     assert len({*voices.segment}) == 5000
     rows = voices.embeddings.reshape(250, 20, 64)
     own = np.mean([nearest(one[:1], one[1:]) for one in rows])
-    strangers = embeddings.utterances(250, 1, seed=1).embeddings
+    others = embeddings.sample_utterances(250, 1, seed=1).embeddings
     assert own == pytest.approx(0.977, abs=0.002)
-    assert nearest(strangers, voices.embeddings) == pytest.approx(0.76, abs=0.02)
+    assert nearest(others, voices.embeddings) == pytest.approx(0.76, abs=0.02)
     np.testing.assert_allclose(np.linalg.norm(voices.embeddings, axis=1), 1, atol=1e-6)
 
 
 def test_utterances_without_noise_are_their_speakers():
-    one, many = embeddings.speakers(5, 2), embeddings.utterances(5, 3, 2, within=0.0)
+    one, many = (
+        embeddings.sample_speakers(5, 2),
+        embeddings.sample_utterances(5, 3, 2, within=0.0),
+    )
     np.testing.assert_allclose(many.embeddings[::3], one.embeddings, atol=1e-6)
     assert (many.labels["mode"][::3] == one.labels["mode"]).all()
 
 
 def test_any_number_of_dimensions_will_do(tmp_path):
     for dim in (1, 5, 128):
-        voices = embeddings.utterances(3, 2, dim=dim)
+        voices = embeddings.sample_utterances(3, 2, dim=dim)
         voices.save(tmp_path / "set.npz")
         assert EmbeddingSet.load(tmp_path / "set.npz").embeddings.shape == (6, dim)
 
@@ -96,6 +105,6 @@ def test_any_number_of_dimensions_will_do(tmp_path):
 def test_nothing_to_draw_is_an_error():
     for count, dim in ((0, 64), (3, 0)):
         with pytest.raises(ValueError, match="at least 1"):
-            embeddings.speakers(count, dim=dim)
+            embeddings.sample_speakers(count, dim=dim)
     with pytest.raises(ValueError, match="`each` must be at least 1"):
-        embeddings.utterances(3, 0)
+        embeddings.sample_utterances(3, 0)

@@ -56,7 +56,7 @@ def test_speakers_of_one_espeak_variant_are_a_group(clean):
     variants = {speaker["name"]: speaker["variant"]["name"] for speaker in about}
     for utterance in manifest.read(clean / "manifest.csv"):
         assert utterance.extra["variant"] == variants[utterance.speaker]
-    everyone = speakers.draw(100, seed=0)
+    everyone = speakers.sample_speakers(100, seed=0)
     rows = tuple(
         Utterance(Path(f"{s.name}.flac"), s.name, extra={"variant": name})
         for s in everyone
@@ -214,7 +214,7 @@ def test_progress_goes_to_standard_error(tmp_path, capsys):
     assert not out and "synthetic corpus: 100%" in err and "2/2" in err
 
 
-def test_studios_do_without_tensorflow():
+def test_workers_do_without_tensorflow():
     code = "import sys, timbre.corpora.synthetic.worker; print('tensorflow' in sys.modules)"
     answer = subprocess.run(
         [sys.executable, "-c", code],

@@ -18,17 +18,17 @@ def test_lists_are_equally_long_and_repeat_nothing(language):
 
 
 def test_a_speaker_repeats_no_part_in_thirty_sentences():
-    said = " ".join(sentences.draw(30, rng()))
+    said = " ".join(sentences.sample(30, rng()))
     assert all(part in said for parts in sentences.ENGLISH for part in parts)
 
 
 def test_nine_hundred_sentences_of_a_speaker_differ():
-    assert len(set(sentences.draw(900, rng()))) == 900
+    assert len(set(sentences.sample(900, rng()))) == 900
 
 
 def test_speakers_share_their_words():
     """What is said tells nothing about who says it: all parts are equally likely."""
-    said = [text for seed in range(300) for text in sentences.draw(5, rng(seed))]
+    said = [text for seed in range(300) for text in sentences.sample(5, rng(seed))]
     counts = Counter(
         part for text in said for part in sentences.ENGLISH[0] if text.startswith(part)
     )
@@ -39,7 +39,7 @@ def test_speakers_share_their_words():
 
 def test_thirty_sentences_hold_the_phones_of_english():
     phones = set()
-    for text in sentences.draw(30, rng()):
+    for text in sentences.sample(30, rng()):
         with espeak.Synthesiser() as synthesiser:
             phones |= {label.name for label in synthesiser.say(text).phones}
     wanted = "p b t d k ɡ tʃ dʒ f v θ ð s z ʃ ʒ h m n ŋ l ɹ w j".split()
@@ -49,11 +49,11 @@ def test_thirty_sentences_hold_the_phones_of_english():
 
 def test_own_texts_are_drawn_in_any_order_and_then_again():
     texts = ["Eins.", "Zwei.", "Drei."]
-    drawn = sentences.draw(6, rng(), language="de", texts=texts)
+    drawn = sentences.sample(6, rng(), language="de", texts=texts)
     assert sorted(drawn[:3]) == sorted(texts) and drawn[3:] == drawn[:3]
 
 
 @pytest.mark.parametrize("texts", [None, [], [""], "Guten Tag."])
 def test_a_language_without_texts_is_refused(texts):
     with pytest.raises(ValueError, match="texts.*Received"):
-        sentences.draw(1, rng(), language="de", texts=texts)
+        sentences.sample(1, rng(), language="de", texts=texts)

@@ -24,28 +24,28 @@ def numbers(rows=1, **changes):
 
 
 def spectrum(**changes):
-    return spectra.clean(**numbers(**changes), slots=5, bands=101)[0]
+    return spectra.compute_clean(**numbers(**changes), slots=5, bands=101)[0]
 
 
 def test_rows_have_names_and_shapes():
-    drawn = spectra.draw(500, num_phones=3, num_speakers=4, slots=2, bands=8, seed=1)
+    drawn = spectra.sample(500, num_phones=3, num_speakers=4, slots=2, bands=8, seed=1)
     assert drawn.x.shape == (500, 2, 8) and drawn.x.dtype == np.float32
     assert len(drawn) == len({*drawn.recording}) == 500
     assert {*drawn.phone} == {f"phone{i:02d}" for i in range(3)}
     assert {*drawn.speaker} == {f"speaker{i:02d}" for i in range(4)}
-    assert spectra.draw(3, slots=1, bands=1).x.shape == (3, 1, 1)
+    assert spectra.sample(3, slots=1, bands=1).x.shape == (3, 1, 1)
 
 
 def test_the_first_rows_of_more_are_those_of_fewer_and_a_seed_draws_others():
-    few, many = spectra.draw(20, seed=3), spectra.draw(50, seed=3)
+    few, many = spectra.sample(20, seed=3), spectra.sample(50, seed=3)
     np.testing.assert_array_equal(few.x, many.x[:20])
     for name in ("phone", "speaker", "recording"):
         assert (getattr(few, name) == getattr(many, name)[:20]).all()
-    assert np.abs(spectra.draw(20, seed=4).x - few.x).max() > 0.1
+    assert np.abs(spectra.sample(20, seed=4).x - few.x).max() > 0.1
 
 
 def test_classes_are_equally_likely_and_independent():
-    drawn = spectra.draw(12_000)
+    drawn = spectra.sample(12_000)
     pairs = np.char.add(drawn.phone, drawn.speaker)
     counts = np.unique(pairs, return_counts=True)[1]
     assert len(counts) == 120
@@ -75,7 +75,7 @@ def test_a_voice_is_added():
 
 def test_noise_loudness_and_melody_have_their_sizes():
     """All rows of one phone by one speaker differ by these alone."""
-    one = spectra.draw(4000, num_phones=1, num_speakers=1).x
+    one = spectra.sample(4000, num_phones=1, num_speakers=1).x
     change = np.diff(one, axis=1)  # loudness and melody are those of all slots
     assert change.std(axis=0).mean() / np.sqrt(2) == pytest.approx(0.25, rel=0.02)
     ripple = spectra._voice(np.random.default_rng([spectra.WORLD, 1, 0]))["ripple"]
@@ -87,7 +87,7 @@ def test_noise_loudness_and_melody_have_their_sizes():
 
 def test_more_speakers_and_phones_begin_with_the_same():
     voices = [
-        spectra.draw(6000, num_phones=2, num_speakers=number, seed=5)
+        spectra.sample(6000, num_phones=2, num_speakers=number, seed=5)
         for number in (2, 3)
     ]
     for phone in ("phone00", "phone01"):
@@ -95,14 +95,14 @@ def test_more_speakers_and_phones_begin_with_the_same():
             v.x[(v.phone == phone) & (v.speaker == "speaker01")].mean(0) for v in voices
         ]
         np.testing.assert_allclose(*means, atol=0.06)  # .45 / sqrt(1000), 4 times
-    other = spectra.draw(6000, num_phones=2, num_speakers=2, seed=5, world=1)
+    other = spectra.sample(6000, num_phones=2, num_speakers=2, seed=5, world=1)
     assert np.abs(other.x.mean(axis=0) - voices[0].x.mean(axis=0)).max() > 0.3
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_network_hears_both_but_neighbours_and_lines_mistake_the_speaker():
-    train, test = spectra.draw(12_000), spectra.draw(2000, seed=1)
+    train, test = spectra.sample(12_000), spectra.sample(2000, seed=1)
     flat = [part.x.reshape(len(part), -1) for part in (train, test)]
     mean, deviation = flat[0].mean(axis=0), flat[0].std(axis=0)
     known, asked = ((x - mean) / deviation for x in flat)
@@ -125,4 +125,4 @@ def test_a_network_hears_both_but_neighbours_and_lines_mistake_the_speaker():
 def test_nothing_to_draw_is_an_error():
     for wrong in ({"rows": 0}, {"rows": 3, "num_speakers": 0}, {"rows": 3, "bands": 0}):
         with pytest.raises(ValueError, match="at least 1"):
-            spectra.draw(wrong.pop("rows"), **wrong)
+            spectra.sample(wrong.pop("rows"), **wrong)
