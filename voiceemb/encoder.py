@@ -87,7 +87,9 @@ class Encoder:
         }
         spec = tf.TensorSpec([None, None], tf.float32, name="waveform")
         embed = tf.function(
-            embed_function(model, window=window), input_signature=[spec]
+            embed_function(model, window=window),
+            input_signature=[spec],
+            autograph=False,  # it has no Python control flow to be translated
         )
         encoder = cls(lambda waveform: embed(waveform).numpy(), about)
         encoder.model = model

@@ -5,7 +5,7 @@ output `[batch, dim]`; `voiceemb.networks.speaker_encoder` takes the last step, 
 """
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 
 class Network(keras.Model):
@@ -51,6 +51,14 @@ class Network(keras.Model):
                 raise ValueError(
                     f"`{name}` must be at least {limit}. Received: {value}"
                 )
+
+    def build(self, features_shape):
+        """Builds all layers by one eager call: Keras would trace twice at each level.
+
+        Args:
+            features_shape: `(batch, frames, bands)`.
+        """
+        self.call(ops.ones((1, 32, features_shape[-1])))
 
     def compute_mask(self, inputs, mask=None):
         return None  # pooling over time has used it up

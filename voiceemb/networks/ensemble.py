@@ -58,6 +58,10 @@ class Fusion(keras.Model):
         """Size of the output: all members' together."""
         return sum(member.embedding_dim for member in self.members)
 
+    def build(self, features_shape):
+        for member in self.members:
+            member.build(features_shape)
+
     def call(self, features, mask=None, training=None):
         points = []
         for member, centre in zip(self.members, self.centres, strict=True):

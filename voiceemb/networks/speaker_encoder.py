@@ -60,6 +60,10 @@ class SpeakerEncoder(keras.Model):
         self.network = network
         filterbank.build((None, None))  # `call` begins behind it
 
+    def build(self, features_shape):
+        self.normalisation.build(features_shape)
+        self.network.build(features_shape)
+
     @property
     def embedding_dim(self):
         """Size of an embedding."""
@@ -131,7 +135,7 @@ def build(network="rescnn", *, log=True, norm="frame", front_end=None, **argumen
         own,
         name="speaker_encoder",
     )
-    encoder(ops.ones((1, 32, filterbank.num_bands)))
+    encoder.build((None, None, filterbank.num_bands))
     return encoder
 
 
