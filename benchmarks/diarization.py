@@ -112,7 +112,7 @@ def judge(recording, side, *, given, look_s, method):
     )
     found = pipeline.segment(*recording["windows"], points, labels, least=exact or 1)
     errors = [
-        score(recording["turns"], found.turns, region=recording["region"], collar=c)
+        score(recording["turns"], found.turns, uem=recording["region"], collar=c)
         for c in COLLARS
     ]
     return errors, len(found.speakers) - recording["speakers"]
@@ -121,7 +121,7 @@ def judge(recording, side, *, given, look_s, method):
 def summary(rows):
     """Pooled DER and mean DER at each collar, and the mean error in the count."""
     pooled = [sum((e[i] for e, _ in rows), DiarizationErrors()) for i in range(2)]
-    means = [np.mean([e[i].rate for e, _ in rows if e[i].total]) for i in range(2)]
+    means = [np.mean([e[i].der for e, _ in rows if e[i].total]) for i in range(2)]
     return pooled, means, np.mean([abs(count) for _, count in rows])
 
 
@@ -140,7 +140,7 @@ def compare(options):
         look_s: [run(one, "baseline", given=False, look_s=look_s) for one in held]
         for look_s in CHOICES_S
     }
-    best = min(tuned, key=lambda look_s: summary(tuned[look_s])[0][0].rate)
+    best = min(tuned, key=lambda look_s: summary(tuned[look_s])[0][0].der)
     columns[f"baseline, {best:g} s", "estimated"] = tuned[best]
     show(held, columns, options)
 
@@ -155,13 +155,13 @@ def show(held, columns, options):
     print(f"{'number of speakers':24}" + "".join(f"{n:>20}" for _, n in columns))
     for row, one in enumerate(held):
         cells = [
-            f"{100 * errors[0].rate:.1f} / {100 * errors[1].rate:.1f} {count:+d}"
+            f"{100 * errors[0].der:.1f} / {100 * errors[1].der:.1f} {count:+d}"
             for errors, count in (rows[row] for rows in columns.values())
         ]
         print(f"{one['path'].stem:24}" + "".join(f"{cell:>20}" for cell in cells))
     found = {key: summary(rows) for key, rows in columns.items()}
     lines = {
-        "pooled": lambda s: [100 * errors.rate for errors in s[0]],
+        "pooled": lambda s: [100 * errors.der for errors in s[0]],
         "mean over recordings": lambda s: [100 * rate for rate in s[1]],
         "pooled, missed": lambda s: [100 * e.share(e.missed) for e in s[0]],
         "pooled, false alarm": lambda s: [100 * e.share(e.false_alarm) for e in s[0]],
@@ -178,7 +178,7 @@ def show(held, columns, options):
         if side != "ours":
             ours = found["ours", number]
             pairs = zip(ours[0], pooled, strict=True)
-            ratios = [o.rate / p.rate if p.rate else np.nan for o, p in pairs]
+            ratios = [o.der / p.der if p.der else np.nan for o, p in pairs]
             pairs = zip(ours[1], means, strict=True)
             of_means = [o / m if m else np.nan for o, m in pairs]
             print(

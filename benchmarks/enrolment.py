@@ -36,7 +36,7 @@ import numpy as np
 from timbre.corpora import folders
 from timbre.metrics import reliability
 from timbre.metrics.calibration import LogisticCalibration
-from timbre.metrics.score_adaptation import Scores
+from timbre.metrics.score_adaptation import ScoreDistribution
 from voiceemb import Encoder
 from voiceemb.enrolment import cohort_calibration, identification
 from voiceemb.enrolment.admission import admit, kept
@@ -73,7 +73,10 @@ def store(sets):
         pairs = np.triu_indices(len(speaker), 1)
         scores = (embeddings @ embeddings.T)[pairs]
         label = (speaker[:, None] == speaker)[pairs]
-        places[number] = Scores.of(scores[label]), Scores.of(scores[~label])
+        places[number] = (
+            ScoreDistribution.of(scores[label]),
+            ScoreDistribution.of(scores[~label]),
+        )
 
     def worth(people):
         samples = {name: own.embeddings for name, own in people.items()}
@@ -186,7 +189,9 @@ def main():
     parser.add_argument("--corpus", nargs="+", required=True, help="two or more")
     parser.add_argument("--unseen", nargs="+", default=[], help="only measured")
     parser.add_argument("--encoder", default="small", help="name or run (small)")
-    parser.add_argument("--detector", default=detection.DEFAULT, choices=detection.DETECTORS)
+    parser.add_argument(
+        "--detector", default=detection.DEFAULT, choices=detection.DETECTORS
+    )
     parser.add_argument("--samples", type=int, default=1, help="a person (1)")
     parser.add_argument("--people", type=int, help="enrolled at most (half of all)")
     parser.add_argument("--draws", type=int, default=20, help="(20)")

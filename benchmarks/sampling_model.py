@@ -14,9 +14,9 @@ from diffusion import samplers
 from diffusion.spacing import sampling_times
 from diffusion.speakers import data, evaluate, generator, model
 from timbre.corpora.synthetic import embeddings
-from timbre.metrics.arrays import scale_of
-from timbre.metrics.frechet import default_shrinkage, frechet
-from timbre.metrics.neighbours import neighbourhoods
+from timbre.metrics.arrays import fit_scale
+from timbre.metrics.frechet import default_shrinkage, frechet_distance
+from timbre.metrics.neighbours import prdc
 from timbre.training import optimisers
 
 LEARN, HELD = 5000, 1000  # made-up speakers to learn from, and in each half held out
@@ -45,10 +45,10 @@ class Judge:
             raise ValueError(
                 f"The judge needs {len(self)} voices at a time. Received: {len(rows)}"
             )
-        mean, deviation = scale_of(self.train)
+        mean, deviation = fit_scale(self.train)
         both = [(part[: len(self)] - mean) / deviation for part in (self.real, rows)]
-        distance = frechet(*both, shrinkage=default_shrinkage(*both))
-        return distance, neighbourhoods(*both)["coverage"]
+        distance = frechet_distance(*both, shrinkage=default_shrinkage(*both))
+        return distance, prdc(*both)["coverage"]
 
     def mean(self, sets):
         """Mean distance over several sets, its standard error, and mean coverage."""

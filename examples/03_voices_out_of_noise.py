@@ -37,7 +37,7 @@ def main():
     rows = {
         "new voices": voices.generate(HELD, seed=1),
         "unseen real": everyone[-HELD:],
-        "Gaussian": generation.gaussian(train, HELD),
+        "Gaussian": generation.sample_gaussian(train, HELD),
     }
     settings = {"permutations": 20}
     print(

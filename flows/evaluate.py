@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from flows.evaluation import probes as judges
 from flows.evaluation.manipulation import column, manipulation, verification
 from flows.evaluation.measures import evaluate_model
-from timbre.metrics.folds import in_groups
+from timbre.metrics.folds import classes_in_groups
 from timbre.progress import Bar
 
 
@@ -144,8 +144,8 @@ def _notes_on_rows(rows, labelled, vocabulary):
                 f"{factor}: no test row has a label, so nothing is said of it."
             )
             continue
-        several = in_groups(labelled[factor], np.arange(len(rows)))
-        apart = in_groups(labelled[factor], rows.recording)
+        several = classes_in_groups(labelled[factor], np.arange(len(rows)))
+        apart = classes_in_groups(labelled[factor], rows.recording)
         if len(apart) < 2 <= len(several):
             notes.append(
                 f"{factor}: not two classes are in two test recordings each, so its "

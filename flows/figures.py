@@ -133,7 +133,7 @@ def parts_figure(parts, labels, *, found=None, seed=0, most=tsne.MOST):
 def leakage_figure(structures, *, key="knn"):
     """What each part of a code tells of each factor, beside what guessing would.
 
-    To guess is to say the most frequent class always, as `timbre.metrics.clusters.chance`.
+    To guess is to say the most frequent class always, as `timbre.metrics.clusters.majority_rate`.
 
     Args:
         structures: Dict, kind of model to part to factor to a dict with `key` and

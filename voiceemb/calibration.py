@@ -14,7 +14,7 @@ import numpy as np
 
 from timbre.files import replacing
 from timbre.metrics.calibration import KINDS, Calibration, from_json
-from timbre.metrics.score_adaptation import Scores
+from timbre.metrics.score_adaptation import ScoreDistribution
 
 FILE = "calibration.json"
 
@@ -25,13 +25,13 @@ class Kept:
 
     Args:
         calibration: A `timbre.metrics.calibration.Calibration`.
-        places: Name of a corpus to the `timbre.metrics.score_adaptation.Scores` of one voice and of
+        places: Name of a corpus to the `timbre.metrics.score_adaptation.ScoreDistribution` of one voice and of
             two in it; empty if the calibration is to be believed as it is.
         about: Dict of everything else in the file.
     """
 
     calibration: Calibration
-    places: dict[str, tuple[Scores, Scores]]
+    places: dict[str, tuple[ScoreDistribution, ScoreDistribution]]
     about: dict
 
 
@@ -77,7 +77,11 @@ def _place(one, extractor):
     """`Scores` of one voice and of two in an evaluation."""
     scores, label = one.scores["all-pairs", extractor], one.trials["all-pairs"].label
     try:
-        return _parted(one.corpus, Scores.of(scores[label]), Scores.of(scores[~label]))
+        return _parted(
+            one.corpus,
+            ScoreDistribution.of(scores[label]),
+            ScoreDistribution.of(scores[~label]),
+        )
     except ValueError as error:
         raise ValueError(f"Scores in {one.corpus!r} tell nothing: {error}") from error
 
@@ -124,7 +128,11 @@ def read(path, *, sha256):
         held = json.loads(Path(path).read_text("utf-8"))
         numbers, weights = held.pop("calibration"), held.pop("weights")
         places = {
-            name: _parted(name, Scores(*kinds["same"]), Scores(*kinds["different"]))
+            name: _parted(
+                name,
+                ScoreDistribution(*kinds["same"]),
+                ScoreDistribution(*kinds["different"]),
+            )
             for name, kinds in held.pop("places", {}).items()
         }
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

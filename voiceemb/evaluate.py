@@ -14,6 +14,8 @@ from timbre.audio import wave
 from timbre.corpora.corpus import bare, some
 from timbre.corpora.embeddings import EmbeddingSet
 from timbre.metrics import likelihood_ratio, reliability, verification
+from timbre.metrics.scoring import cosine_scores
+from timbre.metrics.trials import Trials
 from voiceemb.evaluation import mfcc_baseline
 from voiceemb.evaluation.score_normalisation import Scoring
 from voiceemb.inference import LEAST_S
@@ -29,7 +31,7 @@ class Evaluation:
         corpus: Name of the corpus.
         protocol: `"open-set"` or `"closed-set"`.
         sets: Extractor name to `EmbeddingSet`, all of the same utterances.
-        trials: Trial list name to `timbre.metrics.verification.Trials`.
+        trials: Trial list name to `timbre.metrics.trials.Trials`.
         scores: `(trial list, extractor)` to cosines, float `[trials]`; the name of a
             `Scoring` instead of an extractor's, to what it made of them.
         rows: One report a pair of trial list and extractor or scoring.
@@ -211,7 +213,7 @@ def _listed(wanted, segment, speaker, seed):
     """Kind of list to `Trials`, each of rows of these utterances."""
     trials = {}
     for one in wanted:
-        if isinstance(one, verification.Trials):
+        if isinstance(one, Trials):
             trials[one.kind] = one.locate(segment, speaker)
         else:
             make = verification.LISTS[one]
@@ -223,7 +225,7 @@ def _ways(extractors, scorings):
     """All ways to score: each extractor's cosine, then what else is asked of it."""
     ways = {}
     for name in extractors:
-        ways[name] = Scoring(name, "none", verification.cosine_scores)
+        ways[name] = Scoring(name, "none", cosine_scores)
         ways |= {key: way for key, way in scorings.items() if way.extractor == name}
     return ways
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from timbre import plotting
 from timbre.audio.figures import utterance_figure
-from timbre.metrics import verification
 from timbre.metrics.figures import det_figure, reliability_figure, score_figure
+from timbre.metrics.rates import det_curve
 
 FEW = 12  # speakers in the comparison matrix
 EACH = 6  # utterances of each there
@@ -32,7 +32,7 @@ def draw_evaluation(evaluation, folder, *, extractor, prefix=""):
     voices, trials = evaluation.sets[extractor], evaluation.trials[kind]
     what = f"{evaluation.corpus}, {evaluation.protocol}"
     curves = {
-        textwrap.fill(name, LEGEND): verification.det_curve(trials.label, scores)
+        textwrap.fill(name, LEGEND): det_curve(trials.label, scores)
         for (listed, name), scores in evaluation.scores.items()
         if listed == kind
     }

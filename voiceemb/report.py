@@ -12,6 +12,7 @@ import numpy as np
 from timbre import plotting
 from timbre.files import replacing
 from timbre.metrics import verification
+from timbre.metrics.trials import write_trials
 from voiceemb import calibration, evaluate
 from voiceemb import figures as drawing
 from voiceemb.encoder import Encoder
@@ -182,7 +183,7 @@ def save_trials(one, folder):
     """Writes an evaluation's trial lists and, beside them, each extractor's scores."""
     folder.mkdir(parents=True, exist_ok=True)
     for kind, trials in one.trials.items():
-        verification.write_trials(folder / f"{kind}.txt", trials)
+        write_trials(folder / f"{kind}.txt", trials)
         scores = {name: s for (k, name), s in one.scores.items() if k == kind}
         path = folder / f"{kind}.scores.npz"
         with replacing(path) as unfinished, unfinished.open("wb") as file:

@@ -27,9 +27,12 @@ from diffusion.speakers.anonymisation import (
     label_accuracy,
 )
 from timbre.metrics import privacy
-from timbre.metrics.arrays import unit
+from timbre.metrics.arrays import normalise_rows
 from timbre.metrics.calibration import LogisticCalibration
-from timbre.metrics.verification import all_pairs, cosine_scores, eer_threshold
+from timbre.metrics.linkability import distinctiveness, linkability
+from timbre.metrics.rates import eer_threshold
+from timbre.metrics.scoring import cosine_scores
+from timbre.metrics.trials import all_pairs
 
 ATTACKERS = privacy.ATTACKERS
 LOOKED_FOR = 300  # speakers, at most
@@ -220,7 +223,7 @@ def _attacked(
         known, _ = protect(his.embeddings, derive_seed(seed, 4))
         studied = voices.subset(split.training)
         learned, _ = protect(studied.embeddings, derive_seed(seed, 5))
-        backend = privacy.semi_informed(learned, studied.speaker)
+        backend = privacy.fit_semi_informed(learned, studied.speaker)
     there = new.rows[split.trials]
     found = privacy.reidentification(
         np.concatenate([his.embeddings, tried.embeddings]),
@@ -240,7 +243,9 @@ def _linked(left, right, his, tried, shuffles=10):
 
     Utterances of a speaker may have one voice, so chance shuffles whole speakers.
     """
-    left, right = (unit(np.asarray(side, np.float64)) for side in (left, right))
+    left, right = (
+        normalise_rows(np.asarray(side, np.float64)) for side in (left, right)
+    )
     cosines, rng = left @ right.T, np.random.default_rng(0)
     names, rows = np.unique(np.concatenate([his, tried]), return_inverse=True)
     ours, theirs = rows[: len(his)], rows[len(his) :]
@@ -250,7 +255,7 @@ def _linked(left, right, his, tried, shuffles=10):
         mated, other = cosines[same], cosines[~same]
         if len(other) > OTHERS:
             other = other[rng.integers(len(other), size=OTHERS)]
-        return privacy.linkability(mated, other, permutations=0)["linkability"]
+        return linkability(mated, other, permutations=0)["linkability"]
 
     chance = [link(rng.permutation(len(names))) for _ in range(shuffles)]
     found = link(np.arange(len(names)))
@@ -260,7 +265,7 @@ def _linked(left, right, his, tried, shuffles=10):
 def _told_apart(voices, new, split, llr):
     """How well speakers and new voices are told apart, ready for JSON."""
     rows = np.concatenate([split.enrolled, split.trials])
-    found = privacy.distinctiveness(
+    found = distinctiveness(
         voices.embeddings[rows], new.rows[rows], voices.speaker[rows], llr
     )
     gain = found["gain_db"]

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from diffusion.speakers import memorisation
 from timbre.corpora.embeddings import EmbeddingSet
 from timbre.metrics import generation, privacy
-from timbre.metrics.arrays import thin, unit
+from timbre.metrics.arrays import normalise_rows, subsample
 from timbre.metrics.rates import eer, eer_threshold
 from timbre.metrics.trials import all_pairs
 
@@ -178,8 +178,8 @@ def _rows(scaler, fake, train, held, seed):
     real, learned = reference.embeddings, train.embeddings
     sets = {"generated": fake[:num]}
     if floor is not None:
-        sets["unseen real"] = thin(floor.embeddings, num, seed=[seed, 1])
-    sets["training voices"] = thin(learned, num, seed=[seed, 2])
+        sets["unseen real"] = subsample(floor.embeddings, num, seed=[seed, 1])
+    sets["training voices"] = subsample(learned, num, seed=[seed, 2])
     for name, key in (
         ("Gaussian", "gaussian"),
         ("GMM(10)", "mixture"),
@@ -187,7 +187,7 @@ def _rows(scaler, fake, train, held, seed):
     ):
         drawn = generation.BASELINES[key](learned, num, seed)
         sets[name] = normalise_blocks(drawn, scaler.blocks) if scaler.unit else drawn
-    real = thin(real, num, seed=[seed, 0])
+    real = subsample(real, num, seed=[seed, 0])
     rows = {k: generation.compare(real, v, learned, seed=seed) for k, v in sets.items()}
     return rows, notes
 
@@ -200,7 +200,9 @@ def normalise_blocks(rows, blocks=()):
         blocks: Dimensions of the parts. Defaults to one part.
     """
     ends = np.cumsum(blocks, dtype=int)[:-1]
-    return np.concatenate([unit(part) for part in np.split(rows, ends, axis=1)], axis=1)
+    return np.concatenate(
+        [normalise_rows(part) for part in np.split(rows, ends, axis=1)], axis=1
+    )
 
 
 def _collisions(fake, train, held, seed):
@@ -232,7 +234,7 @@ def verification_threshold(points, speaker, seed=0, most=2000) -> dict:
         most speakers have several rows; otherwise what one pair of different speakers
         in a thousand exceeds.
     """
-    rows = unit(points)
+    rows = normalise_rows(points)
     if np.median(np.unique(speaker, return_counts=True)[1]) > 1:
         trials = all_pairs(speaker, seed=seed, max_trials=10 * most)
         scores = np.sum(rows[trials.enrol] * rows[trials.test], axis=1)
@@ -241,7 +243,7 @@ def verification_threshold(points, speaker, seed=0, most=2000) -> dict:
             "value": eer_threshold(trials.label, scores),
             "rule": f"where both errors on real rows are {100 * rate:.1f} %",
         }
-    rows = thin(rows, most, seed=seed)
+    rows = subsample(rows, most, seed=seed)
     pairs = (rows @ rows.T)[np.triu_indices(len(rows), 1)]
     return {
         "value": float(np.quantile(pairs, 1 - 1 / ONE_IN)),

@@ -10,8 +10,8 @@ from diffusion.spacing import sampling_times
 from diffusion.speakers import evaluate, sampling
 from diffusion.speakers.generator import stateless_seed
 from timbre import plotting
-from timbre.metrics.arrays import even, unit
-from timbre.metrics.neighbours import cosines, nearest_rows
+from timbre.metrics.arrays import normalise_rows, subsample_equally
+from timbre.metrics.neighbours import cosine_distribution, nearest_neighbours
 
 MOST = 600  # voices of a kind on one figure
 STEPS = 20  # of the sampler whose way is drawn
@@ -61,9 +61,9 @@ def map_figure(train, held, fake, *, seed=0, most=MOST):
         seed: Of t-SNE and of the thinning. Defaults to `0`.
         most: Most rows of a kind. Defaults to `600`.
     """
-    kinds = even(train, held, fake, seed=seed, most=most)
+    kinds = subsample_equally(train, held, fake, seed=seed, max_rows=most)
     num = len(kinds[0])
-    voices = unit(np.concatenate(kinds))
+    voices = normalise_rows(np.concatenate(kinds))
     places = plotting.tsne(voices, seed=seed, init="random")
     figure, axes = plotting.new_figure(size=(6.6, 5.6))
     looks = (
@@ -92,7 +92,7 @@ def distance_figure(train, held, fake, *, seed=0, most=1000):
         seed: Of the thinning. Defaults to `0`.
         most: Most rows of a kind. Defaults to `1000`.
     """
-    train, real, fake = even(train, held, fake, seed=seed, most=most)
+    train, real, fake = subsample_equally(train, held, fake, seed=seed, max_rows=most)
     pairs = {
         "real to real": (real, None),
         "generated to real": (fake, real),
@@ -104,7 +104,7 @@ def distance_figure(train, held, fake, *, seed=0, most=1000):
         for i, j in ((6, 0), (2, 1), (4, 3), (1, 2))
     ]
     figure, (left, right) = plotting.new_figure(1, 2, size=(9.6, 4.2))
-    closest = [nearest_rows(*sides)[0] for sides in pairs.values()]
+    closest = [nearest_neighbours(*sides)[0] for sides in pairs.values()]
     grid = _grid(np.concatenate(closest))
     for name, values, look in zip(pairs, closest, looks, strict=True):
         left.plot(grid, density(np.histogram(values, _edges(grid))[0], grid), **look)
@@ -112,7 +112,7 @@ def distance_figure(train, held, fake, *, seed=0, most=1000):
     grid = np.linspace(-1, 1, GRID)
     reach = [1.0, -1.0]
     for sides, look in list(zip(pairs.values(), looks, strict=True))[:3]:
-        found = cosines(*sides, bins=GRID)
+        found = cosine_distribution(*sides, bins=GRID)
         right.plot(grid, density(found["shares"] * len(real), grid), **look)
         reach = min(reach[0], found["least"]), max(reach[1], found["most"])
     right.set_xlim(max(-1, reach[0] - 0.05), min(1, reach[1] + 0.05))
@@ -160,7 +160,7 @@ def noising_figure(voices, real, *, seed=0, most=MOST):
         most: Most rows. Defaults to `600`.
     """
     schedule = voices.model.schedule
-    (real,) = even(np.asarray(real, np.float32), seed=seed, most=most)
+    (real,) = subsample_equally(np.asarray(real, np.float32), seed=seed, max_rows=most)
     x_0 = np.asarray(voices.model.scaler.scale(real))
     steps = min(STEPS, schedule.steps)
     times = sampling_times(schedule, steps).numpy()

@@ -10,8 +10,13 @@ import numpy as np
 from scipy.stats import betabinom
 
 from timbre.metrics import privacy
-from timbre.metrics.arrays import blocks, even, thin, unit
-from timbre.metrics.neighbours import nearest, nearest_rows
+from timbre.metrics.arrays import (
+    normalise_rows,
+    row_blocks,
+    subsample,
+    subsample_equally,
+)
+from timbre.metrics.neighbours import nearest_cosines, nearest_neighbours
 
 RARE = 0.05  # share of unseen real voices that keep to one training speaker so closely
 MOST = 0.5  # share of imitations that makes an imitator
@@ -42,15 +47,15 @@ def measure(fake, train, held, seed=0) -> dict:
     seen, unseen = _as_many(train, held, seed)
     found = privacy.memorisation(fake, seen.embeddings, unseen.embeddings, seed=seed)
     low, high = chance_interval(fake, seen, unseen, seed)
-    some = thin(held.embeddings, ROWS, seed=[seed, 0])
+    some = subsample(held.embeddings, ROWS, seed=[seed, 0])
     return {
         **found,
         "chance_low": low,
         "chance_high": high,
         **measure_ratios(fake, train, held, seed),
-        "to_train": nearest(fake, train.embeddings),
-        "to_train_real": nearest(some, train.embeddings),
-        "to_train_own": nearest(train.embeddings),
+        "to_train": nearest_cosines(fake, train.embeddings),
+        "to_train_real": nearest_cosines(some, train.embeddings),
+        "to_train_own": nearest_cosines(train.embeddings),
     }
 
 
@@ -139,9 +144,9 @@ def distance_ratios(rows, train) -> np.ndarray:
     """
     order = np.argsort(train.speaker, kind="stable")
     _, starts = np.unique(train.speaker[order], return_index=True)
-    rows, known = unit(rows), unit(train.embeddings[order])
+    rows, known = normalise_rows(rows), normalise_rows(train.embeddings[order])
     found = np.empty(len(rows))
-    for block in blocks(len(rows), len(known)):
+    for block in row_blocks(len(rows), len(known)):
         away = 1 - np.maximum.reduceat(rows[block] @ known.T, starts, axis=1)
         away.partition(1, axis=1)
         away = np.maximum(away[:, :2], 1e-12)
@@ -164,10 +169,10 @@ def chance_interval(fake, train, held, seed=0, draws=1000) -> tuple[float, float
     Returns:
         The quantiles .025 and .975 of the share.
     """
-    points = even(train.embeddings, held.embeddings, seed=seed)
-    speaker = np.concatenate(even(train.speaker, held.speaker, seed=seed))
+    points = subsample_equally(train.embeddings, held.embeddings, seed=seed)
+    speaker = np.concatenate(subsample_equally(train.speaker, held.speaker, seed=seed))
     names, owner = np.unique(speaker, return_inverse=True)
-    _, row = nearest_rows(fake, np.concatenate(points))
+    _, row = nearest_neighbours(fake, np.concatenate(points))
     wins = np.bincount(owner[row], minlength=len(names)) / len(fake)
     members = len(np.unique(owner[: len(points[0])]))
     rng = np.random.default_rng(seed)
@@ -181,7 +186,7 @@ def _as_many(train, held, seed):
     names = [np.unique(part.speaker) for part in parts]
     if all(len(n) == len(p) for n, p in zip(names, parts, strict=True)):
         return parts  # rows will be thinned, and authenticity wants them all
-    chosen = even(*names, seed=seed)
+    chosen = subsample_equally(*names, seed=seed)
     return [
         part.subset(np.isin(part.speaker, some))
         for part, some in zip(parts, chosen, strict=True)

@@ -20,8 +20,10 @@ Reference:
 import numpy as np
 
 from flows.batching import BLOCK, map_batches
-from timbre.metrics.arrays import scale_of
-from timbre.metrics.verification import all_pairs, cosine_scores, eer
+from timbre.metrics.arrays import fit_scale
+from timbre.metrics.rates import eer
+from timbre.metrics.scoring import cosine_scores
+from timbre.metrics.trials import all_pairs
 
 FAR = 1e6  # deviations of the data from which on a row can not be judged
 MOST_TRIALS = 2_000_000
@@ -185,7 +187,7 @@ def verification(models, parts, *, seed=0):
     for kind, model in models.items():
         own, of_train = codes(model, unseen), codes(model, train)
         for part in ("code", *({"speaker"} & {*own})):
-            mean, deviation = scale_of(of_train[part])
+            mean, deviation = fit_scale(of_train[part])
             name = kind if part == "code" else f"{kind}/{part}"
             sets[name] = (own[part] - mean) / deviation
     trials = all_pairs(unseen.speaker, max_trials=MOST_TRIALS, seed=seed)

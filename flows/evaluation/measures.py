@@ -12,7 +12,7 @@ import numpy as np
 from flows.batching import bits, map_batches
 from flows.evaluation.manipulation import codes, column, divided
 from timbre.metrics import clusters
-from timbre.metrics.arrays import scale_of
+from timbre.metrics.arrays import fit_scale
 
 ROUNDS = 300  # rows whose code is turned back
 
@@ -51,12 +51,12 @@ def structures(model, rows, *, seed=0):
     Args:
         model: A `LatentModel`.
         rows: `Rows` with labels. Where they share recordings, only rows of other
-            recordings judge a row, as `timbre.metrics.clusters.structure` says of groups.
+            recordings judge a row, as `timbre.metrics.clusters.class_separability` says of groups.
         seed: See there. Defaults to `0`.
 
     Returns:
         Dict, part (`code`, and those that the model divides it into) to factor to what
-        `timbre.metrics.clusters.structure` says. Factors of which rows have not two classes
+        `timbre.metrics.clusters.class_separability` says. Factors of which rows have not two classes
         are left out.
     """
     return _structures(codes(model, rows), model.vocabulary, rows, seed)
@@ -121,7 +121,7 @@ def round_trip(model, rows, *, most=ROUNDS, seed=0):
     keep = np.sort(np.random.default_rng(seed).permutation(len(rows))[:most])
     back = map_batches(lambda x: model.decode(model.encode(x)), rows.x[keep])
     flat, back = (np.reshape(x, (len(x), -1)).astype(float) for x in (rows.x, back))
-    error = (back - flat[keep]) / scale_of(flat)[1]
+    error = (back - flat[keep]) / fit_scale(flat)[1]
     if _is_bounded(model):
         return float(np.sqrt((error**2).mean()))
     return float(np.abs(error).max())
@@ -151,7 +151,9 @@ def _structures(own, vocabulary, rows, seed):
     told = {f: column(rows, vocabulary, f) for f in _told(rows, vocabulary)}
     return {
         part: {
-            factor: clusters.structure(z, labels, seed=seed, groups=rows.recording)
+            factor: clusters.class_separability(
+                z, labels, seed=seed, groups=rows.recording
+            )
             for factor, labels in told.items()
         }
         for part, z in own.items()

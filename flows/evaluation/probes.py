@@ -11,7 +11,7 @@ import dataclasses
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from timbre.metrics.folds import by_class
+from timbre.metrics.folds import shuffle_by_class
 from timbre.progress import Bar
 
 BLOCK = 8192  # rows judged at once
@@ -204,7 +204,9 @@ def _hold_out(labels, groups, seed):
         if ASIDE * aside.sum() >= len(labels):
             return aside
     if not aside.any():
-        aside[by_class(labels, seed)[::ASIDE]] = True  # two rows of a class: one stays
+        aside[shuffle_by_class(labels, seed)[::ASIDE]] = (
+            True  # two rows of a class: one stays
+        )
     return aside
 
 

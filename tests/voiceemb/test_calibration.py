@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from timbre.metrics import verification
 from timbre.metrics.calibration import IsotonicCalibration
+from timbre.metrics.trials import all_pairs
 from voiceemb import calibration
 from voiceemb.evaluate import Evaluation
 
@@ -15,7 +15,7 @@ SHA = "a" * 64
 
 def evaluation(rng, name, speakers=12, shift=0.0):
     """All pairs of 4 utterances a speaker; cosines are normal, equally spread."""
-    trials = verification.all_pairs(np.repeat(np.arange(speakers), 4))
+    trials = all_pairs(np.repeat(np.arange(speakers), 4))
     scores = rng.normal(np.where(trials.label, 0.3, 0.1) + shift, 0.1)
     return Evaluation(
         corpus=name,

@@ -20,13 +20,13 @@ from timbre.metrics.likelihood_ratio import (
     check_prior,
     logistic,
     logit,
-    pool,
-    weigh,
+    pool_adjacent_violators,
+    weight_trials,
 )
-from timbre.metrics.rates import as_trials
+from timbre.metrics.rates import check_trials
 
-LEAST = 10  # trials of each kind: of fewer, not even the offset is known
-MOST_KNOTS = 100_000
+MIN_TRIALS = 10  # trials of each kind: of fewer, not even the offset is known
+MAX_KNOTS = 100_000
 
 
 class Calibration(abc.ABC):
@@ -186,9 +186,9 @@ class IsotonicCalibration(Calibration):
     def __post_init__(self):
         scores = _finite(self.scores, "`scores`")
         ratios = _finite(self.ratios, "`ratios`")
-        if scores.shape != ratios.shape or not 0 < len(scores) <= MOST_KNOTS:
+        if scores.shape != ratios.shape or not 0 < len(scores) <= MAX_KNOTS:
             raise ValueError(
-                f"`scores` and `ratios` must be 1 to {MOST_KNOTS} numbers each. "
+                f"`scores` and `ratios` must be 1 to {MAX_KNOTS} numbers each. "
                 f"Received: {len(scores)} and {len(ratios)}"
             )
         if (np.diff(scores) <= 0).any() or (np.diff(ratios) < 0).any():
@@ -204,7 +204,7 @@ class IsotonicCalibration(Calibration):
         label = np.append(label, [True, True, False, False])
         scores = np.append(scores, [*ends, *ends])
         weights = np.append(weights, np.repeat(one, 2))
-        knots, posterior = pool(label, scores, weights)
+        knots, posterior = pool_adjacent_violators(label, scores, weights)
         return cls(tuple(knots), tuple(logit(posterior)))
 
     def llr(self, scores) -> np.ndarray:
@@ -246,13 +246,13 @@ def from_json(text) -> Calibration:
 
 def _enough(label, scores, prior, weights):
     """Trials that weigh something, and their weights at the prior."""
-    label, scores = as_trials(label, scores)
-    weights = weigh(label, prior, weights)
+    label, scores = check_trials(label, scores)
+    weights = weight_trials(label, prior, weights)
     label, scores, weights = (x[weights > 0] for x in (label, scores, weights))
     least = min(int(label.sum()), int((~label).sum()))
-    if least < LEAST:
+    if least < MIN_TRIALS:
         raise ValueError(
-            f"A calibration needs {LEAST} trials of each kind. Received: {least}"
+            f"A calibration needs {MIN_TRIALS} trials of each kind. Received: {least}"
         )
     return label, scores, weights
 

@@ -13,12 +13,12 @@ lies in one group is left out, as one of a single row is.
 
 import numpy as np
 
-from timbre.metrics.arrays import as_samples
-from timbre.metrics.folds import by_class, divided, in_groups
+from timbre.metrics.arrays import check_rows
+from timbre.metrics.folds import assign_folds, classes_in_groups, shuffle_by_class
 
-MOST = 2000  # rows of a silhouette: its cost grows with their square
-BLOCK = 1024  # rows whose neighbours are looked for at once
-FLAT = 1e-12  # share of a column's size below which its spread is rounding
+MAX_SILHOUETTE_ROWS = 2000  # rows of a silhouette: its cost grows with their square
+BLOCK_ROWS = 1024  # rows whose neighbours are looked for at once
+MIN_SPREAD = 1e-12  # share of a column's size below which its spread is rounding
 
 
 def fisher_ratio(z, labels) -> float:
@@ -42,12 +42,12 @@ def fisher_ratio(z, labels) -> float:
     z, labels = _known(z, labels)
     means, inner = _centred(z, labels)
     within = _class_means((inner**2).sum(axis=1), labels).mean()
-    if within <= (FLAT * np.abs(z).max()) ** 2:
+    if within <= (MIN_SPREAD * np.abs(z).max()) ** 2:
         raise ValueError("Codes must vary inside classes. Received: equal rows in each")
     return float(((means - means.mean(axis=0)) ** 2).sum(axis=1).mean() / within)
 
 
-def neighbour_accuracy(z, labels, k=5, groups=None) -> float:
+def knn_accuracy(z, labels, k=5, groups=None) -> float:
     """How often the `k` nearest other rows know the class of a row.
 
     They vote; of the classes with as many votes the one of the nearest row wins. Codes
@@ -71,8 +71,8 @@ def neighbour_accuracy(z, labels, k=5, groups=None) -> float:
         )
     z = z - z.mean(axis=0)  # distances lose fewer digits around the origin
     finder, right = NearestNeighbors(n_neighbors=k + largest).fit(z), 0
-    for start in range(0, len(z), BLOCK):
-        own = slice(start, start + BLOCK)
+    for start in range(0, len(z), BLOCK_ROWS):
+        own = slice(start, start + BLOCK_ROWS)
         near = finder.kneighbors(z[own], return_distance=False)
         beside = np.argsort(groups[near] == groups[own, None], axis=1, kind="stable")
         near = np.take_along_axis(near, beside[:, :k], axis=1)
@@ -83,7 +83,7 @@ def neighbour_accuracy(z, labels, k=5, groups=None) -> float:
     return float(right / len(z))
 
 
-def silhouette(z, labels, *, most=MOST, seed=0) -> float:
+def silhouette(z, labels, *, max_rows=MAX_SILHOUETTE_ROWS, seed=0) -> float:
     """How much nearer a row is to its own class than to the next, on average.
 
     `(b - a) / max(a, b)`, `a` the mean distance to the other rows of its class and `b`
@@ -101,9 +101,9 @@ def silhouette(z, labels, *, most=MOST, seed=0) -> float:
     from sklearn.metrics import silhouette_score
 
     z, labels = _known(z, labels)
-    if len(z) > most:
-        order = by_class(labels, seed)
-        taken = order[np.linspace(0, len(z) - 1, most).astype(int)]
+    if len(z) > max_rows:
+        order = shuffle_by_class(labels, seed)
+        taken = order[np.linspace(0, len(z) - 1, max_rows).astype(int)]
         z, labels = _known(z[taken], labels[taken])
     return float(silhouette_score(z - z.mean(axis=0), labels))
 
@@ -126,9 +126,9 @@ def probe_accuracy(z, labels, seed=0, groups=None) -> float:
     from threadpoolctl import threadpool_limits
 
     z, labels, groups = _apart(z, labels, groups)
-    if np.ptp(z, axis=0).max() <= FLAT * np.abs(z).max():
+    if np.ptp(z, axis=0).max() <= MIN_SPREAD * np.abs(z).max():
         raise ValueError("Codes must vary. Received: equal rows")
-    part = divided(labels, groups, seed)
+    part = assign_folds(labels, groups, seed)
     right = np.zeros(len(z), bool)
     with threadpool_limits(1):  # faster here: threads wait for each other
         for held in (part == i for i in np.unique(part)):
@@ -137,7 +137,7 @@ def probe_accuracy(z, labels, seed=0, groups=None) -> float:
     return float(right.mean())
 
 
-def chance(labels) -> float:
+def majority_rate(labels) -> float:
     """How often who always says the most frequent class is right.
 
     `1 / K` for `K` classes of as many rows: what can be reached without any code.
@@ -149,7 +149,7 @@ def chance(labels) -> float:
     return float(np.bincount(labels).max() / len(labels))
 
 
-def structure(z, labels, *, k=5, seed=0, groups=None) -> dict[str, float]:
+def class_separability(z, labels, *, k=5, seed=0, groups=None) -> dict[str, float]:
     """All that says how clearly a label shows in codes.
 
     Args:
@@ -166,20 +166,20 @@ def structure(z, labels, *, k=5, seed=0, groups=None) -> dict[str, float]:
         `fisher`, `knn`, `silhouette`, `probe` and `chance`, to which `knn` and
         `probe` compare: all of the same rows.
     """
-    if groups is not None and len(in_groups(labels, groups)) < 2:
+    if groups is not None and len(classes_in_groups(labels, groups)) < 2:
         groups = None
     z, labels, groups = _apart(z, labels, groups)
     most = len(z) - np.bincount(groups).max()
     return {
         "fisher": fisher_ratio(z, labels),
-        "knn": neighbour_accuracy(z, labels, min(k, most), groups),
+        "knn": knn_accuracy(z, labels, min(k, most), groups),
         "silhouette": silhouette(z, labels, seed=seed),
         "probe": probe_accuracy(z, labels, seed, groups),
-        "chance": chance(labels),
+        "chance": majority_rate(labels),
     }
 
 
-def gaussianity(z, labels, centres=None) -> dict[str, float]:
+def gaussianity(z, labels, class_means=None) -> dict[str, float]:
     """Whether the classes are what a class-conditional normal takes them for.
 
     Every code is seen from the centre of its class, in units of the deviation that
@@ -204,15 +204,15 @@ def gaussianity(z, labels, centres=None) -> dict[str, float]:
     from scipy import stats
 
     z, labels, names = _named(z, labels)
-    counts, fitted = np.bincount(labels), centres is None
+    counts, fitted = np.bincount(labels), class_means is None
     if fitted:
-        centres = _class_means(z, labels)
+        class_means = _class_means(z, labels)
     else:
-        centres = _of_classes(centres, names, z.shape[1])
-    inner = z - centres[labels]
+        class_means = _of_classes(class_means, names, z.shape[1])
+    inner = z - class_means[labels]
     squares = (inner**2).sum(axis=0) / (len(z) - fitted * len(counts))
     shared = np.sqrt(squares)
-    varies = shared > FLAT * np.abs(z).max()
+    varies = shared > MIN_SPREAD * np.abs(z).max()
     if not varies.any():
         raise ValueError("Codes must vary inside classes. Received: equal rows in each")
     standard = inner[:, varies] / shared[varies]
@@ -238,7 +238,7 @@ def _distance_to_normal(rows) -> np.ndarray:
 
 def _of_classes(centres, names, dim) -> np.ndarray:
     """The rows of `centres` that belong to the classes `names`."""
-    centres = as_samples(centres, "centres", least=1)
+    centres = check_rows(centres, "centres", min_rows=1)
     if centres.shape[1] != dim or names.max() >= len(centres):
         raise ValueError(
             f"`centres` must be [classes, {dim}] with a row for each of the labels. "
@@ -253,7 +253,7 @@ def _known(z, labels):
 
 def _named(z, labels):
     """Codes with a known class, classes counted from 0, and the label of each."""
-    z, labels = as_samples(z, "z"), np.asarray(labels)
+    z, labels = check_rows(z, "z"), np.asarray(labels)
     if labels.shape != z.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(
             "`labels` must be integers, one a row. "
@@ -277,7 +277,7 @@ def _apart(z, labels, groups):
     if groups is None:
         groups = np.arange(len(z))
     else:
-        several = in_groups(labels, groups)
+        several = classes_in_groups(labels, groups)
         labels = np.where(np.isin(labels, several), labels, -1)
     z, inner, names = _named(z, labels)
     groups = np.asarray(groups)[np.isin(labels, names)]

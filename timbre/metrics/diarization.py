@@ -1,20 +1,20 @@
-"""Diarization: how well it was found who spoke when.
+"""Diarization error rate (DER), Jaccard error rate (JER), purity and coverage.
 
     DER = (missed + false_alarm + confusion) / total
 
-`total` is the time each reference speaker talks, summed over speakers. Where `r`
-reference and `h` found speakers talk at once, `max(r - h, 0)` of them are missed,
+`total` is the speech time of every reference speaker, summed. Where `r` reference and
+`h` hypothesis speakers talk at once, `max(r - h, 0)` of them are missed,
 `max(h - r, 0)` are false alarms, and of the other `min(r, h)` those are confused whom
-the mapping of found to reference speakers does not pair. The mapping is one to one,
-and the one that agrees for the longest time; of several such ones it is the one that
-pyannote.metrics takes, by the order of names; of the rates only JER tells them apart.
+the mapping of hypothesis to reference speakers does not pair. The mapping is one to
+one and maximises the shared time (Hungarian algorithm); of several such ones it is the
+one that pyannote.metrics takes, by the order of names; only JER depends on the choice.
 
-All is counted exactly, in whole ticks of a tenth of a nanosecond between the
-boundaries of turns: nothing is sampled, and boundaries that should meet do.
+Time is counted exactly, in integer ticks of 0.1 ns between the boundaries of turns:
+nothing is sampled, and boundaries that should meet do.
 
-Nobody speaks twice at once: turns of one speaker that overlap count once, as in NIST's
-md-eval. pyannote.metrics scores tracks and counts such time twice, unless it is given
-`Annotation.support()`; elsewhere the figures are the same.
+Overlapping turns of one speaker count once, as in NIST's md-eval. pyannote.metrics
+scores tracks and counts such time twice, unless it is given `Annotation.support()`;
+elsewhere the figures are the same.
 
 References:
     pyannote.metrics: a toolkit for reproducible evaluation, diagnostic, and error
@@ -38,7 +38,7 @@ TICKS = 10**10  # in a second: a whole number in a millisecond, or a sample at 1
 COLUMNS = {
     "file": lambda name, row: name,
     "speakers": lambda name, row: f"{row.num_speakers}/{row.num_found}",
-    "DER %": lambda name, row: f"{100 * row.rate:.2f}",
+    "DER %": lambda name, row: f"{100 * row.der:.2f}",
     "missed": lambda name, row: f"{100 * row.share(row.missed):.2f}",
     "false alarm": lambda name, row: f"{100 * row.share(row.false_alarm):.2f}",
     "confusion": lambda name, row: f"{100 * row.share(row.confusion):.2f}",
@@ -48,29 +48,30 @@ COLUMNS = {
 
 @dataclasses.dataclass(frozen=True)
 class DiarizationErrors:
-    """What went wrong, in seconds of speakers' time. `+` pools recordings.
+    """Components of the error rates, in seconds of speaker time. `+` pools recordings.
 
     Pooled rates are sums over sums, so long recordings weigh more, except that the JER
     averages over speakers. `DiarizationErrors()` is that of no recording, the start
     for `sum`.
 
     Args:
-        total: Time of reference speakers, seconds; where two speak it counts twice.
-        missed: Time of reference speakers in excess of those found, seconds.
-        false_alarm: Time of found speakers in excess of the reference, seconds.
-        confusion: Time of speakers found but not the right ones, seconds.
-        found: Time of found speakers, seconds.
-        pure: The part of `found` in which the reference speaker who shares most with
-            the found one talks, seconds.
-        covered: The part of `total` in which the found speaker who shares most with
-            the reference one talks, seconds.
+        total: Reference speaker time, seconds; where two speak it counts twice.
+        missed: Reference speaker time in excess of the hypothesis, seconds.
+        false_alarm: Hypothesis speaker time in excess of the reference, seconds.
+        confusion: Time in which both speak but are not mapped, seconds.
+        found: Hypothesis speaker time, seconds.
+        pure: The part of `found` shared with the reference speaker who shares most
+            with the hypothesis one, seconds.
+        covered: The part of `total` shared with the hypothesis speaker who shares most
+            with the reference one, seconds.
         jaccard: Sum over reference speakers of `1 - intersection / union` with the
-            found speaker they are mapped to; 1 for one who is mapped to nobody.
-        num_scored: Reference speakers in that sum: those heard where it is scored.
-        num_speakers: Reference speakers heard in the region; whom only collars or
-            overlaps keep from being scored is among them.
-        num_found: The same of found speakers.
-        mapping: Found to reference name, pairs that share some time; empty if pooled.
+            hypothesis speaker they are mapped to; 1 for one who is not mapped.
+        num_scored: Reference speakers in that sum: those with scored speech.
+        num_speakers: Reference speakers with speech in the UEM, also in parts that
+            collars or overlap exclude.
+        num_found: The same of hypothesis speakers.
+        mapping: Hypothesis to reference name, pairs that share some time; empty if
+            pooled.
     """
 
     total: float = 0.0
@@ -97,7 +98,7 @@ class DiarizationErrors:
         return seconds / self.total if self.total else float(seconds > 0)
 
     @property
-    def rate(self) -> float:
+    def der(self) -> float:
         """The diarization error rate: 0 is perfect, more than 1 is possible.
 
         Without reference speech it is 0 if nothing was found and 1 otherwise, as in
@@ -107,52 +108,52 @@ class DiarizationErrors:
 
     @property
     def jer(self) -> float:
-        """The Jaccard error rate, from 0 to 1: every reference speaker weighs alike.
+        """The Jaccard error rate, from 0 to 1: reference speakers weigh equally.
 
-        Without reference speech it is as `rate`; pyannote.metrics says 1 even if
+        Without reference speech it is as `der`; pyannote.metrics says 1 even if
         nothing was found.
         """
-        return self.jaccard / self.num_scored if self.num_scored else self.rate
+        return self.jaccard / self.num_scored if self.num_scored else self.der
 
     @property
     def purity(self) -> float:
-        """The share of what was found that is of one speaker each; 1 of nothing."""
+        """Cluster purity, `pure / found`; 1 where nothing was found."""
         return self.pure / self.found if self.found else 1.0
 
     @property
     def coverage(self) -> float:
-        """The share of the reference found under one name each; 1 of nothing."""
+        """Cluster coverage, `covered / total`; 1 without reference speech."""
         return self.covered / self.total if self.total else 1.0
 
 
-class _Side(NamedTuple):
-    """Turns of either side in ticks; those of one speaker lie apart."""
+class _Speakers(NamedTuple):
+    """Turns of reference or hypothesis in ticks, overlaps within a speaker merged."""
 
     names: list[str]  # sorted
     speaker: np.ndarray  # of each turn, a row of `names`, `[turns]`
     start: np.ndarray  # `[turns]`
     end: np.ndarray
-    boundaries: np.ndarray  # of the turns as they came, before any were joined
+    boundaries: np.ndarray  # of the turns before merging
 
 
 def score(
     reference: Iterable[Turn],
     hypothesis: Iterable[Turn],
     *,
-    region: Iterable[tuple[float, float]] | None = None,
+    uem: Iterable[tuple[float, float]] | None = None,
     collar: float = 0.0,
     skip_overlap: bool = False,
 ) -> DiarizationErrors:
-    """Compare the turns found in one recording with the true ones.
+    """Compare the hypothesis of one recording with the reference.
 
-    Region, collar and overlap decide what is scored, and that holds for every figure,
-    the mapping, purity and coverage included.
+    UEM, collar and overlap decide what is scored, for every figure: mapping, purity and
+    coverage included.
 
     Args:
         reference: The true turns, in any order.
         hypothesis: The turns found, in any order; names need not be the true ones.
-        region: Parts to score, `(start, end)` in seconds, as of `rttm.read_uem`; they
-            may overlap. Defaults to all of it.
+        uem: Scored regions, `(start, end)` in seconds, as of `timbre.turns.read_uem`;
+            they may overlap. Defaults to the whole recording.
         collar: Seconds on each side of every boundary of a reference turn, also one
             where turns of a speaker meet, that are not scored: md-eval's `-c`, and half
             of pyannote's `collar`, which is the whole width. Defaults to `0`.
@@ -164,63 +165,62 @@ def score(
 
     Raises:
         TypeError: If a turn is no `Turn`.
-        ValueError: If a time is out of range, or a part ends before it starts.
+        ValueError: If a time is out of range, or a region ends before it starts.
     """
-    true, found = _side(reference, "reference"), _side(hypothesis, "hypothesis")
-    margin, parts = _ticks(collar, "collar"), _parts(region)
+    true, found = _speakers(reference, "reference"), _speakers(hypothesis, "hypothesis")
+    margin, regions = _ticks(collar, "collar"), _regions(uem)
     start, end = true.boundaries - margin, true.boundaries + margin
-    boundaries = (true.boundaries, found.boundaries, parts.ravel(), start, end)
+    boundaries = (true.boundaries, found.boundaries, regions.ravel(), start, end)
     edges = np.unique(np.concatenate(boundaries))
-    heard, claimed = _activity(true, edges), _activity(found, edges)
+    spoken, hypothesised = _activity(true, edges), _activity(found, edges)
     length = np.diff(edges)
-    if region is not None:
-        length[_depth(*parts.T, edges) == 0] = 0
+    if uem is not None:
+        length[_depth(*regions.T, edges) == 0] = 0
     scored = length.copy()
     scored[_depth(start, end, edges) > 0] = 0
     if skip_overlap:
-        scored[heard.sum(axis=0) > 1] = 0
+        scored[spoken.sum(axis=0) > 1] = 0
     return dataclasses.replace(
-        _compare(true.names, found.names, heard, claimed, scored),
-        num_speakers=int((heard @ length > 0).sum()),
-        num_found=int((claimed @ length > 0).sum()),
+        _errors(true.names, found.names, spoken, hypothesised, scored),
+        num_speakers=int((spoken @ length > 0).sum()),
+        num_found=int((hypothesised @ length > 0).sum()),
     )
 
 
-def _compare(names, labels, heard, claimed, scored) -> DiarizationErrors:
-    """Errors of activities `[speakers, pieces]` in pieces of `scored` ticks."""
-    weighed = heard.multiply(scored[None]).tocsr()
-    shared = (weighed @ claimed.T).toarray()  # [true, found]
-    time, claim = heard @ scored, claimed @ scored
-    rows, columns = linear_sum_assignment(shared, maximize=True)
-    met = shared[rows, columns] > 0
-    rows, columns = rows[met], columns[met]
-    agreed = shared[rows, columns]
-    jaccard = (time > 0).astype(float)
-    jaccard[rows] -= agreed / (time[rows] + claim[columns] - agreed)
-    talking, told = heard.sum(axis=0), claimed.sum(axis=0)
+def _errors(names, found_names, spoken, hypothesised, scored) -> DiarizationErrors:
+    """Errors of activities `[speakers, segments]` in segments of `scored` ticks."""
+    shared = (spoken.multiply(scored[None]).tocsr() @ hypothesised.T).toarray()
+    spoken_time, found_time = spoken @ scored, hypothesised @ scored
+    rows, columns = linear_sum_assignment(shared, maximize=True)  # optimal mapping
+    mapped = shared[rows, columns] > 0
+    rows, columns = rows[mapped], columns[mapped]
+    correct = shared[rows, columns]
+    jaccard = (spoken_time > 0).astype(float)
+    jaccard[rows] -= correct / (spoken_time[rows] + found_time[columns] - correct)
+    num_spoken, num_found = spoken.sum(axis=0), hypothesised.sum(axis=0)
     pairs = zip(columns.tolist(), rows.tolist(), strict=True)
     ticks = {
-        "total": time.sum(),
-        "missed": scored @ np.maximum(talking - told, 0),
-        "false_alarm": scored @ np.maximum(told - talking, 0),
-        "confusion": scored @ np.minimum(talking, told) - agreed.sum(),
-        "found": claim.sum(),
+        "total": spoken_time.sum(),
+        "missed": scored @ np.maximum(num_spoken - num_found, 0),
+        "false_alarm": scored @ np.maximum(num_found - num_spoken, 0),
+        "confusion": scored @ np.minimum(num_spoken, num_found) - correct.sum(),
+        "found": found_time.sum(),
         "pure": shared.max(axis=0, initial=0).sum(),
         "covered": shared.max(axis=1, initial=0).sum(),
     }
     return DiarizationErrors(
         **{name: int(count) / TICKS for name, count in ticks.items()},
         jaccard=float(jaccard.sum()),
-        num_scored=int((time > 0).sum()),
-        mapping={labels[column]: names[row] for column, row in sorted(pairs)},
+        num_scored=int((spoken_time > 0).sum()),
+        mapping={found_names[column]: names[row] for column, row in sorted(pairs)},
     )
 
 
 def table(rows) -> str:
     """Errors as text, one line each; missed, false alarm, confusion are parts of DER.
 
-    Speakers are true/found. For a line of all, append `sum(errors, start)` with
-    `start = DiarizationErrors()`.
+    Speakers are reference/hypothesis. For a line of all, append `sum(errors, start)`
+    with `start = DiarizationErrors()`.
 
     Args:
         rows: Pairs of a name and its `DiarizationErrors`, or a dictionary of them.
@@ -246,14 +246,14 @@ def _ticks(seconds, name) -> np.ndarray:
     return np.rint(seconds * TICKS).astype(np.int64)
 
 
-def _side(turns, name) -> _Side:
-    """Turns by speaker, those that overlap or meet joined."""
+def _speakers(turns, name) -> _Speakers:
+    """Turns by speaker, those that overlap or meet merged."""
     turns = list(turns)
-    strange = [turn for turn in turns if not isinstance(turn, Turn)]
-    if strange:
-        raise TypeError(
-            f"`{name}` must be the turns of one recording. Received: {strange[0]!r}"
-        )
+    for turn in turns:
+        if not isinstance(turn, Turn):
+            raise TypeError(
+                f"`{name}` must be the turns of one recording. Received: {turn!r}"
+            )
     turns.sort(key=lambda turn: (turn.speaker, turn.start))
     times = _ticks([(turn.start, turn.end) for turn in turns], name).reshape(-1, 2)
     spans = {}
@@ -264,24 +264,24 @@ def _side(turns, name) -> _Side:
         else:
             own.append([start, end])
     speaker = np.repeat(np.arange(len(spans)), [len(own) for own in spans.values()])
-    joined = np.array([span for own in spans.values() for span in own], np.int64)
-    return _Side([*spans], speaker, *joined.reshape(-1, 2).T, times.ravel())
+    merged = np.array([span for own in spans.values() for span in own], np.int64)
+    return _Speakers([*spans], speaker, *merged.reshape(-1, 2).T, times.ravel())
 
 
-def _parts(region) -> np.ndarray:
-    """The parts of a region in ticks, `[parts, 2]`."""
-    parts = np.array([] if region is None else list(region), np.float64)
-    pairs = parts if parts.size else parts.reshape(0, 2)
+def _regions(uem) -> np.ndarray:
+    """Scored regions in ticks, `[regions, 2]`."""
+    regions = np.array([] if uem is None else list(uem), np.float64)
+    pairs = regions if regions.size else regions.reshape(0, 2)
     if pairs.shape[1:] != (2,) or (pairs[:, 1] < pairs[:, 0]).any():
         raise ValueError(
-            "`region` must be pairs of start and end in seconds, none ending before it "
-            f"starts. Received: {str(parts.tolist())[:80]}"
+            "`uem` must be pairs of start and end in seconds, none ending before it "
+            f"starts. Received: {str(regions.tolist())[:80]}"
         )
-    return _ticks(pairs, "region")
+    return _ticks(pairs, "uem")
 
 
 def _depth(start, end, edges) -> np.ndarray:
-    """How many of the intervals cover each piece between edges, `[pieces]`."""
+    """How many of the intervals cover each segment between edges, `[segments]`."""
     steps = np.zeros(len(edges), np.int64)
     np.add.at(steps, np.searchsorted(edges, start), 1)
     np.subtract.at(steps, np.searchsorted(edges, end), 1)
@@ -289,11 +289,11 @@ def _depth(start, end, edges) -> np.ndarray:
 
 
 def _activity(side, edges) -> csr_array:
-    """1 where a speaker talks, `[speakers, pieces]`, sparse."""
+    """1 where a speaker talks, `[speakers, segments]`, sparse."""
     first, last = np.searchsorted(edges, side.start), np.searchsorted(edges, side.end)
     counts = last - first
     before = np.cumsum(counts) - counts
-    pieces = np.arange(counts.sum()) + np.repeat(first - before, counts)
-    where = (np.repeat(side.speaker, counts), pieces)
+    segments = np.arange(counts.sum()) + np.repeat(first - before, counts)
+    where = (np.repeat(side.speaker, counts), segments)
     shape = (len(side.names), max(len(edges) - 1, 0))
-    return csr_array((np.ones(len(pieces), np.int64), where), shape=shape)
+    return csr_array((np.ones(len(segments), np.int64), where), shape=shape)

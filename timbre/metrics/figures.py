@@ -6,7 +6,7 @@ Reference:
 
 import numpy as np
 
-from timbre.metrics.rates import as_trials, crossing
+from timbre.metrics.rates import check_trials, equal_error_point
 from timbre.metrics.reliability import expected_calibration_error, reliability
 from timbre.plotting import COLOURS, DASHES, MARKERS, new_figure, styled
 
@@ -28,7 +28,7 @@ def det_figure(curves, *, title="Detection error trade-off"):
     axes.plot([low, high], [low, high], color="#999999", linewidth=0.8)
     for i, (name, (fpr, fnr, *_)) in enumerate(curves.items()):
         x, y = (np.clip(norm.ppf(rate), low, 5) for rate in (fpr, fnr))
-        rate = crossing(np.asarray(fpr), np.asarray(fnr))[0]
+        rate = equal_error_point(np.asarray(fpr), np.asarray(fnr))[0]
         colour, label = COLOURS[i % len(COLOURS)], f"{name}: EER {100 * rate:.1f} %"
         axes.plot(x, y, color=colour, linestyle=DASHES[i % len(DASHES)], label=label)
         at = np.clip(norm.ppf(rate), low, high)
@@ -52,7 +52,7 @@ def score_figure(labels, scores, *, threshold=None, title="Scores of pairs"):
         threshold: Where to draw the line, as `eer_threshold` finds it.
         title: Of the figure; say the protocol in it.
     """
-    labels, scores = as_trials(labels, scores)
+    labels, scores = check_trials(labels, scores)
     figure, axes = new_figure()
     bins = np.linspace(scores.min() - 1e-9, scores.max() + 1e-9, 61)
     kinds = [("different", scores[~labels], COLOURS[1], "--")]
@@ -72,7 +72,7 @@ def score_figure(labels, scores, *, threshold=None, title="Scores of pairs"):
 
 
 @styled
-def reliability_figure(answers, *, bins=15, prior=0.5, title="Reliability"):
+def reliability_figure(predictions, *, bins=15, prior=0.5, title="Reliability"):
     """What was said against what was so, and below it how often it was said.
 
     A mark is as large as its bin's weight: small ones are chance.
@@ -86,7 +86,7 @@ def reliability_figure(answers, *, bins=15, prior=0.5, title="Reliability"):
     options = {"height_ratios": [3, 1], "sharex": True}
     figure, (axes, below) = new_figure(2, 1, size=(5.6, 6.2), **options)
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=0.8)
-    for i, (name, answer) in enumerate(answers.items()):
+    for i, (name, answer) in enumerate(predictions.items()):
         said, so, weight = reliability(*answer, bins=bins, prior=prior)
         error = expected_calibration_error(*answer, bins=bins, prior=prior)
         look = {"color": COLOURS[i % 7], "marker": MARKERS[i % 7]}
@@ -99,5 +99,5 @@ def reliability_figure(answers, *, bins=15, prior=0.5, title="Reliability"):
     below.set(xlabel="same, probability said", ylabel="of all trials, %")
     below.set_yscale("log")
     below.yaxis.set_major_formatter("{x:g}")
-    figure.legend(loc="outside lower left", ncols=min(2, len(answers)))
+    figure.legend(loc="outside lower left", ncols=min(2, len(predictions)))
     return figure

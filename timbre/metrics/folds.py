@@ -2,10 +2,10 @@
 
 import numpy as np
 
-FOLDS = 5
+NUM_FOLDS = 5
 
 
-def in_groups(labels, groups, least=2) -> np.ndarray:
+def classes_in_groups(labels, groups, min_groups=2) -> np.ndarray:
     """Classes of which there are rows in so many groups.
 
     Args:
@@ -25,10 +25,10 @@ def in_groups(labels, groups, least=2) -> np.ndarray:
     number = np.unique(groups, return_inverse=True)[1]
     each = np.unique(np.stack([labels, number]), axis=1)  # once of every group
     names, counts = np.unique(each[0], return_counts=True)
-    return names[(names >= 0) & (counts >= least)]
+    return names[(names >= 0) & (counts >= min_groups)]
 
 
-def divided(labels, groups, seed) -> np.ndarray:
+def assign_folds(labels, groups, seed) -> np.ndarray:
     """Which of `FOLDS` parts each row is in: groups whole, classes as evenly as can be.
 
     Group by group, those with the rarest class first, into the part where it leaves no
@@ -43,14 +43,14 @@ def divided(labels, groups, seed) -> np.ndarray:
     Returns:
         Part of each row, int `[rows]`.
     """
-    drawn, part = by_class(labels, seed), np.empty(len(labels), int)
+    drawn, part = shuffle_by_class(labels, seed), np.empty(len(labels), int)
     if groups.max() + 1 == len(groups):
-        part[drawn] = np.arange(len(labels)) % FOLDS
+        part[drawn] = np.arange(len(labels)) % NUM_FOLDS
         return part
     has = np.zeros((groups.max() + 1, labels.max() + 1), bool)
     has[groups, labels] = True
     total, sizes = has.sum(axis=0), np.bincount(groups)
-    held, rows = np.zeros((FOLDS, len(total)), int), np.zeros(FOLDS, int)
+    held, rows = np.zeros((NUM_FOLDS, len(total)), int), np.zeros(NUM_FOLDS, int)
     order = groups[drawn[np.argsort(total[labels[drawn]], kind="stable")]]
     for group in order[np.sort(np.unique(order, return_index=True)[1])]:
         own = has[group]
@@ -63,7 +63,7 @@ def divided(labels, groups, seed) -> np.ndarray:
     return part
 
 
-def by_class(labels, seed) -> np.ndarray:
+def shuffle_by_class(labels, seed) -> np.ndarray:
     """Rows of each class together, in an order drawn by lot, int `[rows]`."""
     drawn = np.random.default_rng(seed).permutation(len(labels))
     return drawn[np.argsort(labels[drawn], kind="stable")]

@@ -13,12 +13,12 @@ import warnings
 import numpy as np
 from sklearn.covariance import ledoit_wolf, shrunk_covariance
 
-from timbre.metrics.arrays import alike, as_samples
+from timbre.metrics.arrays import check_rows, check_same_width
 
 ROWS_PER_DIM = 5  # below this, eigenvalues of a sample covariance spread too far
 
 
-def frechet(real, fake, *, shrinkage=None) -> float:
+def frechet_distance(real, fake, *, shrinkage=None) -> float:
     """Fréchet distance of two samples (squared, as is customary).
 
     Args:
@@ -41,7 +41,7 @@ def frechet(real, fake, *, shrinkage=None) -> float:
         Large-Dimensional Covariance Matrices (Ledoit and Wolf, 2004),
         https://doi.org/10.1016/S0047-259X(03)00096-4
     """
-    real, fake = alike(real=real, fake=fake)
+    real, fake = check_same_width(real=real, fake=fake)
     if shrinkage is None:
         shrinkage = default_shrinkage(real, fake)
         if shrinkage:
@@ -74,7 +74,7 @@ def covariance_error(real, fake) -> float:
         real: `[rows, dim]`, not all equal.
         fake: `[other rows, dim]`.
     """
-    real, fake = alike(real=real, fake=fake)
+    real, fake = check_same_width(real=real, fake=fake)
     first, second = (_covariance(rows, 0.0) for rows in (real, fake))
     if not (size := np.linalg.norm(first)):
         raise ValueError("`real` must have rows that differ. Received: all equal")
@@ -93,7 +93,7 @@ def effective_rank(rows) -> float:
     Reference:
         The Effective Rank (Roy and Vetterli, 2007), there of singular values.
     """
-    values = np.linalg.eigvalsh(_covariance(as_samples(rows, "rows"), 0.0))
+    values = np.linalg.eigvalsh(_covariance(check_rows(rows, "rows"), 0.0))
     values = np.maximum(values, 0)
     if not values.sum():
         raise ValueError("`rows` must differ to have a rank. Received: all equal")

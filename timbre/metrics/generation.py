@@ -18,41 +18,27 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from timbre.metrics.arrays import alike, as_samples, even, scale_of, unit
+from timbre.metrics.arrays import (
+    check_rows,
+    check_same_width,
+    fit_scale,
+    normalise_rows,
+    subsample_equally,
+)
 from timbre.metrics.frechet import (
     covariance_error,
     default_shrinkage,
     effective_rank,
-    frechet,
+    frechet_distance,
 )
-from timbre.metrics.neighbours import cosines, nearest, neighbourhoods
+from timbre.metrics.neighbours import cosine_distribution, nearest_cosines, prdc
 from timbre.metrics.two_sample_tests import (
     c2st,
-    columns_ks,
+    compare_norms,
+    ks_per_column,
     mmd,
-    norms,
     sliced_wasserstein,
 )
-
-__all__ = [
-    "BASELINES",
-    "c2st",
-    "columns_ks",
-    "compare",
-    "cosines",
-    "covariance_error",
-    "effective_rank",
-    "frechet",
-    "gaussian",
-    "mixture",
-    "mmd",
-    "nearest",
-    "neighbourhoods",
-    "norms",
-    "sliced_wasserstein",
-    "table",
-    "white",
-]
 
 COLUMNS = {
     "FD": ("frechet", "{:.2f}"),
@@ -71,7 +57,7 @@ COLUMNS = {
 }
 
 
-def gaussian(train, count, seed=0) -> np.ndarray:
+def sample_gaussian(train, count, seed=0) -> np.ndarray:
     """Voices of one Gaussian with the mean and full covariance of the training rows.
 
     Args:
@@ -82,13 +68,13 @@ def gaussian(train, count, seed=0) -> np.ndarray:
     Returns:
         float64 `[count, dim]`.
     """
-    train = as_samples(train, "train")
+    train = check_rows(train, "train")
     values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(train, rowvar=False)))
     noise = np.random.default_rng(seed).normal(size=(count, train.shape[1]))
     return train.mean(axis=0) + noise * np.sqrt(np.maximum(values, 0)) @ vectors.T
 
 
-def mixture(train, count, seed=0, *, components=10) -> np.ndarray:
+def sample_mixture(train, count, seed=0, *, components=10) -> np.ndarray:
     """Voices of a mixture of Gaussians, fitted to the standardised training rows.
 
     Covariances are full where each component has at least as many rows as dimensions,
@@ -106,8 +92,8 @@ def mixture(train, count, seed=0, *, components=10) -> np.ndarray:
     Reference:
         Speaker Generation (Stanton et al., 2021), https://arxiv.org/abs/2111.05095
     """
-    train = as_samples(train, "train", least=max(2, components))
-    mean, deviation = scale_of(train)
+    train = check_rows(train, "train", min_rows=max(2, components))
+    mean, deviation = fit_scale(train)
     full = len(train) >= components * train.shape[1]
     model = GaussianMixture(
         components,
@@ -123,7 +109,7 @@ def mixture(train, count, seed=0, *, components=10) -> np.ndarray:
     return mean + deviation * np.random.default_rng(seed).permutation(rows)
 
 
-def white(train, count, seed=0) -> np.ndarray:
+def sample_white_noise(train, count, seed=0) -> np.ndarray:
     """White noise in the scale of the training rows: what knows nothing of voices.
 
     Args:
@@ -134,12 +120,16 @@ def white(train, count, seed=0) -> np.ndarray:
     Returns:
         float64 `[count, dim]`.
     """
-    mean, deviation = scale_of(train)
+    mean, deviation = fit_scale(train)
     noise = np.random.default_rng(seed).normal(size=(count, len(mean)))
     return mean + deviation * noise
 
 
-BASELINES = {"gaussian": gaussian, "mixture": mixture, "white": white}
+BASELINES = {
+    "gaussian": sample_gaussian,
+    "mixture": sample_mixture,
+    "white": sample_white_noise,
+}
 
 
 def compare(
@@ -173,24 +163,26 @@ def compare(
         `nearest_train`, `nearest_train_real`, `nearest_real_real`,
         `nearest_fake_real`, `nearest_fake_fake` (means).
     """
-    real, fake, train = alike(least=max(10, k + 1), real=real, fake=fake, train=train)
-    real, fake = even(real, fake, seed=seed)
-    mean, deviation = scale_of(train)
+    real, fake, train = check_same_width(
+        min_rows=max(10, k + 1), real=real, fake=fake, train=train
+    )
+    real, fake = subsample_equally(real, fake, seed=seed)
+    mean, deviation = fit_scale(train)
     scaled = (real - mean) / deviation, (fake - mean) / deviation
     tests = {"permutations": permutations, "seed": seed}
     kernel = mmd(*scaled, **tests)
     judge = c2st(*scaled, seed=seed, folds=folds)
-    columns = columns_ks(*scaled)
+    columns = ks_per_column(*scaled)
     shrinkage = default_shrinkage(*scaled)
     return {
         "rows": len(real),
         "dim": real.shape[1],
         "shrunk": int(shrinkage != 0),
-        "frechet": frechet(*scaled, shrinkage=shrinkage),
+        "frechet": frechet_distance(*scaled, shrinkage=shrinkage),
         "mmd2": kernel["mmd2"],
         "mmd_p": kernel["p"],
         "mmd2_cubic": mmd(*scaled, kernel="cubic", seed=seed, permutations=0)["mmd2"],
-        **neighbourhoods(*scaled, k=k),
+        **prdc(*scaled, k=k),
         "c2st": judge["accuracy"],
         "c2st_low": judge["low"],
         "c2st_high": judge["high"],
@@ -209,24 +201,24 @@ def compare(
 
 def _directions(real, fake, train, k) -> dict[str, float]:
     """Figures of the rows as they came and of their directions."""
-    sphere = unit(real), unit(fake)
-    balls = neighbourhoods(*sphere, k=k)
-    lengths = norms(real, fake)
+    sphere = normalise_rows(real), normalise_rows(fake)
+    balls = prdc(*sphere, k=k)
+    lengths = compare_norms(real, fake)
     middle = len(lengths["levels"]) // 2
     return {
-        "unit_frechet": frechet(*sphere, shrinkage=default_shrinkage(*sphere)),
+        "unit_frechet": frechet_distance(*sphere, shrinkage=default_shrinkage(*sphere)),
         "unit_density": balls["density"],
         "unit_coverage": balls["coverage"],
         "norm": lengths["fake"][middle],
         "norm_real": lengths["real"][middle],
         "norm_ks": lengths["ks"],
-        "cosine": cosines(fake)["mean"],
-        "cosine_real": cosines(real)["mean"],
-        "nearest_train": nearest(fake, train)["mean"],
-        "nearest_train_real": nearest(real, train)["mean"],
-        "nearest_real_real": nearest(real)["mean"],
-        "nearest_fake_real": nearest(fake, real)["mean"],
-        "nearest_fake_fake": nearest(fake)["mean"],
+        "cosine": cosine_distribution(fake)["mean"],
+        "cosine_real": cosine_distribution(real)["mean"],
+        "nearest_train": nearest_cosines(fake, train)["mean"],
+        "nearest_train_real": nearest_cosines(real, train)["mean"],
+        "nearest_real_real": nearest_cosines(real)["mean"],
+        "nearest_fake_real": nearest_cosines(fake, real)["mean"],
+        "nearest_fake_fake": nearest_cosines(fake)["mean"],
     }
 
 

@@ -10,7 +10,7 @@ where the answer is used, is the user's. So trials are weighed: same pairs weigh
 
 import numpy as np
 
-from timbre.metrics.rates import as_trials, detection_cost
+from timbre.metrics.rates import check_trials, detection_cost
 
 
 def logit(probability):
@@ -30,7 +30,7 @@ def check_prior(prior, name="prior"):
         raise ValueError(f"`{name}` must be in (0, 1). Received: {prior}")
 
 
-def weigh(label, prior, weights=None) -> np.ndarray:
+def weight_trials(label, prior, weights=None) -> np.ndarray:
     """Weights with which same pairs weigh `prior` and different ones `1 - prior`.
 
     Args:
@@ -77,7 +77,7 @@ def bayes_threshold(prior=0.5, c_miss=1.0, c_fa=1.0) -> float:
     return float(np.log(c_fa / c_miss) - logit(prior))
 
 
-def pool(label, scores, weights) -> tuple[np.ndarray, np.ndarray]:
+def pool_adjacent_violators(label, scores, weights) -> tuple[np.ndarray, np.ndarray]:
     """Pool adjacent violators: the rising share of same pairs that fits best.
 
     Args:
@@ -116,7 +116,7 @@ def cllr(label, llr) -> float:
         Application-independent Evaluation of Speaker Detection (Brümmer and du Preez,
         2006), https://doi.org/10.1016/j.csl.2005.08.001
     """
-    label, llr = as_trials(label, llr)
+    label, llr = check_trials(label, llr)
     same = np.logaddexp(0, -llr[label]).mean()
     different = np.logaddexp(0, llr[~label]).mean()
     return float((same + different) / (2 * np.log(2)))
@@ -129,9 +129,9 @@ def min_cllr(label, scores) -> float:
         label: True where both sides are one speaker, `[trials]`.
         scores: Larger means more alike, `[trials]`.
     """
-    label, scores = as_trials(label, scores)
-    weights = weigh(label, 0.5)
-    knots, share = pool(label, scores, weights)
+    label, scores = check_trials(label, scores)
+    weights = weight_trials(label, 0.5)
+    knots, share = pool_adjacent_violators(label, scores, weights)
     share = share[np.searchsorted(knots, scores)]  # of the pool that holds the score
     likely = np.where(label, share, 1 - share)  # above 0: the trial is in its pool
     return float(np.sum(weights * np.log2(1 / likely)))
@@ -152,7 +152,7 @@ def actual_dcf(
         c_miss: Cost of a false reject. Defaults to `1`.
         c_fa: Cost of a false accept. Defaults to `1`.
     """
-    label, scores = as_trials(label, scores)
+    label, scores = check_trials(label, scores)
     accepted = scores >= threshold
     fpr, fnr = accepted[~label].mean(), 1 - accepted[label].mean()
     costs = {"p_target": p_target, "c_miss": c_miss, "c_fa": c_fa}

@@ -9,11 +9,11 @@ much more it speaks for one speaker than for two.
 
 import numpy as np
 
-from timbre.metrics.arrays import alike, blocks, unit
+from timbre.metrics.arrays import check_same_width, normalise_rows, row_blocks
 from timbre.metrics.likelihood_ratio import logistic
 
 
-def similarities(left, right, speakers, llr, *, block_bytes=2**25) -> np.ndarray:
+def similarity_matrix(left, right, speakers, llr, *, block_bytes=2**25) -> np.ndarray:
     """How alike speakers sound, from two versions of the same utterances.
 
     `S[i, j] = logistic(mean llr over utterances of i on the left and j on the right)`
@@ -36,7 +36,7 @@ def similarities(left, right, speakers, llr, *, block_bytes=2**25) -> np.ndarray
         Speech Pseudonymisation Assessment Using Voice Similarity Matrices (Noé et
         al., 2020), https://arxiv.org/abs/2008.13144
     """
-    left, right = alike(left=left, right=right)
+    left, right = check_same_width(left=left, right=right)
     names, rows, counts = np.unique(
         np.asarray(speakers), return_inverse=True, return_counts=True
     )
@@ -46,10 +46,10 @@ def similarities(left, right, speakers, llr, *, block_bytes=2**25) -> np.ndarray
             f"of two utterances each. Received: {len(left)} and {len(right)} rows, "
             f"{len(rows)} utterances of {len(names)} speakers, fewest {counts.min()}"
         )
-    left, right = unit(left), unit(right)
+    left, right = normalise_rows(left), normalise_rows(right)
     member = np.eye(len(names))[rows]  # [utterances, speakers]
     sums = np.zeros((len(names), len(names)))
-    for block in blocks(len(left), len(right), block_bytes=block_bytes):
+    for block in row_blocks(len(left), len(right), block_bytes=block_bytes):
         ratios = np.array(llr(left[block] @ right.T), np.float64)
         inside = np.arange(len(ratios))
         ratios[inside, inside + block.start] = 0
@@ -99,7 +99,7 @@ def distinctiveness(original, protected, speakers, llr) -> dict[str, float]:
     """
     pairs = (original, original), (original, protected), (protected, protected)
     before, between, after = (
-        diagonal_dominance(similarities(*pair, speakers, llr)) for pair in pairs
+        diagonal_dominance(similarity_matrix(*pair, speakers, llr)) for pair in pairs
     )
     if not before:
         raise ValueError("`original` must tell speakers apart. Received: no difference")

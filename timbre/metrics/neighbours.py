@@ -6,12 +6,17 @@ the sizes. Inside one set a row is never its own neighbour.
 
 import numpy as np
 
-from timbre.metrics.arrays import alike, as_samples, blocks, unit
+from timbre.metrics.arrays import (
+    check_rows,
+    check_same_width,
+    normalise_rows,
+    row_blocks,
+)
 
 BINS = 100  # of a histogram of cosines, over [-1, 1]
 
 
-def neighbourhoods(real, fake, *, k=5, block_bytes=2**25) -> dict[str, float]:
+def prdc(real, fake, *, k=5, block_bytes=2**25) -> dict[str, float]:
     """Precision, recall, density and coverage by balls around nearest neighbours.
 
     A ball `B(x)` reaches to the `k`-th nearest neighbour of `x` in its own set.
@@ -38,14 +43,14 @@ def neighbourhoods(real, fake, *, k=5, block_bytes=2**25) -> dict[str, float]:
     """
     if k < 1:
         raise ValueError(f"`k` must be at least 1. Received: {k}")
-    real, fake = alike(real=real, fake=fake, least=k + 1)
+    real, fake = check_same_width(real=real, fake=fake, min_rows=k + 1)
     middle = real.mean(axis=0)  # distances lose fewer digits around the origin
     real, fake = real - middle, fake - middle
     reach_fake = _kth_distances(fake, k, block_bytes)
     reach_real = _kth_distances(real, k, block_bytes)
     recalled, covered = np.empty((2, len(real)), bool)
     balls = np.zeros(len(fake), int)
-    for block in blocks(len(real), len(fake), block_bytes=block_bytes):
+    for block in row_blocks(len(real), len(fake), block_bytes=block_bytes):
         distances = _square_distances(real[block], fake)
         recalled[block] = (distances < reach_fake).any(axis=1)
         covered[block] = distances.min(axis=1) < reach_real[block]
@@ -58,7 +63,9 @@ def neighbourhoods(real, fake, *, k=5, block_bytes=2**25) -> dict[str, float]:
     }
 
 
-def nearest_rows(a, b=None, *, block_bytes=2**25) -> tuple[np.ndarray, np.ndarray]:
+def nearest_neighbours(
+    a, b=None, *, block_bytes=2**25
+) -> tuple[np.ndarray, np.ndarray]:
     """The row of `b` most alike each row of `a`.
 
     Args:
@@ -71,7 +78,7 @@ def nearest_rows(a, b=None, *, block_bytes=2**25) -> tuple[np.ndarray, np.ndarra
     """
     left, right = _sides(a, b)
     cosine, index = np.empty(len(left)), np.empty(len(left), int)
-    for block in blocks(len(left), len(right), block_bytes=block_bytes):
+    for block in row_blocks(len(left), len(right), block_bytes=block_bytes):
         products = left[block] @ right.T
         rows = np.arange(len(products))
         if b is None:
@@ -81,7 +88,7 @@ def nearest_rows(a, b=None, *, block_bytes=2**25) -> tuple[np.ndarray, np.ndarra
     return np.clip(cosine, -1, 1), index
 
 
-def nearest(a, b=None) -> dict[str, float]:
+def nearest_cosines(a, b=None) -> dict[str, float]:
     """How alike a row and its nearest neighbour typically are.
 
     Three such figures tell a generator's faults apart: real to real, fake to real and
@@ -100,12 +107,12 @@ def nearest(a, b=None) -> dict[str, float]:
         Speaker Generation (Stanton et al., 2021), its distances are `1 - cosine`,
         https://arxiv.org/abs/2111.05095
     """
-    cosine, _ = nearest_rows(a, b)
+    cosine, _ = nearest_neighbours(a, b)
     low, median, high = np.quantile(cosine, [0.05, 0.5, 0.95]).tolist()
     return {"mean": float(cosine.mean()), "median": median, "p05": low, "p95": high}
 
 
-def cosines(a, b=None, *, bins=BINS, block_bytes=2**25) -> dict:
+def cosine_distribution(a, b=None, *, bins=BINS, block_bytes=2**25) -> dict:
     """All cosines between two sets, or of the different pairs inside one.
 
     Args:
@@ -122,7 +129,7 @@ def cosines(a, b=None, *, bins=BINS, block_bytes=2**25) -> dict:
     edges = np.linspace(-1, 1, bins + 1)
     counts, total, squares = np.zeros(bins, int), 0.0, 0.0
     least, most = np.inf, -np.inf
-    for block in blocks(len(left), len(right), block_bytes=block_bytes):
+    for block in row_blocks(len(left), len(right), block_bytes=block_bytes):
         products = np.clip(left[block] @ right.T, -1, 1)
         if b is None:
             rows = np.arange(len(products))
@@ -147,9 +154,11 @@ def cosines(a, b=None, *, bins=BINS, block_bytes=2**25) -> dict:
 def _sides(a, b) -> tuple[np.ndarray, np.ndarray]:
     """Unit rows of both sides."""
     if b is None:
-        left = unit(as_samples(a, "a"))
+        left = normalise_rows(check_rows(a, "a"))
         return left, left
-    return tuple(unit(rows) for rows in alike(a=a, b=b, least=1))
+    return tuple(
+        normalise_rows(rows) for rows in check_same_width(a=a, b=b, min_rows=1)
+    )
 
 
 def _square_distances(left, right) -> np.ndarray:
@@ -165,7 +174,7 @@ def _square_distances(left, right) -> np.ndarray:
 def _kth_distances(rows, k, block_bytes) -> np.ndarray:
     """Squared distance of each row to its `k`-th nearest other row, `[rows]`."""
     reach = np.empty(len(rows))
-    for block in blocks(len(rows), len(rows), block_bytes=block_bytes):
+    for block in row_blocks(len(rows), len(rows), block_bytes=block_bytes):
         distances = _square_distances(rows[block], rows)
         inside = np.arange(len(distances))
         distances[inside, inside + block.start] = np.inf

@@ -15,33 +15,21 @@ from scipy.linalg import eigh
 from scipy.stats import binomtest, hypergeom
 from sklearn.covariance import ledoit_wolf
 
-from timbre.metrics.arrays import alike, as_samples, blocks, even, unit
-from timbre.metrics.linkability import (
-    diagonal_dominance,
-    distinctiveness,
-    linkability,
-    similarities,
+from timbre.metrics.arrays import (
+    check_rows,
+    check_same_width,
+    normalise_rows,
+    row_blocks,
+    subsample_equally,
 )
-from timbre.metrics.neighbours import nearest_rows
+from timbre.metrics.neighbours import nearest_neighbours
 from timbre.metrics.rates import auc, eer
 from timbre.metrics.verification import bootstrap_by_speaker
-
-__all__ = [
-    "ATTACKERS",
-    "collisions",
-    "diagonal_dominance",
-    "distinctiveness",
-    "linkability",
-    "memorisation",
-    "reidentification",
-    "semi_informed",
-    "similarities",
-]
 
 ATTACKERS = ("ignorant", "lazy", "semi-informed")
 
 
-def memorisation(fake, train, held, *, seed=0, threshold=None) -> dict[str, float]:
+def memorisation(fake, train, held_out, *, seed=0, threshold=None) -> dict[str, float]:
     """Do generated voices lie nearer to those learned from than to others?
 
     All by cosines of directions. `train` and `held` must be one kind of thing: both
@@ -74,15 +62,15 @@ def memorisation(fake, train, held, *, seed=0, threshold=None) -> dict[str, floa
         https://arxiv.org/abs/2102.08921; GAN-Leaks (Chen et al., 2020), membership,
         https://arxiv.org/abs/1909.03935
     """
-    fake, train, held = alike(fake=fake, train=train, held=held)
-    seen, unseen = even(train, held, seed=seed)
-    to_seen, to_unseen = (nearest_rows(fake, rows)[0] for rows in (seen, unseen))
+    fake, train, held_out = check_same_width(fake=fake, train=train, held=held_out)
+    seen, unseen = subsample_equally(train, held_out, seed=seed)
+    to_seen, to_unseen = (nearest_neighbours(fake, rows)[0] for rows in (seen, unseen))
     nearer = np.mean(to_seen > to_unseen) + np.mean(to_seen == to_unseen) / 2
     test = binomtest(round(nearer * len(fake)), len(fake))
     low, high = test.proportion_ci(0.95, method="wilson")
-    own, _ = nearest_rows(train)
+    own, _ = nearest_neighbours(train)
     members = np.repeat([True, False], [len(seen), len(unseen)])
-    to_fake = nearest_rows(np.concatenate([seen, unseen]), fake)[0]
+    to_fake = nearest_neighbours(np.concatenate([seen, unseen]), fake)[0]
     found = {
         "nearest_train": float(to_seen.mean()),
         "nearest_held": float(to_unseen.mean()),
@@ -90,7 +78,7 @@ def memorisation(fake, train, held, *, seed=0, threshold=None) -> dict[str, floa
         "nearer_train_low": float(low),
         "nearer_train_high": float(high),
         "authenticity": _authenticity(fake, train, own),
-        "authenticity_held": _authenticity(held, train, own),
+        "authenticity_held": _authenticity(held_out, train, own),
         "membership_auc": auc(members, to_fake),
     }
     if threshold is not None:
@@ -100,7 +88,7 @@ def memorisation(fake, train, held, *, seed=0, threshold=None) -> dict[str, floa
 
 
 def _authenticity(rows, train, own) -> float:
-    cosine, index = nearest_rows(rows, train)
+    cosine, index = nearest_neighbours(rows, train)
     return float(np.mean(cosine < own[index]))
 
 
@@ -120,7 +108,7 @@ def collisions(
         share of voices that collide with at least one other, both expected of `n`
         random ones of all rows; `nearest`, highest cosine among the first `n`.
     """
-    rows = unit(as_samples(voices, "voices"))
+    rows = normalise_rows(check_rows(voices, "voices"))
     wanted = [n for n in counts if 2 <= n <= len(rows)]
     if not wanted:
         raise ValueError(
@@ -128,7 +116,7 @@ def collisions(
             f"Received: {counts} for {len(rows)} voices"
         )
     doubles, best = np.zeros(len(rows), int), np.full(len(rows), -np.inf)
-    for block in blocks(len(rows), len(rows), block_bytes=block_bytes):
+    for block in row_blocks(len(rows), len(rows), block_bytes=block_bytes):
         cosine = np.clip(rows[block] @ rows.T, -1, 1)
         here = np.arange(block.start, block.stop)
         cosine[here - block.start, here] = -np.inf
@@ -147,7 +135,7 @@ def collisions(
     ]
 
 
-def semi_informed(train_protected, speakers) -> Callable[[np.ndarray], np.ndarray]:
+def fit_semi_informed(train_protected, speakers) -> Callable[[np.ndarray], np.ndarray]:
     """The back-end of an attacker who knows the protection and has used it.
 
     Linear discriminant analysis of protected utterances with known speakers, its
@@ -171,7 +159,7 @@ def semi_informed(train_protected, speakers) -> Callable[[np.ndarray], np.ndarra
         The VoicePrivacy 2024 Challenge Evaluation Plan (Tomashenko et al., 2024),
         https://arxiv.org/abs/2404.02677
     """
-    train = as_samples(train_protected, "train_protected")
+    train = check_rows(train_protected, "train_protected")
     names, rows = np.unique(np.asarray(speakers), return_inverse=True)
     if rows.shape != (len(train),) or not 2 <= len(names) < len(rows):
         raise ValueError(
@@ -238,7 +226,7 @@ def reidentification(
             f"`attacker` must be one of {list(ATTACKERS)}, with a `backend` if it is "
             f"semi-informed and only then. Received: {attacker!r}, backend={backend}"
         )
-    original, protected = alike(original=original, protected=protected)
+    original, protected = check_same_width(original=original, protected=protected)
     speakers, enrolled = np.asarray(speakers, str), np.asarray(enrolled)
     shapes = {len(original), len(protected), *speakers.shape, *enrolled.shape}
     if len(shapes) > 1 or enrolled.dtype != bool or len(np.unique(enrolled)) < 2:
@@ -265,7 +253,7 @@ def reidentification(
 def _attack(enrol, test, enrol_speakers, test_speakers):
     """Labels, scores and both speakers of every known speaker against every trial."""
     names, rows = np.unique(enrol_speakers, return_inverse=True)
-    models = np.eye(len(names))[rows].T @ unit(enrol)
-    scores = unit(models) @ unit(test).T  # [speakers, utterances]
+    models = np.eye(len(names))[rows].T @ normalise_rows(enrol)
+    scores = normalise_rows(models) @ normalise_rows(test).T  # [speakers, utterances]
     left, right = np.repeat(names, len(test)), np.tile(test_speakers, len(names))
     return left == right, scores.ravel(), left, right

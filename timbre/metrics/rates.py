@@ -10,7 +10,7 @@ Only the order of the scores matters: a monotone transform changes no rate.
 import numpy as np
 
 
-def as_trials(labels, scores) -> tuple[np.ndarray, np.ndarray]:
+def check_trials(labels, scores) -> tuple[np.ndarray, np.ndarray]:
     """Check labels and scores and return them as bool and float64 arrays.
 
     Args:
@@ -66,7 +66,7 @@ def det_curve(labels, scores) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         `fpr` (rising from 0 to 1), `fnr` (falling from 1 to 0) and `thresholds`
         (falling from `inf`), each `[distinct scores + 1]`.
     """
-    labels, scores = as_trials(labels, scores)
+    labels, scores = check_trials(labels, scores)
     order, ends, thresholds = sort_trials(labels, scores)
     accepted = np.append(0, np.cumsum(labels[order])[ends - 1])
     rejected = np.append(0, ends) - accepted
@@ -74,7 +74,7 @@ def det_curve(labels, scores) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return rejected / rejected[-1], missed / accepted[-1], thresholds
 
 
-def crossing(fpr, fnr) -> tuple[float, int, float]:
+def equal_error_point(fpr, fnr) -> tuple[float, int, float]:
     """Where a curve of rates meets `fpr = fnr`.
 
     Returns:
@@ -98,7 +98,7 @@ def eer(labels, scores) -> float:
         scores: Larger means more alike, `[trials]`.
     """
     fpr, fnr, _ = det_curve(labels, scores)
-    return crossing(fpr, fnr)[0]
+    return equal_error_point(fpr, fnr)[0]
 
 
 def eer_threshold(labels, scores) -> float:
@@ -109,7 +109,7 @@ def eer_threshold(labels, scores) -> float:
     separation is cut in the middle of its gap.
     """
     fpr, fnr, thresholds = det_curve(labels, scores)
-    _, k, w = crossing(fpr, fnr)
+    _, k, w = equal_error_point(fpr, fnr)
     if w == 1 and k + 1 < len(thresholds):
         return float((thresholds[k] + thresholds[k + 1]) / 2)
     if k == 1:  # nothing to interpolate with: the point before is at `inf`
@@ -158,7 +158,7 @@ def tpr_at_fpr(labels, scores, *, max_fpr=0.01) -> float:
     return float(1 - fnr[np.searchsorted(fpr, max_fpr, side="right") - 1])
 
 
-def best_f(labels, scores) -> dict[str, float]:
+def best_f1(labels, scores) -> dict[str, float]:
     """The threshold of the best F-measure and the figures quoted beside it.
 
     `f = 2 * tp / (2 * tp + fp + fn)`

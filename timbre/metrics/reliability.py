@@ -7,8 +7,8 @@ hundred different pairs for each same one is judged at the prior it is used with
 
 import numpy as np
 
-from timbre.metrics.likelihood_ratio import weigh
-from timbre.metrics.rates import as_trials
+from timbre.metrics.likelihood_ratio import weight_trials
+from timbre.metrics.rates import check_trials
 
 
 def reliability(
@@ -27,13 +27,13 @@ def reliability(
         Mean probability, share of same pairs and weight of every bin that holds a
         trial, float64 `[filled bins]` each; the weights sum to 1.
     """
-    label, probability = as_trials(label, probability)
+    label, probability = check_trials(label, probability)
     if not 0 <= probability.min() <= probability.max() <= 1 or bins < 1:
         raise ValueError(
             "`probability` must be in [0, 1] and `bins` at least 1. Received: "
             f"{probability.min()} to {probability.max()}, {bins} bins"
         )
-    weights = weigh(label, label.mean() if prior is None else prior)
+    weights = weight_trials(label, label.mean() if prior is None else prior)
     which = np.minimum((probability * bins).astype(int), bins - 1)
     weight = np.bincount(which, weights, bins)
     said = np.bincount(which, weights * probability, bins)

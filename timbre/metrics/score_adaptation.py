@@ -28,11 +28,11 @@ import numpy as np
 
 from timbre.metrics.calibration import LogisticCalibration
 
-TRIALS = 200  # of each kind, as many as a line is as sure as
+NUM_TRIALS = 200  # of each kind, as many as a line is as sure as
 
 
 @dataclasses.dataclass(frozen=True)
-class Scores:
+class ScoreDistribution:
     """What scores of one kind are like.
 
     Args:
@@ -71,7 +71,7 @@ class Scores:
 
     def scaled(self, factor):
         """Those of scores `factor` times as high."""
-        return Scores(factor * self.mean, factor * self.deviation)
+        return ScoreDistribution(factor * self.mean, factor * self.deviation)
 
     def adapted(self, mean, variance, people, *, strength):
         """Those of a place of which there is something to see.
@@ -86,10 +86,10 @@ class Scores:
         mean = share * mean + (1 - share) * self.mean
         share = (people - 1) / (people - 1 + strength)
         variance = share * variance + (1 - share) * self.deviation**2
-        return Scores(float(mean), float(np.sqrt(variance)))
+        return ScoreDistribution(float(mean), float(np.sqrt(variance)))
 
 
-def line(same, different) -> LogisticCalibration:
+def fit_calibration(same, different) -> LogisticCalibration:
     """The calibration of scores of two normals, by logistic regression.
 
     Of one deviation the true ratio is `(m1 - m0) / s**2 * (x - (m1 + m0) / 2)`; of two
@@ -105,8 +105,8 @@ def line(same, different) -> LogisticCalibration:
     Raises:
         ValueError: If scores of one voice are no higher.
     """
-    at = (np.arange(TRIALS) + 0.5) / TRIALS
+    at = (np.arange(NUM_TRIALS) + 0.5) / NUM_TRIALS
     at = np.array([NormalDist().inv_cdf(share) for share in at])
     scores = [kind.mean + kind.deviation * at for kind in (same, different)]
-    label = np.repeat([True, False], TRIALS)
+    label = np.repeat([True, False], NUM_TRIALS)
     return LogisticCalibration.fit(label, np.concatenate(scores))

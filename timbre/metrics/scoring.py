@@ -62,10 +62,10 @@ def cosine_scores(embeddings, trials: Trials, *, block_bytes=BLOCK_BYTES) -> np.
     """
     embeddings = _of_trials(embeddings, trials)
     sides = (embeddings, embeddings, trials.enrol, trials.test)
-    return paired_cosines(*sides, block_bytes=block_bytes)
+    return rowwise_cosines(*sides, block_bytes=block_bytes)
 
 
-def paired_cosines(
+def rowwise_cosines(
     left, right, left_rows, right_rows, *, block_bytes=BLOCK_BYTES
 ) -> np.ndarray:
     """Cosine of `left[left_rows[i]]` and `right[right_rows[i]]` for every `i`.

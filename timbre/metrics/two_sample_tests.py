@@ -17,9 +17,9 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from timbre.metrics.arrays import alike, even
+from timbre.metrics.arrays import check_same_width, subsample_equally
 
-LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def rbf_kernel(rows) -> np.ndarray:
@@ -40,7 +40,7 @@ KERNELS = {"rbf": rbf_kernel, "cubic": cubic_kernel}
 
 
 def mmd(
-    real, fake, *, kernel="rbf", seed=0, permutations=200, most=2000
+    real, fake, *, kernel="rbf", seed=0, permutations=200, max_rows=2000
 ) -> dict[str, float]:
     """Squared maximum mean discrepancy, unbiased, and its permutation p-value.
 
@@ -67,7 +67,9 @@ def mmd(
     """
     if kernel not in KERNELS:
         raise ValueError(f"`kernel` must be one of {list(KERNELS)}. Received: {kernel}")
-    real, fake = even(*alike(real=real, fake=fake), seed=seed, most=most)
+    real, fake = subsample_equally(
+        *check_same_width(real=real, fake=fake), seed=seed, max_rows=max_rows
+    )
     count = len(real)
     matrix = KERNELS[kernel](np.concatenate([real, fake]))
     np.fill_diagonal(matrix, 0)
@@ -124,8 +126,8 @@ def c2st(
             f"`classifier` must be one of {list(judges)} and `folds` at least 2. "
             f"Received: {classifier!r} and {folds}"
         )
-    real, fake = alike(real=real, fake=fake, least=max(folds, 10))
-    real, fake = even(real, fake, seed=seed)
+    real, fake = check_same_width(real=real, fake=fake, min_rows=max(folds, 10))
+    real, fake = subsample_equally(real, fake, seed=seed)
     rows, labels = np.concatenate([real, fake]), np.repeat([0, 1], len(real))
     parts = StratifiedKFold(folds, shuffle=True, random_state=seed)
     judge = make_pipeline(StandardScaler(), judges[classifier])
@@ -153,7 +155,7 @@ def sliced_wasserstein(real, fake, *, projections=200, seed=0) -> float:
         Sliced and Radon Wasserstein Barycenters of Measures (Bonneel et al., 2015),
         https://doi.org/10.1007/s10851-014-0506-3
     """
-    real, fake = alike(real=real, fake=fake, least=1)
+    real, fake = check_same_width(real=real, fake=fake, min_rows=1)
     rng = np.random.default_rng(seed)
     lines = rng.normal(size=(real.shape[1], projections))
     lines /= np.linalg.norm(lines, axis=0)
@@ -168,7 +170,7 @@ def sliced_wasserstein(real, fake, *, projections=200, seed=0) -> float:
     return float(np.sqrt(squares.mean()))
 
 
-def columns_ks(real, fake) -> np.ndarray:
+def ks_per_column(real, fake) -> np.ndarray:
     """Kolmogorov-Smirnov distance of each column: of the distribution functions.
 
     Args:
@@ -179,7 +181,7 @@ def columns_ks(real, fake) -> np.ndarray:
         float64 `[dim]`, each in [0, 1]. A test at 5 % rejects above
         `1.358 * sqrt((n + m) / (n * m))`.
     """
-    real, fake = alike(real=real, fake=fake)
+    real, fake = check_same_width(real=real, fake=fake)
     found = np.empty(real.shape[1])
     for i, (a, b) in enumerate(zip(real.T, fake.T, strict=True)):
         a, b, values = np.sort(a), np.sort(b), np.concatenate([a, b])
@@ -188,7 +190,7 @@ def columns_ks(real, fake) -> np.ndarray:
     return found
 
 
-def norms(real, fake) -> dict:
+def compare_norms(real, fake) -> dict:
     """Lengths of the rows: is the data on a sphere, and are the fakes?
 
     Lengths are compared to six digits of their mean, so that unit vectors count as
@@ -202,13 +204,15 @@ def norms(real, fake) -> dict:
         `levels` and the quantiles `real` and `fake` there, lists of floats; `ks`, the
         distance of both distributions of length, and `p`, that of its test.
     """
-    real, fake = (np.linalg.norm(rows, axis=1) for rows in alike(real=real, fake=fake))
+    real, fake = (
+        np.linalg.norm(rows, axis=1) for rows in check_same_width(real=real, fake=fake)
+    )
     scale = real.mean() or 1.0
     test = ks_2samp(*(np.round(x / scale, 6) for x in (real, fake)), method="asymp")
     return {
-        "levels": list(LEVELS),
-        "real": np.quantile(real, LEVELS).tolist(),
-        "fake": np.quantile(fake, LEVELS).tolist(),
+        "levels": list(QUANTILES),
+        "real": np.quantile(real, QUANTILES).tolist(),
+        "fake": np.quantile(fake, QUANTILES).tolist(),
         "ks": float(test.statistic),
         "p": float(test.pvalue),
     }

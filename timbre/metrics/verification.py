@@ -14,14 +14,13 @@ import functools
 import numpy as np
 
 from timbre.metrics.rates import (
-    as_trials,
     auc,
-    best_f,
-    crossing,
-    det_curve,
+    best_f1,
+    check_trials,
     detection_cost,
     eer,
     eer_threshold,
+    equal_error_point,
     min_dcf,
     sort_trials,
     tpr_at_fpr,
@@ -31,31 +30,7 @@ from timbre.metrics.trials import (
     Trials,
     all_pairs,
     deep_speaker_trials,
-    read_trials,
-    write_trials,
 )
-
-__all__ = [
-    "LISTS",
-    "PROTOCOLS",
-    "Trials",
-    "all_pairs",
-    "auc",
-    "best_f",
-    "bootstrap_by_speaker",
-    "cosine_scores",
-    "deep_speaker_trials",
-    "det_curve",
-    "eer",
-    "eer_threshold",
-    "evaluate",
-    "min_dcf",
-    "read_trials",
-    "report",
-    "table",
-    "tpr_at_fpr",
-    "write_trials",
-]
 
 PROTOCOLS = {
     "open-set": "open-set, unseen speakers",
@@ -106,7 +81,7 @@ def bootstrap_by_speaker(
     Raises:
         ValueError: If no resample has rates: there are too few speakers.
     """
-    labels, scores = as_trials(labels, scores)
+    labels, scores = check_trials(labels, scores)
     sides = np.concatenate([np.asarray(enrol, str), np.asarray(test, str)])
     names, rows = np.unique(sides, return_inverse=True)
     order, ends, _ = sort_trials(labels, scores)
@@ -117,7 +92,7 @@ def bootstrap_by_speaker(
             "`labels` must be true where `enrol` and `test` are one speaker, only there"
         )
     rates = _weighted_rates(same, left, right, ends)
-    measures = {"eer": lambda fpr, fnr: crossing(fpr, fnr)[0]}
+    measures = {"eer": lambda fpr, fnr: equal_error_point(fpr, fnr)[0]}
     for p in costs:
         measures[p] = functools.partial(detection_cost, p_target=p)
     found, rng = [], np.random.default_rng(seed)
@@ -176,7 +151,7 @@ def report(
         raise ValueError(
             f"`protocol` must be one of {list(PROTOCOLS)}. Received: {protocol!r}"
         )
-    label, scores = as_trials(trials.label, scores)
+    label, scores = check_trials(trials.label, scores)
     notes = [trials.note] if trials.note else []
     result = {
         "name": name,
@@ -202,7 +177,7 @@ def report(
             intervals = bootstrap_by_speaker(label, scores, *sides, **draws)
             result["eer_interval"] = intervals["eer"]
     if trials.kind == "deep-speaker":
-        result["best_f"] = best_f(label, scores)
+        result["best_f"] = best_f1(label, scores)
         notes.append(ALWAYS_NO.format(1 - label.mean()))
     return result | {"note": "; ".join(notes)}
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from timbre.corpora.corpus import bare
 from timbre.corpora.embeddings import EmbeddingSet
 from timbre.metrics import verification
+from timbre.metrics.trials import read_trials
 from timbre.progress import Bar
 from voiceemb import calibration as calibrations
 from voiceemb import evaluate as evaluation
@@ -103,7 +104,7 @@ def evaluate(options):
         untrained = report.untrained(_folder(encoder, options.run))
         extractors["untrained network"] = untrained.embed_utterances
     extractors[evaluation.BASELINE] = evaluation.cepstra(encoder.sample_rate)
-    lists = [options.trials and verification.read_trials(options.trials)]
+    lists = [options.trials and read_trials(options.trials)]
     if options.trials is None:
         lists = ("all-pairs", "deep-speaker")[: 1 + options.deep_speaker]
     ways = _scorings(options, encoder)

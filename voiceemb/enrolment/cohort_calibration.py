@@ -9,7 +9,7 @@ like here (`timbre.metrics.score_adaptation`), without a recording more.
 import numpy as np
 
 from timbre.metrics import score_adaptation
-from timbre.metrics.score_adaptation import Scores
+from timbre.metrics.score_adaptation import ScoreDistribution
 
 # People who say as much of a place as other corpora do: means of scores of strangers
 # have a variance of .030 among people and of .0076 among corpora (LibriSpeech, VCTK,
@@ -36,9 +36,10 @@ def calibration(places, samples, *, strength=STRENGTH):
         places stays.
     """
     same, different = (
-        Scores.anywhere(kinds) for kinds in zip(*places.values(), strict=True)
+        ScoreDistribution.anywhere(kinds)
+        for kinds in zip(*places.values(), strict=True)
     )
-    elsewhere = score_adaptation.line(same, different)
+    elsewhere = score_adaptation.fit_calibration(same, different)
     if not samples:
         return elsewhere
     rows = [np.asarray(own, np.float64) for own in samples.values()]
@@ -53,7 +54,7 @@ def calibration(places, samples, *, strength=STRENGTH):
         found = _moments(*np.mean([_own(*one) for one in several], axis=0))
         same = same.adapted(*found, len(several), strength=strength)
     try:
-        return score_adaptation.line(same, different)
+        return score_adaptation.fit_calibration(same, different)
     except ValueError:
         return elsewhere
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from timbre import plotting
 from timbre.metrics.figures import score_figure
-from timbre.metrics.verification import all_pairs, eer_threshold
+from timbre.metrics.rates import eer_threshold
+from timbre.metrics.trials import all_pairs
 
 MEASURES = {"cosine": "cosine", "distance": "Euclidean distance of unit vectors"}
 

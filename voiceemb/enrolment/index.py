@@ -12,7 +12,7 @@ from hashlib import blake2b
 import numpy as np
 
 from timbre.corpora.embeddings import EmbeddingSet
-from timbre.metrics.scoring import paired_cosines
+from timbre.metrics.scoring import rowwise_cosines
 
 ENGINES = ("exact", "usearch")
 KIND = "voice index"
@@ -138,7 +138,7 @@ class VoiceIndex:
         find = self._follow if self.engine == "usearch" else self._scan
         for i, rows in enumerate(find(queries, k)):
             near = np.arange(len(rows))
-            exact = paired_cosines(queries[i : i + 1], voices[rows], 0 * near, near)
+            exact = rowwise_cosines(queries[i : i + 1], voices[rows], 0 * near, near)
             order = np.lexsort((rows, -exact))[:k]
             found[i], cosines[i] = rows[order], exact[order]
         shape = (*np.shape(embeddings)[:-1], k)

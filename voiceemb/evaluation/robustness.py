@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from timbre.metrics import scoring, verification
+from timbre.metrics.trials import all_pairs
 from timbre.progress import Bar
 from voiceemb import evaluate
 from voiceemb.evaluation.corruptions import (
@@ -66,8 +67,8 @@ class _Point:
     def report(self, enrol, test, *, seed, **told):
         """Figures of embeddings of both sides, `[utterances, dim]` each."""
         speakers = [u.speaker for u in self.utterances]
-        trials = verification.all_pairs(speakers, segments=self.names, seed=seed)
-        scores = scoring.paired_cosines(enrol, test, trials.enrol, trials.test)
+        trials = all_pairs(speakers, segments=self.names, seed=seed)
+        scores = scoring.rowwise_cosines(enrol, test, trials.enrol, trials.test)
         return verification.report(trials, scores, seed=seed, **told)
 
     def reason(self):

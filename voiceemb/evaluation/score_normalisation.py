@@ -20,7 +20,7 @@ class Scoring:
         extractor: Name of the one whose embeddings it takes.
         normalise: `"centre"` or `"as-norm"`.
         score: Function of embeddings `[utterances, dim]` and
-            `timbre.metrics.verification.Trials` giving scores `[trials]`.
+            `timbre.metrics.trials.Trials` giving scores `[trials]`.
         cohort: Name of the corpus that gave the strangers, empty without one.
         note: What a reader of the figure must know.
     """

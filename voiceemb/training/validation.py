@@ -7,7 +7,9 @@ and a short one is repeated.
 import numpy as np
 
 from timbre.corpora.corpus import corpus_of
-from timbre.metrics import verification
+from timbre.metrics.rates import eer
+from timbre.metrics.scoring import cosine_scores
+from timbre.metrics.trials import all_pairs
 from voiceemb.encoder import unit
 
 
@@ -38,14 +40,14 @@ def judge(encoder, cache, *, window):
     rows = {name: np.flatnonzero(domain == name) for name in np.unique(domain)}
     rows = {name: few for name, few in rows.items() if _can_be_tried(speaker[few])}
     rows = rows or {"": np.arange(len(speaker))}
-    trials = {name: verification.all_pairs(speaker[few]) for name, few in rows.items()}
+    trials = {name: all_pairs(speaker[few]) for name, few in rows.items()}
 
     def validate():
         embeddings = embed_records(embed, cache, window=window)
         found = {}
         for name, pairs in trials.items():
-            scores = verification.cosine_scores(embeddings[rows[name]], pairs)
-            found[name] = verification.eer(pairs.label, scores)
+            scores = cosine_scores(embeddings[rows[name]], pairs)
+            found[name] = eer(pairs.label, scores)
         each = {f"eer_{name}": value for name, value in found.items()}
         return {"eer": float(np.mean([*found.values()]))} | (
             each if len(each) > 1 else {}

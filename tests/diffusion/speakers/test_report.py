@@ -72,7 +72,7 @@ def quick(monkeypatch):
         return {**row, "rows": len(real)}
 
     monkeypatch.setattr(generation, "compare", compare)
-    fast = lambda train, count, seed=0: generation.gaussian(train, count, seed)  # noqa: E731
+    fast = lambda train, count, seed=0: generation.sample_gaussian(train, count, seed)  # noqa: E731
     monkeypatch.setitem(generation.BASELINES, "mixture", fast)
     return asked
 

@@ -8,10 +8,10 @@ from timbre.metrics import clusters
 
 MEASURES = (
     clusters.fisher_ratio,
-    clusters.neighbour_accuracy,
+    clusters.knn_accuracy,
     clusters.silhouette,
     clusters.probe_accuracy,
-    clusters.structure,
+    clusters.class_separability,
     clusters.gaussianity,
 )
 
@@ -66,17 +66,17 @@ def test_neighbours_vote_as_in_a_plain_loop(rng):
         most = max(map(classes.count, classes))
         winner = next(c for c in classes if classes.count(c) == most)
         right += winner == labels[i]
-    assert clusters.neighbour_accuracy(z, labels) == right / 80
+    assert clusters.knn_accuracy(z, labels) == right / 80
 
 
 def test_the_nearest_wins_a_tie_and_no_row_votes_for_itself():
     z = np.array([0.0, 1.0, 3.0, 100.0, 101.0, 103.0])[:, None]
     labels = np.array([0, 1, 0, 0, 1, 1])
     # nearest of 0, 1, 3 | 100, 101, 103: 1, 0, 1 | 101, 100, 101
-    assert clusters.neighbour_accuracy(z, labels, k=1) == 1 / 6
-    assert clusters.neighbour_accuracy(z, labels, k=2) == 1 / 6  # all ties, or wrong
+    assert clusters.knn_accuracy(z, labels, k=1) == 1 / 6
+    assert clusters.knn_accuracy(z, labels, k=2) == 1 / 6  # all ties, or wrong
     same = np.zeros((6, 2))  # even among equal rows
-    assert clusters.neighbour_accuracy(same, np.array([0, 0, 0, 1, 1, 1]), k=5) == 0
+    assert clusters.knn_accuracy(same, np.array([0, 0, 0, 1, 1, 1]), k=5) == 0
 
 
 def test_silhouette_is_that_of_plain_loops_and_nears_one_far_apart(rng):
@@ -94,8 +94,8 @@ def test_silhouette_is_that_of_plain_loops_and_nears_one_far_apart(rng):
 
 def test_a_silhouette_of_some_rows_is_near_that_of_all(rng):
     z, labels = blobs(rng, rows=500, apart=2.0)
-    some = clusters.silhouette(z, labels, most=400, seed=1)
-    assert some != clusters.silhouette(z, labels, most=400, seed=2)
+    some = clusters.silhouette(z, labels, max_rows=400, seed=1)
+    assert some != clusters.silhouette(z, labels, max_rows=400, seed=2)
     assert some == pytest.approx(clusters.silhouette(z, labels), abs=0.03)
 
 
@@ -123,7 +123,7 @@ def test_a_probe_is_judged_by_rows_it_has_not_seen(rng):
 def test_shuffled_labels_are_known_by_chance(rng):
     z, labels = blobs(rng, rows=500)
     labels = rng.permutation(labels)
-    found = clusters.structure(z, labels)
+    found = clusters.class_separability(z, labels)
     assert found["chance"] == 0.25
     for name in ("knn", "probe"):
         assert found[name] == pytest.approx(0.25, abs=0.03)
@@ -131,14 +131,14 @@ def test_shuffled_labels_are_known_by_chance(rng):
 
 
 def test_clear_classes_are_known_by_every_measure(rng):
-    found = clusters.structure(*blobs(rng))
+    found = clusters.class_separability(*blobs(rng))
     assert set(found) == {"fisher", "knn", "silhouette", "probe", "chance"}
     assert found["knn"] == found["probe"] == 1
     assert found["fisher"] > 100 and found["silhouette"] > 0.9
 
 
 def test_chance_is_the_share_of_the_most_frequent_known_class():
-    assert clusters.chance(np.array([0, 0, 0, 2, 2, -1, -1, -1, -1])) == 0.6
+    assert clusters.majority_rate(np.array([0, 0, 0, 2, 2, -1, -1, -1, -1])) == 0.6
 
 
 def test_rows_of_no_known_class_and_lonely_rows_change_nothing(rng):
@@ -258,7 +258,7 @@ def test_classes_that_are_points_have_no_ratio():
 @pytest.mark.parametrize("k", [0, 40])
 def test_more_neighbours_than_rows_are_refused(rng, k):
     with pytest.raises(ValueError, match="`k` must be"):
-        clusters.neighbour_accuracy(*blobs(rng, rows=10), k=k)
+        clusters.knn_accuracy(*blobs(rng, rows=10), k=k)
 
 
 def recordings(rng, *, each=4, rows=20, classes=3, own=0.0):
@@ -273,16 +273,16 @@ def recordings(rng, *, each=4, rows=20, classes=3, own=0.0):
 
 def test_codes_that_only_know_their_recording_know_no_class(rng):
     z, labels, groups = recordings(rng, each=20)
-    for measure in (clusters.neighbour_accuracy, clusters.probe_accuracy):
+    for measure in (clusters.knn_accuracy, clusters.probe_accuracy):
         assert measure(z, labels, groups=groups) < 0.5
-    assert clusters.neighbour_accuracy(z, labels) == 1  # what it was taken for
-    found = clusters.structure(z, labels, groups=groups)
+    assert clusters.knn_accuracy(z, labels) == 1  # what it was taken for
+    found = clusters.class_separability(z, labels, groups=groups)
     assert found["knn"] < 0.5 and found["probe"] < 0.5 and found["chance"] == 1 / 3
 
 
 def test_codes_that_know_classes_know_them_across_recordings(rng):
-    found = clusters.structure(*(given := recordings(rng, own=2e4))[:2])
-    assert clusters.structure(*given[:2], groups=given[2]) == {
+    found = clusters.class_separability(*(given := recordings(rng, own=2e4))[:2])
+    assert clusters.class_separability(*given[:2], groups=given[2]) == {
         **found,
         "knn": 1.0,
         "probe": 1.0,
@@ -300,8 +300,8 @@ def test_neighbours_of_other_groups_vote_as_in_a_plain_loop(rng, monkeypatch):
         most = max(map(classes.count, classes))
         right += next(c for c in classes if classes.count(c) == most) == labels[i]
     for block in (1024, 7):
-        monkeypatch.setattr(clusters, "BLOCK", block)
-        assert clusters.neighbour_accuracy(z, labels, groups=groups) == right / 80
+        monkeypatch.setattr(clusters, "BLOCK_ROWS", block)
+        assert clusters.knn_accuracy(z, labels, groups=groups) == right / 80
 
 
 def test_rows_that_are_their_own_group_change_nothing(rng):
@@ -309,9 +309,9 @@ def test_rows_that_are_their_own_group_change_nothing(rng):
     labels[::7] = -1
     alone = rng.permutation(len(z)).astype(str)
     for measure in (
-        clusters.neighbour_accuracy,
+        clusters.knn_accuracy,
         clusters.probe_accuracy,
-        clusters.structure,
+        clusters.class_separability,
     ):
         assert measure(z, labels, groups=alone) == measure(z, labels)
 
@@ -320,11 +320,15 @@ def test_a_class_of_one_group_is_left_out_and_without_two_classes_all_rows_count
     z, labels, groups = recordings(rng, own=150.0)
     groups = np.where(labels == 2, "one", groups)
     some = labels < 2
-    found = clusters.structure(z, labels, groups=groups)
-    assert found == clusters.structure(z[some], labels[some], groups=groups[some])
+    found = clusters.class_separability(z, labels, groups=groups)
+    assert found == clusters.class_separability(
+        z[some], labels[some], groups=groups[some]
+    )
     groups = np.where(labels == 1, "two", groups)
-    assert clusters.structure(z, labels, groups=groups) == clusters.structure(z, labels)
-    for measure in (clusters.neighbour_accuracy, clusters.probe_accuracy):
+    assert clusters.class_separability(
+        z, labels, groups=groups
+    ) == clusters.class_separability(z, labels)
+    for measure in (clusters.knn_accuracy, clusters.probe_accuracy):
         with pytest.raises(ValueError, match="two classes"):
             measure(z, labels, groups=groups)
         with pytest.raises(ValueError, match="`groups` must be one a row"):
@@ -333,7 +337,7 @@ def test_a_class_of_one_group_is_left_out_and_without_two_classes_all_rows_count
 
 def test_no_more_may_vote_than_other_groups_have(rng):
     z, labels, groups = recordings(rng, each=2, rows=3)
-    clusters.neighbour_accuracy(z, labels, k=15, groups=groups)
+    clusters.knn_accuracy(z, labels, k=15, groups=groups)
     with pytest.raises(ValueError, match="`k` must be"):
-        clusters.neighbour_accuracy(z, labels, k=16, groups=groups)
-    assert clusters.structure(z, labels, k=99, groups=groups)["knn"] <= 1
+        clusters.knn_accuracy(z, labels, k=16, groups=groups)
+    assert clusters.class_separability(z, labels, k=99, groups=groups)["knn"] <= 1

@@ -5,7 +5,12 @@ import pytest
 
 from tests.references import unit
 from timbre.metrics import generation
-from timbre.metrics.generation import compare, gaussian, mixture, white
+from timbre.metrics.generation import (
+    compare,
+    sample_gaussian,
+    sample_mixture,
+    sample_white_noise,
+)
 
 FEW = {"permutations": 20, "projections": 20, "folds": 2}
 
@@ -28,7 +33,7 @@ def parts(seed, train, each, **options):
 
 def test_the_gaussian_has_the_moments_of_the_training_rows(rng):
     train = rng.normal(size=(500, 5)) @ rng.normal(size=(5, 5)) + 3
-    rows = gaussian(train, 100_000, seed=1)
+    rows = sample_gaussian(train, 100_000, seed=1)
     scale = np.cov(train, rowvar=False)
     np.testing.assert_allclose(rows.mean(axis=0), train.mean(axis=0), atol=0.05)
     error = np.cov(rows, rowvar=False) - scale
@@ -37,7 +42,7 @@ def test_the_gaussian_has_the_moments_of_the_training_rows(rng):
 
 def test_of_fewer_rows_than_dimensions_the_gaussian_stays_in_their_span(rng):
     train = rng.normal(size=(4, 9))
-    rows = gaussian(train, 50) - train.mean(axis=0)
+    rows = sample_gaussian(train, 50) - train.mean(axis=0)
     assert np.linalg.matrix_rank(rows, tol=1e-6) == 3
 
 
@@ -45,7 +50,7 @@ def test_of_fewer_rows_than_dimensions_the_gaussian_stays_in_their_span(rng):
 def test_the_mixture_finds_the_groups(rng, rows):
     groups = np.where(rng.random(rows) < 0.3, -8.0, 8.0)[:, None]
     train = groups + rng.normal(size=(rows, 20))
-    voices = mixture(train, 400, components=2)
+    voices = sample_mixture(train, 400, components=2)
     side = np.sign(voices.mean(axis=1))
     assert np.abs(voices.mean(axis=1)).min() > 5
     assert np.mean(side < 0) == pytest.approx(np.mean(groups < 0), abs=0.08)
@@ -54,7 +59,7 @@ def test_the_mixture_finds_the_groups(rng, rows):
 
 def test_white_noise_has_the_scale_and_no_covariance(rng):
     train = rng.normal(size=(200, 1)) * [1.0, 2.0, 0.0] + [0.0, 5.0, 7.0]
-    rows = white(train, 5000)
+    rows = sample_white_noise(train, 5000)
     np.testing.assert_allclose(rows[:, :2].std(axis=0), train[:, :2].std(0), rtol=0.05)
     assert abs(np.corrcoef(rows[:, 0], rows[:, 1])[0, 1]) < 0.05
 
@@ -133,7 +138,7 @@ def test_the_table_has_a_line_for_every_row():
     train, held, unseen = parts(0, 120, 40, dim=8, rank=3)
     rows = {
         "unseen": compare(held, unseen, train, **FEW),
-        "white": compare(held, white(train, 40), train, **FEW),
+        "white": compare(held, sample_white_noise(train, 40), train, **FEW),
     }
     header, *lines = generation.table(rows).splitlines()
     assert "C2ST" in header and "FD" in header
@@ -155,7 +160,7 @@ def test_the_known_figures_of_bent_voices_come_out():
     assert floor["c2st"] == pytest.approx(0.53, abs=0.04)
     assert floor["coverage"] == pytest.approx(0.95, abs=0.02)
     assert floor["nearest_train"] == pytest.approx(0.855, abs=0.006)
-    known = compare(held, gaussian(train, 1000), train)
+    known = compare(held, sample_gaussian(train, 1000), train)
     assert known["frechet"] == pytest.approx(0.52, abs=0.2)
     assert known["c2st"] == pytest.approx(0.61, abs=0.04)
     assert known["coverage"] == pytest.approx(0.92, abs=0.03)

@@ -14,8 +14,8 @@ from timbre.metrics.likelihood_ratio import (
     logistic,
     logit,
     min_cllr,
-    pool,
-    weigh,
+    pool_adjacent_violators,
+    weight_trials,
 )
 from timbre.metrics.rates import min_dcf
 
@@ -50,7 +50,7 @@ def test_same_pairs_weigh_the_prior_whatever_their_number(rng, prior):
     label = np.arange(50) < 3
     given = rng.random(50)
     for weights in (None, given):
-        found = weigh(label, prior, weights)
+        found = weight_trials(label, prior, weights)
         assert found[label].sum() == pytest.approx(prior)
         assert found.sum() == pytest.approx(1)
     np.testing.assert_allclose(found[~label] / given[~label], found[3] / given[3])
@@ -65,8 +65,8 @@ def test_the_bayes_threshold_balances_both_expected_costs():
 def test_pools_are_those_of_adjacent_violators_merged_one_by_one(rng):
     label, scores = drawn(rng, 200, distance=1.0)
     scores = scores.round(1)  # with ties
-    weights = weigh(label, 0.3)
-    knots, share = pool(label, scores, weights)
+    weights = weight_trials(label, 0.3)
+    knots, share = pool_adjacent_violators(label, scores, weights)
     expected = pooled(label, scores, weights)
     for s, p in expected.items():
         assert np.interp(s, knots, share) == pytest.approx(p, abs=1e-12)
@@ -76,8 +76,8 @@ def test_a_weight_of_two_is_a_trial_given_twice_and_zero_is_none(rng):
     label, scores = drawn(rng, 300)
     weights = rng.integers(0, 3, 300)
     given = np.repeat(np.arange(300), weights)
-    knots, share = pool(label, scores, weights.astype(float))
-    again = pool(label[given], scores[given], np.ones(len(given)))
+    knots, share = pool_adjacent_violators(label, scores, weights.astype(float))
+    again = pool_adjacent_violators(label[given], scores[given], np.ones(len(given)))
     np.testing.assert_array_equal(knots, again[0])
     np.testing.assert_allclose(share, again[1])
 

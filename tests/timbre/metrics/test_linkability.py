@@ -7,7 +7,7 @@ from timbre.metrics.linkability import (
     diagonal_dominance,
     distinctiveness,
     linkability,
-    similarities,
+    similarity_matrix,
 )
 
 
@@ -38,7 +38,7 @@ def test_the_matrix_is_the_formula_of_the_paper(rng, block_bytes):
                 if names[k] == a and names[m] == b and k != m
             ]
             expected[i, j] = 1 / (1 + np.exp(-np.mean(ratios)))
-    found = similarities(left, right, names, llr, block_bytes=block_bytes)
+    found = similarity_matrix(left, right, names, llr, block_bytes=block_bytes)
     np.testing.assert_allclose(found, expected)
 
 
@@ -76,11 +76,11 @@ def test_matrices_need_utterances_to_compare(rng):
     rows, names = recordings(rng)
     for wrong in (names[:-1], np.arange(len(rows)), np.zeros(len(rows))):
         with pytest.raises(ValueError, match="two versions"):
-            similarities(rows, rows, wrong, llr)
+            similarity_matrix(rows, rows, wrong, llr)
     with pytest.raises(ValueError, match="two versions"):
-        similarities(rows, rows[:-1], names, llr)
+        similarity_matrix(rows, rows[:-1], names, llr)
     with pytest.raises(ValueError, match="`right` must be finite"):
-        similarities(rows, rows * np.nan, names, llr)
+        similarity_matrix(rows, rows * np.nan, names, llr)
     with pytest.raises(ValueError, match="tell speakers apart"):
         distinctiveness(np.ones_like(rows), rows, names, lambda x: 0 * x)
 

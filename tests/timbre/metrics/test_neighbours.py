@@ -8,10 +8,10 @@ import pytest
 from tests.references import unit
 from timbre.metrics.neighbours import (
     _square_distances,
-    cosines,
-    nearest,
-    nearest_rows,
-    neighbourhoods,
+    cosine_distribution,
+    nearest_cosines,
+    nearest_neighbours,
+    prdc,
 )
 
 
@@ -37,14 +37,14 @@ def reference(real, fake, k):
 def test_neighbourhoods_are_those_of_plain_loops(rng, k, block_bytes):
     real, fake = rng.normal(size=(40, 4)), 0.7 * rng.normal(size=(55, 4)) + 100.5
     real += 100
-    found = neighbourhoods(real, fake, k=k, block_bytes=block_bytes)
+    found = prdc(real, fake, k=k, block_bytes=block_bytes)
     assert found == pytest.approx(reference(real, fake, k))
 
 
 def test_one_distribution_has_density_one_and_the_coverage_of_the_formula(rng):
     """`1 - (n - 1)...(n - k) / (2n - 1)...(2n - k)`, whatever the dimension."""
     n, k = 100, 5
-    draws = [neighbourhoods(*rng.normal(size=(2, n, 10)), k=k) for _ in range(60)]
+    draws = [prdc(*rng.normal(size=(2, n, 10)), k=k) for _ in range(60)]
     falling = np.arange(1, k + 1)
     expected = 1 - np.prod((n - falling) / (2 * n - falling))
     assert np.mean([d["coverage"] for d in draws]) == pytest.approx(expected, abs=0.01)
@@ -53,25 +53,25 @@ def test_one_distribution_has_density_one_and_the_coverage_of_the_formula(rng):
 
 def test_faults_of_a_generator_show_where_they_should(rng):
     real = np.concatenate([rng.normal(size=(100, 2)), rng.normal(8, 1, size=(100, 2))])
-    one_mode = neighbourhoods(real, rng.normal(size=(200, 2)))
+    one_mode = prdc(real, rng.normal(size=(200, 2)))
     assert one_mode["precision"] > 0.9 and 0.4 < one_mode["coverage"] < 0.55
-    away = neighbourhoods(real, rng.normal(50, 1, size=(200, 2)))
+    away = prdc(real, rng.normal(50, 1, size=(200, 2)))
     assert set(away.values()) == {0.0}
-    copies = neighbourhoods(real, real)
+    copies = prdc(real, real)
     assert copies["precision"] == copies["recall"] == copies["coverage"] == 1
 
 
 def test_equal_rows_are_at_no_distance_at_all(rng):
     """Six copies: the fifth neighbour is at 0, and no ball is open to anything."""
     real = np.repeat(100 + rng.normal(size=(10, 33)), 6, axis=0)
-    assert neighbourhoods(real, real, k=5)["coverage"] == 0
+    assert prdc(real, real, k=5)["coverage"] == 0
     assert not np.diag(_square_distances(real, real)).any()
 
 
 @pytest.mark.slow
 def test_a_thousand_dimensions_give_the_figures_of_the_paper(rng):
     """Its authors print .477 .471 1.056 .974 for one draw; density wanders most."""
-    found = neighbourhoods(*rng.normal(size=(2, 10_000, 1000)))
+    found = prdc(*rng.normal(size=(2, 10_000, 1000)))
     assert found["precision"] == pytest.approx(0.477, abs=0.04)
     assert found["recall"] == pytest.approx(0.471, abs=0.04)
     assert found["density"] == pytest.approx(1, abs=0.2)
@@ -80,20 +80,20 @@ def test_a_thousand_dimensions_give_the_figures_of_the_paper(rng):
 
 def test_too_few_rows_for_a_neighbour_are_refused(rng):
     with pytest.raises(ValueError, match="at least 6 rows"):
-        neighbourhoods(rng.normal(size=(5, 2)), rng.normal(size=(50, 2)), k=5)
+        prdc(rng.normal(size=(5, 2)), rng.normal(size=(50, 2)), k=5)
     with pytest.raises(ValueError, match="`k`"):
-        neighbourhoods(*rng.normal(size=(2, 9, 2)), k=0)
+        prdc(*rng.normal(size=(2, 9, 2)), k=0)
 
 
 @pytest.mark.parametrize("block_bytes", [1, 1000, 2**25])
 def test_the_nearest_row_is_the_one_of_the_highest_cosine(rng, block_bytes):
     a, b = 3 * unit(rng, 15, 4), 0.2 * unit(rng, 25, 4)
     table = unit_product(a, b)
-    cosine, index = nearest_rows(a, b, block_bytes=block_bytes)
+    cosine, index = nearest_neighbours(a, b, block_bytes=block_bytes)
     np.testing.assert_allclose(cosine, table.max(axis=1), atol=1e-6)
     assert (index == table.argmax(axis=1)).all()
     table = unit_product(a, a) - 9 * np.eye(15)
-    cosine, index = nearest_rows(a, block_bytes=block_bytes)
+    cosine, index = nearest_neighbours(a, block_bytes=block_bytes)
     np.testing.assert_allclose(cosine, table.max(axis=1), atol=1e-6)
     assert (index == table.argmax(axis=1)).all()
 
@@ -105,10 +105,12 @@ def unit_product(a, b):
 
 def test_nearest_tells_copies_and_repetition_from_invention(rng):
     real, new = unit(rng, 100, 16), unit(rng, 100, 16)
-    assert nearest(real[:50], real)["p05"] == pytest.approx(1)
-    same = nearest(np.repeat(new[:50], 2, axis=0))
+    assert nearest_cosines(real[:50], real)["p05"] == pytest.approx(1)
+    same = nearest_cosines(np.repeat(new[:50], 2, axis=0))
     assert same["median"] == pytest.approx(1)
-    assert nearest(new, real)["mean"] == pytest.approx(nearest(real)["mean"], abs=0.03)
+    assert nearest_cosines(new, real)["mean"] == pytest.approx(
+        nearest_cosines(real)["mean"], abs=0.03
+    )
 
 
 @pytest.mark.parametrize("block_bytes", [1, 2**25])
@@ -116,8 +118,14 @@ def test_cosines_are_those_of_all_pairs(rng, block_bytes):
     a, b = unit(rng, 12, 5), unit(rng, 7, 5)
     table = unit_product(a, a)
     for found, expected in (
-        (cosines(a, block_bytes=block_bytes), table[~np.eye(12, dtype=bool)]),
-        (cosines(a, b, block_bytes=block_bytes), unit_product(a, b).ravel()),
+        (
+            cosine_distribution(a, block_bytes=block_bytes),
+            table[~np.eye(12, dtype=bool)],
+        ),
+        (
+            cosine_distribution(a, b, block_bytes=block_bytes),
+            unit_product(a, b).ravel(),
+        ),
     ):
         assert found["mean"] == pytest.approx(expected.mean(), abs=1e-6)
         assert found["deviation"] == pytest.approx(expected.std(), abs=1e-6)
@@ -130,9 +138,9 @@ def test_cosines_are_those_of_all_pairs(rng, block_bytes):
 def test_memory_does_not_grow_with_the_product_of_the_sizes(rng):
     a, b = rng.normal(size=(2, 1200, 8))
     tracemalloc.start()
-    neighbourhoods(a, b, block_bytes=2**18)
-    nearest_rows(a, b, block_bytes=2**18)
-    cosines(a, block_bytes=2**18)
+    prdc(a, b, block_bytes=2**18)
+    nearest_neighbours(a, b, block_bytes=2**18)
+    cosine_distribution(a, block_bytes=2**18)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 3e6  # one matrix of distances would be 11.5 MB
@@ -141,8 +149,8 @@ def test_memory_does_not_grow_with_the_product_of_the_sizes(rng):
 def test_neighbours_refuse_nan_and_other_widths(rng):
     rows = rng.normal(size=(9, 3))
     with pytest.raises(ValueError, match="`b` must be finite"):
-        nearest(rows, rows * np.nan)
+        nearest_cosines(rows, rows * np.nan)
     with pytest.raises(ValueError, match="as many columns"):
-        cosines(rows, rows[:, :2])
+        cosine_distribution(rows, rows[:, :2])
     with pytest.raises(ValueError, match="at least 2 rows"):
-        nearest(rows[:1])
+        nearest_cosines(rows[:1])

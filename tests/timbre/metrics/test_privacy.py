@@ -7,9 +7,9 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from tests.references import unit
 from timbre.metrics.privacy import (
     collisions,
+    fit_semi_informed,
     memorisation,
     reidentification,
-    semi_informed,
 )
 
 
@@ -144,7 +144,7 @@ def test_who_learned_the_protection_sees_through_noise_it_repeats(rng):
 
     rows, speakers, enrolled = recordings(rng, range(30))
     train, train_speakers, _ = recordings(rng, range(100, 160))
-    backend = semi_informed(protect(train), train_speakers)
+    backend = fit_semi_informed(protect(train), train_speakers)
     sides = rows, protect(rows), speakers, enrolled
     lazy = reidentification(*sides, attacker="lazy")
     learned = reidentification(*sides, attacker="semi-informed", backend=backend)
@@ -156,7 +156,7 @@ def test_who_learned_the_protection_sees_through_noise_it_repeats(rng):
 
 def test_a_voice_for_each_speaker_leaves_the_back_end_nothing_to_learn(rng):
     train = rng.normal(size=(5, 8)).repeat(3, axis=0)
-    backend = semi_informed(train, np.repeat(range(5), 3))
+    backend = fit_semi_informed(train, np.repeat(range(5), 3))
     rows = rng.normal(size=(4, 8))
     np.testing.assert_allclose(backend(rows), rows - train.mean(axis=0))
 
@@ -166,7 +166,7 @@ def test_the_back_end_is_linear_discriminant_analysis(rng):
     speakers = np.repeat(range(5), 600)
     rows = rng.normal(size=(5, 6))[speakers]
     rows += rng.normal(size=rows.shape) * [1, 1, 1, 3, 3, 3]
-    ours = semi_informed(rows, speakers)(rows)
+    ours = fit_semi_informed(rows, speakers)(rows)
     model = LinearDiscriminantAnalysis(solver="eigen").fit(rows, speakers)
     theirs = model.transform(rows - rows.mean(axis=0))
     assert ours.shape == theirs.shape == (3000, 4)
@@ -191,4 +191,4 @@ def test_attackers_without_a_name_or_their_means_are_refused(rng):
         reidentification(rows, rows * np.nan, speakers, enrolled, attacker="lazy")
     for names in (np.zeros(len(rows)), np.arange(len(rows)), speakers[1:]):
         with pytest.raises(ValueError, match="`speakers` must name"):
-            semi_informed(rows, names)
+            fit_semi_informed(rows, names)

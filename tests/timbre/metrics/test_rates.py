@@ -108,7 +108,7 @@ def test_perfect_scores_make_no_error_and_are_cut_midway():
     assert rates.min_dcf(labels, scores) == 0
     assert rates.auc(labels, scores) == 1
     assert rates.tpr_at_fpr(labels, scores, max_fpr=0) == 1
-    assert rates.best_f(labels, scores)["f"] == 1
+    assert rates.best_f1(labels, scores)["f"] == 1
 
 
 def test_reversed_scores_make_every_error():
@@ -180,7 +180,7 @@ def test_the_eer_threshold_gives_rates_around_the_eer(rng):
 
 def test_best_f_is_the_best_over_all_thresholds(rng):
     labels, scores = trials(rng, grid=0.2)
-    found = rates.best_f(labels, scores)
+    found = rates.best_f1(labels, scores)
     every = [sklearn_metrics.f1_score(labels, scores >= t) for t in np.unique(scores)]
     assert found["f"] == pytest.approx(max(every))
     accept = scores >= found["threshold"]

@@ -4,17 +4,21 @@ import numpy as np
 import pytest
 
 from timbre.metrics import score_adaptation
-from timbre.metrics.score_adaptation import Scores
+from timbre.metrics.score_adaptation import ScoreDistribution
 
 
 def test_places_together_are_the_law_of_total_variance(rng):
     """Of equally many scores each, they are what all scores in one heap are."""
     places = [rng.normal(mean, 0.2, 500) for mean in (0.0, 0.1, 0.4)]
-    together = Scores.anywhere([Scores.of(scores) for scores in places])
-    heap = Scores.of(np.concatenate(places))
+    together = ScoreDistribution.anywhere(
+        [ScoreDistribution.of(scores) for scores in places]
+    )
+    heap = ScoreDistribution.of(np.concatenate(places))
     assert np.isclose(together.mean, heap.mean)
     assert np.isclose(together.deviation, heap.deviation)
-    assert together.deviation > max(Scores.of(scores).deviation for scores in places)
+    assert together.deviation > max(
+        ScoreDistribution.of(scores).deviation for scores in places
+    )
 
 
 def test_the_mean_is_that_of_gauss():
@@ -22,20 +26,20 @@ def test_the_mean_is_that_of_gauss():
     s, t, n, before, seen = 0.2, 0.1, 5, 0.1, 0.3
     weights = np.array([1 / t**2, n / s**2])
     expected = weights @ [before, seen] / weights.sum()
-    found = Scores(before, 0.3).adapted(seen, s**2, n, strength=s**2 / t**2)
+    found = ScoreDistribution(before, 0.3).adapted(seen, s**2, n, strength=s**2 / t**2)
     assert np.isclose(found.mean, expected)
 
 
 def test_what_is_left_unknown_of_the_mean_is_left_in_the_deviation():
     """`s**2 + t**2` before, and `s**2 + t**2 / 2` when half as much is unknown."""
     s, t = 0.2, 0.1
-    before = Scores(0.1, np.hypot(s, t).item())
+    before = ScoreDistribution(0.1, np.hypot(s, t).item())
     half = before.adapted(0.3, s**2, 5, strength=4)
     assert np.isclose(half.deviation**2, s**2 + t**2 / 2)
 
 
 def test_one_person_says_nothing_of_how_people_vary_and_many_decide():
-    before = Scores(0.1, 0.2)
+    before = ScoreDistribution(0.1, 0.2)
     one = before.adapted(0.6, 0.0, 1, strength=4)
     np.testing.assert_allclose([one.mean, one.deviation], [0.2, 0.2])
     found = before.adapted(0.7, 0.09, 1e9, strength=4)
@@ -44,7 +48,10 @@ def test_one_person_says_nothing_of_how_people_vary_and_many_decide():
 
 def test_scores_that_are_higher_by_a_factor_are_wider_by_it(rng):
     scores = rng.normal(0.3, 0.1, 50)
-    twice, found = Scores.of(2 * scores), Scores.of(scores).scaled(2)
+    twice, found = (
+        ScoreDistribution.of(2 * scores),
+        ScoreDistribution.of(scores).scaled(2),
+    )
     np.testing.assert_allclose(
         [found.mean, found.deviation], [twice.mean, twice.deviation]
     )
@@ -52,21 +59,25 @@ def test_scores_that_are_higher_by_a_factor_are_wider_by_it(rng):
 
 def test_of_one_deviation_the_line_is_that_of_theory():
     """llr = (m1 - m0) / s**2 * (x - (m1 + m0) / 2) of two normals: 20 x - 4."""
-    line = score_adaptation.line(Scores(0.3, 0.1), Scores(0.1, 0.1))
+    line = score_adaptation.fit_calibration(
+        ScoreDistribution(0.3, 0.1), ScoreDistribution(0.1, 0.1)
+    )
     assert np.isclose(line.threshold(), 0.2, atol=1e-9)  # both kinds mirror each other
     assert np.isclose(line.slope, 20, rtol=0.05)
 
 
 def test_scores_that_part_perfectly_are_worth_two_hundred_trials_and_no_more():
-    line = score_adaptation.line(Scores(0.9, 1e-3), Scores(0.1, 1e-3))
+    line = score_adaptation.fit_calibration(
+        ScoreDistribution(0.9, 1e-3), ScoreDistribution(0.1, 1e-3)
+    )
     assert np.isclose(line.probability(0.9), 201 / 202, atol=1e-4)
     assert np.isclose(line.probability(0.1), 1 / 202, atol=1e-4)
 
 
 def test_the_more_alike_strangers_are_the_more_it_takes():
-    same = Scores(0.7, 0.13)
+    same = ScoreDistribution(0.7, 0.13)
     limits = [
-        score_adaptation.line(same, Scores(mean, 0.2)).threshold()
+        score_adaptation.fit_calibration(same, ScoreDistribution(mean, 0.2)).threshold()
         for mean in (0.0, 0.1, 0.2, 0.3)
     ]
     assert (np.diff(limits) > 0.02).all()
@@ -74,7 +85,9 @@ def test_the_more_alike_strangers_are_the_more_it_takes():
 
 def test_one_voice_must_sound_more_alike_than_two():
     with pytest.raises(ValueError, match="must score higher"):
-        score_adaptation.line(Scores(0.2, 0.1), Scores(0.2, 0.1))
+        score_adaptation.fit_calibration(
+            ScoreDistribution(0.2, 0.1), ScoreDistribution(0.2, 0.1)
+        )
 
 
 @pytest.mark.parametrize(
@@ -83,4 +96,4 @@ def test_one_voice_must_sound_more_alike_than_two():
 )
 def test_what_can_be_no_scores_is_refused(numbers):
     with pytest.raises(ValueError, match="must be"):
-        Scores(*numbers)
+        ScoreDistribution(*numbers)

@@ -12,7 +12,7 @@ from tests.references import unit
 from tests.voiceemb.voices import sentence
 from timbre.audio import wave
 from timbre.metrics.calibration import LogisticCalibration
-from timbre.metrics.score_adaptation import Scores
+from timbre.metrics.score_adaptation import ScoreDistribution
 from voiceemb.enrolment import cohort_calibration, identification
 from voiceemb.enrolment.quality import Quality
 
@@ -70,7 +70,9 @@ def test_the_calibration_of_a_store_knows_its_people_and_no_corpus_but_the_other
     for n, (speaker, _, rows) in enumerate(rest):
         cosines, kinds = rows @ rows.T, speaker[:, None] == speaker
         above = np.triu(np.ones_like(kinds), 1)
-        places[n] = tuple(Scores.of(cosines[kind & above]) for kind in (kinds, ~kinds))
+        places[n] = tuple(
+            ScoreDistribution.of(cosines[kind & above]) for kind in (kinds, ~kinds)
+        )
     samples = {name: own.embeddings for name, own in people.items()}
     for given in ({}, samples):
         found = worth({name: people[name] for name in given})

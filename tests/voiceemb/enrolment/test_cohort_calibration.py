@@ -7,12 +7,12 @@ import pytest
 
 from tests.references import unit
 from timbre.metrics import reliability, score_adaptation
-from timbre.metrics.score_adaptation import Scores
+from timbre.metrics.score_adaptation import ScoreDistribution
 from voiceemb.enrolment import cohort_calibration, identification
 
 PLACES = {
-    "studio": (Scores(0.7, 0.12), Scores(0.0, 0.15)),
-    "street": (Scores(0.72, 0.14), Scores(0.1, 0.2)),
+    "studio": (ScoreDistribution(0.7, 0.12), ScoreDistribution(0.0, 0.15)),
+    "street": (ScoreDistribution(0.72, 0.14), ScoreDistribution(0.1, 0.2)),
 }
 ELSEWHERE = cohort_calibration.calibration(PLACES, {})
 
@@ -29,7 +29,10 @@ def crowd(rng, people, samples=1, *, alike=0.0, dim=16, noise=0.7):
 
 def anywhere():
     """Scores of one voice and of two where nobody knows."""
-    return [Scores.anywhere([kinds[n] for kinds in PLACES.values()]) for n in (0, 1)]
+    return [
+        ScoreDistribution.anywhere([kinds[n] for kinds in PLACES.values()])
+        for n in (0, 1)
+    ]
 
 
 def test_scores_of_strangers_are_those_of_all_pairs(rng):
@@ -48,7 +51,7 @@ def test_scores_of_strangers_are_those_of_all_pairs(rng):
 
 
 def test_nobody_and_somebody_alone_leave_what_is_known_of_elsewhere(rng):
-    assert ELSEWHERE == score_adaptation.line(*anywhere())
+    assert ELSEWHERE == score_adaptation.fit_calibration(*anywhere())
     assert cohort_calibration.calibration(PLACES, crowd(rng, 1)) == ELSEWHERE
 
 
@@ -88,7 +91,7 @@ def test_several_samples_make_scores_higher_and_the_threshold_too(rng):
     same = same.adapted(
         seen.mean(), seen.var(), 1, strength=cohort_calibration.STRENGTH
     )
-    expected = score_adaptation.line(same, different)
+    expected = score_adaptation.fit_calibration(same, different)
     found = cohort_calibration.calibration(PLACES, {"p0": own})
     np.testing.assert_allclose(
         [found.slope, found.offset], [expected.slope, expected.offset]

@@ -8,7 +8,7 @@ import pytest
 from tests.references import unit
 from tests.voiceemb import tones
 from tests.voiceemb.bands import BANDS, LINE, Loud, again, encoder, speak
-from timbre.metrics.score_adaptation import Scores
+from timbre.metrics.score_adaptation import ScoreDistribution
 from voiceemb.enrolment import cohort_calibration
 from voiceemb.enrolment.identification import posterior
 from voiceemb.enrolment.people import People
@@ -16,8 +16,8 @@ from voiceemb.enrolment.store_calibration import Worth
 from voiceemb.streaming.listener import Listener
 
 PLACES = {
-    "one": (Scores(0.95, 0.05), Scores(0.4, 0.2)),
-    "other": (Scores(0.9, 0.1), Scores(0.6, 0.1)),
+    "one": (ScoreDistribution(0.95, 0.05), ScoreDistribution(0.4, 0.2)),
+    "other": (ScoreDistribution(0.9, 0.1), ScoreDistribution(0.6, 0.1)),
 }
 
 

@@ -294,4 +294,4 @@ def test_a_real_conversation_is_told_apart(chromium, tmp_path, real_data):
         assert "embed" in tab.locator(".when-stages").inner_text()
         tab.context.close()
     (truth,) = read_rttm(talk.with_suffix(".rttm")).values()
-    assert diarization.score(truth, turns, collar=0.25).rate < 0.25
+    assert diarization.score(truth, turns, collar=0.25).der < 0.25

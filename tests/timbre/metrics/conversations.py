@@ -1,12 +1,12 @@
-"""Turns of made-up talks, and of systems that heard them wrong."""
+"""Made-up conversations as turns, and hypotheses of imperfect systems."""
 
 import numpy as np
 
 from timbre.turns import Turn
 
 OPTIONS = [
-    {"region": region, "collar": collar, "skip_overlap": skip}
-    for region in (None, [(2.0, 9.5), (14.25, 31.0), (30.0, 33.0)])
+    {"uem": uem, "collar": collar, "skip_overlap": skip}
+    for uem in (None, [(2.0, 9.5), (14.25, 31.0), (30.0, 33.0)])
     for collar in (0.0, 0.25)
     for skip in (False, True)
 ]
@@ -17,7 +17,7 @@ def turns(**speakers):
     return [Turn(*span, name) for name, spans in speakers.items() for span in spans]
 
 
-def talk(rng, *, speakers=4, each=6):
+def conversation(rng, *, speakers=4, each=6):
     """Turns to the millisecond; those of a speaker meet sometimes, overlap never."""
     found = []
     for name in (f"voice {k}" for k in range(rng.integers(1, speakers + 1))):
@@ -31,9 +31,9 @@ def talk(rng, *, speakers=4, each=6):
     return found
 
 
-def heard_wrong(rng, truth):
+def imperfect_hypothesis(rng, truth):
     """The turns as a middling system finds them: moved, renamed, lost and invented."""
-    found = talk(rng, each=1)
+    found = conversation(rng, each=1)
     for turn in truth:
         start, end = np.round([turn.start, turn.end] + rng.normal(0, 0.3, 2), 3)
         name = turn.speaker if rng.random() < 0.8 else f"voice {rng.integers(5)}"
