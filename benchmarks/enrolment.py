@@ -1,9 +1,9 @@
-"""Is a person known again, a stranger not, and is the probability honest?
+"""Open-set identification from enrolled speakers: accuracy and honest probabilities.
 
-Half of the speakers of a corpus (or `--people`, and as many strangers) are enrolled,
+Half of the speakers of a corpus (or `--people`, and as many unknown ones) are enrolled,
 each from one recording (`--samples`); every other recording, of them and of the other
-half, is identified with the prior that every second voice is a stranger's. Drawn again
-and again (`--draws`), with four calibrations:
+half, is identified with an unknown prior of a half. Repeated with other random halves
+(`--draws`), with four calibrations:
 
     encoder   the one that comes with the encoder, of two recordings
     others    of scores like these on the other corpora, each counting alike
@@ -39,18 +39,20 @@ from timbre.metrics.calibration import LogisticCalibration
 from timbre.metrics.score_adaptation import ScoreDistribution
 from voiceemb import Encoder
 from voiceemb.enrolment import cohort_calibration, identification
-from voiceemb.enrolment.admission import admit, kept
-from voiceemb.enrolment.quality import Rule
-from voiceemb.enrolment.speech_embedding import Ear
+from voiceemb.enrolment.admission import admit, admitted_samples
+from voiceemb.enrolment.quality import QualityThresholds
+from voiceemb.enrolment.speech_embedding import SpeechEmbedder
 from voiceemb.vad import detection
 
-LEAST_SPEAKERS = 6  # of a corpus that can spare a third of them
+MIN_SPEAKERS = 6  # of a corpus that can spare a third of them
 
 
-def hear(corpus, ear):
+def embed(corpus, embedder):
     """Speakers, qualities and embeddings of all utterances of a corpus."""
-    heard, embeddings = ear.recordings([u.read() for u in corpus], Rule())
-    return np.array([u.speaker for u in corpus]), heard, embeddings
+    recordings, embeddings = embedder.embed_recordings(
+        [u.read() for u in corpus], QualityThresholds()
+    )
+    return np.array([u.speaker for u in corpus]), recordings, embeddings
 
 
 def others(sets, samples):
@@ -78,11 +80,11 @@ def store(sets):
             ScoreDistribution.of(scores[~label]),
         )
 
-    def worth(people):
+    def calibrate(people):
         samples = {name: own.embeddings for name, own in people.items()}
-        return cohort_calibration.calibration(places, samples)
+        return cohort_calibration.calibrate(places, samples)
 
-    return worth
+    return calibrate
 
 
 def alike(held, names, samples):
@@ -98,43 +100,48 @@ def fixed(calibration):
     return lambda people: calibration
 
 
-def enrol(names, held, samples, rng, worth):
+def enrol(names, held, samples, rng, calibrate):
     """People, the rows they were enrolled from, and how many the gate refused."""
-    speaker, heard, embeddings = held
+    speaker, recordings, embeddings = held
     people, used, refused = {}, [], 0
     for name in names:
         rows = rng.permutation(np.flatnonzero(speaker == name))[:samples]
-        given = name, [heard[row] for row in rows], embeddings[rows], people
-        options = {"calibration": worth(people), "rule": Rule()}
+        given = name, [recordings[row] for row in rows], embeddings[rows], people
+        options = {
+            "calibration": calibrate(people),
+            "thresholds": QualityThresholds(),
+        }
         refused += not admit(*given, **options).enrolled
-        people[name] = kept(admit(*given, **options, force=True), embeddings[rows], {})
+        people[name] = admitted_samples(
+            admit(*given, **options, force=True), embeddings[rows], {}
+        )
         used += rows.tolist()
     return people, used, refused
 
 
-def answer(held, options, rng, worth=None):
+def answer(held, options, rng, calibrate=None):
     """Right or not, probability and whether enrolled, of all answers of one draw.
 
-    `worth` gives the calibration of a store from the people in it; without it, that
+    `calibrate` gives the calibration of a store from the people in it; without it, that
     is fitted on a third of the speakers.
     """
     speaker, _, embeddings = held
     names = rng.permutation(np.unique(speaker))
-    if worth is None:
+    if calibrate is None:
         third, names = np.split(names, [-(-len(names) // 3)])
-        worth = fixed(alike(held, third, options.samples))
+        calibrate = fixed(alike(held, third, options.samples))
     names = names[: options.people and 2 * options.people]
     half = names[: max(1, len(names) // 2)]
-    people, used, refused = enrol(half, held, options.samples, rng, worth)
+    people, used, refused = enrol(half, held, options.samples, rng, calibrate)
     gallery = identification.Gallery({n: p.embeddings for n, p in people.items()})
-    calibration = worth(people)
+    calibration = calibrate(people)
     found = []
     for row in np.setdiff1d(np.flatnonzero(np.isin(speaker, names)), used):
         identity = identification.identify(
             gallery.names,
             gallery.scores(embeddings[row]),
             calibration=calibration,
-            stranger=options.stranger,
+            unknown_prior=options.unknown_prior,
         )
         known = speaker[row] in people
         right = identity.name == (speaker[row] if known else None)
@@ -178,7 +185,7 @@ def kinds(held, rest, options, encoder):
     found = {"encoder": fixed(encoder.calibration)}
     found["others"] = fixed(others(rest, options.samples))
     found["store"] = store(rest)
-    if len(np.unique(held[0])) >= LEAST_SPEAKERS:
+    if len(np.unique(held[0])) >= MIN_SPEAKERS:
         found["alike"] = None
     return found
 
@@ -195,26 +202,33 @@ def main():
     parser.add_argument("--samples", type=int, default=1, help="a person (1)")
     parser.add_argument("--people", type=int, help="enrolled at most (half of all)")
     parser.add_argument("--draws", type=int, default=20, help="(20)")
-    parser.add_argument("--stranger", type=float, default=0.5, help="prior (0.5)")
+    parser.add_argument("--unknown-prior", type=float, default=0.5, help="(0.5)")
     options = parser.parse_args()
     path = Path(options.encoder)
     encoder = Encoder.load(path) if path.is_dir() else Encoder.pretrained(path.name)
-    ear = Ear(encoder, encoder.dim, detector=detection.load(options.detector))
+    embedder = SpeechEmbedder(
+        encoder, encoder.dim, detector=detection.load(options.detector)
+    )
     corpora, unseen = (
-        {corpus.name: hear(corpus, ear) for corpus in map(folders.open_corpus, paths)}
+        {
+            corpus.name: embed(corpus, embedder)
+            for corpus in map(folders.open_corpus, paths)
+        }
         for paths in (options.corpus, options.unseen)
     )
     found = {}
     print(
         f"{options.samples} a person, {options.draws} draws, detector "
         f"{options.detector}\n{'corpus':24}{'calibr.':10}{'enrolled':9}{'gate %':>7}"
-        f"{'right %':>8}{'str. n. %':>9}{'said':>8}{'so':>7}{'ECE':>7}"
+        f"{'right %':>8}{'unk. n. %':>9}{'said':>8}{'so':>7}{'ECE':>7}"
     )
     for name, held in (corpora | unseen).items():
         rest = [corpora[other] for other in corpora if other != name]
-        for kind, worth in kinds(held, rest, options, encoder).items():
+        for kind, calibrate in kinds(held, rest, options, encoder).items():
             rng = np.random.default_rng(0)
-            draws = [answer(held, options, rng, worth) for _ in range(options.draws)]
+            draws = [
+                answer(held, options, rng, calibrate) for _ in range(options.draws)
+            ]
             found[name, kind] = np.concatenate([draw[0] for draw in draws])
             refused = np.mean([draw[1] for draw in draws])
             show(name, kind, found[name, kind], refused, draws[0][2])

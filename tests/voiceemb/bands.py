@@ -71,8 +71,8 @@ def speak(rng, voice, *, seconds=4.0, colour=0.2, level=0.1, noise=1e-4):
 
 def again(people):
     """The store as another process finds it."""
-    return People.open(people._roster.folder, people._ear.encoder, detector=Loud())
+    return People.open(people.store.folder, people.embedder.encoder, detector=Loud())
 
 
 def files(people):
-    return sorted((people._roster.folder / "people").glob("[!.]*"))
+    return sorted((people.store.folder / "people").glob("[!.]*"))

@@ -16,7 +16,7 @@ from timbre.files import making
 from voiceemb import calibration as calibrations
 from voiceemb.diarization import result
 from voiceemb.enrolment.people import People
-from voiceemb.enrolment.store import FACTS, check_place
+from voiceemb.enrolment.store import FACTS, check_new_folder
 
 
 def loaded(run, calibration=None):
@@ -81,7 +81,7 @@ def store_of(folder, encoder, detector):
     if (folder / FACTS).is_file():
         yield People.open(folder, encoder, detector=detector)
         return
-    check_place(folder)
+    check_new_folder(folder)
     missing = [path for path in folder.parents if not path.exists()]
     try:
         with making(folder) as unfinished:
@@ -89,7 +89,7 @@ def store_of(folder, encoder, detector):
             yield people
             if not people.names:
                 raise _Nobody
-            check_place(folder)
+            check_new_folder(folder)
         print(f"a new store: {folder}", file=sys.stderr)
     except _Nobody:
         pass

@@ -37,7 +37,7 @@ def enrol(options):
     with store_of(options.people, encoder, detection.load(options.detector)) as people:
         report = people.enrol(options.name, options.paths, force=options.force)
     print(report)
-    if all(sample.double for sample in report.samples):
+    if all(sample.duplicate for sample in report.samples):
         print(f"all of this is enrolled already as {options.name}")
     elif not report.enrolled:
         raise ValueError(
@@ -86,7 +86,7 @@ def people(options):
     elif options.pictures is not None:
         from voiceemb.enrolment import figures
 
-        for path in figures.draw(store, options.pictures):
+        for path in figures.save_figures(store, options.pictures):
             print(path)
     elif options.calibrate is not None:
         found = store.calibrate_on(opened([options.calibrate]))
@@ -97,7 +97,7 @@ def people(options):
             speech_s = sum(map(float, samples.labels["speech_s"]))
             print(f"{name}: {len(samples)} samples, {speech_s:.1f} s of speech")
         print(f"{len(store)} people in {options.people}", file=sys.stderr)
-        print(f"probabilities rest on {store.basis}", file=sys.stderr)
+        print(f"probabilities rest on {store.provenance}", file=sys.stderr)
 
 
 def identify(options):
@@ -111,7 +111,7 @@ def identify(options):
 
     def answer(path):
         found = people.identify(
-            path, stranger=options.stranger, threshold=options.threshold
+            path, unknown_prior=options.stranger, threshold=options.threshold
         )
         name = "nobody enrolled" if found.name is None else found.name
         print(f"{path}: {name}{sure(found.probability)}")

@@ -1,7 +1,7 @@
-"""Admission: which recordings are kept of a person, and why the others are not.
+"""Admission: which recordings of a person are enrolled, and why the others are not.
 
-A recording is kept if it is good enough (`voiceemb.enrolment.quality`), sounds like the
-person's other ones, and not like somebody else who is enrolled.
+A recording is enrolled if its quality suffices (`voiceemb.enrolment.quality`), and if
+it sounds like the person's other recordings and not like another enrolled person.
 """
 
 import dataclasses
@@ -14,23 +14,23 @@ from voiceemb.encoder import unit
 from voiceemb.enrolment import identification, quality
 from voiceemb.enrolment.identification import Gallery
 
-NEW = 0.95  # of new names, how many are new voices
-TWICE = 1 - 1e-6  # cosine from which two samples are one recording
+UNKNOWN_PRIOR = 0.95  # that a new name is a new voice
+SAME_COSINE = 1 - 1e-6  # from which two samples are the same recording
 
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """One recording on its way in.
+    """The decision on one recording.
 
     Args:
-        source: What it is called.
+        source: Path or name of the recording.
         quality: A `voiceemb.enrolment.quality.Quality`.
         score: Cosine with the mean of the person's other samples; None if there are
             none.
         probability: That those are the same voice; None without a calibration too.
-        reasons: What speaks against it, in plain words.
-        enrolled: Whether it is kept.
-        double: Whether it is there already, and so never kept.
+        reasons: Reasons against it, in plain words.
+        enrolled: Whether it is enrolled.
+        duplicate: Whether it is enrolled already, and so never once more.
     """
 
     source: str
@@ -39,21 +39,21 @@ class Sample:
     probability: float | None
     reasons: tuple[str, ...]
     enrolled: bool
-    double: bool = False
+    duplicate: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What came of an enrolment.
+    """The result of an enrolment.
 
     Args:
         name: Of the person.
-        enrolled: Whether anything was.
+        enrolled: Whether any recording was enrolled.
         speech_s: Seconds of speech in the person's samples, with those that would
-            have been kept if nothing was.
+            have been enrolled if none was.
         samples: A `Sample` for each recording.
-        reasons: What speaks against all of them together.
-        forced: Whether anything was enrolled against a reason.
+        reasons: Reasons against all of them together.
+        forced: Whether any recording was enrolled against a reason.
     """
 
     name: str
@@ -75,94 +75,117 @@ class Report:
         return "\n".join(lines)
 
 
-def admit(name, heard, embeddings, people, *, calibration, rule, force=False):
-    """Decides which recordings of a person are kept.
+def admit(
+    name, recordings, embeddings, people, *, calibration, thresholds, force=False
+):
+    """Decide which recordings of a person are enrolled.
 
     Args:
         name: Of the person.
-        heard: `(source, Quality)` of each recording.
-        embeddings: Unit vectors, `[recordings, dim]`; zero where there was too little
-            sound for any, which is never kept.
+        recordings: `(source, Quality)` of each recording.
+        embeddings: Unit vectors, `[recordings, dim]`; zero where a recording was too
+            short for any, which is never enrolled.
         people: Name to the `EmbeddingSet` of everybody enrolled, with the label
             `speech_s`.
-        calibration: A `timbre.metrics.calibration.Calibration` of cosines with the mean
-            of
-            samples, or None: then only ranks can speak against a recording.
-        rule: A `voiceemb.enrolment.quality.Rule`.
-        force: Keep recordings against all reasons but that they are there already.
+        calibration: A `timbre.metrics.calibration.Calibration` of cosines with the
+            mean of samples, or None: then only ranks can be reasons.
+        thresholds: A `voiceemb.enrolment.quality.QualityThresholds`.
+        force: Enrol recordings against all reasons but that they are duplicates.
             Defaults to `False`.
 
     Returns:
         A `Report`.
     """
     own = people.get(name)
-    before = embeddings[:0] if own is None else own.embeddings
+    enrolled = embeddings[:0] if own is None else own.embeddings
     others = {n: s.embeddings for n, s in people.items() if n != name}
-    doubles = [_double(row, embeddings, before) for row in range(len(heard))]
-    fit = [
-        not (twice or f.reasons) for twice, (_, f) in zip(doubles, heard, strict=True)
+    duplicates = [
+        _duplicate_reasons(row, embeddings, enrolled) for row in range(len(recordings))
     ]
+    good = np.array(
+        [
+            not (duplicate or found.reasons)
+            for duplicate, (_, found) in zip(duplicates, recordings, strict=True)
+        ],
+        bool,
+    )
     samples = []
-    for row, (source, found) in enumerate(heard):
-        voice, double = embeddings[row], doubles[row]
-        peers = np.array(fit, bool) & (np.arange(len(heard)) != row)
-        rest = np.concatenate([before, embeddings[peers]])
-        against, score, chance = (), None, None
-        if voice.any():
-            against, score, chance = _compare(voice, rest, others, calibration)
-        reasons = double + found.reasons + against
-        good = not double and bool(voice.any()) and (force or not reasons)
-        one = Sample(source, found, score, chance, reasons, good, bool(double))
-        samples.append(one)
-    seconds = 0.0 if own is None else sum(map(float, own.labels["speech_s"]))
-    seconds += sum(sample.quality.speech_s for sample in samples if sample.enrolled)
-    some = any(sample.enrolled for sample in samples)
-    reasons = quality.lacking(seconds, rule.least_speech_s) if some else ()
+    for row, (source, found) in enumerate(recordings):
+        embedding, duplicate = embeddings[row], duplicates[row]
+        rest = good & (np.arange(len(recordings)) != row)
+        score, probability, voice_reasons = None, None, ()
+        if embedding.any():
+            own_samples = np.concatenate([enrolled, embeddings[rest]])
+            score, probability = _score_own(embedding, own_samples, calibration)
+            voice_reasons = _voice_reasons(
+                embedding, score, probability, others, calibration
+            )
+        reasons = duplicate + found.reasons + voice_reasons
+        admitted = not duplicate and bool(embedding.any()) and (force or not reasons)
+        samples.append(
+            Sample(
+                source, found, score, probability, reasons, admitted, bool(duplicate)
+            )
+        )
+    speech_s = 0.0 if own is None else sum(map(float, own.labels["speech_s"]))
+    speech_s += sum(sample.quality.speech_s for sample in samples if sample.enrolled)
+    reasons = ()
+    if any(sample.enrolled for sample in samples):
+        reasons = quality.duration_reasons(speech_s, thresholds.min_speech_s)
     if reasons and not force:
         samples = [dataclasses.replace(sample, enrolled=False) for sample in samples]
-    enrolled = any(sample.enrolled for sample in samples)
-    against = any(sample.enrolled and sample.reasons for sample in samples)
-    forced = enrolled and bool(against or reasons)
-    return Report(name, enrolled, seconds, tuple(samples), reasons, forced)
+    enrolled = [sample for sample in samples if sample.enrolled]
+    forced = any(sample.reasons or reasons for sample in enrolled)
+    return Report(name, bool(enrolled), speech_s, tuple(samples), reasons, forced)
 
 
-def _double(row, embeddings, before):
-    """The reason that a recording is there already, if it is."""
-    if (before @ embeddings[row] > TWICE).any():
+def _duplicate_reasons(row, embeddings, enrolled):
+    """The reason against a recording that is enrolled already or given twice."""
+    if (enrolled @ embeddings[row] > SAME_COSINE).any():
         return ("this recording is enrolled already",)
-    if (embeddings[:row] @ embeddings[row] > TWICE).any():
+    if (embeddings[:row] @ embeddings[row] > SAME_COSINE).any():
         return ("this recording is given twice",)
     return ()
 
 
-def _compare(voice, rest, others, calibration):
-    """What other voices say against one: reasons, score and probability of its own."""
-    score = chance = None
-    if len(rest):
-        score = float(Gallery({"": rest}).scores(voice)[0])
-    if score is not None and calibration is not None:
-        chance = float(calibration.probability(score))
+def _score_own(embedding, own_samples, calibration):
+    """Cosine with the mean of the person's other samples, and its probability."""
+    if not len(own_samples):
+        return None, None
+    score = float(Gallery({"": own_samples}).scores(embedding)[0])
+    if calibration is None:
+        return score, None
+    return score, float(calibration.probability(score))
+
+
+def _voice_reasons(embedding, score, probability, others, calibration):
+    """Reasons against a recording by its voice: unlike its own, or like another's."""
     reasons = ()
-    if chance is not None and chance < 0.5:
+    if probability is not None and probability < 0.5:
         reasons += (
             "sounds like somebody else: the probability that it is the voice of the "
-            f"other recordings is {100 * chance:.0f} %",
+            f"other recordings is {100 * probability:.0f} %",
         )
-    rival = _rival(voice, score, others, calibration)
-    if rival is not None:
-        reasons += (f"sounds like {rival!r}, who is enrolled",)
-    return reasons, score, chance
+    name = _find_impostor(embedding, score, others, calibration)
+    if name is not None:
+        reasons += (f"sounds like {name!r}, who is enrolled",)
+    return reasons
 
 
-def _rival(voice, score, others, calibration):
-    """The name of somebody enrolled whose voice it is rather than its own, or None."""
+def _find_impostor(embedding, score, others, calibration):
+    """The name of another enrolled person whose voice it is, or None.
+
+    Without samples of its own (`score` is None) that is whoever `identify` names; with
+    some, whoever scores higher than those and is likely by the calibration, if any.
+    """
     if not others or (score is None and calibration is None):
         return None
     gallery = Gallery(others)
-    scores = gallery.scores(voice)
+    scores = gallery.scores(embedding)
     if score is None:
-        options = {"calibration": calibration, "stranger": NEW}
-        return identification.identify(gallery.names, scores, **options).name
+        return identification.identify(
+            gallery.names, scores, calibration=calibration, unknown_prior=UNKNOWN_PRIOR
+        ).name
     best = int(np.argmax(scores))
     if scores[best] <= score:
         return None
@@ -171,13 +194,13 @@ def _rival(voice, score, others, calibration):
     return gallery.names[best]
 
 
-def kept(report, embeddings, about) -> EmbeddingSet:
-    """The samples that a report says are enrolled, with what is known of them.
+def admitted_samples(report, embeddings, about) -> EmbeddingSet:
+    """The enrolled samples of a report as an embedding set.
 
     Args:
         report: A `Report`.
         embeddings: Of all its recordings, `[recordings, dim]`.
-        about: What made them.
+        about: Dict of what made the embeddings.
     """
     rows = [row for row, sample in enumerate(report.samples) if sample.enrolled]
     samples = [report.samples[row] for row in rows]

@@ -1,9 +1,9 @@
-"""Bystanders: what the people who are enrolled tell about voices nobody has heard.
+"""Unsupervised score calibration from the enrolled cohort.
 
-Whoever is enrolled is a stranger to everybody else enrolled. So the store itself holds
-scores of strangers, recorded where it is used; and of two samples of a person, scores
-of one voice. By them, what scores are like in several corpora becomes what they are
-like here (`timbre.metrics.score_adaptation`), without a recording more.
+Every enrolled speaker is an impostor for all others, so their cross-scores estimate
+the impostor distribution where the store is used, and several samples of one speaker
+the target distribution. Both are combined with statistics of other corpora by MAP
+adaptation (`timbre.metrics.score_adaptation`).
 """
 
 import numpy as np
@@ -11,88 +11,90 @@ import numpy as np
 from timbre.metrics import score_adaptation
 from timbre.metrics.score_adaptation import ScoreDistribution
 
-# People who say as much of a place as other corpora do: means of scores of strangers
-# have a variance of .030 among people and of .0076 among corpora (LibriSpeech, VCTK,
+# Relevance factor: speakers that weigh as much as the corpora. Means of impostor scores
+# have a variance of .030 among speakers and of .0076 among corpora (LibriSpeech, VCTK,
 # Korean; cosines).
 STRENGTH = 4
-LEAST = 1e-3  # length of a mean: samples that cancel each other out have none
+MIN_NORM = 1e-3  # of a mean of samples, which may cancel each other out
 
 
-def calibration(places, samples, *, strength=STRENGTH):
-    """What cosines with the mean of somebody's samples are worth in this store.
+def calibrate(places, samples, *, strength=STRENGTH):
+    """Calibrate cosines with the mean of a speaker's samples, for one store.
 
-    Cosines of two utterances are known of the places. A mean of unit vectors is shorter
-    than 1, and cosines with it are higher by so much: scores of the places are scaled
-    by the mean of that in this store.
+    The corpora's statistics are of cosines of two utterances. A mean of unit vectors is
+    shorter than 1, and cosines with it are higher by as much: so they are scaled by the
+    mean of `1 / norm` in this store.
 
     Args:
-        places: Name of a corpus to `Scores` of one voice and of two, at least one.
-        samples: Name of a person to unit embeddings `[samples, dim]`.
-        strength: Number of people who say as much as the places. Defaults to `4`.
+        places: Name of a corpus to its target and impostor
+            `ScoreDistribution`, at least one.
+        samples: Name of a speaker to unit embeddings `[samples, dim]`.
+        strength: Number of speakers who weigh as much as the corpora. Defaults to `4`.
 
     Returns:
-        A `timbre.metrics.calibration.LogisticCalibration`. If people in the store sound
-        no more like themselves than like others, it tells nothing, and that of the
-        places stays.
+        A `timbre.metrics.calibration.LogisticCalibration`. If speakers of the store
+        sound no more like themselves than like others, it is that of the corpora.
     """
-    same, different = (
-        ScoreDistribution.anywhere(kinds)
-        for kinds in zip(*places.values(), strict=True)
-    )
-    elsewhere = score_adaptation.fit_calibration(same, different)
+    target = ScoreDistribution.anywhere([target for target, _ in places.values()])
+    impostor = ScoreDistribution.anywhere([impostor for _, impostor in places.values()])
+    corpora_only = score_adaptation.fit_calibration(target, impostor)
     if not samples:
-        return elsewhere
-    rows = [np.asarray(own, np.float64) for own in samples.values()]
-    lengths = [max(np.linalg.norm(own.mean(axis=0)), LEAST) for own in rows]
-    factor = 1 / np.mean(lengths)
-    same, different = same.scaled(factor), different.scaled(factor)
-    if len(rows) > 1:
-        found = _moments(*strangers(rows))
-        different = different.adapted(*found, len(rows), strength=strength)
-    several = [(own, n) for own, n in zip(rows, lengths, strict=True) if len(own) > 1]
-    if several:
-        found = _moments(*np.mean([_own(*one) for one in several], axis=0))
-        same = same.adapted(*found, len(several), strength=strength)
+        return corpora_only
+    cohort = [np.asarray(own, np.float64) for own in samples.values()]
+    norms = [max(np.linalg.norm(own.mean(axis=0)), MIN_NORM) for own in cohort]
+    factor = 1 / np.mean(norms)
+    target, impostor = target.scaled(factor), impostor.scaled(factor)
+    if len(cohort) > 1:
+        mean, variance = _mean_and_variance(*impostor_moments(cohort))
+        impostor = impostor.adapted(mean, variance, len(cohort), strength=strength)
+    moments = [
+        _target_moments(own, norm)
+        for own, norm in zip(cohort, norms, strict=True)
+        if len(own) > 1
+    ]
+    if moments:
+        mean, variance = _mean_and_variance(*np.mean(moments, axis=0))
+        target = target.adapted(mean, variance, len(moments), strength=strength)
     try:
-        return score_adaptation.fit_calibration(same, different)
+        return score_adaptation.fit_calibration(target, impostor)
     except ValueError:
-        return elsewhere
+        return corpora_only
 
 
-def strangers(rows):
-    """Scores of everybody's samples against all others, each person counting alike.
+def impostor_moments(cohort):
+    """Moments of the scores of every speaker's samples against all other speakers.
 
-    `sum_ab (x_a . c_b)**2 = trace(sum_a x_a x_a^T  sum_b c_b c_b^T)`: the sums over all
-    pairs take time and memory in proportion to the number of people.
+    Each speaker counts alike. `sum_ab (x_a . c_b)**2 = trace(sum_a x_a x_a^T
+    sum_b c_b c_b^T)`: sums over all pairs take time and memory linear in the speakers.
 
     Args:
-        rows: Unit vectors `[samples, dim]` of each of two people or more.
+        cohort: Unit vectors `[samples, dim]` of each of two speakers or more.
 
     Returns:
         Mean of the scores and of their squares.
     """
-    centres = np.array([own.mean(axis=0) for own in rows])
-    lengths = np.linalg.norm(centres, axis=1, keepdims=True)
-    heads = centres / np.maximum(lengths, LEAST)
-    weighed = np.concatenate([own / np.sqrt(len(own)) for own in rows])
-    own = [one @ head for one, head in zip(rows, heads, strict=True)]
-    pairs = len(rows) * (len(rows) - 1)
-    total = centres.sum(axis=0) @ heads.sum(axis=0) - sum(one.mean() for one in own)
-    squares = np.sum((weighed.T @ weighed) * (heads.T @ heads))
-    squares -= sum(np.mean(one**2) for one in own)
+    means = np.array([own.mean(axis=0) for own in cohort])
+    norms = np.linalg.norm(means, axis=1, keepdims=True)
+    centroids = means / np.maximum(norms, MIN_NORM)
+    weighted = np.concatenate([own / np.sqrt(len(own)) for own in cohort])
+    self_scores = [own @ c for own, c in zip(cohort, centroids, strict=True)]
+    pairs = len(cohort) * (len(cohort) - 1)
+    total = means.sum(axis=0) @ centroids.sum(axis=0)
+    total = total - sum(scores.mean() for scores in self_scores)
+    squares = np.sum((weighted.T @ weighted) * (centroids.T @ centroids))
+    squares -= sum(np.mean(scores**2) for scores in self_scores)
     return total / pairs, squares / pairs
 
 
-def _own(own, length):
-    """Mean and mean square of a person's samples, each against the others.
+def _target_moments(own, norm):
+    """Mean and mean square of the scores of a speaker's samples against the others.
 
     The mean cosine with the others is that of two utterances, however many they are;
-    what is enrolled is the mean of all samples, of this `length`.
+    what is enrolled is the mean of all samples, of this `norm`.
     """
-    others = (own @ own.sum(axis=0) - 1) / (len(own) - 1) / length
-    return others.mean(), np.mean(others**2)
+    scores = (own @ own.sum(axis=0) - 1) / (len(own) - 1) / norm
+    return scores.mean(), np.mean(scores**2)
 
 
-def _moments(mean, square):
-    """Mean and variance."""
+def _mean_and_variance(mean, square):
     return mean, max(square - mean**2, 0.0)

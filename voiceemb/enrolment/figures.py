@@ -1,7 +1,7 @@
-"""Comparisons: who of the enrolled sounds like whom, as pictures.
+"""Figures of an enrolment store: similarity matrix, and target and impostor scores.
 
-The matrix compares every sample with every other one; the histograms show what is left
-of it when names are forgotten: the values of pairs of one voice, and of two voices.
+The matrix compares every sample with every other one; the histograms show the values of
+the pairs of one speaker and of two.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ MEASURES = {"cosine": "cosine", "distance": "Euclidean distance of unit vectors"
 
 
 def compare(embeddings, *, measure="cosine") -> np.ndarray:
-    """Compares all embeddings with each other.
+    """Compare all embeddings with each other.
 
     Args:
         embeddings: Of any length above 0, `[samples, dim]`.
@@ -62,7 +62,7 @@ def matrix_figure(samples, *, measure="cosine", title="Samples compared"):
 
 @plotting.styled
 def pairs_figure(samples, *, measure="distance", title="Pairs of samples"):
-    """Histograms of the pairs of one voice and of two, and the line that parts them.
+    """Histograms of target and impostor pairs, with the threshold of the EER.
 
     Args:
         samples: A `timbre.corpora.embeddings.EmbeddingSet` of two people or more, of
@@ -79,8 +79,8 @@ def pairs_figure(samples, *, measure="distance", title="Pairs of samples"):
     return figure
 
 
-def draw(people, folder) -> list[Path]:
-    """Draws enrolled people: `comparison.png`, and `pairs.png` if there are pairs.
+def save_figures(people, folder) -> list[Path]:
+    """Plot enrolled people: `comparison.png`, and `pairs.png` if there are pairs.
 
     Args:
         people: A `voiceemb.enrolment.people.People`.
@@ -91,11 +91,11 @@ def draw(people, folder) -> list[Path]:
     """
     samples = people.samples()
     if not len(samples):
-        raise ValueError("A picture needs enrolled people. Received: nobody")
-    drawn = {"comparison": matrix_figure(samples)}
+        raise ValueError("A figure needs enrolled people: there are none.")
+    figures = {"comparison": matrix_figure(samples)}
     if 1 < len(people) < len(samples):
-        drawn["pairs"] = pairs_figure(samples)
+        figures["pairs"] = pairs_figure(samples)
     return [
         plotting.save(figure, Path(folder) / f"{name}.png")
-        for name, figure in drawn.items()
+        for name, figure in figures.items()
     ]

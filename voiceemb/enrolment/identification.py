@@ -1,12 +1,13 @@
-"""Recognition: who of those we know speaks, or nobody of them.
+"""Open-set speaker identification: which enrolled speaker it is, or none of them.
 
-    P(i) ∝ prior_i * LR_i,   P(nobody) ∝ stranger,   prior_i = (1 - stranger) / n
+    P(i) ∝ prior_i * LR_i,   P(unknown) ∝ unknown_prior
+    prior_i = (1 - unknown_prior) / n
 
-`LR_i` is what the score against person `i` is worth (`timbre.metrics.calibration`): how
-much likelier it is when they speak than when somebody else does. That is Bayes' rule
-where the scores against all others say nothing more, as then their densities cancel
-out. The prior of a stranger is the user's: how often, where this is used, nobody of
-those enrolled speaks.
+`LR_i` is the likelihood ratio of the score against speaker `i`, by a calibration
+(`timbre.metrics.calibration`): how much likelier it is when they speak than when
+somebody else does. This is Bayes' rule where the scores against all others carry no
+further information, as their densities then cancel out. `unknown_prior`, the prior of a
+speaker outside the enrolled set, is the user's choice.
 """
 
 import dataclasses
@@ -15,13 +16,13 @@ import numpy as np
 
 from timbre.metrics.likelihood_ratio import check_prior
 
-WAYS = ("centroid", "max", "top", "mean-distance")
-TOP = 3  # nearest samples that count in the way `top`
+SCORINGS = ("centroid", "max", "top", "mean-distance")
+TOP = 3  # nearest samples that count in the scoring `top`
 
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
-    """Whether a voice is the one it is said to be.
+    """The result of a verification: whether it is the claimed speaker.
 
     Args:
         score: Larger is more alike.
@@ -36,13 +37,12 @@ class Decision:
 
 @dataclasses.dataclass(frozen=True)
 class Identity:
-    """Whose voice it is, of those enrolled.
+    """The result of an identification.
 
     Args:
-        name: None if it is nobody's.
-        probability: Of this answer: that it is `name`, or that it is nobody of them;
-            None without a calibration.
-        score: Of the most alike person; None if nobody is enrolled.
+        name: Of the enrolled speaker; None if it is none of them.
+        probability: Of this answer, be it a name or none; None without a calibration.
+        score: Of the most alike speaker; None if nobody is enrolled.
         candidates: `(name, score, probability)` of everybody, the most alike first.
     """
 
@@ -53,7 +53,7 @@ class Identity:
 
 
 class Gallery:
-    """Samples of people by name, ready to be compared with a voice.
+    """Enrolled samples by name, ready to be scored against.
 
     Args:
         samples: Name to unit embeddings `[samples, dim]`, at least one each.
@@ -71,12 +71,12 @@ class Gallery:
         sums = np.add.reduceat(self._rows, self._starts)
         self._centroids = sums / np.linalg.norm(sums, axis=1, keepdims=True)
 
-    def scores(self, embeddings, *, way="centroid") -> np.ndarray:
-        """How alike voices are to each person; larger is more alike.
+    def scores(self, embeddings, *, scoring="centroid") -> np.ndarray:
+        """Score embeddings against each person; larger is more alike.
 
         Args:
             embeddings: Unit vectors, `[..., dim]`.
-            way: `"centroid"`, the cosine with the mean direction of all samples;
+            scoring: `"centroid"`, the cosine with the mean direction of all samples;
                 `"max"`, the highest cosine with a sample; `"top"`, the mean of the
                 three highest; `"mean-distance"`, the mean Euclidean distance to all
                 samples, with a minus. Defaults to `"centroid"`.
@@ -84,14 +84,14 @@ class Gallery:
         Returns:
             float64 `[..., people]`.
         """
-        check_way(way)
+        check_scoring(scoring)
         embeddings = np.asarray(embeddings, np.float64)
-        if way == "centroid":
+        if scoring == "centroid":
             return embeddings @ self._centroids.T
         cosines = embeddings @ self._rows.T
-        if way == "max":
+        if scoring == "max":
             return np.maximum.reduceat(cosines, self._starts, axis=-1)
-        if way == "mean-distance":
+        if scoring == "mean-distance":
             distances = np.sqrt(np.maximum(2 - 2 * cosines, 0))
             return -np.add.reduceat(distances, self._starts, axis=-1) / self._counts
         parts = np.split(cosines, self._starts[1:], axis=-1)
@@ -99,37 +99,39 @@ class Gallery:
         return np.stack(best, axis=-1)
 
 
-def check_way(way):
-    """Raises ValueError unless `way` is a way to score."""
-    if way not in WAYS:
-        raise ValueError(f"`way` must be one of {WAYS}. Received: {way!r}")
+def check_scoring(scoring):
+    """Raise ValueError unless it is one of `SCORINGS`."""
+    if scoring not in SCORINGS:
+        raise ValueError(f"`scoring` must be one of {SCORINGS}. Received: {scoring!r}")
 
 
-def posterior(llr, *, stranger=0.5) -> np.ndarray:
-    """Probability of each person and of nobody.
+def posterior(llr, *, unknown_prior=0.5) -> np.ndarray:
+    """Posterior probability of each person, and of none of them.
 
     Args:
         llr: Log-likelihood ratio of the score against each person, `[people]`.
-        stranger: Probability that it is nobody of them, before the scores are known.
-            0 where that can not be. Defaults to `0.5`.
+        unknown_prior: Prior probability of an unknown speaker; 0 for a closed set.
+            Defaults to `0.5`.
 
     Returns:
-        float64 `[people + 1]`, the last is nobody; the sum is 1.
+        float64 `[people + 1]`, the last one of an unknown speaker; the sum is 1.
     """
     llr = np.asarray(llr, np.float64)
-    if not 0 <= stranger < 1:
-        raise ValueError(f"`stranger` must be in [0, 1). Received: {stranger}")
+    if not 0 <= unknown_prior < 1:
+        raise ValueError(
+            f"`unknown_prior` must be in [0, 1). Received: {unknown_prior}"
+        )
     if not len(llr):
         return np.ones(1)
-    with np.errstate(divide="ignore"):  # log(0): it can not be a stranger
-        nobody = np.log(stranger)
-    logs = np.append(llr + np.log1p(-stranger) - np.log(len(llr)), nobody)
+    with np.errstate(divide="ignore"):  # log(0): a closed set
+        unknown = np.log(unknown_prior)
+    logs = np.append(llr + np.log1p(-unknown_prior) - np.log(len(llr)), unknown)
     weights = np.exp(logs - logs.max())
     return weights / weights.sum()
 
 
-def identify(names, scores, *, calibration=None, stranger=0.5, threshold=None):
-    """Names a voice, or nobody.
+def identify(names, scores, *, calibration=None, unknown_prior=0.5, threshold=None):
+    """Identify a speaker by their scores against enrolled people.
 
     Args:
         names: Of the people, `[people]`.
@@ -137,9 +139,9 @@ def identify(names, scores, *, calibration=None, stranger=0.5, threshold=None):
         calibration: A `timbre.metrics.calibration.Calibration` of such scores. Defaults
             to
             none: then there are no probabilities.
-        stranger: See `posterior`. Defaults to `0.5`.
+        unknown_prior: See `posterior`. Defaults to `0.5`.
         threshold: The score from which the most alike person is named. Defaults to
-            what is likeliest.
+            the maximum of the posterior.
 
     Returns:
         An `Identity`.
@@ -151,29 +153,31 @@ def identify(names, scores, *, calibration=None, stranger=0.5, threshold=None):
     if not names:
         return Identity(None, 1.0, None, [])
     order = np.argsort(-np.asarray(scores), kind="stable").tolist()
-    chances = [None] * (len(names) + 1)
+    probabilities = [None] * (len(names) + 1)
     if calibration is not None:
-        chances = posterior(calibration.llr(scores), stranger=stranger).tolist()
-    candidates = [(names[i], float(scores[i]), chances[i]) for i in order]
-    name, score, chance = candidates[0]
-    nobody = chances[-1]
-    known = chance >= nobody if threshold is None else score >= threshold
+        probabilities = posterior(
+            calibration.llr(scores), unknown_prior=unknown_prior
+        ).tolist()
+    candidates = [(names[i], float(scores[i]), probabilities[i]) for i in order]
+    name, score, probability = candidates[0]
+    unknown = probabilities[-1]
+    known = probability >= unknown if threshold is None else score >= threshold
     return Identity(
-        name if known else None, chance if known else nobody, score, candidates
+        name if known else None, probability if known else unknown, score, candidates
     )
 
 
 def verify(score, *, calibration=None, prior=0.5, threshold=None) -> Decision:
-    """Says whether a voice is the one it is said to be.
+    """Decide whether a voice is the claimed person's.
 
     Args:
         score: Against that person.
         calibration: A `timbre.metrics.calibration.Calibration` of such scores. Defaults
             to
             none: then there is no probability.
-        prior: How often it is, before the score is known. Defaults to `0.5`.
-        threshold: The score from which to accept. Defaults to the one from which
-            accepting is more often right than wrong.
+        prior: Prior probability that it is. Defaults to `0.5`.
+        threshold: The score from which to accept. Defaults to the one where the
+            posterior is a half.
 
     Raises:
         ValueError: If there is neither a calibration nor a threshold.
@@ -188,28 +192,28 @@ def verify(score, *, calibration=None, prior=0.5, threshold=None) -> Decision:
 
 
 def check_decidable(calibration, threshold):
-    """Raises ValueError if nothing says from which score on voices are the same."""
+    """Raise ValueError if there is neither a calibration nor a threshold."""
     if calibration is None and threshold is None:
         raise ValueError(
             "A decision needs a calibration of these scores (`calibrate`) or a "
-            "`threshold`; to rank without one, take `scores`. Received: neither"
+            "`threshold`; to rank without one, take `scores`."
         )
 
 
-def trials(embeddings, speaker, *, samples=1, way="centroid", draws=5, seed=0):
-    """Scores of voices against people of several samples, with the right answers.
+def trials(embeddings, speaker, *, samples=1, scoring="centroid", repeats=5, seed=0):
+    """Verification trials against enrolled speakers of one or several samples.
 
-    In each draw, `samples` utterances of everybody who has more are enrolled, and all
-    other utterances are scored against all of them: scores as they come in use, which
-    are higher than those of pairs of single utterances.
+    In each repetition, `samples` utterances of everybody who has more are enrolled, and
+    all others are scored against all of them. These scores are higher than those of
+    pairs of single utterances.
 
     Args:
         embeddings: Unit vectors, `[utterances, dim]`.
         speaker: Who speaks in each, `[utterances]`.
         samples: Utterances enrolled of each person. Defaults to `1`.
-        way: See `Gallery.scores`. Defaults to `"centroid"`.
-        draws: How often utterances are drawn. Defaults to `5`.
-        seed: Of the draws. Defaults to `0`.
+        scoring: See `Gallery.scores`. Defaults to `"centroid"`.
+        repeats: How often utterances are sampled. Defaults to `5`.
+        seed: Of the samples. Defaults to `0`.
 
     Returns:
         Label, True where both sides are one speaker, and score, `[trials]` each.
@@ -226,12 +230,12 @@ def trials(embeddings, speaker, *, samples=1, way="centroid", draws=5, seed=0):
             f"which is 1 or more. Received: {len(names)} with more than {samples}"
         )
     rng, found = np.random.default_rng(seed), []
-    for _ in range(draws):
+    for _ in range(repeats):
         order = rng.permutation(len(speaker))
         rows = {name: order[speaker[order] == name][:samples] for name in names}
         rest = np.setdiff1d(order, np.concatenate([*rows.values()]))
         gallery = Gallery({name: embeddings[own] for name, own in rows.items()})
-        scores = gallery.scores(embeddings[rest], way=way)
+        scores = gallery.scores(embeddings[rest], scoring=scoring)
         found.append((speaker[rest][:, None] == names, scores))
     label, scores = zip(*found, strict=True)
     return np.concatenate(label, axis=None), np.concatenate(scores, axis=None)

@@ -1,8 +1,8 @@
-"""Quality: is a recording good enough to know somebody by it?
+"""Recording quality for enrolment: duration of speech, clipping, signal-to-noise ratio.
 
-Enough speech, not clipped, well above the noise. Whoever speaks too little or into a
-bad microphone is enrolled as somebody they are not, and every answer after that is
-wrong; so it is said before, in words that tell what to do better.
+Too little speech or a bad recording makes an embedding that is not the speaker's, and
+every answer after that is wrong. So recordings are checked before they are enrolled,
+and each reason against one says what to do better.
 """
 
 from dataclasses import dataclass
@@ -11,40 +11,40 @@ import numpy as np
 
 from voiceemb.vad.base import SAMPLE_RATE
 
-FULL_SCALE = 0.999  # of the largest level a file can hold; louder was cut
-FLAT = 0.99  # of the peak: equal samples in a row up there are a top cut off
-AUDIBLE = 0.05  # peak from which flat tops are looked for; fainter ones are rounding
-FEWEST = 20  # frames of noise, and of speech, from which their ratio is known
+FULL_SCALE = 0.999  # of the largest level a file can hold; louder samples are clipped
+FLAT = 0.99  # of the peak: equal samples in a row above it are a clipped top
+MIN_PEAK = 0.05  # from which flat tops count; fainter ones are rounding
+MIN_FRAMES = 20  # of noise, and of speech, for an estimate of their ratio
 
 
 @dataclass(frozen=True)
-class Rule:
-    """What a recording must have.
+class QualityThresholds:
+    """What a recording must have to be enrolled.
 
     Args:
-        least_speech_s: Seconds of speech, of one person in all recordings together.
+        min_speech_s: Seconds of speech, of one person in all recordings together.
             Defaults to `3`.
-        least_sample_s: Seconds of speech in each recording. Defaults to `1`.
-        most_clipped: Share of clipped samples in speech. Defaults to `0.01`.
-        least_snr_db: Level of speech above noise. Defaults to `10`.
+        min_sample_s: Seconds of speech in each recording. Defaults to `1`.
+        max_clipped: Share of clipped samples in speech. Defaults to `0.01`.
+        min_snr_db: Level of speech above noise. Defaults to `10`.
     """
 
-    least_speech_s: float = 3.0
-    least_sample_s: float = 1.0
-    most_clipped: float = 0.01
-    least_snr_db: float = 10.0
+    min_speech_s: float = 3.0
+    min_sample_s: float = 1.0
+    max_clipped: float = 0.01
+    min_snr_db: float = 10.0
 
 
 @dataclass(frozen=True)
 class Quality:
-    """What was found in a recording.
+    """Quality of a recording.
 
     Args:
         speech_s: Seconds of speech.
         clipped: Share of the samples in speech that are clipped.
         snr_db: Level of speech above that of the noise in between, in dB; None where
             there is too little of either to tell.
-        reasons: Why it is not good enough, in plain words; empty if it is.
+        reasons: Reasons against it, in plain words; empty if it is good enough.
     """
 
     speech_s: float
@@ -53,46 +53,46 @@ class Quality:
     reasons: tuple[str, ...] = ()
 
 
-def inspect(waveform, activity, *, rule=None, least_s=None) -> Quality:
-    """Judges a recording by itself.
+def inspect(waveform, activity, *, thresholds=None, min_speech_s=None) -> Quality:
+    """Measure the quality of one recording.
 
     Args:
         waveform: float32 `[samples]`, 16 kHz.
         activity: Its `voiceemb.vad.Activity`.
-        rule: A `Rule`. Defaults to `Rule()`.
-        least_s: Seconds of speech it must have. Defaults to the `least_speech_s` of
-            the rule, as if there were no other recording.
+        thresholds: A `QualityThresholds`. Defaults to `QualityThresholds()`.
+        min_speech_s: Seconds of speech it must have. Defaults to that of the
+            thresholds, as if there were no other recording.
     """
-    rule = rule or Rule()
-    least_s = rule.least_speech_s if least_s is None else least_s
-    speech_s = float(sum(end - start for start, end in activity.segments))
-    clipped = clipping(spoken(waveform, activity))
+    thresholds = thresholds or QualityThresholds()
+    min_speech_s = thresholds.min_speech_s if min_speech_s is None else min_speech_s
+    clipped = clipping(extract_speech(waveform, activity))
     snr_db = signal_to_noise(activity)
-    reasons = lacking(speech_s, least_s)
-    if clipped >= rule.most_clipped:
+    reasons = duration_reasons(activity.speech_s, min_speech_s)
+    if clipped >= thresholds.max_clipped:
         reasons += (
             f"{100 * clipped:.1f} % of it is clipped, less than "
-            f"{100 * rule.most_clipped:g} % may be: record with less gain",
+            f"{100 * thresholds.max_clipped:g} % may be: record with less gain",
         )
-    if snr_db is not None and snr_db < rule.least_snr_db:
+    if snr_db is not None and snr_db < thresholds.min_snr_db:
         reasons += (
-            f"speech is only {snr_db:.0f} dB above the noise, {rule.least_snr_db:g} dB "
-            "are needed: go nearer, or where it is quieter",
+            f"speech is only {snr_db:.0f} dB above the noise, "
+            f"{thresholds.min_snr_db:g} dB are needed: go nearer, or where it is "
+            "quieter",
         )
-    return Quality(speech_s, clipped, snr_db, reasons)
+    return Quality(activity.speech_s, clipped, snr_db, reasons)
 
 
-def lacking(speech_s, least_s) -> tuple[str, ...]:
-    """The reason that there is too little speech, if there is."""
+def duration_reasons(speech_s, min_speech_s) -> tuple[str, ...]:
+    """The reason against too little speech, if there is too little."""
     if speech_s == 0:
         return ("no speech was found",)
-    if speech_s < least_s:
-        return (f"only {speech_s:.1f} s of speech, {least_s:g} s are needed",)
+    if speech_s < min_speech_s:
+        return (f"only {speech_s:.1f} s of speech, {min_speech_s:g} s are needed",)
     return ()
 
 
-def spoken(waveform, activity) -> np.ndarray:
-    """The samples in which somebody speaks, float32 `[samples]`.
+def extract_speech(waveform, activity) -> np.ndarray:
+    """Concatenate the speech segments of a waveform, float32 `[samples]`.
 
     Args:
         waveform: float32 `[samples]`, 16 kHz.
@@ -106,22 +106,22 @@ def spoken(waveform, activity) -> np.ndarray:
 
 
 def clipping(waveform) -> float:
-    """Share of samples that were cut off, at full scale or at a flat top below it."""
+    """Share of samples that are clipped, at full scale or at a flat top below it."""
     level = np.abs(waveform)
     peak = level.max(initial=0)
-    cut = level >= FULL_SCALE * max(1.0, peak)
-    if peak >= AUDIBLE:
+    clipped = level >= FULL_SCALE * max(1.0, peak)
+    if peak >= MIN_PEAK:
         flat = (np.diff(waveform) == 0) & (level[1:] >= FLAT * peak)
-        cut[1:] |= flat
-        cut[:-1] |= flat
-    return float(cut.mean()) if len(cut) else 0.0
+        clipped[1:] |= flat
+        clipped[:-1] |= flat
+    return float(clipped.mean()) if len(clipped) else 0.0
 
 
 def signal_to_noise(activity) -> float | None:
-    """Power of speech over that of the noise around it, in dB.
+    """Signal-to-noise ratio of a recording, in dB.
 
     `10 log10((mean active power - noise) / noise)`, where `noise` is the lower quartile
-    of the power of frames without speech: words that were missed are no noise.
+    of the power of frames without speech, so that missed words do not count as noise.
 
     Args:
         activity: A `voiceemb.vad.Activity`.
@@ -131,7 +131,7 @@ def signal_to_noise(activity) -> float | None:
     """
     power = 10.0 ** (np.asarray(activity.energy_db, np.float64) / 10)
     speech, rest = power[activity.active], power[~activity.active]
-    if min(len(speech), len(rest)) < FEWEST:
+    if min(len(speech), len(rest)) < MIN_FRAMES:
         return None
     noise = max(np.quantile(rest, 0.25), 1e-12)
     ratio = max((speech.mean() - noise) / noise, 1e-12)

@@ -1,4 +1,7 @@
-"""Hearing: from a recording to the embedding of the speech in it, and of no silence."""
+"""Embeddings of the speech in recordings.
+
+waveform -> voice activity detection -> speech segments, joined -> embedding
+"""
 
 from pathlib import Path
 
@@ -12,14 +15,14 @@ from voiceemb.inference import LEAST_S
 from voiceemb.vad import detection
 from voiceemb.vad.base import SAMPLE_RATE
 
-LEAST = int(LEAST_S * SAMPLE_RATE)  # samples that can be embedded
+MIN_SAMPLES = int(LEAST_S * SAMPLE_RATE)  # that can be embedded
 
 
-class Ear:
-    """Hears voices with one encoder and one detector of activity.
+class SpeechEmbedder:
+    """Extracts speech by a voice activity detector, and embeds it by an encoder.
 
     Args:
-        encoder: A `voiceemb.Encoder`, or None: then a voice is an embedding.
+        encoder: A `voiceemb.Encoder`, or None: then voices must be embeddings.
         dim: Length of an embedding.
         detector: A `voiceemb.vad.Detector`. Defaults to the one of `voiceemb.vad.load`.
     """
@@ -27,32 +30,31 @@ class Ear:
     def __init__(self, encoder, dim, *, detector=None):
         self.encoder, self.dim, self._detector = encoder, dim, detector
 
-    def embedding(self, voice) -> np.ndarray:
-        """The unit embedding `[dim]` of what a user gives as a voice.
+    def embed(self, voice) -> np.ndarray:
+        """The unit embedding `[dim]` of a voice.
 
         Args:
             voice: An embedding `[dim]` of any length above 0, a waveform float32
                 `[samples]` at 16 kHz, or a path.
 
         Raises:
-            ValueError: If nobody speaks in it, or it is none of these.
+            ValueError: If it holds no speech, or it is none of these.
             timbre.audio.wave.AudioError: If a file can not be read.
         """
         if not isinstance(voice, str | Path) and np.shape(voice) == (self.dim,):
             voice = np.asarray(voice, np.float64)
             if not np.isfinite(voice).all() or not voice.any():
-                raise ValueError(
-                    "An embedding must be finite and not zero. Received: another"
-                )
+                raise ValueError("An embedding must be finite and not zero.")
             return unit(voice)
-        spoken = self.speech(voice)
-        if len(spoken) < LEAST:
+        speech = self.extract_speech(voice)
+        if len(speech) < MIN_SAMPLES:
             raise ValueError(
-                f"A voice must speak. Received: no speech in {_name(voice, 'a sound')}"
+                "A voice must speak. "
+                f"Received: no speech in {_source_name(voice, 'a sound')}"
             )
-        return self.encoder.embed_utterance(spoken)
+        return self.encoder.embed_utterance(speech)
 
-    def corpus(self, corpus, *, shown=True):
+    def embed_corpus(self, corpus, *, shown=True):
         """Embeddings of all utterances of a corpus in which speech is found.
 
         Args:
@@ -60,57 +62,58 @@ class Ear:
             shown: Whether progress is shown. Defaults to `True`.
 
         Returns:
-            Unit vectors float32 `[utterances, dim]`, and who speaks, str
-            `[utterances]`.
+            Unit vectors float32 `[utterances, dim]`, and speakers, str `[utterances]`.
         """
         speech, speaker = [], []
-        with Bar(f"hearing {corpus.name}", len(corpus), shown=shown) as bar:
+        with Bar(f"finding speech in {corpus.name}", len(corpus), shown=shown) as bar:
             for utterance in corpus:
-                spoken = self.speech(utterance.read())
-                if len(spoken) >= LEAST:
-                    speech.append(spoken)
+                samples = self.extract_speech(utterance.read())
+                if len(samples) >= MIN_SAMPLES:
+                    speech.append(samples)
                     speaker.append(utterance.speaker)
                 bar.update(1)
             return self.encoder.embed_utterances(speech), np.array(speaker, str)
 
-    def recordings(self, sources, rule, *, names=None):
-        """What recordings of a person are called, how good they are, and embeddings.
+    def embed_recordings(self, sources, thresholds, *, names=None):
+        """Names, quality and embeddings of recordings of one person.
 
-        Where no speech was found, all of the recording is embedded.
+        Where no speech is found, the whole recording is embedded.
 
         Args:
             sources: Paths or waveforms.
-            rule: A `voiceemb.enrolment.quality.Rule`.
-            names: What they are called. Defaults to their paths, or to `sound 1`.
+            thresholds: A `voiceemb.enrolment.quality.QualityThresholds`.
+            names: Of the recordings. Default to their paths, or to `sound 1`.
 
         Returns:
             List of `(name, Quality)`, and unit vectors float32 `[recordings, dim]`,
             zero where a recording is too short to be embedded.
         """
         if names is None:
-            names = [_name(one, f"sound {n}") for n, one in enumerate(sources, 1)]
+            names = [
+                _source_name(one, f"sound {n}") for n, one in enumerate(sources, 1)
+            ]
         found, speech = [], {}
         for row, source in enumerate(sources):
-            waveform, activity = self.hear(source)
-            found.append(_inspect(waveform, activity, rule))
-            spoken = quality.spoken(waveform, activity)
-            if len(waveform) >= LEAST:
-                speech[row] = spoken if len(spoken) >= LEAST else waveform
+            waveform, activity = self.detect(source)
+            found.append(_inspect(waveform, activity, thresholds))
+            samples = quality.extract_speech(waveform, activity)
+            if len(waveform) >= MIN_SAMPLES:
+                speech[row] = samples if len(samples) >= MIN_SAMPLES else waveform
         embeddings = np.zeros((len(sources), self.dim), np.float32)
         if speech:
             embeddings[[*speech]] = self.encoder.embed_utterances(speech.values())
         return list(zip(names, found, strict=True)), embeddings
 
-    def speech(self, source) -> np.ndarray:
-        """The samples of a recording in which somebody speaks, float32 `[samples]`."""
-        return quality.spoken(*self.hear(source))
+    def extract_speech(self, source) -> np.ndarray:
+        """The samples of a recording that are speech, float32 `[samples]`."""
+        return quality.extract_speech(*self.detect(source))
 
-    def hear(self, source):
+    def detect(self, source):
         """Waveform float32 `[samples]` and `voiceemb.vad.Activity` of a recording."""
         if self.encoder is None:
             raise ValueError(
-                "Sound is heard where a store was opened with its encoder; without, a "
-                f"voice is an embedding [{self.dim}]. Received: {np.shape(source)}"
+                "Sound is embedded where a store was opened with its encoder; without, "
+                f"a voice is an embedding [{self.dim}]. Received: {np.shape(source)}"
             )
         if isinstance(source, str | Path):
             source = wave.read(source, sample_rate=SAMPLE_RATE)
@@ -120,15 +123,17 @@ class Ear:
         return waveform, detection.detect(waveform, detector=self._detector)
 
 
-def _inspect(waveform, activity, rule):
+def _inspect(waveform, activity, thresholds):
     """The `Quality` of one of several recordings of a person."""
-    if len(waveform) < LEAST:
+    if len(waveform) < MIN_SAMPLES:
         seconds = len(waveform) / SAMPLE_RATE
         reason = f"too short: {seconds:.2f} s of sound, {LEAST_S:g} s are needed"
         return quality.Quality(0.0, 0.0, None, (reason,))
-    least_s = rule.least_sample_s
-    return quality.inspect(waveform, activity, rule=rule, least_s=least_s)
+    min_speech_s = thresholds.min_sample_s
+    return quality.inspect(
+        waveform, activity, thresholds=thresholds, min_speech_s=min_speech_s
+    )
 
 
-def _name(source, otherwise):
-    return str(source) if isinstance(source, str | Path) else otherwise
+def _source_name(source, default):
+    return str(source) if isinstance(source, str | Path) else default

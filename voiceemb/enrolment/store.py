@@ -1,15 +1,14 @@
-"""Roster: people on disk, a file for each.
+"""The enrolment store: enrolled people on disk, one file each.
 
-    people.json                       which encoder all embeddings are from
-    calibration.<way>.json            what a score is worth (`voiceemb.calibration`)
+    people.json                       the encoder of all embeddings
+    calibration.<scoring>.json        score calibrations (`voiceemb.calibration`)
     people/<sha256 of a name>.npz     samples of one person, an embedding set
 
-The name itself stands inside the file, so any name can be enrolled, and every file
-takes its place when it is complete (`files.replacing`): a reader sees the old person
-or the new one, and what a killed process leaves behind is passed over. Writers take
-turns by a lock, where the system has locks that end with the process; without them
-only two writers of one *person* at once could lose a sample, as no two people share a
-file.
+The name itself is inside the file, so any name can be enrolled. Files are replaced
+atomically (`timbre.files.replacing`): a reader sees the old person or the new one, and
+temporary files of killed processes are ignored. Writers hold a lock where the system
+has locks that end with the process; without them only two writers of one *person* at
+once could lose a sample, as no two people share a file.
 """
 
 import contextlib
@@ -26,16 +25,16 @@ from timbre.corpora.cache.build import alone_in
 from timbre.corpora.embeddings import BAD_FILE, EmbeddingSet
 from timbre.files import PARTIAL, making
 from voiceemb import calibration as calibrations
-from voiceemb.enrolment.identification import WAYS
+from voiceemb.enrolment.identification import SCORINGS
 from voiceemb.names import checked_name
 
 FACTS, FOLDER, KIND, FORMAT = "people.json", "people", "enrolled people", 1
 FILE = re.compile(r"[0-9a-f]{64}\.npz")
-LARGEST = 2**20  # bytes of facts
+MAX_BYTES = 2**20  # of `people.json`
 
 
-class Roster:
-    """The samples of people, kept in a folder.
+class EnrolmentStore:
+    """The samples of enrolled people, in a folder.
 
     Args:
         folder: What `create` made.
@@ -43,22 +42,22 @@ class Roster:
     Attributes:
         about: Dict of what made the embeddings, with `sha256` and `dim`.
         people: Name to `EmbeddingSet` of the samples, names sorted.
-        damaged: File name to the reason why it was passed over.
+        corrupted: File name to the reason why it is ignored.
 
     Raises:
-        FileNotFoundError: If there is no roster at `folder`.
-        ValueError: If its `people.json` is none.
+        FileNotFoundError: If there is no store at `folder`.
+        ValueError: If its `people.json` can not be read.
     """
 
     def __init__(self, folder):
         self.folder = Path(folder)
         self.about = _read_facts(self.folder / FACTS)
-        self.people, self.damaged, self._seen = {}, {}, {}
+        self.people, self.corrupted, self._seen = {}, {}, {}
         self.refresh()
 
     @classmethod
     def create(cls, folder, about):
-        """Makes an empty roster, whole or not at all.
+        """Create an empty store, atomically.
 
         Args:
             folder: Absent or empty.
@@ -68,7 +67,7 @@ class Roster:
             FileExistsError: If something lies at `folder`.
         """
         folder = Path(folder)
-        check_place(folder)
+        check_new_folder(folder)
         with making(folder) as unfinished:
             (unfinished / FOLDER).mkdir()
             facts = {"kind": KIND, "format": FORMAT, "encoder": about}
@@ -76,15 +75,16 @@ class Roster:
             (unfinished / FACTS).write_text(text + "\n", encoding="utf-8")
         return cls(folder)
 
-    def everybody(self) -> EmbeddingSet:
+    def all_samples(self) -> EmbeddingSet:
         """The samples of all people in one set."""
         rows = np.zeros((0, self.about["dim"]), np.float32)
-        nobody = EmbeddingSet(rows, *np.zeros((2, 0), "U1"), self.about)
-        return joined([nobody, *self.people.values()])
+        names = np.zeros(0, "U1")
+        empty = EmbeddingSet(rows, names, names, self.about)
+        return concatenate([empty, *self.people.values()])
 
     def refresh(self):
-        """Reads what others have changed since."""
-        seen, people, damaged = {}, {}, {}
+        """Read what other processes have changed."""
+        seen, people, corrupted = {}, {}, {}
         for path in sorted((self.folder / FOLDER).glob("*.npz")):
             if not FILE.fullmatch(path.name):
                 continue
@@ -97,44 +97,44 @@ class Roster:
                 continue
             except (ValueError, OSError) as error:
                 reason = str(error)
-                told = str(path) in reason
-                damaged[path.name] = reason if told else f"{path}: {reason}"
-        strays = [file for file, (_, held) in seen.items() if file != _place(held)]
-        for file in [*(seen.keys() - strays), *strays]:  # who lies in place goes first
+                named = str(path) in reason
+                corrupted[path.name] = reason if named else f"{path}: {reason}"
+        moved = [file for file, (_, held) in seen.items() if file != _file_of(held)]
+        for file in [*(seen.keys() - moved), *moved]:  # files in their place go first
             name = str(seen[file][1].speaker[0])
             if name in people:
                 path = self._path(file)
-                damaged[file] = f"{name!r} has another file: {path}. Received: a second"
+                corrupted[file] = f"{name!r} has another file already: {path}"
             else:
                 people[name] = seen[file][1]
-        self._seen, self.damaged = seen, damaged
+        self._seen, self.corrupted = seen, corrupted
         self.people = {name: people[name] for name in sorted(people)}
 
     @contextlib.contextmanager
-    def alone(self):
-        """Lets one writer at a time change the roster, on what is there now."""
+    def lock(self):
+        """Let one writer at a time change the store, after a refresh."""
         with alone_in(self.folder):
             self.refresh()
             for file, (_, samples) in self._seen.items():
-                place = _place(samples)
-                if file != place and place not in {*self._seen, *self.damaged}:
-                    os.rename(self._path(file), self._path(place))
+                target = _file_of(samples)
+                if file != target and target not in {*self._seen, *self.corrupted}:
+                    os.rename(self._path(file), self._path(target))
             self.refresh()
             yield
 
     def add(self, samples):
-        """Writes a person's new samples beside those that are there, in `alone`."""
+        """Add samples of a person; call it inside `lock`."""
         name = str(samples.speaker[0])
         if name in self.people:
-            samples = joined([self.people[name], samples])
-        samples.save(self._path(_place(samples)))
+            samples = concatenate([self.people[name], samples])
+        samples.save(self._path(_file_of(samples)))
         self.refresh()
 
     def rename(self, old, new):
-        """Gives a person another name, in `alone`.
+        """Rename a person; call it inside `lock`.
 
-        The new name is written where the old one was, then the file goes to its place;
-        killed in between, it is found under the new name where it is.
+        The new name is written into the old file, which is then renamed; if the process
+        is killed in between, the person is found under the new name in the old file.
         """
         samples = self.people[old]
         named = dataclasses.replace(samples, speaker=np.full(len(samples), new))
@@ -143,40 +143,40 @@ class Roster:
         self.refresh()
 
     def delete(self, name):
-        """Deletes a person, in `alone`, and whatever a killed writer left behind."""
+        """Delete a person, and files of killed writers; call it inside `lock`."""
         self._path(file_of(name)).unlink()
         for path in (self.folder / FOLDER).glob(f".*{PARTIAL}*"):
             path.unlink(missing_ok=True)
         self.refresh()
 
-    def damage(self, name) -> str | None:
-        """Why the file of a person can not be used, or None if it can or is none."""
-        return self.damaged.get(file_of(name))
+    def corruption(self, name) -> str | None:
+        """Why the file of a person can not be read, or None if it can."""
+        return self.corrupted.get(file_of(name))
 
     def calibrations(self):
-        """Way to score to its `calibrations.Kept`, and file name to its damage."""
-        found, damaged = {}, {}
-        for way in WAYS:
-            path = self._calibration(way)
+        """Scoring to its `calibrations.Kept`, and file name to its corruption."""
+        found, corrupted = {}, {}
+        for scoring in SCORINGS:
+            path = self._calibration_path(scoring)
             if path.is_file():
                 try:
                     sha256 = self.about["sha256"]
-                    found[way] = calibrations.read(path, sha256=sha256)
+                    found[scoring] = calibrations.read(path, sha256=sha256)
                 except (ValueError, OSError) as error:
-                    damaged[path.name] = f"{path}: {error}"
-        return found, damaged
+                    corrupted[path.name] = f"{path}: {error}"
+        return found, corrupted
 
-    def write_calibration(self, way, calibration, about):
-        """Writes the calibration of one way to score; `about` says of what."""
+    def write_calibration(self, scoring, calibration, about):
+        """Write the calibration of one scoring; `about` describes its trials."""
         sha256 = self.about["sha256"]
-        path = self._calibration(way)
+        path = self._calibration_path(scoring)
         calibrations.write(path, calibration, sha256=sha256, about=about)
 
     def _path(self, file):
         return self.folder / FOLDER / file
 
-    def _calibration(self, way):
-        return self.folder / f"calibration.{way}.json"
+    def _calibration_path(self, scoring):
+        return self.folder / f"calibration.{scoring}.json"
 
     def _read(self, path):
         samples = EmbeddingSet.load(path)
@@ -198,23 +198,22 @@ class Roster:
                 f"A person's samples must be unit vectors: {path}. "
                 f"Received: lengths from {lengths.min():.3g} to {lengths.max():.3g}"
             )
-        if not _are_seconds(samples.labels.get("speech_s")):
+        if not _are_durations(samples.labels.get("speech_s")):
             raise ValueError(
-                f"A person's samples say their seconds of speech: {path}. "
-                "Received: none, or no numbers"
+                f"A person's samples have their seconds of speech, `speech_s`: {path}"
             )
         return samples
 
 
-def check_place(folder):
-    """Raises FileExistsError where no new store can be made."""
+def check_new_folder(folder):
+    """Raise FileExistsError where no new store can be created."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(
             f"A store needs an absent or empty folder. Received: {folder}"
         )
 
 
-def _are_seconds(column) -> bool:
+def _are_durations(column) -> bool:
     try:
         seconds = np.array(column, np.float64)
     except ValueError:
@@ -223,16 +222,16 @@ def _are_seconds(column) -> bool:
 
 
 def file_of(name) -> str:
-    """Name of the file in which a person of this name lies."""
+    """Name of the file of a person."""
     return hashlib.sha256(name.encode("utf-8")).hexdigest() + ".npz"
 
 
-def _place(samples) -> str:
+def _file_of(samples) -> str:
     return file_of(str(samples.speaker[0]))
 
 
-def joined(sets) -> EmbeddingSet:
-    """One embedding set of several; a label that one of them lacks is empty there."""
+def concatenate(sets) -> EmbeddingSet:
+    """Concatenate embedding sets; a label that one of them lacks is empty there."""
     labels = {
         label: np.concatenate([s.labels.get(label, np.full(len(s), "")) for s in sets])
         for label in dict.fromkeys(label for s in sets for label in s.labels)
@@ -243,14 +242,14 @@ def joined(sets) -> EmbeddingSet:
 
 
 def _read_facts(path):
-    """What made the embeddings of a roster."""
+    """The encoder of a store."""
     if not path.is_file():
         raise FileNotFoundError(
             f"Enrolled people lie in a folder with {FACTS}; `People.create` makes one. "
             f"Received: {path.parent}"
         )
     try:
-        if path.stat().st_size > LARGEST:
+        if path.stat().st_size > MAX_BYTES:
             raise ValueError(f"{path.stat().st_size} bytes")
         facts = json.loads(path.read_text("utf-8"))
         about = facts["encoder"]

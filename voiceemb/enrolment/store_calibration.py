@@ -1,54 +1,55 @@
-"""Worth: what a score in a store of people is worth, and on what that rests.
+"""Score calibration of an enrolment store.
 
-A calibration that was made for the store, on recordings of its kind, is believed as it
-is. The one that a store is made with rests on corpora; it knows what scores are like
-in each of them and is adapted to the people in the store
-(`voiceemb.enrolment.cohort_calibration`), anew whenever they change.
+A calibration fitted on the store's own recordings is used as it is. The encoder's
+default one is adapted to the enrolled speakers whenever they change
+(`voiceemb.enrolment.cohort_calibration`).
 """
 
 from voiceemb.enrolment import cohort_calibration
 
 
-class Worth:
-    """The calibrations of a roster.
+class StoreCalibration:
+    """The calibrations of an enrolment store.
 
     Args:
-        roster: A `voiceemb.enrolment.store.Roster`.
+        store: A `voiceemb.enrolment.store.EnrolmentStore`.
 
     Attributes:
-        damaged: File name to the reason why a calibration is passed over.
+        corrupted: File name to the reason why a calibration is not used.
     """
 
-    def __init__(self, roster):
-        self._roster = roster
+    def __init__(self, store):
+        self._store = store
         self.refresh()
 
     def refresh(self):
-        """Reads what others have changed since."""
-        self._kept, self.damaged = self._roster.calibrations()
-        self._adapted = {}  # way to the people and the calibration
+        """Read what other processes have changed."""
+        self._kept, self.corrupted = self._store.calibrations()
+        self._adapted = {}  # scoring to (people, calibration)
 
-    def of(self, way="centroid"):
-        """The calibration of a way to score, or None."""
-        kept = self._kept.get(way)
-        if kept is None or not kept.places:
-            return None if kept is None else kept.calibration
-        people = self._roster.people
-        held, found = self._adapted.get(way, (None, None))
-        if held is not people:  # a new dict after every change
+    def get(self, scoring="centroid"):
+        """The calibration of a kind of scoring, or None."""
+        kept = self._kept.get(scoring)
+        if kept is None:
+            return None
+        if not kept.places:
+            return kept.calibration
+        people, calibration = self._adapted.get(scoring, (None, None))
+        if people is not self._store.people:  # a new dict after every change
+            people = self._store.people
             samples = {name: own.embeddings for name, own in people.items()}
-            found = cohort_calibration.calibration(kept.places, samples)
-            self._adapted[way] = (people, found)
-        return found
+            calibration = cohort_calibration.calibrate(kept.places, samples)
+            self._adapted[scoring] = (people, calibration)
+        return calibration
 
-    def basis(self, way="centroid") -> str:
-        """On what probabilities rest, in plain words."""
-        kept = self._kept.get(way)
+    def provenance(self, scoring="centroid") -> str:
+        """What the probabilities rest on, in plain words."""
+        kept = self._kept.get(scoring)
         if kept is None:
             return "nothing: there is no calibration"
         if kept.places:
             corpora = f"{len(kept.places)} corpora that came with the encoder"
-            people = self._roster.people
+            people = self._store.people
             if len(people) > 1:
                 return f"{corpora}, adapted to the {len(people)} people in the store"
             if any(len(own) > 1 for own in people.values()):

@@ -5,8 +5,8 @@ import pytest
 
 from timbre.corpora.embeddings import EmbeddingSet
 from timbre.metrics.calibration import LogisticCalibration
-from voiceemb.enrolment.admission import admit, kept
-from voiceemb.enrolment.quality import Quality, Rule
+from voiceemb.enrolment.admission import admit, admitted_samples
+from voiceemb.enrolment.quality import Quality, QualityThresholds
 
 LINE = LogisticCalibration(slope=20.0, offset=-16.0)  # even at cosine 0.8, 37 degrees
 
@@ -31,27 +31,45 @@ def enrolled(**people):
 
 
 def ask(name, people, *degrees, calibration=LINE, speech_s=4.0, reasons=(), **options):
-    heard = [(f"{d}", Quality(speech_s, 0.0, None, reasons)) for d in degrees]
-    options = {"calibration": calibration, "rule": Rule()} | options
-    return admit(name, heard, at(*degrees), people, **options)
+    recordings = [(f"{d}", Quality(speech_s, 0.0, None, reasons)) for d in degrees]
+    options = {"calibration": calibration, "thresholds": QualityThresholds()} | options
+    return admit(name, recordings, at(*degrees), people, **options)
 
 
 def test_what_is_refused_for_its_quality_has_no_vote():
     """A good voice at 0 degrees; noise at 90 would have been the only other one."""
-    heard = [
+    recordings = [
         ("good", Quality(4.0, 0.0, None)),
         ("noise", Quality(4.0, 0, None, ("x",))),
     ]
-    report = admit("anna", heard, at(0, 90), {}, calibration=LINE, rule=Rule())
+    report = admit(
+        "anna",
+        recordings,
+        at(0, 90),
+        {},
+        calibration=LINE,
+        thresholds=QualityThresholds(),
+    )
     good, noise = report.samples
     assert good.enrolled and not good.reasons and good.score is None
     assert np.isclose(noise.score, 0) and not noise.enrolled
 
 
 def test_too_little_sound_for_an_embedding_is_never_kept():
-    heard = [("good", Quality(4.0, 0.0, None)), ("click", Quality(0, 0, None, ("x",)))]
+    recordings = [
+        ("good", Quality(4.0, 0.0, None)),
+        ("click", Quality(0, 0, None, ("x",))),
+    ]
     rows = np.concatenate([at(0), np.zeros((1, 2), np.float32)])
-    report = admit("anna", heard, rows, {}, calibration=LINE, rule=Rule(), force=True)
+    report = admit(
+        "anna",
+        recordings,
+        rows,
+        {},
+        calibration=LINE,
+        thresholds=QualityThresholds(),
+        force=True,
+    )
     assert [s.enrolled for s in report.samples] == [True, False]
     assert report.samples[1].reasons == ("x",) and not report.forced
 
@@ -115,20 +133,20 @@ def test_when_every_recording_is_refused_the_shortage_is_no_reason_too():
 def test_one_recording_is_never_kept_twice(again):
     report = ask("anna", enrolled(anna=[0]), *again, force=True)
     assert sum(s.enrolled for s in report.samples) == len({*again} - {0})
-    repeated = [r for s in report.samples if s.double for r in s.reasons]
+    repeated = [r for s in report.samples if s.duplicate for r in s.reasons]
     where = "is given twice" if 7 in again else "is enrolled already"
     assert repeated == [f"this recording {where}"]
 
 
 def test_what_is_refused_and_given_twice_keeps_its_reasons():
     report = ask("anna", {}, 7, 7, reasons=("clipped",))
-    assert [s.double for s in report.samples] == [False, True]
+    assert [s.duplicate for s in report.samples] == [False, True]
     assert reasons(report) == ["clipped", "this recording is given twice", "clipped"]
 
 
 def test_what_is_kept_says_against_what_it_was():
     report = ask("anna", {}, 0, speech_s=1.25, reasons=("clipped",), force=True)
-    samples = kept(report, at(0), {"dim": 2})
+    samples = admitted_samples(report, at(0), {"dim": 2})
     assert report.forced and samples.speaker.tolist() == ["anna"]
     assert samples.labels["forced"][0].startswith("clipped; only 1.2 s of speech")
     assert samples.labels["speech_s"][0] == "1.25" and samples.labels["snr_db"][0] == ""

@@ -18,7 +18,7 @@ from voiceemb.enrolment.quality import Quality
 
 SCRIPT = ROOT / "benchmarks" / "enrolment.py"
 LINE = LogisticCalibration(slope=40.0, offset=-20.0)
-OPTIONS = SimpleNamespace(samples=1, stranger=0.5, people=None)
+OPTIONS = SimpleNamespace(samples=1, unknown_prior=0.5, people=None)
 
 
 def corpus(rng, speakers=8, each=6, noise=0.2, dim=32):
@@ -40,7 +40,7 @@ def test_clear_voices_are_all_named_and_no_stranger_is(benchmark, rng):
 
 
 def test_of_few_people_there_are_as_many_strangers(benchmark, rng):
-    options = SimpleNamespace(samples=2, stranger=0.5, people=3)
+    options = SimpleNamespace(samples=2, unknown_prior=0.5, people=3)
     found, _, counts = benchmark.answer(
         corpus(rng, 12), options, rng, benchmark.fixed(LINE)
     )
@@ -76,7 +76,7 @@ def test_the_calibration_of_a_store_knows_its_people_and_no_corpus_but_the_other
     samples = {name: own.embeddings for name, own in people.items()}
     for given in ({}, samples):
         found = worth({name: people[name] for name in given})
-        expected = cohort_calibration.calibration(places, given)
+        expected = cohort_calibration.calibrate(places, given)
         assert np.isclose(found.slope, expected.slope)
         assert np.isclose(found.offset, expected.offset)
 

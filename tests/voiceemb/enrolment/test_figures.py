@@ -74,16 +74,16 @@ class Enrolled:
 
 @pytest.mark.slow
 def test_pictures_are_drawn_of_what_there_is(rng, tmp_path):
-    paths = figures.draw(Enrolled(some(rng, ["anna", "anna", "ben"])), tmp_path)
+    paths = figures.save_figures(Enrolled(some(rng, ["anna", "anna", "ben"])), tmp_path)
     assert [p.name for p in paths] == ["comparison.png", "pairs.png"]
     assert all(p.stat().st_size > 1000 for p in paths)
 
 
 def test_samples_without_a_pair_of_one_voice_have_no_histogram(rng, tmp_path):
-    (only,) = figures.draw(Enrolled(some(rng, ["anna", "ben"])), tmp_path)
+    (only,) = figures.save_figures(Enrolled(some(rng, ["anna", "ben"])), tmp_path)
     assert only.name == "comparison.png"
 
 
 def test_nobody_is_no_picture(rng, tmp_path):
     with pytest.raises(ValueError, match="needs enrolled people"):
-        figures.draw(Enrolled(some(rng, [])), tmp_path)
+        figures.save_figures(Enrolled(some(rng, [])), tmp_path)

@@ -23,7 +23,7 @@ from timbre.audio import wave
 from timbre.corpora.corpus import Corpus, Utterance
 from timbre.corpora.embeddings import EmbeddingSet
 from voiceemb.enrolment.people import People
-from voiceemb.enrolment.quality import Rule
+from voiceemb.enrolment.quality import QualityThresholds
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -63,7 +63,7 @@ def test_a_voice_may_be_a_path_a_waveform_or_an_embedding(rng, people, tmp_path)
     own = people.embeddings("anna")[0]
     same = [people.scores(v)["anna"] for v in (tmp_path / "a.wav", recording, 3 * own)]
     np.testing.assert_allclose(same, 1, atol=1e-5)
-    deaf = People.open(people._roster.folder)
+    deaf = People.open(people.store.folder)
     assert deaf.identify(own).name == "anna"
     with pytest.raises(ValueError, match="opened with its encoder"):
         deaf.identify(recording)
@@ -104,8 +104,10 @@ def test_speech_counts_together_and_with_what_is_enrolled(rng, people):
     assert len(people) == 0 and not files(people)
     assert people.enrol("anna", short[:3]).enrolled
     assert people.enrol("anna", short[3]).enrolled
-    rule = Rule(least_speech_s=1)
-    assert people.enrol("ben", speak(rng, 4, seconds=1.2), rule=rule).enrolled
+    thresholds = QualityThresholds(min_speech_s=1)
+    assert people.enrol(
+        "ben", speak(rng, 4, seconds=1.2), thresholds=thresholds
+    ).enrolled
 
 
 def test_force_overrides_and_the_report_and_the_sample_say_so(rng, people):
@@ -168,21 +170,21 @@ def test_without_a_calibration_there_are_ranks_and_no_decisions(rng, tmp_path):
     assert odd.samples[0].reasons == ("sounds like 'ben', who is enrolled",)
 
 
-def test_calibrations_are_kept_a_way_each(rng, people):
+def test_calibrations_are_kept_one_for_each_scoring(rng, people):
     assert again(people).calibration == LINE
     label = np.arange(400) % 2 == 1
     scores = np.where(label, -0.2, -1.0) + 0.2 * rng.normal(size=400)
     people.enrol("anna", speak(rng, 1))
     with pytest.raises(ValueError, match="calibrate"):
-        people.identify(speak(rng, 1), way="mean-distance")
-    found = people.calibrate(label, scores, way="mean-distance")
+        people.identify(speak(rng, 1), scoring="mean-distance")
+    found = people.calibrate(label, scores, scoring="mean-distance")
     for one in (people, again(people)):
         assert one.calibration == LINE
-        identity = one.identify(speak(rng, 1), way="mean-distance")
+        identity = one.identify(speak(rng, 1), scoring="mean-distance")
         chance = found.probability(identity.score)  # one person, a stranger as likely
         assert identity.name == "anna" and np.isclose(identity.probability, chance)
-    with pytest.raises(ValueError, match="`way` must be one of"):
-        people.calibrate(label, scores, way="plda")
+    with pytest.raises(ValueError, match="`scoring` must be one of"):
+        people.calibrate(label, scores, scoring="plda")
     with pytest.raises(ValueError, match="`kind` must be one of"):
         people.calibrate(label, scores, kind="platt")
 
@@ -199,7 +201,7 @@ def test_calibration_on_recordings_scores_as_people_are_scored(rng, people, tmp_
     corpus = Corpus("mine", tuple(rows))
     found = people.calibrate_on(corpus, samples=2, shown=False)
     assert found != LINE and again(people).calibration == found
-    held = json.loads((people._roster.folder / "calibration.centroid.json").read_text())
+    held = json.loads((people.store.folder / "calibration.centroid.json").read_text())
     assert held["corpus"] == "mine" and held["samples"] == 2
 
 
@@ -271,16 +273,16 @@ def test_a_new_store_is_empty_and_answers(rng, people):
         people.verify(speak(rng, 1), "anna")
 
 
-def test_of_equal_chances_the_prior_of_a_stranger_decides(rng, people):
+def test_at_equal_likelihoods_the_unknown_prior_decides(rng, people):
     people.enrol("anna", speak(rng, 1))
     own = people.embeddings("anna")[0].astype(float)
     other = unit(rng, 1, BANDS)[0]
     other -= other @ own * own
     other /= np.linalg.norm(other)
     voice = 0.8 * own + 0.6 * other  # where the ratio is 1
-    found = people.identify(voice, stranger=0.3)
+    found = people.identify(voice, unknown_prior=0.3)
     assert found.name == "anna" and np.isclose(found.probability, 0.7, atol=1e-3)
-    assert people.identify(voice, stranger=0.6).name is None
+    assert people.identify(voice, unknown_prior=0.6).name is None
     decision = people.verify(voice, "anna", prior=0.2)
     assert np.isclose(decision.probability, 0.2, atol=1e-3) and not decision.same
     assert dataclasses.is_dataclass(decision)

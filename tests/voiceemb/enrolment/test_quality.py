@@ -8,19 +8,19 @@ import pytest
 from tests.voiceemb.bands import RATE, Loud, speak
 from timbre.audio import wave
 from voiceemb.enrolment import quality
-from voiceemb.enrolment.quality import Rule
+from voiceemb.enrolment.quality import QualityThresholds
 from voiceemb.vad.base import energies_db
 from voiceemb.vad.detection import detect
 from voiceemb.vad.energy import EnergyDetector
 
 
-def heard(waveform, **options):
+def inspect(waveform, **options):
     activity = detect(waveform, detector=Loud())
     return quality.inspect(waveform, activity, **options)
 
 
 def test_a_good_recording_has_no_reason_against_it(rng):
-    found = heard(speak(rng, 3))
+    found = inspect(speak(rng, 3))
     assert found.reasons == () and found.clipped == 0
     assert np.isclose(found.speech_s, 4, atol=0.3)  # padding on both sides
 
@@ -28,12 +28,12 @@ def test_a_good_recording_has_no_reason_against_it(rng):
 @pytest.mark.parametrize("ratio", [5, 20, 40])
 def test_the_ratio_is_that_of_the_powers(rng, ratio):
     """Speech of -20 dB, noise `ratio` below it, in speech and in the pauses."""
-    found = heard_with(rng, 0.1 * 10 ** (-ratio / 20))
+    found = inspect_with(rng, 0.1 * 10 ** (-ratio / 20))
     assert np.isclose(found.snr_db, ratio, atol=1.5)
     assert bool(found.reasons) == (ratio < 10)
 
 
-def heard_with(rng, noise):
+def inspect_with(rng, noise):
     """Quality where activity is known and not found."""
     waveform = speak(rng, 3, noise=noise)
     clean = detect(speak(rng, 3), detector=Loud())
@@ -42,12 +42,12 @@ def heard_with(rng, noise):
 
 
 def test_without_a_pause_the_ratio_is_unknown_and_no_reason(rng):
-    found = heard(speak(rng, 3)[RATE:-RATE])
+    found = inspect(speak(rng, 3)[RATE:-RATE])
     assert found.snr_db is None and found.reasons == ()
 
 
 def test_digital_silence_between_words_is_a_ratio_that_is_finite(rng):
-    found = heard(speak(rng, 3, noise=0.0))
+    found = inspect(speak(rng, 3, noise=0.0))
     assert 60 < found.snr_db <= 100
 
 
@@ -77,33 +77,33 @@ def test_faint_rounded_sound_is_not_clipped(rng):
 
 
 def test_every_fault_gives_its_reason(rng):
-    short = heard(speak(rng, 3, seconds=1.5))
+    short = inspect(speak(rng, 3, seconds=1.5))
     assert len(short.reasons) == 1
     assert short.reasons[0].startswith("only 1.") and "3 s are" in short.reasons[0]
-    clipped = heard(np.clip(30 * speak(rng, 3), -1, 1))
+    clipped = inspect(np.clip(30 * speak(rng, 3), -1, 1))
     assert any("clipped" in reason for reason in clipped.reasons)
-    silent = heard(np.zeros(5 * RATE, np.float32))
+    silent = inspect(np.zeros(5 * RATE, np.float32))
     assert silent.reasons == ("no speech was found",) and silent.speech_s == 0
 
 
-def test_rules_can_be_other_ones(rng):
+def test_thresholds_can_be_set(rng):
     waveform = speak(rng, 3, seconds=1.5)
-    assert heard(waveform, rule=Rule(least_speech_s=1)).reasons == ()
-    assert heard(waveform, least_s=1).reasons == ()
+    assert inspect(waveform, thresholds=QualityThresholds(min_speech_s=1)).reasons == ()
+    assert inspect(waveform, min_speech_s=1).reasons == ()
 
 
 def test_spoken_is_the_sound_of_the_segments_and_nothing_else(rng):
     waveform = speak(rng, 3, noise=0.0)
     activity = detect(waveform, detector=Loud())
-    spoken = quality.spoken(waveform, activity)
+    spoken = quality.extract_speech(waveform, activity)
     assert len(spoken) == round(sum(e - s for s, e in activity.segments) * RATE)
     np.testing.assert_allclose((spoken**2).sum(), (waveform**2).sum(), rtol=1e-6)
     silence = np.zeros(RATE, np.float32)
-    assert not len(quality.spoken(silence, detect(silence, detector=Loud())))
+    assert not len(quality.extract_speech(silence, detect(silence, detector=Loud())))
 
 
 def test_sound_shorter_than_a_frame_has_no_speech():
-    assert heard(np.full(50, 0.1, np.float32)).reasons == ("no speech was found",)
+    assert inspect(np.full(50, 0.1, np.float32)).reasons == ("no speech was found",)
 
 
 @pytest.mark.parametrize("ratio", [20, 10, 0])

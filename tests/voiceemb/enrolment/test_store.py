@@ -1,4 +1,4 @@
-"""The store on disk: any name, any damage, any death, and nothing is lost."""
+"""The store on disk: any name, any corruption, any death, and nothing is lost."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def test_any_name_that_can_be_printed_is_a_name(rng, people, name):
     found = again(people)
     assert found.names == [name] and name in found
     assert found.identify(speak(rng, 1)).name == name
-    outside = {p.name for p in people._roster.folder.parent.iterdir()}
+    outside = {p.name for p in people.store.folder.parent.iterdir()}
     assert outside == {"people"}
 
 
@@ -50,7 +50,7 @@ def test_a_name_is_one_however_its_letters_are_composed(rng, people):
 
 def test_a_store_is_made_where_nothing_lies(people, tmp_path, ear):
     with pytest.raises(FileExistsError, match="absent or empty"):
-        People.create(people._roster.folder, ear)
+        People.create(people.store.folder, ear)
     with pytest.raises(FileNotFoundError, match="People.create"):
         People.open(tmp_path / "none")
     nameless = encoder()
@@ -60,13 +60,13 @@ def test_a_store_is_made_where_nothing_lies(people, tmp_path, ear):
 
 
 def test_another_encoder_is_refused(people):
-    with pytest.raises(ValueError, match="the encoder that has heard its people"):
-        People.open(people._roster.folder, encoder(sha256="b" * 64))
+    with pytest.raises(ValueError, match="the encoder that embedded its people"):
+        People.open(people.store.folder, encoder(sha256="b" * 64))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "[" * 100_000, '{"kind": 1}'])
 def test_facts_that_are_none_are_refused_by_name(people, text):
-    (people._roster.folder / "people.json").write_text(text)
+    (people.store.folder / "people.json").write_text(text)
     with pytest.raises(ValueError, match=r"people\.json must be what"):
         again(people)
 
@@ -138,21 +138,21 @@ def test_a_poisoned_file_is_named_and_does_not_hinder_the_others(
 ):
     people.enrol("anna", [speak(rng, 1), speak(rng, 1)])
     people.enrol("ben", speak(rng, 5))
-    path = people._roster.folder / "people" / store.file_of("anna")
+    path = people.store.folder / "people" / store.file_of("anna")
     poison(path)
     found = again(people)
     assert found.names == ["ben"] and found.identify(speak(rng, 5)).name == "ben"
-    assert list(found.damaged) == [path.name] and reason in found.damaged[path.name]
+    assert list(found.corrupted) == [path.name] and reason in found.corrupted[path.name]
     assert str(path) in capsys.readouterr().err
     before = path.read_bytes()
     for ask in (found.embeddings, lambda n: found.enrol(n, speak(rng, 1))):
-        with pytest.raises(ValueError, match="is damaged: restore it.*`remove`"):
+        with pytest.raises(ValueError, match="is corrupted: restore it.*`remove`"):
             ask("anna")
-    with pytest.raises(ValueError, match="is damaged"):
+    with pytest.raises(ValueError, match="is corrupted"):
         found.rename("ben", "anna")
     assert path.read_bytes() == before  # as it may still be mended
     found.remove("anna")
-    assert not found.damaged and found.enrol("anna", speak(rng, 1)).enrolled
+    assert not found.corrupted and found.enrol("anna", speak(rng, 1)).enrolled
 
 
 def test_no_damage_to_a_file_hinders_opening(rng, people):
@@ -164,21 +164,21 @@ def test_no_damage_to_a_file_hinders_opening(rng, people):
         for place in rng.integers(len(whole), size=rng.integers(1, 6)):
             broken[place] = rng.integers(256)
         path.write_bytes(broken[: rng.integers(1, len(whole) + 1)])
-        found = store.Roster(people._roster.folder)
-        assert len(found.people) + len(found.damaged) == 1
+        found = store.EnrolmentStore(people.store.folder)
+        assert len(found.people) + len(found.corrupted) == 1
 
 
 def test_a_calibration_that_is_damaged_is_none_and_can_be_made_anew(rng, people):
     people.enrol("anna", speak(rng, 1))
-    path = people._roster.folder / "calibration.centroid.json"
+    path = people.store.folder / "calibration.centroid.json"
     path.write_text('{"calibration": {"kind": "logistic"}, "weights": "' + "a" * 64)
     found = again(people)
-    assert found.calibration is None and path.name in found.damaged
+    assert found.calibration is None and path.name in found.corrupted
     with pytest.raises(ValueError, match="needs a calibration"):
         found.identify(speak(rng, 1))
     label = np.arange(40) % 2 == 1
     found.calibrate(label, label + rng.normal(size=40))
-    assert not found.damaged and found.identify(speak(rng, 1)).score > 0.9
+    assert not found.corrupted and found.identify(speak(rng, 1)).score > 0.9
 
 
 def test_a_copied_file_is_no_second_person(rng, people):
@@ -188,8 +188,8 @@ def test_a_copied_file_is_no_second_person(rng, people):
     path.with_name("f" * 64 + ".npz").write_bytes(path.read_bytes())
     path.with_name("notes.npz").write_text("not ours")
     found = again(people)
-    assert found.names == ["anna"] and len(found.damaged) == 2
-    assert path.name not in found.damaged
+    assert found.names == ["anna"] and len(found.corrupted) == 2
+    assert path.name not in found.corrupted
 
 
 def test_removing_a_person_leaves_no_trace_of_an_unfinished_writing(rng, people):
@@ -218,10 +218,10 @@ import os, sys
 import numpy as np
 from pathlib import Path
 from timbre.corpora.embeddings import EmbeddingSet
-from voiceemb.enrolment import store as roster
+from voiceemb.enrolment.store import EnrolmentStore
 
 folder, action, step = sys.argv[1], sys.argv[2], sys.argv[3]
-store = roster.Roster(folder)
+store = EnrolmentStore(folder)
 new = np.load(Path(folder).parent / "new.npy")
 labels = {"speech_s": np.array(["4.0"])}
 added = EmbeddingSet(new, np.array(["anna"]), np.array([""]), store.about, labels)
@@ -237,7 +237,7 @@ def half(file, **arrays):
     os._exit(9)
 
 
-with store.alone():
+with store.lock():
     module, name = {"write": (np, "savez_compressed"), "sync": (os, "fsync"),
         "replace": (os, "replace"), "move": (os, "rename")}[step]
     setattr(module, name, half if step == "write" else die)
@@ -266,12 +266,12 @@ def test_a_process_killed_at_any_step_loses_nothing(
     people.enrol("ben", speak(rng, 5))
     own = people.embeddings("anna")
     np.save(tmp_path / "new.npy", unit(rng, 1, BANDS))
-    command = [sys.executable, "-c", KILLED, people._roster.folder, action, step]
+    command = [sys.executable, "-c", KILLED, people.store.folder, action, step]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 9, done.stderr
     name = "zoe" if step == "move" else "anna"  # written, and not yet in its place
     found = again(people)
-    assert found.names == sorted([name, "ben"]) and not found.damaged
+    assert found.names == sorted([name, "ben"]) and not found.corrupted
     np.testing.assert_array_equal(found.embeddings(name), own)
     found.enrol(name, speak(rng, 1))  # works on, the lock is free
     assert len(again(people).embeddings(name)) == 2
@@ -283,10 +283,10 @@ import sys, time
 from pathlib import Path
 import numpy as np
 from timbre.corpora.embeddings import EmbeddingSet
-from voiceemb.enrolment import store as roster
+from voiceemb.enrolment.store import EnrolmentStore
 
 folder, own = sys.argv[1], sys.argv[2]
-store = roster.Roster(folder)
+store = EnrolmentStore(folder)
 rng = np.random.default_rng(int(own))
 Path(folder, f"ready-{own}").touch()
 while len([*Path(folder).glob("ready-*")]) < 2:
@@ -297,7 +297,7 @@ for number in range(12):
         row = (row / np.linalg.norm(row)).astype(np.float32)
         labels = {"speech_s": np.array(["4.0"])}
         names = np.array([name]), np.array([f"{own}-{number}"])
-        with store.alone():
+        with store.lock():
             store.add(EmbeddingSet(row, *names, store.about, labels))
 """
 
@@ -305,14 +305,14 @@ for number in range(12):
 @pytest.mark.slow
 def test_processes_that_enrol_at_once_lose_nobody_and_no_sample(people):
     pytest.importorskip("fcntl")
-    folder = people._roster.folder
+    folder = people.store.folder
     running = [
         subprocess.Popen([sys.executable, "-c", ENROLS, folder, own], cwd=ROOT)
         for own in "12"
     ]
     assert [process.wait() for process in running] == [0, 0]
     found = again(people)
-    assert len(found) == 25 and not found.damaged
+    assert len(found) == 25 and not found.corrupted
     sources = found.samples("both").segment.tolist()
     assert sorted(sources) == sorted(f"{o}-{n}" for o in "12" for n in range(12))
 

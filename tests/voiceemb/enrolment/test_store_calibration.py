@@ -1,4 +1,4 @@
-"""What a score is worth follows the people, unless it was said otherwise."""
+"""A store's calibration follows the people, unless another was fitted."""
 
 import json
 
@@ -12,7 +12,7 @@ from timbre.metrics.score_adaptation import ScoreDistribution
 from voiceemb.enrolment import cohort_calibration
 from voiceemb.enrolment.identification import posterior
 from voiceemb.enrolment.people import People
-from voiceemb.enrolment.store_calibration import Worth
+from voiceemb.enrolment.store_calibration import StoreCalibration
 from voiceemb.streaming.listener import Listener
 
 PLACES = {
@@ -29,35 +29,35 @@ def people(tmp_path):
 
 
 def file(people):
-    return people._roster.folder / "calibration.centroid.json"
+    return people.store.folder / "calibration.centroid.json"
 
 
 def test_a_new_store_rests_on_the_corpora_of_its_encoder(people):
-    assert people.calibration == cohort_calibration.calibration(PLACES, {}) != LINE
-    assert people.basis == "2 corpora that came with the encoder"
+    assert people.calibration == cohort_calibration.calibrate(PLACES, {}) != LINE
+    assert people.provenance == "2 corpora that came with the encoder"
     assert again(people).calibration == people.calibration
 
 
-def test_whoever_is_enrolled_changes_what_scores_are_worth(rng, people):
+def test_whoever_is_enrolled_changes_the_calibration(rng, people):
     seen = [people.calibration]
     for voice, name in enumerate(["anna", "ben", "zoe"]):
         people.enrol(name, speak(rng, 2 * voice))
         seen.append(people.calibration)
         samples = {n: people.embeddings(n) for n in people.names}
-        assert people.calibration == cohort_calibration.calibration(PLACES, samples)
+        assert people.calibration == cohort_calibration.calibrate(PLACES, samples)
         assert again(people).calibration == people.calibration
     lines = np.array([(line.slope, line.offset) for line in seen])
     np.testing.assert_allclose(lines[0], lines[1], rtol=1e-6)  # no stranger to herself
     assert np.abs(np.diff(lines[1:, 0])).min() > 0.01
-    assert "adapted to the 3 people in the store" in people.basis
+    assert "adapted to the 3 people in the store" in people.provenance
     people.remove("zoe")
     assert people.calibration == seen[2]
 
 
 def test_several_samples_of_one_person_say_something_too(rng, people):
     people.enrol("anna", [speak(rng, 1), speak(rng, 1, colour=0.6)])
-    assert people.calibration != cohort_calibration.calibration(PLACES, {})
-    assert people.basis.endswith("adapted to the samples of one person")
+    assert people.calibration != cohort_calibration.calibrate(PLACES, {})
+    assert people.provenance.endswith("adapted to the samples of one person")
 
 
 def test_answers_are_given_by_it_to_whoever_asks(rng, people):
@@ -66,7 +66,7 @@ def test_answers_are_given_by_it_to_whoever_asks(rng, people):
     voice = unit(rng, 1, BANDS)[0]
     expected = people.calibration.probability(people.scores(voice)["anna"])
     assert np.isclose(people.verify(voice, "anna").probability, expected)
-    listener = Listener(people._ear.encoder, detector=tones.Loud(), people=people)
+    listener = Listener(people.embedder.encoder, detector=tones.Loud(), people=people)
     heard = [one for one in listener.push(speak(rng, 3)) if one.embedding is not None]
     assert heard and {one.speaker for one in heard} == {"ben"}
     for one in heard:
@@ -75,7 +75,7 @@ def test_answers_are_given_by_it_to_whoever_asks(rng, people):
         assert np.isclose(one.probability, chances.max())
 
 
-def test_another_process_enrols_and_the_worth_follows(rng, people):
+def test_another_process_enrols_and_the_calibration_follows(rng, people):
     other = again(people)
     for voice, name in enumerate(["anna", "ben"]):
         other.enrol(name, speak(rng, 3 * voice))
@@ -85,16 +85,16 @@ def test_another_process_enrols_and_the_worth_follows(rng, people):
 
 
 def test_a_file_that_another_process_replaces_is_read_again(people):
-    worth = Worth(people._roster)
-    before = worth.of()
+    calibration = StoreCalibration(people.store)
+    before = calibration.get()
     held = json.loads(file(people).read_text())
     del held["places"]["other"]
     file(people).write_text(json.dumps(held))
-    assert worth.of() == before
-    worth.refresh()
+    assert calibration.get() == before
+    calibration.refresh()
     assert (
-        worth.of()
-        == cohort_calibration.calibration({"one": PLACES["one"]}, {})
+        calibration.get()
+        == cohort_calibration.calibrate({"one": PLACES["one"]}, {})
         != before
     )
 
@@ -107,9 +107,9 @@ def test_what_is_asked_for_goes_before_what_is_guessed(rng, people):
     found = people.calibrate(label, scores)
     people.enrol("zoe", speak(rng, 6))
     assert people.calibration == found == again(people).calibration
-    assert people.basis == "trials of your own"
+    assert people.provenance == "trials of your own"
     people.calibrate(label, scores, about={"corpus": "studio"})
-    assert people.basis == "trials of your own, studio"
+    assert people.provenance == "trials of your own, studio"
 
 
 def test_a_store_without_places_is_believed_as_it_is(people):
@@ -118,10 +118,10 @@ def test_a_store_without_places_is_believed_as_it_is(people):
     file(people).write_text(json.dumps(held))
     found = again(people)
     assert found.calibration == LINE
-    assert found.basis == "calibration of the encoder, single utterances"
+    assert found.provenance == "calibration of the encoder, single utterances"
     file(people).unlink()
     found = again(people)
-    assert found.calibration is None and found.basis.startswith("nothing")
+    assert found.calibration is None and found.provenance.startswith("nothing")
 
 
 @pytest.mark.parametrize(
@@ -138,4 +138,4 @@ def test_damaged_places_are_said_and_passed_over(people, places):
     held = json.loads(file(people).read_text()) | {"places": places}
     file(people).write_text(json.dumps(held))
     found = again(people)
-    assert found.calibration is None and file(people).name in found.damaged
+    assert found.calibration is None and file(people).name in found.corrupted
