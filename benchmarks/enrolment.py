@@ -76,8 +76,8 @@ def store(sets):
         scores = (embeddings @ embeddings.T)[pairs]
         label = (speaker[:, None] == speaker)[pairs]
         places[number] = (
-            ScoreDistribution.of(scores[label]),
-            ScoreDistribution.of(scores[~label]),
+            ScoreDistribution.from_scores(scores[label]),
+            ScoreDistribution.from_scores(scores[~label]),
         )
 
     def calibrate(people):

@@ -16,7 +16,7 @@ from flows import data
 from timbre.audio import wave
 from timbre.corpora.corpus import some
 from timbre.corpora.embeddings import EmbeddingSet
-from timbre.files import replacing, stated_sha256
+from timbre.files import atomic_write, verify_sha256
 
 UNIT = ("l2", "unit length", "length 1")  # what sets say of rows of length 1
 
@@ -248,7 +248,7 @@ def _made_by(options):
     """What a file that was made must say of how."""
     from flows.models.registry import weights_file
 
-    digest = stated_sha256(options.run / weights_file(options.model))
+    digest = verify_sha256(options.run / weights_file(options.model))
     date = datetime.date.today().isoformat()
     told = {"run": options.run.name, "model": options.model}
     return {**told, "sha256": digest, "date": date}
@@ -276,7 +276,7 @@ def _remark(words):
 
 
 def _write_json(path, value):
-    with replacing(path) as unfinished:
+    with atomic_write(path) as unfinished:
         unfinished.write_text(json.dumps(value, indent=2) + "\n", "utf-8")
 
 

@@ -13,7 +13,7 @@ from flows.evaluation import probes as judges
 from flows.evaluation.manipulation import column, manipulation, verification
 from flows.evaluation.measures import evaluate_model
 from timbre.metrics.folds import classes_in_groups
-from timbre.progress import Bar
+from timbre.progress import ProgressBar
 
 
 def evaluate(
@@ -66,7 +66,7 @@ def evaluate(
     with threadpool_limits(1):  # threads would wait for each other
         for kind, model in models.items():
             factors = [f for f in _changed(kind, parts.vocabulary) if f in labelled]
-            with Bar(f"judging {kind}", 2 + len(factors), shown=shown) as bar:
+            with ProgressBar(f"judging {kind}", 2 + len(factors), enabled=shown) as bar:
                 drawing = {"pairs": pairs, "seed": seed}
                 results["models"][kind] = evaluate_model(model, parts, bar, **drawing)
                 for factor in factors:

@@ -129,7 +129,7 @@ def parts_figure(parts, labels, *, found=None, seed=0, most=tsne.MOST):
     return tsne.grid(parts, labels, found=found, seed=seed, most=most)
 
 
-@plotting.styled
+@plotting.apply_style
 def leakage_figure(structures, *, key="knn"):
     """What each part of a code tells of each factor, beside what guessing would.
 
@@ -162,7 +162,7 @@ def leakage_figure(structures, *, key="knn"):
     return figure
 
 
-@plotting.styled
+@plotting.apply_style
 def manipulation_figure(manipulation, *, published=None):
     """What changing a factor does to its target's posterior, and to other factors'.
 
@@ -199,7 +199,7 @@ def manipulation_figure(manipulation, *, published=None):
     return figure
 
 
-@plotting.styled
+@plotting.apply_style
 def segments_figure(model, x, labels, *, title="Segments changed", seed=0):
     """Segments as they are, and as they become with each factor changed.
 

@@ -1,7 +1,7 @@
 """Teaching a model of segments, by the loop all systems share."""
 
 from flows.batching import bits, trace_batches
-from timbre.files import stated_sha256
+from timbre.files import verify_sha256
 from timbre.training import loop, optimisers
 from timbre.training.array_dataset import batches
 from timbre.training.distribution import is_chief, wait_for_all
@@ -99,7 +99,7 @@ def about(run, kind, parts):
         kind: Name of the model in the run.
         parts: The `flows.data.Parts` it learned from.
     """
-    digest = stated_sha256(run.folder / f"{kind}.weights.h5")
+    digest = verify_sha256(run.folder / f"{kind}.weights.h5")
     learned = {"data_sha256": parts.facts["sha256"]}
     facts = {name: parts.facts[name] for name in ("vocabulary", "shape", "about")}
     return {"run": run.folder.name, "model": kind, **facts, **learned, "sha256": digest}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT
-from timbre.files import stated_sha256
+from timbre.files import verify_sha256
 from voiceemb.vad.network import NetworkDetector
 
 SCRIPT = str(ROOT / "train_activity.py")
@@ -32,7 +32,7 @@ def trained(tmp_path_factory):
 @pytest.mark.slow
 def test_a_run_leaves_a_detector_and_its_card(trained):
     run, said = trained
-    sha256 = stated_sha256(run / "model.weights.h5")
+    sha256 = verify_sha256(run / "model.weights.h5")
     found = json.loads((run / "metrics.json").read_text())
     assert found["training"]["steps"] == 10
     assert set(json.loads(said)) == {"loss", "error", "missed", "false_alarms"}

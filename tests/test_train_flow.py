@@ -14,7 +14,7 @@ from tests.flows.runs import KINDS, command, smoke
 from tests.sittings import sittings
 from timbre.corpora.embeddings import EmbeddingSet
 from timbre.corpora.synthetic import embeddings
-from timbre.files import stated_sha256
+from timbre.files import verify_sha256
 
 pytestmark = pytest.mark.slow
 
@@ -71,7 +71,7 @@ def test_the_served_model_is_the_factorial_one(trained):
     np.testing.assert_allclose(answer["latent"], model.encode(x), atol=1e-5)
     assert "features" not in served.signatures  # there was no sound
     about = json.loads((run / "export/1/assets.extra/about.json").read_text())
-    assert about["sha256"] == stated_sha256(run / "fdnf.weights.h5")
+    assert about["sha256"] == verify_sha256(run / "fdnf.weights.h5")
     assert about["model"] == "fdnf" and about["run"] == "flow-smoke"
 
 

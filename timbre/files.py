@@ -1,12 +1,8 @@
-"""Files and folders: whole or absent.
+"""Atomic writing of files and folders, and SHA-256 of files.
 
 A file is written under another name in its own folder and takes its place when it is
 complete and on the disk, so whoever reads sees the old one or the new one, however
 the writing ended. Writers of one file at once do not meet; the last one wins.
-
-This is a leaf: it imports the standard library only, and so every package may import
-it. Each of them writes files, none of them owns the way to do it, and the import law
-leaves no other place that all can reach.
 """
 
 import hashlib
@@ -21,7 +17,7 @@ PARTIAL = ".partial"  # in the name of every file that is not complete yet
 
 
 @contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a new path beside `path`; when the block ends well it takes its place.
 
     The new name starts with a dot, is nobody else's, and ends in the suffixes of
@@ -48,7 +44,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 
 
 @contextmanager
-def making(folder: str | os.PathLike) -> Iterator[Path]:
+def atomic_folder(folder: str | os.PathLike) -> Iterator[Path]:
     """Yield a new folder beside `folder`; when the block ends well it takes its place.
 
     When the block raises, the new folder is removed; after a kill it may remain, as
@@ -84,18 +80,21 @@ def sha256(path: str | os.PathLike) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def stated_sha256(path: str | os.PathLike) -> str:
-    """The SHA-256 of the weights at `path`, if `<path>.sha256` beside them says so.
+def verify_sha256(path: str | os.PathLike) -> str:
+    """Compare the weights at `path` with `<path>.sha256` beside them.
+
+    Returns:
+        Their SHA-256, in hexadecimal.
 
     Raises:
-        ValueError: If it says another one, or nothing.
+        ValueError: If the file beside them has another one, or is absent.
     """
     path = Path(path)
     beside, digest = path.with_name(f"{path.name}.sha256"), sha256(path)
-    stated = beside.read_text("utf-8").split()[:1] if beside.is_file() else []
-    if stated != [digest]:
+    expected = beside.read_text("utf-8").split()[:1] if beside.is_file() else []
+    if expected != [digest]:
         raise ValueError(
             f"The weights of {path.parent} are not those the run has written: its "
-            f"sha256 is {(stated or ['absent'])[0]}. Received: {digest}"
+            f"sha256 is {(expected or ['absent'])[0]}. Received: {digest}"
         )
     return digest

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from timbre.files import replacing
+from timbre.files import atomic_write
 
 COLOURS = (
     "#0072B2",  # blue
@@ -56,7 +56,7 @@ def _fonts() -> list[str]:
     return ["DejaVu Sans", *(name for name in EAST_ASIAN if name in installed)]
 
 
-def styled(draw):
+def apply_style(draw):
     """Let a function draw in the common look, whatever look is set outside."""
 
     @functools.wraps(draw)
@@ -69,9 +69,9 @@ def styled(draw):
     return wrapper
 
 
-@styled
+@apply_style
 def new_figure(rows=1, columns=1, *, size=(6.4, 4.4), **options):
-    """An empty figure in the common look; draw into it inside `styled`.
+    """An empty figure in the common look; draw into it inside `apply_style`.
 
     Args:
         rows: Panels from top to bottom. Defaults to `1`.
@@ -88,7 +88,7 @@ def new_figure(rows=1, columns=1, *, size=(6.4, 4.4), **options):
     return figure, figure.subplots(rows, columns, **options)
 
 
-@styled
+@apply_style
 def save(figure, path, *, dpi=150) -> Path:
     """Write a figure under its name only once it is whole.
 
@@ -102,13 +102,13 @@ def save(figure, path, *, dpi=150) -> Path:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary, warnings.catch_warnings():
+    with atomic_write(path) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(temporary, dpi=dpi)
     return path
 
 
-@styled
+@apply_style
 def matrix_figure(matrix, *, labels=None, title="Comparison", scale="mean cosine"):
     """A matrix as a heat map; neighbouring rows of one label share a tick.
 
@@ -209,7 +209,7 @@ def legend_beside(axes, **options):
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), **options)
 
 
-@styled
+@apply_style
 def scatter_figure(embeddings, labels, *, title="t-SNE", seed=0, max_points=1500):
     """t-SNE of the directions of embeddings, one colour and marker per speaker.
 
@@ -239,7 +239,7 @@ def scatter_figure(embeddings, labels, *, title="t-SNE", seed=0, max_points=1500
     return figure
 
 
-@styled
+@apply_style
 def history_figure(rows, *, columns=None, title="Training"):
     """One panel per quantity of a run's history, one line per phase.
 

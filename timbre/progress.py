@@ -1,19 +1,16 @@
-"""Progress of long work, on stderr: a bar on a terminal, lines in a log.
-
-A leaf, as `files` is: it imports the standard library and `tqdm` only, and every
-package may import it.
-"""
+"""Progress bars of long work, on stderr: a bar on a terminal, lines in a log."""
 
 import os
 import sys
 import threading
+from typing import IO, Any
 
 from tqdm import tqdm
 
-EVERY_S = 15.0  # between two lines of a log
+LOG_INTERVAL_S = 15.0  # between two lines of a log
 
 
-class Bar(tqdm):
+class ProgressBar(tqdm):
     """A `tqdm` that can also live in a log; to be used in a `with` statement.
 
     `update(1)` counts, from any thread; `set_postfix(loss=0.5, refresh=False)` shows
@@ -22,34 +19,43 @@ class Bar(tqdm):
     Args:
         title: What is being done.
         total: Where it ends, `None` if unknown.
-        done: Where it begins, after a resume; pace counts from there. Defaults to `0`.
-        shown: Whether anything is written. Defaults to `True`.
+        initial: Where it begins, after a resume; pace counts from there. Defaults to
+            `0`.
+        enabled: Whether anything is written. Defaults to `True`.
         **options: Of `tqdm`, as `unit="B", unit_scale=True`.
     """
 
     monitor_interval = 0  # no thread of its own: every update looks at the clock
 
-    def __init__(self, title, total, *, done=0, shown=True, **options):
+    def __init__(
+        self,
+        title: str,
+        total: float | None,
+        *,
+        initial: float = 0,
+        enabled: bool = True,
+        **options: Any,
+    ):
         options = {"miniters": 1} | options
-        if _has_screen(sys.stderr):
+        if _is_terminal(sys.stderr):
             options |= {"file": sys.stderr, "dynamic_ncols": True}
         else:
-            options |= {"file": _Log(), "mininterval": EVERY_S, "ascii": True}
+            options |= {"file": _Log(), "mininterval": LOG_INTERVAL_S, "ascii": True}
         super().__init__(
-            desc=title, total=total, initial=done, disable=not shown, **options
+            desc=title, total=total, initial=initial, disable=not enabled, **options
         )
 
-    def note(self, text):
+    def note(self, text: str) -> None:
         """Write a line that stays."""
         if not self.disable:
             self.write(text, file=sys.stderr)
 
 
-Bar.set_lock(threading.RLock())  # of this process only
+ProgressBar.set_lock(threading.RLock())  # of this process only
 
 
-def _has_screen(stream):
-    """Whether a stream is a terminal that has a size; some of machines have none."""
+def _is_terminal(stream: IO[str]) -> bool:
+    """Whether a stream is a terminal that has a size; some have none."""
     try:
         return stream.isatty() and min(os.get_terminal_size(stream.fileno())) > 0
     except (AttributeError, OSError):
@@ -62,10 +68,10 @@ class _Log:
     def __init__(self):
         self.stream = sys.stderr
 
-    def write(self, text):
+    def write(self, text: str) -> None:
         text = text.strip()
         if text:
             self.stream.write(f"{text}\n")
 
-    def flush(self):
+    def flush(self) -> None:
         self.stream.flush()

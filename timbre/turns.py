@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from timbre.files import replacing
+from timbre.files import atomic_write
 
 LARGEST = 2**26  # bytes of a file: a million turns
 LONGEST = 4096  # bytes of a line
@@ -132,7 +132,7 @@ def write_rttm(path, turns_by_recording: Mapping[str, Iterable[Turn]]):
             )
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         with open(temporary, "w", encoding="utf-8", newline="\n") as file:
             file.writelines(lines)
 

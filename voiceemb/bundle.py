@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from timbre.corpora import folders
-from timbre.files import making, sha256
+from timbre.files import atomic_folder, sha256
 from voiceemb.calibration import FILE
 from voiceemb.encoder import Encoder
 
@@ -167,10 +167,10 @@ def _heard(runs):
 
 
 def _anew(folder):
-    """A new folder, see `files.making`, or an error before any work."""
+    """A new folder, see `files.atomic_folder`, or an error before any work."""
     if Path(folder).exists():
         raise ValueError(f"A folder is packed anew. Received: {folder}, which exists")
-    return making(folder)
+    return atomic_folder(folder)
 
 
 def _read(folder, name):

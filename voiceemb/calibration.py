@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from timbre.files import replacing
+from timbre.files import atomic_write
 from timbre.metrics.calibration import KINDS, Calibration, from_json
 from timbre.metrics.score_adaptation import ScoreDistribution
 
@@ -79,8 +79,8 @@ def _place(one, extractor):
     try:
         return _parted(
             one.corpus,
-            ScoreDistribution.of(scores[label]),
-            ScoreDistribution.of(scores[~label]),
+            ScoreDistribution.from_scores(scores[label]),
+            ScoreDistribution.from_scores(scores[~label]),
         )
     except ValueError as error:
         raise ValueError(f"Scores in {one.corpus!r} tell nothing: {error}") from error
@@ -107,7 +107,7 @@ def write(path, calibration, *, sha256, about):
     """
     numbers = json.loads(calibration.to_json())
     text = json.dumps({"calibration": numbers, "weights": sha256, **about}, indent=2)
-    with replacing(Path(path)) as unfinished:
+    with atomic_write(Path(path)) as unfinished:
         unfinished.write_text(text + "\n", encoding="utf-8")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from timbre.audio import wave
-from timbre.files import stated_sha256
+from timbre.files import verify_sha256
 from voiceemb import calibration
 from voiceemb.inference import (
     AT_ONCE,
@@ -132,7 +132,7 @@ class Encoder:
 
         config = json.loads((path / "config.json").read_text("utf-8"))["config"]
         weights = path / "model.weights.h5"
-        digest = stated_sha256(weights)
+        digest = verify_sha256(weights)
         model = speaker_encoder.build(**config["encoder"])
         model.load_weights(weights)
         window = crop_samples(model.filterbank, config["crop_frames"])

@@ -73,7 +73,7 @@ def draw_utterance(utterance, encoder, folder):
     waveform = utterance.read(sample_rate=encoder.sample_rate)
     model = encoder.model
     features = model.normalisation(model.features(waveform[None]))[0].numpy()
-    figure = plotting.styled(utterance_figure)(
+    figure = plotting.apply_style(utterance_figure)(
         waveform,
         features,
         sample_rate=encoder.sample_rate,
@@ -120,7 +120,7 @@ def draw_robustness(rows, folder):
     return drawn
 
 
-@plotting.styled
+@plotting.apply_style
 def duration_figure(rows, *, title=None):
     """Equal error rate against duration, on a logarithmic axis.
 
@@ -145,7 +145,7 @@ def duration_figure(rows, *, title=None):
     return _finished(figure, axes, rows, title or f"Duration, {_what(rows)}")
 
 
-@plotting.styled
+@plotting.apply_style
 def noise_figure(rows, *, title=None):
     """Equal error rate against signal-to-noise ratio; clean stands apart.
 

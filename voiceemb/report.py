@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from timbre import plotting
-from timbre.files import replacing
+from timbre.files import atomic_write
 from timbre.metrics import verification
 from timbre.metrics.trials import write_trials
 from voiceemb import calibration, evaluate
@@ -132,7 +132,7 @@ def write_rows(path, rows, **more):
     """Writes reports as JSON, whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as unfinished:
+    with atomic_write(path) as unfinished:
         text = json.dumps({"table": rows, **more}, indent=2)
         unfinished.write_text(text + "\n", encoding="utf-8")
 
@@ -186,7 +186,7 @@ def save_trials(one, folder):
         write_trials(folder / f"{kind}.txt", trials)
         scores = {name: s for (k, name), s in one.scores.items() if k == kind}
         path = folder / f"{kind}.scores.npz"
-        with replacing(path) as unfinished, unfinished.open("wb") as file:
+        with atomic_write(path) as unfinished, unfinished.open("wb") as file:
             np.savez_compressed(file, **scores)
 
 

@@ -18,8 +18,8 @@ from diffusion.speakers import anonymisation, attacks, data, preprocessing, tts_
 from diffusion.speakers.generator import FACTS, SpeakerGenerator
 from diffusion.speakers.sampling import check_limit
 from timbre.corpora.embeddings import EmbeddingSet
-from timbre.files import replacing
-from timbre.progress import Bar
+from timbre.files import atomic_write
+from timbre.progress import ProgressBar
 
 BATCH = 8192  # voices that are replaced at once
 DRAWING = ("sampler", "steps", "spacing", "eta")
@@ -223,7 +223,7 @@ def _protection(voices, options):
 
     def protect(embeddings, seed):
         found = []
-        with Bar("voices", len(embeddings), unit=" voices") as bar:
+        with ProgressBar("voices", len(embeddings), unit=" voices") as bar:
             for start in range(0, len(embeddings), BATCH):
                 some = embeddings[start : start + BATCH]
                 own = anonymisation.derive_seed(seed, start) if start else seed
@@ -287,7 +287,7 @@ def _read(path):
 
 
 def _write_json(path, value):
-    with replacing(path) as unfinished:
+    with atomic_write(path) as unfinished:
         unfinished.write_text(json.dumps(value, indent=2) + "\n", "utf-8")
 
 

@@ -49,7 +49,7 @@ def save_figures(voices, train, held, folder, *, history=(), seed=0):
     ]
 
 
-@plotting.styled
+@plotting.apply_style
 def map_figure(train, held, fake, *, seed=0, most=MOST):
     """All voices on one plane, by one t-SNE of their directions.
 
@@ -79,7 +79,7 @@ def map_figure(train, held, fake, *, seed=0, most=MOST):
     return figure
 
 
-@plotting.styled
+@plotting.apply_style
 def distance_figure(train, held, fake, *, seed=0, most=1000):
     """Densities of cosines: to the nearest voice, and of all pairs.
 
@@ -123,7 +123,7 @@ def distance_figure(train, held, fake, *, seed=0, most=1000):
     return figure
 
 
-@plotting.styled
+@plotting.apply_style
 def training_figure(history):
     """The loss in training, and on held-out voices with the averaged weights.
 
@@ -146,7 +146,7 @@ def training_figure(history):
     return figure
 
 
-@plotting.styled
+@plotting.apply_style
 def noising_figure(voices, real, *, seed=0, most=MOST):
     """Ten looks at both ways: real voices drown in noise, and noise becomes voices.
 

@@ -10,7 +10,7 @@ from diffusion import samplers
 from diffusion.spacing import sampling_times
 from diffusion.speakers import model as models
 from diffusion.speakers import sampling
-from timbre.files import stated_sha256
+from timbre.files import verify_sha256
 
 FACTS = "voices.json"  # what the set decided: dimensions, labels, who was in which part
 MAX_COSINE = 0.7  # cosine that another voice stays below (Meyer et al., 2022)
@@ -58,7 +58,7 @@ class SpeakerGenerator:
             )
         config = json.loads((path / "config.json").read_text("utf-8"))["config"]
         facts = json.loads((path / FACTS).read_text("utf-8"))
-        digest = stated_sha256(path / WEIGHTS)
+        digest = verify_sha256(path / WEIGHTS)
         model = models.build(**model_arguments(config, facts))
         model.load_weights(path / WEIGHTS)
         about = dict(facts["about"])

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from timbre.files import replacing
+from timbre.files import atomic_write
 
 MAX_NEGATIVE = 0.1  # share of the squared length below zero that rounding explains
 
@@ -112,7 +112,7 @@ def export(path, embeddings, *, engine, scaler, extractor):
     adapted, form = adapt(embeddings, engine), FORMATS[engine]
     mean, deviation = scaler.column_statistics()
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as unfinished, unfinished.open("wb") as file:
+    with atomic_write(path) as unfinished, unfinished.open("wb") as file:
         np.savez_compressed(
             file,
             vectors=adapted,

@@ -3,7 +3,7 @@
 import json
 
 from flows.figures import name
-from timbre.files import stated_sha256
+from timbre.files import verify_sha256
 
 CARD = """# What is said, apart from who says it: `{name}`
 
@@ -83,7 +83,7 @@ def text(run, models, parts, results, result_by_kind, report):
 def _model(run, kind, model, result):
     """The row of one model."""
     file = f"{kind}.weights.h5"
-    digest = stated_sha256(run.folder / file)
+    digest = verify_sha256(run.folder / file)
     size = f"{model.count_params():,} numbers, {result.step} steps"
     skipped = f"{result.skipped} skipped"
     return f"| {name(kind)} | {size}, {skipped}; `{file}`, sha256 `{digest}` |"

@@ -23,7 +23,7 @@ def evaluate_model(model, parts, bar, *, pairs, seed):
     Args:
         model: A `LatentModel`.
         parts: `Parts`.
-        bar: A `progress.Bar`.
+        bar: A `progress.ProgressBar`.
         pairs: Most rows to decode.
         seed: Of what is drawn.
 

@@ -12,7 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from timbre.metrics.folds import shuffle_by_class
-from timbre.progress import Bar
+from timbre.progress import ProgressBar
 
 BLOCK = 8192  # rows judged at once
 EPOCHS = 40  # at most, or what makes STEPS steps if that is more
@@ -165,7 +165,7 @@ def fit(
         Dict, each factor's name to its `Probe`.
     """
     found = {}
-    with Bar("probes", len(vocabulary), shown=shown) as bar:
+    with ProgressBar("probes", len(vocabulary), enabled=shown) as bar:
         for column, (name, classes) in enumerate(vocabulary.items()):
             labels, told = np.asarray(rows.labels)[:, column], None
             if valid is not None and len(valid.x):

@@ -17,7 +17,7 @@ ROWS = 4  # factors of one figure: more could not be read
 LONG = 14  # names in a column of a legend
 
 
-@plotting.styled
+@plotting.apply_style
 def grid(columns, labels, *, found, seed=0, most=MOST):
     """A plane for each column of codes, in a row for each of the first four factors.
 

@@ -15,7 +15,7 @@ from flows.data import FACTS
 from flows.models.base_distribution import FactorialNormal
 from flows.models.flow import Flow
 from flows.models.vae import VAE, Perceptron
-from timbre.files import stated_sha256
+from timbre.files import verify_sha256
 
 KINDS = ("vae", "nf", "dnf", "fdnf")  # as a config names them
 WEIGHTS = ".weights.h5"
@@ -165,7 +165,7 @@ def load(run_folder, kind="fdnf"):
         )
     config = json.loads((folder / "config.json").read_text("utf-8"))["config"]
     facts = json.loads((folder / FACTS).read_text("utf-8"))
-    stated_sha256(folder / weights)
+    verify_sha256(folder / weights)
     model = build(kind, **options(config, facts))
     try:
         model.load_weights(folder / weights)

@@ -20,7 +20,7 @@ def names(folder):
 @pytest.mark.parametrize("name", ["a.weights.h5", "notes", ".hidden.json", "a" * 250])
 def test_a_file_appears_when_it_is_complete(tmp_path, name):
     path = tmp_path / name
-    with files.replacing(path) as temporary:
+    with files.atomic_write(path) as temporary:
         assert temporary.parent == tmp_path and temporary.name.startswith(".")
         temporary.write_text("new")
         assert not path.exists()
@@ -29,7 +29,7 @@ def test_a_file_appears_when_it_is_complete(tmp_path, name):
 
 def test_suffixes_stay_for_writers_who_choose_a_format_by_them(tmp_path):
     for name, ending in (("best.weights.h5", ".weights.h5"), ("a b.c d.png", ".png")):
-        with files.replacing(tmp_path / name) as temporary:
+        with files.atomic_write(tmp_path / name) as temporary:
             temporary.touch()
         assert temporary.name.endswith(ending)
 
@@ -39,7 +39,7 @@ def test_suffixes_stay_for_writers_who_choose_a_format_by_them(tmp_path):
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path, error, written):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(error), files.replacing(path) as temporary:
+    with pytest.raises(error), files.atomic_write(path) as temporary:
         if written:
             temporary.write_text("half")
         raise error
@@ -48,7 +48,7 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path, error, written)
 
 def test_a_block_that_writes_nothing_is_an_error(tmp_path):
     (tmp_path / "a.txt").write_text("old")
-    with pytest.raises(FileNotFoundError), files.replacing(tmp_path / "a.txt"):
+    with pytest.raises(FileNotFoundError), files.atomic_write(tmp_path / "a.txt"):
         pass
     assert (tmp_path / "a.txt").read_text() == "old"
 
@@ -64,7 +64,7 @@ def test_the_new_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatc
             return real(*arguments)
 
         monkeypatch.setattr(os, name, note)
-    with files.replacing(tmp_path / "a.txt") as temporary:
+    with files.atomic_write(tmp_path / "a.txt") as temporary:
         temporary.write_text("new")
     assert calls == ["fsync", "replace"]
 
@@ -76,7 +76,7 @@ def test_a_kill_between_writing_and_renaming_leaves_the_old_file(tmp_path):
 import os, signal, sys
 from timbre import files
 os.replace = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)
-with files.replacing(sys.argv[1]) as temporary:
+with files.atomic_write(sys.argv[1]) as temporary:
     temporary.write_text("new")
 """
     done = subprocess.run([sys.executable, "-c", code, str(path)], cwd=ROOT)
@@ -92,7 +92,7 @@ def test_many_writers_of_one_file_leave_one_of_theirs_whole(tmp_path):
     def write(value):
         start.wait()
         for _ in range(10):
-            with files.replacing(path) as temporary:
+            with files.atomic_write(path) as temporary:
                 temporary.write_bytes(bytes([value]) * 10_000)
 
     threads = [threading.Thread(target=write, args=(value,)) for value in range(8)]
@@ -112,11 +112,14 @@ def test_a_digest_is_that_of_the_bytes(tmp_path):
 
 
 def test_a_folder_is_there_whole_or_not_at_all(tmp_path):
-    with files.making(tmp_path / "deep" / "made") as folder:
+    with files.atomic_folder(tmp_path / "deep" / "made") as folder:
         (folder / "one").write_text("1")
         assert not (tmp_path / "deep" / "made").exists()
     assert (tmp_path / "deep" / "made" / "one").read_text() == "1"
-    with pytest.raises(KeyboardInterrupt), files.making(tmp_path / "other") as folder:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        files.atomic_folder(tmp_path / "other") as folder,
+    ):
         (folder / "one").write_text("1")
         raise KeyboardInterrupt
     assert [p.name for p in tmp_path.iterdir()] == ["deep"]
@@ -124,10 +127,10 @@ def test_a_folder_is_there_whole_or_not_at_all(tmp_path):
 
 def test_a_folder_takes_the_place_of_an_empty_one_and_of_no_other(tmp_path):
     (tmp_path / "empty").mkdir()
-    with files.making(tmp_path / "empty") as folder:
+    with files.atomic_folder(tmp_path / "empty") as folder:
         (folder / "one").write_text("1")
     assert (tmp_path / "empty" / "one").exists()
-    with pytest.raises(OSError), files.making(tmp_path / "empty") as folder:
+    with pytest.raises(OSError), files.atomic_folder(tmp_path / "empty") as folder:
         (folder / "two").write_text("2")
     assert [p.name for p in (tmp_path / "empty").iterdir()] == ["one"]
     assert [p.name for p in tmp_path.iterdir()] == ["empty"]

@@ -11,21 +11,21 @@ import pytest
 
 from tests.conftest import ROOT
 from timbre import progress
-from timbre.progress import Bar
+from timbre.progress import ProgressBar
 
 
 @pytest.fixture
 def clock(monkeypatch):
     """Time that passes only when a test says so, for bars made from now on."""
     clock = SimpleNamespace(now=1000.0)
-    make = Bar.__init__
+    make = ProgressBar.__init__
 
     def with_clock(bar, *arguments, **options):
         make(bar, *arguments, **options)
         bar._time = lambda: clock.now
         bar.start_t = bar.last_print_t = clock.now
 
-    monkeypatch.setattr(Bar, "__init__", with_clock)
+    monkeypatch.setattr(ProgressBar, "__init__", with_clock)
     return clock
 
 
@@ -39,9 +39,9 @@ def switching():
 
 
 def test_a_log_gets_a_line_now_and_then_and_the_last_count(capsys, clock):
-    with Bar("caching", 1200, unit="file") as bar:
+    with ProgressBar("caching", 1200, unit="file") as bar:
         for _ in range(1200):
-            clock.now += progress.EVERY_S / 480
+            clock.now += progress.LOG_INTERVAL_S / 480
             bar.update()
     out, err = capsys.readouterr()
     lines = err.splitlines()
@@ -53,27 +53,29 @@ def test_a_log_gets_a_line_now_and_then_and_the_last_count(capsys, clock):
 
 
 def test_pace_counts_from_where_the_work_was_resumed(capsys, clock):
-    with Bar("softmax", 30_000, done=10_000) as bar:
+    with ProgressBar("softmax", 30_000, initial=10_000) as bar:
         clock.now += 100
         bar.update(200)
     assert "10200/30000 [01:40<2:45:00,  2.00it/s]" in capsys.readouterr().err
 
 
 def test_bytes_are_written_with_their_prefix(capsys, clock):
-    with Bar("dev-clean", 5 << 20, unit="B", unit_scale=True, unit_divisor=1024) as bar:
+    with ProgressBar(
+        "dev-clean", 5 << 20, unit="B", unit_scale=True, unit_divisor=1024
+    ) as bar:
         clock.now += 1
         bar.update(1 << 20)
     assert "1.00M/5.00M [00:01<00:04, 1.05MB/s]" in capsys.readouterr().err
 
 
 def test_work_of_unknown_length_is_counted(capsys, clock):
-    with Bar("fetching", None) as bar:
+    with ProgressBar("fetching", None) as bar:
         bar.update(7)
     assert "fetching: 7it" in capsys.readouterr().err
 
 
 def test_numbers_and_notes_stand_in_a_log_in_order(capsys, clock):
-    with Bar("softmax", 2) as bar:
+    with ProgressBar("softmax", 2) as bar:
         bar.set_postfix(loss=0.51234, refresh=False)
         bar.note("eer 0.1")
         clock.now += 60
@@ -84,8 +86,8 @@ def test_numbers_and_notes_stand_in_a_log_in_order(capsys, clock):
 
 
 WORK = """
-from timbre.progress import Bar
-with Bar("softmax", 4) as bar:
+from timbre.progress import ProgressBar
+with ProgressBar("softmax", 4) as bar:
     bar.update(2)
     bar.note("eer 0.1")
     bar.update(2)
@@ -120,7 +122,7 @@ def test_a_terminal_without_a_size_gets_the_lines_of_a_log():
 
 
 def test_nothing_is_written_where_it_is_not_wanted(capsys):
-    with Bar("softmax", 2, shown=False) as bar:
+    with ProgressBar("softmax", 2, enabled=False) as bar:
         bar.update()
         bar.set_postfix(loss=1.0)
         bar.note("hello")
@@ -129,7 +131,7 @@ def test_nothing_is_written_where_it_is_not_wanted(capsys):
 
 def test_threads_are_counted_together_and_no_thread_is_added(capsys, switching):
     before = threading.active_count()
-    with Bar("rendering", 8000) as bar:
+    with ProgressBar("rendering", 8000) as bar:
         assert threading.active_count() == before
         threads = [
             threading.Thread(target=lambda: [bar.update() for _ in range(1000)])

@@ -23,7 +23,7 @@ from timbre.audio.header import (
     inspect,
     open_sound,
 )
-from timbre.files import replacing
+from timbre.files import atomic_write
 
 __all__ = ["AudioError", "WaveInfo", "inspect", "read", "resample", "write"]
 
@@ -117,7 +117,7 @@ def write(
     samples = _on_grid(_checked(waveform, limit=1.0), subtype)
     coding = {"subtype": subtype, "format": suffix[1:].upper()}
     try:
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             soundfile.write(temporary, samples, sample_rate, **coding)
     except soundfile.LibsndfileError as error:
         raise AudioError(path, f"can not be written: {error}") from error

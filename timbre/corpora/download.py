@@ -12,7 +12,7 @@ from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 
 from timbre import files
-from timbre.progress import Bar
+from timbre.progress import ProgressBar
 
 BLOCK = 1 << 20
 EXPANSION = 20  # a compressed corpus of sound hardly grows; a bomb does
@@ -154,9 +154,9 @@ def _go_on(url: str, part: Path, timeout_s: float) -> None:
 
 
 def _copy(response, part: Path, have: int, total: int) -> None:
-    options = {"done": have, "unit": "B", "unit_scale": True, "unit_divisor": 1024}
+    options = {"initial": have, "unit": "B", "unit_scale": True, "unit_divisor": 1024}
     with (
-        Bar(part.stem, total if total > have else None, **options) as bar,
+        ProgressBar(part.stem, total if total > have else None, **options) as bar,
         part.open("r+b" if have else "wb") as file,
     ):
         file.seek(have)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from timbre.files import replacing
+from timbre.files import atomic_write
 
 LABEL = "label_"  # begins the name of an array of labels
 SMALL = 2**26  # bytes that any file may unfold to
@@ -104,7 +104,7 @@ class EmbeddingSet:
             raise ValueError(f"An embedding set is a .npz file. Received: {path}")
         path.parent.mkdir(parents=True, exist_ok=True)
         labels = {LABEL + k: np.asarray(v, str) for k, v in self.labels.items()}
-        with replacing(path) as unfinished, unfinished.open("wb") as file:
+        with atomic_write(path) as unfinished, unfinished.open("wb") as file:
             np.savez_compressed(
                 file,
                 embeddings=np.asarray(self.embeddings, np.float32),

@@ -22,7 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from timbre.corpora.corpus import Corpus, Utterance
-from timbre.files import replacing
+from timbre.files import atomic_write
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 COLUMNS = ("path", "speaker", "start", "end", "text")
@@ -134,7 +134,7 @@ def write(manifest: str | os.PathLike, utterances: Iterable[Utterance]) -> Path:
     manifest.parent.mkdir(parents=True, exist_ok=True)
     folder, resolved = manifest.parent.resolve(), {}
     with (
-        replacing(manifest) as temporary,
+        atomic_write(manifest) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
     ):
         rows = csv.DictWriter(file, [*COLUMNS, *extra], restval="")

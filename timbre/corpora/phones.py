@@ -21,7 +21,7 @@ from timbre.audio import wave
 from timbre.corpora.corpus import Corpus, Utterance
 from timbre.corpora.manifest import AUDIO_SUFFIXES, is_sound, name_of, read_rows
 from timbre.corpora.phone_sets import SILENCE, map_timit
-from timbre.progress import Bar
+from timbre.progress import ProgressBar
 
 COLUMNS = ("path", "start", "end", "phone", "speaker")
 TIMIT_RATE = 16000  # Hz; its labels count samples
@@ -132,7 +132,7 @@ def read_timit(
             "A TIMIT tree must hold (TRAIN|TEST)/DR<n>/<speaker>/*.PHN. "
             f"Received: {root}, which has none"
         )
-    with Bar("TIMIT", len(tables), shown=sounds is not None) as bar:
+    with ProgressBar("TIMIT", len(tables), enabled=sounds is not None) as bar:
         for table in tables:
             path = _sound(table)
             if sounds is not None:

@@ -26,8 +26,8 @@ import numpy as np
 from timbre.audio import wave
 from timbre.corpora import manifest
 from timbre.corpora.corpus import Corpus, Utterance
-from timbre.files import making
-from timbre.progress import Bar
+from timbre.files import atomic_folder
+from timbre.progress import ProgressBar
 
 RECIPE = 1  # raised whenever the same arguments would give other sounds
 SAMPLE_RATE = 16000
@@ -210,8 +210,8 @@ def _write(corpus, folder, order, threads, progress):
             bar.update()
 
     with (
-        making(folder) as partial,
-        Bar("styles", len(jobs), shown=progress, unit=" utterances") as bar,
+        atomic_folder(folder) as partial,
+        ProgressBar("styles", len(jobs), enabled=progress, unit=" utterances") as bar,
         ThreadPoolExecutor(threads) as pool,
     ):
         try:

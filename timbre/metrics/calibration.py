@@ -56,7 +56,7 @@ class Calibration(abc.ABC):
         """Natural logarithm of the likelihood ratio of each score, same shape."""
 
     @abc.abstractmethod
-    def score_of(self, llr) -> float:
+    def llr_to_score(self, llr) -> float:
         """The lowest score with this log-likelihood ratio or a higher one.
 
         `-inf` when every score has it, `inf` when none has.
@@ -83,7 +83,7 @@ class Calibration(abc.ABC):
         Returns:
             A score; `inf` where accepting never pays, `-inf` where it always does.
         """
-        return self.score_of(bayes_threshold(prior, c_miss, c_fa))
+        return self.llr_to_score(bayes_threshold(prior, c_miss, c_fa))
 
     def to_json(self) -> str:
         """The calibration as a JSON object of its kind and its numbers."""
@@ -155,7 +155,7 @@ class LogisticCalibration(Calibration):
     def llr(self, scores) -> np.ndarray:
         return self.slope * np.asarray(scores, np.float64) + self.offset
 
-    def score_of(self, llr) -> float:
+    def llr_to_score(self, llr) -> float:
         return float((llr - self.offset) / self.slope)
 
 
@@ -210,7 +210,7 @@ class IsotonicCalibration(Calibration):
     def llr(self, scores) -> np.ndarray:
         return np.interp(np.asarray(scores, np.float64), self.scores, self.ratios)
 
-    def score_of(self, llr) -> float:
+    def llr_to_score(self, llr) -> float:
         scores, ratios = np.array(self.scores), np.array(self.ratios)
         k = int(np.searchsorted(ratios, llr))  # the first that reaches it
         if k == 0:

@@ -8,12 +8,12 @@ import numpy as np
 
 from timbre.metrics.rates import check_trials, equal_error_point
 from timbre.metrics.reliability import expected_calibration_error, reliability
-from timbre.plotting import COLOURS, DASHES, MARKERS, new_figure, styled
+from timbre.plotting import COLOURS, DASHES, MARKERS, apply_style, new_figure
 
 DET_TICKS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 
 
-@styled
+@apply_style
 def det_figure(curves, *, title="Detection error trade-off"):
     """Misses against false alarms on normal-deviate axes: Gaussian scores are lines.
 
@@ -42,7 +42,7 @@ def det_figure(curves, *, title="Detection error trade-off"):
     return figure
 
 
-@styled
+@apply_style
 def score_figure(labels, scores, *, threshold=None, title="Scores of pairs"):
     """Histograms of same and different pairs, and the line that parts them.
 
@@ -71,7 +71,7 @@ def score_figure(labels, scores, *, threshold=None, title="Scores of pairs"):
     return figure
 
 
-@styled
+@apply_style
 def reliability_figure(predictions, *, bins=15, prior=0.5, title="Reliability"):
     """What was said against what was so, and below it how often it was said.
 

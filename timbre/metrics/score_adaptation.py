@@ -1,19 +1,19 @@
-"""Adaptation: what scores are worth here, from a few of here and from elsewhere.
+"""Adaptation of score statistics to a new domain, by maximum a posteriori (MAP).
 
-Scores of one kind are thought normal. Their mean differs from place to place, by `t`
-around the mean of all places, and people differ by `s` around the mean of a place; so
-after `n` people the mean of this place is known as (Gauss)
+Scores of one kind (same or different speakers) are taken as normal. Their mean differs
+between domains by `t` around the mean of all domains, and between speakers by `s`
+around the mean of a domain; so after `n` speakers the mean of a domain is known as
 
-    mean = a * mean_here + (1 - a) * mean_elsewhere,    a = n / (n + s**2 / t**2)
+    mean = a * domain_mean + (1 - a) * prior_mean,    a = n / (n + s**2 / t**2)
 
 and the next score has the variance
 
-    variance = b * variance_here + (1 - b) * variance_elsewhere,    b = a of n - 1
+    variance = b * domain_variance + (1 - b) * prior_variance,    b = a of n - 1
 
-where `variance_elsewhere` holds the variance among places, `t**2`: what is not known of
-this place yet makes scores of both kinds wider and answers less sure. One person says
-nothing of how people vary, hence `n - 1`. Reynolds' term for how far both means are
-apart is left out: `t**2` stands for it.
+where `prior_variance` contains the variance between domains, `t**2`: as long as little
+is known of the domain, both kinds are wider and likelihood ratios are nearer to 1. One
+speaker says nothing of how speakers vary, hence `n - 1`. Reynolds' term for the
+distance of both means is left out: `t**2` stands for it.
 
 Reference:
     Speaker Verification Using Adapted Gaussian Mixture Models (Reynolds, Quatieri and
@@ -22,22 +22,24 @@ Reference:
 """
 
 import dataclasses
+from collections.abc import Iterable
 from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from timbre.metrics.calibration import LogisticCalibration
 
-NUM_TRIALS = 200  # of each kind, as many as a line is as sure as
+NUM_TRIALS = 200  # of each kind, to which a calibration is fitted
 
 
 @dataclasses.dataclass(frozen=True)
 class ScoreDistribution:
-    """What scores of one kind are like.
+    """Normal distribution of the scores of one kind.
 
     Args:
         mean: Finite.
-        deviation: Their standard deviation, above 0.
+        deviation: Standard deviation, above 0.
     """
 
     mean: float
@@ -55,58 +57,65 @@ class ScoreDistribution:
             )
 
     @classmethod
-    def of(cls, scores):
-        """Those of scores at hand, `[scores]`, which are not all equal."""
+    def from_scores(cls, scores: ArrayLike) -> "ScoreDistribution":
+        """Mean and deviation of scores `[scores]` that are not all equal."""
         return cls(float(np.mean(scores)), float(np.std(scores)))
 
     @classmethod
-    def anywhere(cls, places):
-        """Those of a place nobody knows, from the `Scores` of some; each counts alike.
+    def from_corpora(
+        cls, corpora: Iterable["ScoreDistribution"]
+    ) -> "ScoreDistribution":
+        """Prior for a new domain from those of some corpora, which weigh equally.
 
         `variance = mean of the variances + variance of the means`
         """
-        means, deviations = np.array([(one.mean, one.deviation) for one in places]).T
+        means, deviations = np.array([(one.mean, one.deviation) for one in corpora]).T
         variance = np.mean(deviations**2) + means.var()
         return cls(float(means.mean()), float(np.sqrt(variance)))
 
-    def scaled(self, factor):
-        """Those of scores `factor` times as high."""
+    def scale(self, factor: float) -> "ScoreDistribution":
+        """The distribution of scores `factor` times as high."""
         return ScoreDistribution(factor * self.mean, factor * self.deviation)
 
-    def adapted(self, mean, variance, people, *, strength):
-        """Those of a place of which there is something to see.
+    def adapt(
+        self, mean: float, variance: float, num_speakers: int, *, relevance: float
+    ) -> "ScoreDistribution":
+        """MAP estimate for a domain of which some scores are known.
 
         Args:
-            mean: Of the scores here.
-            variance: Of the scores here, 0 or more.
-            people: How many people they are of, at least 1.
-            strength: Number of people, above 0, who say as much as was known before.
+            mean: Of the domain's scores.
+            variance: Of the domain's scores, 0 or more.
+            num_speakers: Number of speakers they come from, at least 1.
+            relevance: Relevance factor above 0: the number of speakers that weighs as
+                much as the prior.
         """
-        share = people / (people + strength)
+        share = num_speakers / (num_speakers + relevance)
         mean = share * mean + (1 - share) * self.mean
-        share = (people - 1) / (people - 1 + strength)
+        share = (num_speakers - 1) / (num_speakers - 1 + relevance)
         variance = share * variance + (1 - share) * self.deviation**2
         return ScoreDistribution(float(mean), float(np.sqrt(variance)))
 
 
-def fit_calibration(same, different) -> LogisticCalibration:
-    """The calibration of scores of two normals, by logistic regression.
+def fit_calibration(
+    same: ScoreDistribution, different: ScoreDistribution
+) -> LogisticCalibration:
+    """Logistic calibration of scores of two normal distributions.
 
-    Of one deviation the true ratio is `(m1 - m0) / s**2 * (x - (m1 + m0) / 2)`; of two
-    it is a parabola, which would turn back beyond some score: a line stays that errs
-    least. It is fitted to two hundred scores of each kind, at evenly spaced quantiles,
-    and so by Platt's targets as sure as so many trials make one, and no surer: true
-    scores have wider tails than normals.
+    With one deviation `s` the exact llr is `(m1 - m0) / s**2 * (x - (m1 + m0) / 2)`;
+    with two it is a parabola, which would turn back beyond some score: the line of
+    least error is kept. It is fitted to 200 scores of each kind at evenly spaced
+    quantiles, and so by Platt's targets as certain as that many trials make it, and no
+    more: real scores have wider tails than normals.
 
     Args:
-        same: `Scores` of one voice.
-        different: `Scores` of two, with a lower mean.
+        same: Of same-speaker scores.
+        different: Of different-speaker scores, with a lower mean.
 
     Raises:
-        ValueError: If scores of one voice are no higher.
+        ValueError: If same-speaker scores are no higher.
     """
-    at = (np.arange(NUM_TRIALS) + 0.5) / NUM_TRIALS
-    at = np.array([NormalDist().inv_cdf(share) for share in at])
-    scores = [kind.mean + kind.deviation * at for kind in (same, different)]
+    shares = (np.arange(NUM_TRIALS) + 0.5) / NUM_TRIALS
+    quantiles = np.array([NormalDist().inv_cdf(share) for share in shares])
+    scores = [kind.mean + kind.deviation * quantiles for kind in (same, different)]
     label = np.repeat([True, False], NUM_TRIALS)
     return LogisticCalibration.fit(label, np.concatenate(scores))

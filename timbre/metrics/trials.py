@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from timbre.files import replacing
+from timbre.files import atomic_write
 
 LABELS = {"1": True, "target": True, "0": False, "nontarget": False}
 
@@ -243,7 +243,7 @@ def write_trials(path, trials: Trials, *, scores=None) -> str:
 
 def _write_lines(path, lines):
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         with open(temporary, "w", encoding="utf-8", newline="\n") as file:
             file.writelines(lines)
 

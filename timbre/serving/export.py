@@ -94,7 +94,7 @@ def save(folder, signatures, *, about=None, assets=None):
     module.weights = list({id(variable): variable for variable in variables}.values())
     tf.saved_model.save(module, str(folder), signatures=traced)
     check_portable(folder)
-    check_answers(folder, traced, signatures)
+    check_outputs(folder, traced, signatures)
     files = {"about.json": _json(about or {})} | dict(assets or {})
     (folder / "assets.extra").mkdir()
     for name, content in files.items():
@@ -139,7 +139,7 @@ def _check_nodes(nodes, where, functions):
             raise ValueError(f"A served graph must run without XLA. {place}")
 
 
-def check_answers(folder, traced, signatures):
+def check_outputs(folder, traced, signatures):
     """Load a SavedModel and compare what it answers with the graphs it came from.
 
     Args:

@@ -19,7 +19,7 @@ def versions(base) -> list[int]:
     return [int(path.name) for path in _numbered(base)]
 
 
-def latest(base) -> Path:
+def latest_version(base) -> Path:
     """The folder of the highest version.
 
     Raises:
@@ -129,8 +129,8 @@ def publish(base, signatures, *, about=None, assets=None, version=None) -> Path:
     """
     from timbre.serving import export
 
-    if version is None and versions(base) and _is_of(latest(base), about):
-        return latest(base)
+    if version is None and versions(base) and _is_of(latest_version(base), about):
+        return latest_version(base)
     with version_folder(base, version=version) as work:
         export.save(work["folder"], signatures, about=about, assets=assets)
     return work["published"]

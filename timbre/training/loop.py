@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
-from timbre.progress import Bar
+from timbre.progress import ProgressBar
 from timbre.training.checkpoint import TrainState, digest
 from timbre.training.distribution import anyone, is_chief, is_multiworker
 from timbre.training.ema import averaged
@@ -182,7 +182,9 @@ class _Keeper:
         if self.chief:
             self.state.tidy()
             self.run.check_space((self.state.keep + 2) * self.state.num_bytes)
-        bar = Bar(self.phase, steps, done=start, shown=self.chief, unit=" steps")
+        bar = ProgressBar(
+            self.phase, steps, initial=start, enabled=self.chief, unit=" steps"
+        )
         with bar as self.progress:
             if start:
                 self.progress.note(f"Resuming {self.phase} after step {start}.")

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-from timbre.files import replacing, sha256, stated_sha256
+from timbre.files import atomic_write, sha256, verify_sha256
 
 LOCK = ".lock"
 PACKAGES = ("tensorflow", "keras", "numpy")
@@ -157,7 +157,7 @@ class Run:
         if not path.exists():
             raise RunError(f"This run has no `{name}` yet. Received: {self.folder}")
         try:
-            stated_sha256(path)
+            verify_sha256(path)
         except ValueError as error:
             raise RunError(
                 f"Weights must match the sha256 beside them. Received: {path}"
@@ -216,9 +216,9 @@ class _Hold:
 
 @contextmanager
 def _written(path):
-    """`files.replacing`, for a disk that is full or refuses: a `RunError`."""
+    """`files.atomic_write`, for a disk that is full or refuses: a `RunError`."""
     try:
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             yield temporary
     except OSError as error:
         raise RunError(

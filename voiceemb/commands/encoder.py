@@ -13,7 +13,7 @@ from timbre.corpora.corpus import bare
 from timbre.corpora.embeddings import EmbeddingSet
 from timbre.metrics import verification
 from timbre.metrics.trials import read_trials
-from timbre.progress import Bar
+from timbre.progress import ProgressBar
 from voiceemb import calibration as calibrations
 from voiceemb import evaluate as evaluation
 from voiceemb.commands.io import check_writable, loaded, opened
@@ -265,7 +265,7 @@ def _embedding(encoder, total):
     """The encoder as an extractor, with a bar."""
 
     def embed(waveforms):
-        with Bar("embedding", total, unit=" utterances") as bar:
+        with ProgressBar("embedding", total, unit=" utterances") as bar:
             return encoder.embed_utterances(waveforms, progress=lambda _: bar.update())
 
     return embed

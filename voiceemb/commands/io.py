@@ -12,7 +12,7 @@ import tempfile
 
 from timbre.corpora import folders
 from timbre.corpora.corpus import Corpus, Utterance
-from timbre.files import making
+from timbre.files import atomic_folder
 from voiceemb import calibration as calibrations
 from voiceemb.diarization import result
 from voiceemb.enrolment.people import People
@@ -84,7 +84,7 @@ def store_of(folder, encoder, detector):
     check_new_folder(folder)
     missing = [path for path in folder.parents if not path.exists()]
     try:
-        with making(folder) as unfinished:
+        with atomic_folder(folder) as unfinished:
             people = People.create(unfinished, encoder, detector=detector)
             yield people
             if not people.names:

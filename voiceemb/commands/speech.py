@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from timbre.audio import wave
-from timbre.progress import Bar
+from timbre.progress import ProgressBar
 from voiceemb.commands.io import (
     check_kind,
     each,
@@ -145,7 +145,7 @@ def timeline(options):
     listener = _listener(options)
     duration_s = wave.inspect(options.path).duration_s
     slices = []
-    with Bar("listening", round(duration_s), unit="s") as bar:
+    with ProgressBar("listening", round(duration_s), unit="s") as bar:
         for heard in listening.listen(sources.file(options.path), listener):
             slices.append(heard)
             bar.update(round(heard.end) - bar.n)
@@ -222,7 +222,7 @@ def page(options):
 
 def _diarized(path, options, encoder, detector, people):
     """Who speaks when in one file; what it took, and what to know, go to stderr."""
-    with Bar(path.name, 100, unit="%") as bar:
+    with ProgressBar(path.name, 100, unit="%") as bar:
         found = pipeline.diarize(
             path,
             encoder=encoder,

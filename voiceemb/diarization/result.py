@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from timbre.files import replacing
+from timbre.files import atomic_write
 from timbre.turns import Turn, write_rttm
 from voiceemb.diarization import clustering, formats, resegmentation
 from voiceemb.names import checked_name
@@ -206,7 +206,7 @@ class Diarization:
             text = formats.to_json(self)
         else:
             text = formats.TEXTS[suffix](self.turns)
-        with replacing(path) as unfinished:
+        with atomic_write(path) as unfinished:
             unfinished.write_text(text, "utf-8", newline="\n")
 
     @classmethod

@@ -35,18 +35,20 @@ def calibrate(places, samples, *, strength=STRENGTH):
         A `timbre.metrics.calibration.LogisticCalibration`. If speakers of the store
         sound no more like themselves than like others, it is that of the corpora.
     """
-    target = ScoreDistribution.anywhere([target for target, _ in places.values()])
-    impostor = ScoreDistribution.anywhere([impostor for _, impostor in places.values()])
+    target = ScoreDistribution.from_corpora([target for target, _ in places.values()])
+    impostor = ScoreDistribution.from_corpora(
+        [impostor for _, impostor in places.values()]
+    )
     corpora_only = score_adaptation.fit_calibration(target, impostor)
     if not samples:
         return corpora_only
     cohort = [np.asarray(own, np.float64) for own in samples.values()]
     norms = [max(np.linalg.norm(own.mean(axis=0)), MIN_NORM) for own in cohort]
     factor = 1 / np.mean(norms)
-    target, impostor = target.scaled(factor), impostor.scaled(factor)
+    target, impostor = target.scale(factor), impostor.scale(factor)
     if len(cohort) > 1:
         mean, variance = _mean_and_variance(*impostor_moments(cohort))
-        impostor = impostor.adapted(mean, variance, len(cohort), strength=strength)
+        impostor = impostor.adapt(mean, variance, len(cohort), relevance=strength)
     moments = [
         _target_moments(own, norm)
         for own, norm in zip(cohort, norms, strict=True)
@@ -54,7 +56,7 @@ def calibrate(places, samples, *, strength=STRENGTH):
     ]
     if moments:
         mean, variance = _mean_and_variance(*np.mean(moments, axis=0))
-        target = target.adapted(mean, variance, len(moments), strength=strength)
+        target = target.adapt(mean, variance, len(moments), relevance=strength)
     try:
         return score_adaptation.fit_calibration(target, impostor)
     except ValueError:

@@ -60,7 +60,7 @@ def matrix_figure(samples, *, measure="cosine", title="Samples compared"):
     )
 
 
-@plotting.styled
+@plotting.apply_style
 def pairs_figure(samples, *, measure="distance", title="Pairs of samples"):
     """Histograms of target and impostor pairs, with the threshold of the EER.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from timbre.audio import wave
-from timbre.progress import Bar
+from timbre.progress import ProgressBar
 from voiceemb.encoder import unit
 from voiceemb.enrolment import quality
 from voiceemb.inference import LEAST_S
@@ -65,7 +65,9 @@ class SpeechEmbedder:
             Unit vectors float32 `[utterances, dim]`, and speakers, str `[utterances]`.
         """
         speech, speaker = [], []
-        with Bar(f"finding speech in {corpus.name}", len(corpus), shown=shown) as bar:
+        with ProgressBar(
+            f"finding speech in {corpus.name}", len(corpus), enabled=shown
+        ) as bar:
             for utterance in corpus:
                 samples = self.extract_speech(utterance.read())
                 if len(samples) >= MIN_SAMPLES:

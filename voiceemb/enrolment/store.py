@@ -5,7 +5,7 @@
     people/<sha256 of a name>.npz     samples of one person, an embedding set
 
 The name itself is inside the file, so any name can be enrolled. Files are replaced
-atomically (`timbre.files.replacing`): a reader sees the old person or the new one, and
+atomically (`timbre.files.atomic_write`): a reader sees the old person or the new one, and
 temporary files of killed processes are ignored. Writers hold a lock where the system
 has locks that end with the process; without them only two writers of one *person* at
 once could lose a sample, as no two people share a file.
@@ -23,7 +23,7 @@ import numpy as np
 
 from timbre.corpora.cache.build import alone_in
 from timbre.corpora.embeddings import BAD_FILE, EmbeddingSet
-from timbre.files import PARTIAL, making
+from timbre.files import PARTIAL, atomic_folder
 from voiceemb import calibration as calibrations
 from voiceemb.enrolment.identification import SCORINGS
 from voiceemb.names import checked_name
@@ -68,7 +68,7 @@ class EnrolmentStore:
         """
         folder = Path(folder)
         check_new_folder(folder)
-        with making(folder) as unfinished:
+        with atomic_folder(folder) as unfinished:
             (unfinished / FOLDER).mkdir()
             facts = {"kind": KIND, "format": FORMAT, "encoder": about}
             text = json.dumps(facts, indent=2, ensure_ascii=False)

@@ -22,7 +22,7 @@ import numpy as np
 
 from timbre.metrics import scoring, verification
 from timbre.metrics.trials import all_pairs
-from timbre.progress import Bar
+from timbre.progress import ProgressBar
 from voiceemb import evaluate
 from voiceemb.evaluation.corruptions import (
     PINK_FROM_HZ,
@@ -234,7 +234,9 @@ def _measure(
         )
     told = {"protocol": protocol, "resamples": resamples, "seed": seed}
     total, first, rows = sum(len(p.names) for p in known) * len(extractors), {}, []
-    with Bar(points[0].about["kind"], total, unit=" utterances", shown=shown) as bar:
+    with ProgressBar(
+        points[0].about["kind"], total, unit=" utterances", enabled=shown
+    ) as bar:
         for point in points:
             for name, extract in extractors.items():
                 about = point.row(name, protocol)

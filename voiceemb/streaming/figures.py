@@ -10,7 +10,7 @@ COLUMNS = 600  # that a picture can show: of more slices, some share one
 QUIET_DB = -70.0  # lowest level drawn
 
 
-@plotting.styled
+@plotting.apply_style
 def timeline_figure(slices, *, title="Who speaks when"):
     """Draw who speaks when, how probable speech is and how loud it is.
 

@@ -116,7 +116,7 @@ class Listener:
             )
         if change is None:
             known = encoder.calibration
-            change = -1.0 if known is None else known.score_of(CHANGE_LLR)
+            change = -1.0 if known is None else known.llr_to_score(CHANGE_LLR)
         self.encoder, self.people = encoder, people
         self.least_s, self.change = least_s, change
         detector = detector or detection.load()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from timbre.files import replacing
+from timbre.files import atomic_write
 from voiceemb.streaming.events import Slice, from_line, to_line
 
 __all__ = [
@@ -207,14 +207,14 @@ def _mend(file):
 
 
 def _save_lines(path, slices):
-    with replacing(path) as unfinished, unfinished.open("wb") as file:
+    with atomic_write(path) as unfinished, unfinished.open("wb") as file:
         file.writelines(map(to_line, slices))
 
 
 def _save_table(path, slices):
     names = [field.name for field in fields(Slice) if field.name != "embedding"]
     with (
-        replacing(path) as unfinished,
+        atomic_write(path) as unfinished,
         unfinished.open("w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.writer(file)
@@ -236,14 +236,14 @@ def _save_arrays(path, slices):
     arrays["speaker"] = np.array([one.speaker or "" for one in slices], str)
     for name in ("start", "end", "speech_prob", "energy_db", "score", "probability"):
         arrays[name] = np.array([getattr(one, name) for one in slices], np.float64)
-    with replacing(path) as unfinished, unfinished.open("wb") as file:
+    with atomic_write(path) as unfinished, unfinished.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
 
 def _save_labels(path, slices):
     from voiceemb.diarization.formats import labels
 
-    with replacing(path) as unfinished:
+    with atomic_write(path) as unfinished:
         unfinished.write_text(labels(turns(slices)), encoding="utf-8")
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from keras import layers, ops
 
 from timbre.audio.filterbank import Filterbank
-from timbre.files import stated_sha256
+from timbre.files import verify_sha256
 from voiceemb.vad.base import FRAME, HOP, SAMPLE_RATE, Detector, Stream, num_frames
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained" / "activity"
@@ -148,7 +148,7 @@ class NetworkDetector(Detector):
                 f"Expected a detector ({ABOUT} and {WEIGHTS}). Received: {folder}"
             )
         about = json.loads((folder / ABOUT).read_text("utf-8"))
-        self.sha256 = stated_sha256(folder / WEIGHTS)
+        self.sha256 = verify_sha256(folder / WEIGHTS)
         network = ActivityNetwork(**about["network"])
         network(np.zeros((1, FRAME + network.ahead * HOP), "float32"))
         network.load_weights(folder / WEIGHTS)

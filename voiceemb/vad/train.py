@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from timbre.corpora import splits
-from timbre.files import stated_sha256
+from timbre.files import verify_sha256
 from timbre.training import loop, optimisers
 from timbre.training.distribution import is_chief, wait_for_all
 from voiceemb.vad import labels
@@ -153,7 +153,7 @@ def finish(run, network, exam, facts, result):
         result: What `fit` gave.
     """
     found = errors(network, *exam)
-    sha256 = stated_sha256(run.folder / WEIGHTS)
+    sha256 = verify_sha256(run.folder / WEIGHTS)
     shape = {name: getattr(network, name) for name in ActivityNetwork.ARGUMENTS}
     run.write_json(ABOUT, {"network": shape, "sha256": sha256, "run": run.folder.name})
     trained = {"steps": result.step, "skipped": result.skipped}

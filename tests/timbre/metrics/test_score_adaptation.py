@@ -10,14 +10,14 @@ from timbre.metrics.score_adaptation import ScoreDistribution
 def test_places_together_are_the_law_of_total_variance(rng):
     """Of equally many scores each, they are what all scores in one heap are."""
     places = [rng.normal(mean, 0.2, 500) for mean in (0.0, 0.1, 0.4)]
-    together = ScoreDistribution.anywhere(
-        [ScoreDistribution.of(scores) for scores in places]
+    together = ScoreDistribution.from_corpora(
+        [ScoreDistribution.from_scores(scores) for scores in places]
     )
-    heap = ScoreDistribution.of(np.concatenate(places))
+    heap = ScoreDistribution.from_scores(np.concatenate(places))
     assert np.isclose(together.mean, heap.mean)
     assert np.isclose(together.deviation, heap.deviation)
     assert together.deviation > max(
-        ScoreDistribution.of(scores).deviation for scores in places
+        ScoreDistribution.from_scores(scores).deviation for scores in places
     )
 
 
@@ -26,7 +26,7 @@ def test_the_mean_is_that_of_gauss():
     s, t, n, before, seen = 0.2, 0.1, 5, 0.1, 0.3
     weights = np.array([1 / t**2, n / s**2])
     expected = weights @ [before, seen] / weights.sum()
-    found = ScoreDistribution(before, 0.3).adapted(seen, s**2, n, strength=s**2 / t**2)
+    found = ScoreDistribution(before, 0.3).adapt(seen, s**2, n, relevance=s**2 / t**2)
     assert np.isclose(found.mean, expected)
 
 
@@ -34,23 +34,23 @@ def test_what_is_left_unknown_of_the_mean_is_left_in_the_deviation():
     """`s**2 + t**2` before, and `s**2 + t**2 / 2` when half as much is unknown."""
     s, t = 0.2, 0.1
     before = ScoreDistribution(0.1, np.hypot(s, t).item())
-    half = before.adapted(0.3, s**2, 5, strength=4)
+    half = before.adapt(0.3, s**2, 5, relevance=4)
     assert np.isclose(half.deviation**2, s**2 + t**2 / 2)
 
 
 def test_one_person_says_nothing_of_how_people_vary_and_many_decide():
     before = ScoreDistribution(0.1, 0.2)
-    one = before.adapted(0.6, 0.0, 1, strength=4)
+    one = before.adapt(0.6, 0.0, 1, relevance=4)
     np.testing.assert_allclose([one.mean, one.deviation], [0.2, 0.2])
-    found = before.adapted(0.7, 0.09, 1e9, strength=4)
+    found = before.adapt(0.7, 0.09, 1e9, relevance=4)
     np.testing.assert_allclose([found.mean, found.deviation], [0.7, 0.3], rtol=1e-6)
 
 
 def test_scores_that_are_higher_by_a_factor_are_wider_by_it(rng):
     scores = rng.normal(0.3, 0.1, 50)
     twice, found = (
-        ScoreDistribution.of(2 * scores),
-        ScoreDistribution.of(scores).scaled(2),
+        ScoreDistribution.from_scores(2 * scores),
+        ScoreDistribution.from_scores(scores).scale(2),
     )
     np.testing.assert_allclose(
         [found.mean, found.deviation], [twice.mean, twice.deviation]

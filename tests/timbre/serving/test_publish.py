@@ -24,14 +24,14 @@ def test_versions_count_up_from_one(tmp_path):
     assert write(base, version=12).name == "12"
     assert write(base).name == "13"
     assert publish.versions(base) == [1, 2, 3, 12, 13]
-    assert publish.latest(base) == base / "13"
+    assert publish.latest_version(base) == base / "13"
 
 
 def test_only_numbers_are_versions(tmp_path):
     for name in (".tmp-1", "notes", "1.5", "-3", "٣", "007"):
         (tmp_path / name).mkdir()
     assert publish.versions(tmp_path) == [7]
-    assert publish.latest(tmp_path) == tmp_path / "007"
+    assert publish.latest_version(tmp_path) == tmp_path / "007"
     assert write(tmp_path).name == "8"
 
 
@@ -40,8 +40,8 @@ def test_nought_is_a_number_too(tmp_path, name):
     """Servers count from 0, whoever made that folder; we publish from 1 on."""
     (tmp_path / name).mkdir()
     assert publish.versions(tmp_path) == [0]
-    assert publish.latest(tmp_path) == tmp_path / name
-    assert write(tmp_path).name == "1" == publish.latest(tmp_path).name
+    assert publish.latest_version(tmp_path) == tmp_path / name
+    assert write(tmp_path).name == "1" == publish.latest_version(tmp_path).name
 
 
 def test_while_it_is_written_no_server_sees_it(tmp_path):
@@ -128,7 +128,7 @@ def test_a_version_is_a_whole_number_from_one(tmp_path, version):
 
 def test_no_version_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="No version.*Received"):
-        publish.latest(tmp_path / "none")
+        publish.latest_version(tmp_path / "none")
 
 
 def test_the_same_weights_are_not_published_twice(tmp_path):

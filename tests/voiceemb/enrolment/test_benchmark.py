@@ -71,7 +71,8 @@ def test_the_calibration_of_a_store_knows_its_people_and_no_corpus_but_the_other
         cosines, kinds = rows @ rows.T, speaker[:, None] == speaker
         above = np.triu(np.ones_like(kinds), 1)
         places[n] = tuple(
-            ScoreDistribution.of(cosines[kind & above]) for kind in (kinds, ~kinds)
+            ScoreDistribution.from_scores(cosines[kind & above])
+            for kind in (kinds, ~kinds)
         )
     samples = {name: own.embeddings for name, own in people.items()}
     for given in ({}, samples):

@@ -30,7 +30,7 @@ def cohort(rng, people, samples=1, *, alike=0.0, dim=16, noise=0.7):
 def anywhere():
     """Scores of one voice and of two where nobody knows."""
     return [
-        ScoreDistribution.anywhere([kinds[n] for kinds in PLACES.values()])
+        ScoreDistribution.from_corpora([kinds[n] for kinds in PLACES.values()])
         for n in (0, 1)
     ]
 
@@ -85,12 +85,10 @@ def test_several_samples_make_scores_higher_and_the_threshold_too(rng):
     cosines = (own @ own.T)[np.triu_indices(8, 1)]
     length = np.sqrt(cosines.mean() + (1 - cosines.mean()) / 8)
     assert np.isclose(np.linalg.norm(own.mean(axis=0)), length)
-    same, different = (kind.scaled(1 / length) for kind in anywhere())
+    same, different = (kind.scale(1 / length) for kind in anywhere())
     others = own @ own.sum(axis=0) - 1
     seen = others / 7 / length
-    same = same.adapted(
-        seen.mean(), seen.var(), 1, strength=cohort_calibration.STRENGTH
-    )
+    same = same.adapt(seen.mean(), seen.var(), 1, relevance=cohort_calibration.STRENGTH)
     expected = score_adaptation.fit_calibration(same, different)
     found = cohort_calibration.calibrate(PLACES, {"p0": own})
     np.testing.assert_allclose(

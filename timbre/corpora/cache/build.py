@@ -19,8 +19,8 @@ from timbre.audio import wave
 from timbre.corpora.cache import index
 from timbre.corpora.cache.shards import ShardWriter
 from timbre.corpora.corpus import Corpus, Utterance
-from timbre.files import PARTIAL, replacing
-from timbre.progress import Bar
+from timbre.files import PARTIAL, atomic_write
+from timbre.progress import ProgressBar
 
 LOCK = ".records.lock"
 FULL_SCALE = 32768  # of 16-bit sound: stored = round(waveform * FULL_SCALE)
@@ -63,7 +63,7 @@ class Build:
         title = f"caching {self.corpus.name}"
         try:
             with (
-                Bar(title, len(self.corpus), unit=" utterances") as bar,
+                ProgressBar(title, len(self.corpus), unit=" utterances") as bar,
                 contextlib.closing(self._decoded(threads)) as waveforms,
             ):
                 for row, waveform in enumerate(waveforms):
@@ -86,7 +86,7 @@ class Build:
         """Write what was skipped, what was done, and last the index."""
         folder, corpus = self.writer.folder, self.corpus
         with (
-            replacing(folder / index.SKIPPED) as temporary,
+            atomic_write(folder / index.SKIPPED) as temporary,
             temporary.open("w", newline="", encoding="utf-8") as file,
         ):
             rows = csv.writer(file)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from timbre.corpora.corpus import Corpus
-from timbre.files import replacing
+from timbre.files import atomic_write
 
 FORMAT = 2
 INDEX, ABOUT, SKIPPED = "index.npz", "about.json", "skipped.csv"
@@ -36,10 +36,10 @@ def fingerprint(corpus: Corpus, recipe: dict) -> str:
 def save(folder: Path, about: dict, paths: list[str], **arrays) -> None:
     """Write `about.json` and then, at once, the index that makes a cache complete."""
     text = json.dumps(about, indent=1, ensure_ascii=False, sort_keys=True)
-    with replacing(folder / ABOUT) as temporary:
+    with atomic_write(folder / ABOUT) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8", errors="surrogateescape")
     joined = "\0".join(paths).encode(errors="surrogateescape")
-    with replacing(folder / INDEX) as temporary:
+    with atomic_write(folder / INDEX) as temporary:
         np.savez(
             temporary,
             about=np.frombuffer(json.dumps(about).encode(), np.uint8),

@@ -26,8 +26,8 @@ from timbre.corpora import manifest
 from timbre.corpora.corpus import Corpus, Utterance
 from timbre.corpora.synthetic import espeak, speakers
 from timbre.corpora.synthetic.worker import RenderConfig
-from timbre.files import making
-from timbre.progress import Bar
+from timbre.files import atomic_folder
+from timbre.progress import ProgressBar
 
 RECIPE = 3  # raised whenever the same configuration would give another corpus
 ROOT = Path(__file__).resolve().parents[3]
@@ -115,9 +115,9 @@ def _is_rendered(folder, config):
 def _render(folder, config, workers, progress):
     total = config.num_speakers * config.utterances
     try:
-        with making(folder) as partial:
-            with Bar(
-                "synthetic corpus", total, shown=progress, unit=" utterances"
+        with atomic_folder(folder) as partial:
+            with ProgressBar(
+                "synthetic corpus", total, enabled=progress, unit=" utterances"
             ) as bar:
                 rows = _run(config, partial, min(workers, config.num_speakers), bar)
             _write_tables(partial, rows)

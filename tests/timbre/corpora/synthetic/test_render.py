@@ -188,7 +188,7 @@ def test_an_interrupted_rendering_leaves_nothing(tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(render.Bar, "update", interrupt)
+    monkeypatch.setattr(render.ProgressBar, "update", interrupt)
     with pytest.raises(KeyboardInterrupt):
         render.render(tmp_path / "corpus", **SMALL)
     assert not any(tmp_path.iterdir())
