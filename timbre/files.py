@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PARTIAL = ".partial"  # in the name of every file that is not complete yet
+LOCK = ".records.lock"  # in a folder with one writer at a time
 
 
 @contextmanager
@@ -72,6 +73,24 @@ def atomic_folder(folder: str | os.PathLike) -> Iterator[Path]:
         os.rename(unfinished, folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Let one process at a time write in a folder; the lock of a killed one is free."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    try:
+        lock = (folder / LOCK).open("w")
+    except OSError:  # a read-only folder can still be read
+        yield
+        return
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def sha256(path: str | os.PathLike) -> str:

@@ -194,10 +194,10 @@ class Data:
         num_masks=0,
         seed=0,
     ):
-        self.train = cache.part(corpus.rows(parts.train))
+        self.train = cache.select(corpus.rows(parts.train))
         if tuple(speeds) != (1.0,):
             self.train = AtSpeeds(self.train, speeds)
-        self.validation = parts.validation and cache.part(corpus.rows(parts.validation))
+        self.validation = parts.validation and cache.select(corpus.rows(parts.validation))
         self.sounds, self.seed = cache.shape == (), seed
         self._filterbank = encoder.filterbank
         self.crop = self._units(crop_frames)

@@ -21,9 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from timbre.corpora.cache.build import alone_in
 from timbre.corpora.embeddings import BAD_FILE, EmbeddingSet
-from timbre.files import PARTIAL, atomic_folder
+from timbre.files import PARTIAL, atomic_folder, lock_folder
 from voiceemb import calibration as calibrations
 from voiceemb.enrolment.identification import SCORINGS
 from voiceemb.names import checked_name
@@ -113,7 +112,7 @@ class EnrolmentStore:
     @contextlib.contextmanager
     def lock(self):
         """Let one writer at a time change the store, after a refresh."""
-        with alone_in(self.folder):
+        with lock_folder(self.folder):
             self.refresh()
             for file, (_, samples) in self._seen.items():
                 target = _file_of(samples)

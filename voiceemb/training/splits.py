@@ -122,7 +122,8 @@ def remember(parts, run, *, sounds=None):
     Raises:
         ValueError: If the run began with other utterances or other sounds.
     """
-    path, about = run.folder / "speakers.json", parts.about() | {"sounds": sounds}
+    path = run.folder / "speakers.json"
+    about = parts.about() | {"sounds_sha256": sounds}
     if path.is_file():
         began = json.loads(path.read_text("utf-8"))
         changed = [
@@ -130,7 +131,7 @@ def remember(parts, run, *, sounds=None):
             for name in PARTS
             if began["digests"].get(name) != about["digests"].get(name)
         ]
-        if sounds and began.get("sounds") not in (None, sounds):
+        if sounds and began.get("sounds_sha256") not in (None, sounds):
             changed.append("sounds")
         if changed:
             raise ValueError(

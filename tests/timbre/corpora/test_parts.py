@@ -56,13 +56,13 @@ def test_a_part_is_what_caching_it_alone_would_make(corpus, whole, tmp_path, kin
     }
     for number, part in enumerate(parts[kind]()):
         alone = cache(part, tmp_path / f"{number}", **OPTIONS)
-        check_same(whole.part(corpus.rows(part)), alone)
+        check_same(whole.select(corpus.rows(part)), alone)
 
 
 def test_rows_of_a_part_count_in_the_part(corpus, whole):
     """So the utterance of record `i` is `utterances[row[i]]`, whole or part."""
     chosen = corpus.subset(["s1", "s2"]).utterances[::-1]
-    part = whole.part(corpus.rows(chosen))
+    part = whole.select(corpus.rows(chosen))
     assert part.num_skipped == 1 and part.num == len(chosen) - 1
     for i in range(part.num):
         utterance = chosen[part.row[i]]
@@ -72,18 +72,18 @@ def test_rows_of_a_part_count_in_the_part(corpus, whole):
 
 def test_a_part_of_a_part_is_a_part(corpus, whole):
     outer, inner = corpus.subset(["s0", "s2", "s4"]), corpus.subset(["s4", "s2"])
-    nested = whole.part(corpus.rows(outer)).part(outer.rows(inner))
-    check_same(nested, whole.part(corpus.rows(inner)))
+    nested = whole.select(corpus.rows(outer)).select(outer.rows(inner))
+    check_same(nested, whole.select(corpus.rows(inner)))
 
 
 def test_parts_share_the_reader_and_leave_the_whole_as_it_was(corpus, whole, tmp_path):
-    part = whole.part(corpus.rows(corpus.subset(["s3"])))
+    part = whole.select(corpus.rows(corpus.subset(["s3"])))
     assert part._reader is whole._reader
     check_same(whole, Records(tmp_path / "whole"))
 
 
 def test_a_part_streams_its_own_records(corpus, whole):
-    part = whole.part(corpus.rows(corpus.subset(["s2", "s3"])))
+    part = whole.select(corpus.rows(corpus.subset(["s2", "s3"])))
     streamed = list(part.dataset().as_numpy_iterator())
     assert len(streamed) == part.num
     for i, (array, speaker) in enumerate(streamed):
@@ -94,13 +94,13 @@ def test_a_part_streams_its_own_records(corpus, whole):
 @pytest.mark.parametrize("rows", [[0, 0], [15], [-1], [0.0], [], [[0]], [True]])
 def test_rows_must_be_rows_each_once(whole, rows):
     with pytest.raises(ValueError, match=r"whole numbers in \[0, 15\), each once"):
-        whole.part(rows)
+        whole.select(rows)
 
 
 def test_a_part_that_was_skipped_altogether_is_an_error(corpus, whole):
     (skipped,) = set(range(15)) - set(whole.row.tolist())
     with pytest.raises(ValueError, match="1 rows of .*all of them skipped"):
-        whole.part([skipped])
+        whole.select([skipped])
 
 
 def test_utterances_are_told_by_file_times_and_speaker(corpus):

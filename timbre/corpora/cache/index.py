@@ -1,8 +1,9 @@
-"""The index of a cache: where every record begins, and whose it is.
+"""The index of a cache: where every record begins, its CRC-32 and its speaker.
 
-`index.npz` holds arrays of numbers and bytes only. It makes a folder a cache: it is
-written last, under another name first, so that it is there whole or not at all. It is
-read without pickle and believed only after it is checked.
+`index.npz` holds three arrays and no objects: `records`, one `RECORD` for each;
+`paths`, their names joined by NUL; and `about`, what was done, as JSON. It makes a
+folder a cache: it is written last and atomically. It is read without pickle and checked
+before it is used.
 """
 
 import hashlib
@@ -15,9 +16,24 @@ import numpy as np
 from timbre.corpora.corpus import Corpus
 from timbre.files import atomic_write
 
-FORMAT = 2
+FORMAT = 3  # 1 and 2 were TFRecord
 INDEX, ABOUT, SKIPPED = "index.npz", "about.json", "skipped.csv"
 STORED = {"waveform": np.dtype("<i2"), "features": np.dtype("<f4")}
+RECORD = np.dtype(
+    [
+        ("row", "<i4"),  # of the corpus
+        ("shard", "<i4"),
+        ("offset", "<i8"),  # bytes from the start of the shard
+        ("length", "<i4"),  # samples or frames
+        ("speaker", "<i4"),  # in the sorted names of `about`
+        ("crc32", "<u4"),
+    ]
+)
+NEEDED = {"key", "hours", "num_skipped", "sample_rate", "about"}
+
+
+class OldFormatError(ValueError):
+    """A cache that an earlier version wrote; it has to be cached anew."""
 
 
 def fingerprint(corpus: Corpus, recipe: dict) -> str:
@@ -33,7 +49,7 @@ def fingerprint(corpus: Corpus, recipe: dict) -> str:
     return sha.hexdigest()
 
 
-def save(folder: Path, about: dict, paths: list[str], **arrays) -> None:
+def save(folder: Path, about: dict, paths: list[str], records: np.ndarray) -> None:
     """Write `about.json` and then, at once, the index that makes a cache complete."""
     text = json.dumps(about, indent=1, ensure_ascii=False, sort_keys=True)
     with atomic_write(folder / ABOUT) as temporary:
@@ -44,12 +60,18 @@ def save(folder: Path, about: dict, paths: list[str], **arrays) -> None:
             temporary,
             about=np.frombuffer(json.dumps(about).encode(), np.uint8),
             paths=np.frombuffer(joined, np.uint8),
-            **arrays,
+            records=records,
         )
 
 
-def load(folder: Path) -> dict:
-    """The arrays of an index, read as data and never as a pickle."""
+def load(folder: Path) -> tuple[dict, tuple[str, ...], np.ndarray]:
+    """Read what `save` wrote, as data and never as a pickle.
+
+    Raises:
+        FileNotFoundError: If there is no index.
+        OldFormatError: If an earlier version wrote it.
+        ValueError: If it is no index, or one that contradicts itself.
+    """
     path = folder / INDEX
     if not path.is_file():
         raise FileNotFoundError(
@@ -57,59 +79,58 @@ def load(folder: Path) -> dict:
         )
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as npz:
-            index = {name: npz[name] for name in npz.files}
-        index["about"] = json.loads(index["about"].tobytes())
-        joined = index["paths"].tobytes().decode(errors="surrogateescape")
-        index["paths"] = tuple(joined.split("\0"))
-        _check_index(index)
+            about = json.loads(npz["about"].tobytes())
+            paths = npz["paths"].tobytes().decode(errors="surrogateescape")
+            is_old = about["format"] in range(1, FORMAT)
+            records = None if is_old else npz["records"]
+        paths = tuple(paths.split("\0"))
+        if not is_old:
+            _check(about, paths, records)
     except (
-        *(AttributeError, EOFError, KeyError, OSError, TypeError, ValueError),
+        AttributeError,
+        EOFError,
+        KeyError,
+        OSError,
+        TypeError,
+        ValueError,
         zipfile.BadZipFile,
     ) as error:
         raise ValueError(
-            f"{INDEX} must be one that `timbre.corpora.cache.records.cache` wrote; delete it to "
-            f"cache anew. Received: {path} ({error})"
+            f"{INDEX} must be one that `timbre.corpora.cache.records.cache` wrote; "
+            f"delete it to cache anew. Received: {path} ({error})"
         ) from error
-    return index
+    if is_old:
+        raise OldFormatError(
+            f"A cache must have format {FORMAT}: cache the corpus again, which "
+            f"replaces it. Received: {folder} of format {about['format']}"
+        )
+    return about, paths, records
 
 
 def missing_shards(folder: Path, about: dict) -> list[str]:
-    """Shards that are not there, or not as long as they were."""
-    sizes = zip(about["shards"], about["shard_bytes"], strict=True)
-    paths = ((folder / name, size) for name, size in sizes)
+    """Names of shards that are not there, or not as long as they were."""
     return [
-        path.name
-        for path, size in paths
-        if not path.is_file() or path.stat().st_size != size
+        name
+        for name, size in zip(about["shards"], about["shard_bytes"], strict=True)
+        if not (folder / name).is_file() or (folder / name).stat().st_size != size
     ]
 
 
-def _check_index(index: dict) -> None:
+def _check(about, paths, records):
     """Refuse an index that would read outside its folder or its shards."""
-    about = index["about"]
-    missing = {"key", "hours", "num_skipped", "sample_rate", "about"} - set(about)
-    if missing:
-        raise ValueError(f"it does not say {sorted(missing)}")
+    if NEEDED - set(about):
+        raise ValueError(f"it does not say {sorted(NEEDED - set(about))}")
     if about["format"] != FORMAT:
         raise ValueError(f"its format is {about['format']}, not {FORMAT}")
     if any(Path(name).name != name for name in about["shards"]):
         raise ValueError("a shard must lie in the folder itself")
-    counts = {len(index[name]) for name in ("length", "row", "offset", "paths")}
-    if counts != {len(index["speaker"])}:
-        raise ValueError("its arrays differ in length")
-    shard, speaker = index["shard"], index["speaker"]
-    for values, names in ((shard, about["shards"]), (speaker, about["speakers"])):
-        if (
-            values.dtype != np.int32
-            or not ((0 <= values) & (values < len(names))).all()
-        ):
+    if records.dtype != RECORD or records.shape != (len(paths),):
+        raise ValueError(f"its records are {records.dtype} {records.shape}")
+    for name, names in (("shard", about["shards"]), ("speaker", about["speakers"])):
+        if not ((0 <= records[name]) & (records[name] < len(names))).all():
             raise ValueError("it names shards or speakers that are not there")
     size = np.prod(about["shape"], dtype=int) * STORED[about["kind"]].itemsize
-    ends = index["offset"] + index["length"].astype(np.int64) * size
-    limits = np.array(about["shard_bytes"], np.int64)[shard]
-    if (
-        (index["offset"] < 0).any()
-        or (index["length"] < 0).any()
-        or (ends > limits).any()
-    ):
+    start, length = records["offset"], records["length"].astype(np.int64)
+    limit = np.array(about["shard_bytes"], np.int64)[records["shard"]]
+    if not ((start >= 0) & (length >= 0) & (start + length * size <= limit)).all():
         raise ValueError("it points outside its shards")

@@ -1,32 +1,35 @@
-"""Records: a corpus decoded once, streamed or read at random ever after.
+"""Records: a corpus decoded once into a cache, and read at random.
 
 `cache` decodes every utterance in one pass and writes it, as it is or transformed
-into features, to TFRecord shards. `Records` reads them back:
+into features, to flat shards. `Records` reads them back:
 
     records = cache(corpus, folder)
     records.crop(i, start, length) == records.read(i)[start : start + length]
 
-One cache serves every division of its corpus: `records.part(corpus.rows(train))` are
+One cache serves every split of its corpus: `records.select(corpus.rows(train))` are
 records of the utterances `train` alone.
 
-A folder holds `records-*.tfrecord`, `index.npz` (where each record begins),
-`about.json` (what was done, for people) and `skipped.csv` (what could not be read, and
-why). `index.npz` is written last: a folder without it is not a cache, however the
-caching ended. Memory is bounded by a few utterances, never by the corpus.
+A folder holds `records-*.bin` (see `timbre.corpora.cache.shards`), `index.npz` (where
+each record begins), `about.json` (what was done, for people) and `skipped.csv` (what
+could not be read, and why). `index.npz` is written last: a folder without it is not a
+cache, however the caching ended. Memory is bounded by a few utterances, not by the
+corpus.
 """
 
 import copy
 import os
 import sys
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from timbre.corpora.cache import build as caching
+from timbre.corpora.cache import build as building
 from timbre.corpora.cache import index
-from timbre.corpora.cache.shards import ShardReader, ShardWriter
+from timbre.corpora.cache.shards import ShardReader
 from timbre.corpora.corpus import Corpus
+from timbre.files import lock_folder
 
 
 class Records:
@@ -39,7 +42,6 @@ class Records:
         folder: What `cache` wrote.
 
     Attributes:
-        num: Number of records.
         speakers: Names of the speakers, sorted.
         speaker: Who speaks in each record, an index into `speakers`, int32 `[num]`.
         length: Samples or frames of each record, int32 `[num]`.
@@ -54,44 +56,56 @@ class Records:
 
     def __init__(self, folder: str | os.PathLike):
         self.folder = Path(folder)
-        rows = index.load(self.folder)
-        self.about = rows["about"]
+        self.about, self.paths, self._records = index.load(self.folder)
         missing = index.missing_shards(self.folder, self.about)
         if missing:
             raise ValueError(
                 "A cache must hold every shard of its index, unchanged. "
                 f"Received: {self.folder}, where {missing[0]} is missing or changed"
             )
-        self.speaker, self.length, self.row = (
-            rows[name] for name in ("speaker", "length", "row")
-        )
-        self.paths = rows["paths"]
-        self.num = len(self.speaker)
         self.speakers = tuple(self.about["speakers"])
         self.shape = tuple(self.about["shape"])
         self.num_skipped = self.about["num_skipped"]
-        self._shard, self._offset = rows["shard"], rows["offset"]
         self._stored = index.STORED[self.about["kind"]]
         self._step = int(np.prod(self.shape, dtype=int)) * self._stored.itemsize
-        shards = [self.folder / name for name in self.about["shards"]]
-        self._reader = ShardReader(shards)
+        self._reader = ShardReader(
+            [self.folder / name for name in self.about["shards"]]
+        )
+        self._set_columns()
+
+    def _set_columns(self):
+        columns = {name: self._records[name].copy() for name in index.RECORD.names}
+        self.row, self.length = columns["row"], columns["length"]
+        self.speaker = columns["speaker"]
+        self._shard, self._offset = columns["shard"], columns["offset"]
+
+    @property
+    def num(self) -> int:
+        """Number of records."""
+        return len(self.row)
 
     def __len__(self) -> int:
         return self.num
 
     def read(self, i: int) -> np.ndarray:
-        """Record `i`, whole, float32 `[length[i], ...]`."""
-        return self._floats(self._bytes(i, 0, None))
+        """Read record `i`, float32 `[length[i], ...]`, and check its CRC-32."""
+        data = self._bytes(i, 0, None)
+        if zlib.crc32(data) != self._records["crc32"][i]:
+            raise ValueError(
+                "A record must be as it was written; delete the cache to make it anew. "
+                f"Received: {self.paths[i]} in {self.folder}, whose bytes changed"
+            )
+        return self._floats(data)
 
     def crop(self, i: int, start: int, length: int) -> np.ndarray:
-        """`length` samples or frames of record `i` from `start` on, and no others.
+        """Read `length` samples or frames of record `i` from `start` on.
 
-        Only the bytes asked for are read.
+        Only these bytes are read.
         """
         return self._floats(self._bytes(i, start, length))
 
     def crops(self, i: np.ndarray, start: np.ndarray, length: int) -> np.ndarray:
-        """Crops of one length; a record that is shorter is repeated from `start` on.
+        """Read crops of one length; a shorter record is repeated from `start` on.
 
         Args:
             i: Which records, int, of any shape.
@@ -104,10 +118,10 @@ class Records:
         crops = np.empty((i.size, length, *self.shape), np.float32)
         pairs = zip(i.ravel().tolist(), start.ravel().tolist(), strict=True)
         for crop, (record, first) in zip(crops, pairs, strict=True):
-            few = min(length, int(self.length[record]))
-            crop[:few] = self.crop(record, first, few)
-            if few < length:
-                crop[few:] = crop[np.arange(few, length) % few]
+            size = min(length, int(self.length[record]))
+            crop[:size] = self.crop(record, first, size)
+            if size < length:
+                crop[size:] = crop[np.arange(size, length) % size]
         return crops.reshape(*i.shape, *crops.shape[1:])
 
     def dataset(self):
@@ -122,17 +136,17 @@ class Records:
         signature = (array, tf.TensorSpec((), tf.int32))
         return tf.data.Dataset.from_generator(records, output_signature=signature)
 
-    def part(self, rows: Sequence[int]) -> "Records":
-        """Some of the utterances, as if they alone had been cached.
+    def select(self, rows: Sequence[int]) -> "Records":
+        """Records of some of the utterances, as if they alone had been cached.
 
-        Nothing is copied: a part reads the same shards.
+        Nothing is copied: they are read from the same shards.
 
         Args:
-            rows: Rows of the corpus, each once, in the order wanted: `row` of the part
-                counts in it. `Corpus.rows` finds those of a division.
+            rows: Rows of the corpus, each once, in the order wanted: `row` of the
+                result counts in it. `Corpus.rows` finds those of a split.
 
         Returns:
-            The records, of the speakers who are left.
+            The records, of the speakers who remain.
 
         Raises:
             ValueError: If `rows` are not rows of the corpus, or all were skipped.
@@ -149,22 +163,20 @@ class Records:
         kept = np.flatnonzero(record[rows] >= 0)
         if not len(kept):
             raise ValueError(
-                "A part must have an utterance that could be cached. "
+                "A selection must have an utterance that could be cached. "
                 f"Received: {len(rows)} rows of {self.folder}, all of them skipped"
             )
-        return self._of(record[rows[kept]], row=kept, num_skipped=len(rows) - len(kept))
-
-    def _of(self, chosen: np.ndarray, *, row: np.ndarray, num_skipped: int):
-        """These records, as a part in which they are the utterances `row`."""
+        chosen = record[rows[kept]]
         part = copy.copy(self)
-        part.num, part.num_skipped = len(chosen), num_skipped
-        part.row = row.astype(np.int32)
-        present, speaker = np.unique(self.speaker[chosen], return_inverse=True)
-        part.speaker = speaker.astype(np.int32)
-        part.speakers = tuple(self.speakers[i] for i in present)
+        part.num_skipped = len(rows) - len(kept)
         part.paths = tuple(self.paths[i] for i in chosen)
-        for name in ("length", "_shard", "_offset"):
-            setattr(part, name, getattr(self, name)[chosen])
+        part._records = self._records[chosen]
+        part._records["row"] = kept
+        present, part._records["speaker"] = np.unique(
+            self.speaker[chosen], return_inverse=True
+        )
+        part.speakers = tuple(self.speakers[i] for i in present)
+        part._set_columns()
         return part
 
     def _bytes(self, i: int, start: int, length: int | None) -> bytes:
@@ -183,7 +195,7 @@ class Records:
     def _floats(self, data: bytes) -> np.ndarray:
         array = np.frombuffer(data, self._stored).astype(np.float32)
         if self._stored.kind == "i":
-            array /= caching.FULL_SCALE
+            array /= building.FULL_SCALE
         return array.reshape(-1, *self.shape)
 
 
@@ -202,11 +214,11 @@ def cache(
 
     A cache is reused when the rows of the corpus, the size and date of its files,
     `about`, `sample_rate` and `min_length` are those it was made of, and is made anew
-    otherwise: what is there is removed first. Of several processes that cache in one
-    folder, one works and the others wait for it.
+    otherwise, as is one of an earlier format: what is there is removed first. Of
+    several processes that cache in one folder, one works and the others wait for it.
 
     Args:
-        corpus: What to cache.
+        corpus: The corpus.
         folder: Where: a new folder, an empty one, or one that `cache` made.
         transform: Maps a waveform, float32 `[samples]`, to features `[frames, ...]`;
             called from one thread. Defaults to `None`: the waveform is kept, in 16
@@ -233,18 +245,23 @@ def cache(
             f"another cache. Received: about={about}"
         )
     folder = Path(folder)
-    caching.prepare(folder)
+    building.prepare(folder)
     kind = "waveform" if transform is None else "features"
     recipe = {"kind": kind, "sample_rate": sample_rate, "min_length": min_length}
     recipe |= {"format": index.FORMAT, "about": about or {}}
-    with caching.alone_in(folder):
+    with lock_folder(folder):
         key = index.fingerprint(corpus, recipe)
-        if not caching.holds(folder, key):
-            caching.clear(folder)
-            writer = ShardWriter(folder, f"records-{key[:8]}", shard_bytes)
-            build = caching.Build(corpus, transform or caching.quantise, recipe, writer)
-            build.run(threads or min(os.cpu_count() or 1, 8))
-            build.save(key)
+        if not building.is_complete(folder, key):
+            building.clear(folder)
+            building.build(
+                corpus,
+                folder,
+                key,
+                recipe,
+                transform=transform or building.quantise,
+                shard_bytes=shard_bytes,
+                threads=threads or min(os.cpu_count() or 1, 8),
+            )
         records = Records(folder)
     if records.num_skipped:
         print(

@@ -1,13 +1,12 @@
-"""Shards: TFRecord files whose contents can also be read by position.
+"""Shards: flat binary files of records, written in order and read by position.
 
-Each record is a `tf.train.Example` with the features
+    shard  = record, record, ...        no header, no padding
+    record = the array's bytes          little-endian, C order, one dtype per cache
 
-* `data`: the array's bytes, little-endian, C order;
-* `speaker`, `key`: the speaker's name and the utterance's key, UTF-8.
-
-`data` is written last, so its bytes end where the record does: whoever knows the
-offset reads any stretch of it with one system call, and everyone else reads the same
-file with `tf.data.TFRecordDataset` and `tf.io.parse_single_example`.
+Where a record begins and ends, whose it is and its CRC-32 are in the index
+(`timbre.corpora.cache.index`), so any stretch of a record is one `pread`. The same
+records make the same bytes in every process, and the shards of a cache, one after the
+other, have the SHA-256 that its `about.json` states.
 """
 
 import contextlib
@@ -19,78 +18,74 @@ from pathlib import Path
 
 from timbre.files import PARTIAL
 
-HEAD, TAIL = 12, 4  # bytes around a record: its length and its checksums
-
 
 class ShardWriter:
     """Writes records one after another into shards of bounded size.
 
-    A shard has its name only once it is complete and on disk.
+    A shard has its name only once it is complete and on disk. To be used in a `with`
+    statement: shards are completed at its end, and removed if it raises.
 
     Args:
         folder: Where the shards go.
-        stem: Shards are called `<stem>-00000.tfrecord` and so on.
+        stem: Shards are called `<stem>-00000.bin` and so on.
         shard_bytes: Size at which the next shard is begun.
 
     Attributes:
-        sha: The running SHA-256 of all records, whatever shards they lie in.
+        names: Names of the shards.
+        sizes: Bytes of each complete shard.
+        sha: The running SHA-256 of all records.
     """
 
     def __init__(self, folder: Path, stem: str, shard_bytes: int):
-        self.folder = folder
-        self.stem = stem
-        self.shard_bytes = shard_bytes
+        self.folder, self.stem, self.shard_bytes = folder, stem, shard_bytes
         self.names, self.sizes = [], []
         self.sha = hashlib.sha256()
-        self._writer, self._position = None, 0
+        self._file = None
 
-    def write(self, data: bytes, *, speaker: str, key: str) -> tuple[int, int]:
-        """Append a record; returns its shard and the offset of `data` in it."""
-        record = _example(data, speaker, key)
-        if self._writer is None:
-            self._open()
-        with _disk_errors(self.folder):
-            self._writer.write(record)
-        self.sha.update(record)
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        with contextlib.ExitStack() as failure:
+            failure.callback(self._discard)
+            if kind is None:
+                self._complete()
+                failure.pop_all()
+
+    def write(self, data: bytes) -> tuple[int, int]:
+        """Append a record; returns its shard and the offset of its first byte."""
+        if self._file is None:
+            self.names.append(f"{self.stem}-{len(self.names):05d}.bin")
+            self._file = self._partial(self.names[-1]).open("wb")
+        offset = self._file.tell()
+        self._file.write(data)
+        self.sha.update(data)
         shard = len(self.names) - 1
-        offset = self._position + HEAD + len(record) - len(data)
-        self._position += HEAD + len(record) + TAIL
-        if self._position >= self.shard_bytes:
-            self.close()
+        if offset + len(data) >= self.shard_bytes:
+            self._complete()
         return shard, offset
 
-    def close(self) -> None:
-        """Complete the shard in hand."""
-        if self._writer is None:
-            return
-        with _disk_errors(self.folder):
-            self._writer.close()
-        self._writer = None
-        path = self.folder / self.names[-1]
-        partial = path.with_name(path.name + PARTIAL)
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-        self.sizes.append(self._position)
+    def _complete(self):
+        """Bring the present shard to the disk and give it its name."""
+        if self._file is not None:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self.sizes.append(self._file.tell())
+            self._file.close()
+            self._file = None
+            os.replace(self._partial(self.names[-1]), self.folder / self.names[-1])
 
-    def discard(self) -> None:
-        """Remove everything written, after a failure."""
-        if self._writer is not None:
-            with contextlib.suppress(Exception):  # the failure is being reported
-                self._writer.close()
-            self._writer = None
+    def _discard(self):
+        """Remove everything written."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # another failure is being reported
+                self._file.close()
         for name in self.names:
-            for path in (self.folder / name, self.folder / (name + PARTIAL)):
-                path.unlink(missing_ok=True)
+            (self.folder / name).unlink(missing_ok=True)
+            self._partial(name).unlink(missing_ok=True)
 
-    def _open(self) -> None:
-        import tensorflow as tf
-
-        name = f"{self.stem}-{len(self.names):05d}.tfrecord"
-        self.names.append(name)
-        self._position = 0
-        with _disk_errors(self.folder):
-            self._writer = tf.io.TFRecordWriter(str(self.folder / (name + PARTIAL)))
+    def _partial(self, name):
+        return self.folder / (name + PARTIAL)
 
 
 class ShardReader:
@@ -102,19 +97,21 @@ class ShardReader:
 
     def __init__(self, paths: list[Path]):
         self.paths = paths
-        self._files = {}
         self._lock = threading.Lock()
+        self._files = {}
         weakref.finalize(self, _close, self._files)
 
     def read(self, shard: int, offset: int, size: int) -> bytes:
-        """`size` bytes of a shard from `offset` on."""
-        file = self._files.get(shard) or self._open(shard)
-        if hasattr(os, "pread"):
-            data = os.pread(file.fileno(), size, offset)
-        else:  # Windows
-            with self._lock:
+        """Read `size` bytes of a shard from `offset` on."""
+        with self._lock:
+            if shard not in self._files:
+                self._files[shard] = self.paths[shard].open("rb", buffering=0)
+            file = self._files[shard]
+            if not hasattr(os, "pread"):  # Windows
                 file.seek(offset)
                 data = file.read(size)
+        if hasattr(os, "pread"):
+            data = os.pread(file.fileno(), size, offset)
         if len(data) != size:
             raise ValueError(
                 "A shard must be as long as the index says. "
@@ -122,58 +119,7 @@ class ShardReader:
             )
         return data
 
-    def _open(self, shard: int):
-        with self._lock:
-            if shard not in self._files:
-                self._files[shard] = self.paths[shard].open("rb", buffering=0)
-            return self._files[shard]
 
-
-def _close(files: dict) -> None:
+def _close(files):
     for file in files.values():
         file.close()
-
-
-def _example(data: bytes, speaker: str, key: str) -> bytes:
-    """A serialised `tf.train.Example` that ends with the bytes of `data`.
-
-    Serialised messages that follow each other are one message, so the features before
-    `data` and `data` itself are serialised apart and put in order.
-    """
-    import tensorflow as tf
-
-    def features(**values: bytes) -> bytes:
-        lists = {name: tf.train.BytesList(value=[v]) for name, v in values.items()}
-        return tf.train.Features(
-            feature={name: tf.train.Feature(bytes_list=v) for name, v in lists.items()}
-        ).SerializeToString()
-
-    head = features(speaker=_utf8(speaker), key=_utf8(key))
-    tail = features(data=data)
-    if not tail.endswith(data):
-        raise RuntimeError("protobuf wrote `data` elsewhere than at the end")
-    size = len(head) + len(tail)
-    return b"\n" + _varint(size) + head + tail  # field 1, length-delimited
-
-
-def _varint(value: int) -> bytes:
-    digits = bytearray()
-    while value >= 128:
-        digits.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*digits, value])
-
-
-def _utf8(text: str) -> bytes:
-    return text.encode(errors="surrogateescape")
-
-
-@contextlib.contextmanager
-def _disk_errors(folder: Path):
-    """Turn TensorFlow's file errors, a full disk say, into `OSError`."""
-    import tensorflow as tf
-
-    try:
-        yield
-    except tf.errors.OpError as error:
-        raise OSError(f"Records can not be written to {folder}: {error}") from error

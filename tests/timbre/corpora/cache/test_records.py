@@ -1,14 +1,16 @@
-"""Records: what random access reads is what streaming reads is what was cached."""
+"""Records: random access and streaming read what was cached."""
 
 import csv
 import hashlib
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
+from tests.conftest import ROOT
 from tests.timbre.corpora.recordings import frames, put, twelve_files
 from timbre.audio import wave
 from timbre.corpora import folders
@@ -24,6 +26,9 @@ def cached(corpus, folder, kind, **options):
     if kind == "features":
         options |= {"transform": frames, "about": {"frames": 8}}
     return cache(corpus, folder, **options)
+
+
+DTYPES = {"waveform": "<i2", "features": "<f4"}
 
 
 def expected(utterance, kind):
@@ -54,21 +59,50 @@ def test_every_way_of_reading_gives_the_same_numbers(corpus, tmp_path, kind):
     assert len(streamed) == 12
 
 
-def test_shards_are_plain_records_of_tensorflow(corpus, tmp_path):
-    records = cache(corpus, tmp_path / "c", shard_bytes=8000)
-    spec = {
-        name: tf.io.FixedLenFeature([], tf.string)
-        for name in ("data", "speaker", "key")
-    }
-    files = sorted(str(path) for path in (tmp_path / "c").glob("*.tfrecord"))
-    for i, raw in enumerate(tf.data.TFRecordDataset(files)):
-        example = tf.io.parse_single_example(raw, spec)
-        stored = tf.io.decode_raw(example["data"], tf.int16).numpy()
-        np.testing.assert_array_equal(stored / np.float32(32768), records.read(i))
-        assert example["key"].numpy().decode() == records.paths[i]
-        slow = tf.train.Example.FromString(raw.numpy()).features.feature
-        assert slow["speaker"].bytes_list.value[0] == example["speaker"].numpy()
-    assert i == 11
+@pytest.mark.parametrize("kind", ["waveform", "features"])
+def test_shards_are_the_arrays_one_after_the_other(corpus, tmp_path, kind):
+    """The layout in words: no header, no padding, little-endian, in order."""
+    records = cached(corpus, tmp_path / "c", kind, shard_bytes=8000)
+    files = sorted((tmp_path / "c").glob("*.bin"))
+    assert [file.name for file in files] == records.about["shards"]
+    flat = np.frombuffer(b"".join(file.read_bytes() for file in files), DTYPES[kind])
+    expected = np.concatenate([records.read(i).ravel() for i in range(12)])
+    scale = np.float32(32768 if kind == "waveform" else 1)
+    np.testing.assert_array_equal(flat / scale, expected)
+
+
+def test_the_digest_is_the_same_in_every_process(corpus, tmp_path):
+    found = cache(corpus, tmp_path / "here").about["sha256"]
+    code = (
+        "import sys; from timbre.corpora import folders; "
+        "from timbre.corpora.cache.records import cache; "
+        "corpus = folders.open_corpus(sys.argv[1]); "
+        "print(cache(corpus, sys.argv[2]).about['sha256'])"
+    )
+    command = [sys.executable, "-c", code, tmp_path / "corpus", tmp_path / "there"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [found]
+    here, there = (
+        [p.read_bytes() for p in sorted((tmp_path / name).glob("*.bin"))]
+        for name in ("here", "there")
+    )
+    assert here == there
+
+
+def test_a_record_whose_bytes_changed_is_an_error_and_others_are_read(corpus, tmp_path):
+    records = cache(corpus, tmp_path / "c")
+    whole = [records.read(i) for i in range(12)]
+    (shard,) = (tmp_path / "c").glob("*.bin")
+    data = bytearray(shard.read_bytes())
+    data[2 * 300 + 7] ^= 1  # in the second record; the first has 300 samples
+    shard.write_bytes(data)
+    fresh = Records(tmp_path / "c")
+    with pytest.raises(ValueError, match=f"{fresh.paths[1]} in .* bytes changed"):
+        fresh.read(1)
+    with pytest.raises(ValueError, match="bytes changed"):
+        fresh.select([1]).read(0)
+    for i in (0, *range(2, 12)):
+        np.testing.assert_array_equal(fresh.read(i), whole[i])
 
 
 @pytest.mark.parametrize("pread", [True, False])
@@ -116,7 +150,7 @@ def test_the_same_corpus_makes_the_same_bytes(corpus, tmp_path):
     for name, threads in (("one", 1), ("two", 5)):
         cache(corpus, tmp_path / name, threads=threads, shard_bytes=8000)
     one, two = (
-        {p.name: p.read_bytes() for p in (tmp_path / name).glob("*.tfrecord")}
+        {p.name: p.read_bytes() for p in (tmp_path / name).glob("*.bin")}
         for name in ("one", "two")
     )
     assert one == two and len(one) > 1
@@ -129,8 +163,7 @@ def test_the_digest_is_that_of_the_records_however_they_are_sharded(corpus, tmp_
         about = cache(corpus, tmp_path / name, shard_bytes=shard_bytes).about
         sha = hashlib.sha256()
         for shard in about["shards"]:
-            for record in tf.data.TFRecordDataset(str(tmp_path / name / shard)):
-                sha.update(record.numpy())
+            sha.update((tmp_path / name / shard).read_bytes())
         assert about["sha256"] == sha.hexdigest()
         found.add(about["sha256"])
     assert len(found) == 1
@@ -197,9 +230,15 @@ def test_a_corpus_of_damaged_files_alone_is_an_error(damaged, tmp_path):
 def test_a_transform_must_say_what_it_does_and_keep_one_shape(corpus, tmp_path):
     with pytest.raises(ValueError, match="`about` must say"):
         cache(corpus, tmp_path / "c", transform=frames)
-    with pytest.raises(ValueError, match="must return"):
-        transform = lambda x: np.ones((3, len(x)))  # noqa: E731
-        cache(corpus, tmp_path / "c", transform=transform, about={"t": 1})
+    shapes = (lambda x: (3, len(x)), lambda x: (3, 8) if len(x) > 999 else (3,))
+    for n, shape in enumerate(shapes):
+        with pytest.raises(ValueError, match="must return"):
+            cache(
+                corpus,
+                tmp_path / "c",
+                transform=lambda x, shape=shape: np.ones(shape(x)),
+                about={"t": n},
+            )
 
 
 def test_sound_beyond_full_scale_is_clipped_and_counted(tmp_path):
