@@ -1,8 +1,8 @@
-"""Guidance: samples that are more of this, or less of that.
+"""Guidance: denoise functions that turn samples towards a class, or away from one.
 
 A guide takes a denoise function, `denoise(x, t) -> x_0`, and returns another, so guides
-may be stacked. `x` is `[batch, ...]` and `t` an int32 scalar. All speak in clean
-estimates: what others say of the noise is the same thing, since
+may be stacked. `x` is `[batch, ...]` and `t` an int32 scalar. All of them change the
+clean estimate; the papers change the noise, which is the same thing, since
 
 `z = (x - signal * x_0) / noise` is affine in `x_0`, with one slope for all estimates.
 """
@@ -11,18 +11,18 @@ import numpy as np
 import tensorflow as tf
 
 
-def classifier_free(given, free, weight):
-    """Goes on in the direction in which the labels change the estimate.
+def classifier_free(conditional, unconditional, weight):
+    """Extrapolates along the change that the labels make to the estimate.
 
-    `x_0 = (1 + weight) * given(x, t) - weight * free(x, t)`
+    `x_0 = (1 + weight) * conditional(x, t) - weight * unconditional(x, t)`
 
-    which is the published rule `(1 + weight) * z_given - weight * z_free` exactly.
+    which is the published `(1 + weight) * z_conditional - weight * z_unconditional`.
 
     Args:
-        given: The denoise function that knows the labels.
-        free: The one that does not.
-        weight: 0 for `given` as it is, -1 for `free`; more is more typical and less
-            varied. A number or a scalar tensor.
+        conditional: The denoise function given the labels.
+        unconditional: The one without labels.
+        weight: 0 for `conditional` as it is, -1 for `unconditional`; the higher, the
+            more typical of the labels and the less varied. A number or a scalar tensor.
 
     Returns:
         A denoise function.
@@ -33,13 +33,13 @@ def classifier_free(given, free, weight):
     """
 
     def guided(x, t):
-        return (1 + weight) * given(x, t) - weight * free(x, t)
+        return (1 + weight) * conditional(x, t) - weight * unconditional(x, t)
 
     return guided
 
 
 def classifier(denoise, log_prob, weight, schedule):
-    """Climbs towards what a classifier takes for the wanted class.
+    """Follows the gradient of a noise-conditional classifier.
 
     `z = denoised z - weight * noise[t] * gradient of log p(y | x_t, t)`, which is
     `x_0 = denoise(x, t) + weight * noise[t]**2 / signal[t] * gradient`
@@ -47,13 +47,13 @@ def classifier(denoise, log_prob, weight, schedule):
     With the exact classifier and weight 1 it is the exact estimate given the class.
     As the signal fades the exact gradient fades with it and the step stays finite; a
     learned gradient is divided by ever less, so bound the estimate (`clip` of
-    `samplers.sample`). At `signal[t] = 0` no classifier can tell anything, and the
-    estimate is left as it is.
+    `samplers.sample`). At `signal[t] = 0` the class can not be inferred from `x_t`, and
+    the estimate is left as it is.
 
     Args:
         denoise: A denoise function.
         log_prob: Maps `(x, t)` to `log p(y | x_t, t)` of the wanted class, `[batch]`.
-        weight: How much it counts. A number or a scalar tensor.
+        weight: The guidance scale. A number or a scalar tensor.
         schedule: The `diffusion.schedules.Schedule` of both.
 
     Returns:
@@ -77,38 +77,41 @@ def classifier(denoise, log_prob, weight, schedule):
 
 
 def away(denoise, source, weight, *, limit=0.0):
-    """Turns estimates that come too near to a direction away from it.
+    """Moves estimates whose cosine to a direction is above a limit away from it.
 
     The estimate is `x_0 = along * s + across`, with `s` the unit vector of `source` and
     `across` at right angles to it. Where `cos(x_0, s) > limit`, `along` is changed to
 
     `along + weight * (limit / sqrt(1 - limit**2) * |across| - along)`
 
-    so with weight 1 the cosine becomes exactly `limit`, and nothing else is touched.
+    so with weight 1 the cosine becomes exactly `limit`, and nothing else is changed.
     Samplers end with an estimate, so their samples keep the limit as well. The cosine
-    is taken where `x_0` lives; to keep a limit elsewhere, give an estimate that lives
-    there: `scale(away(restored, ...))`, where `restored(x, t)` is scaled back.
+    is taken in the space of `x_0`; to keep a limit in another space, map the estimate
+    there and back: `scale(away(unscaled, ...))`, where `unscaled(x, t)` is the estimate
+    in that space.
 
     Args:
         denoise: A denoise function.
         source: Directions to avoid, `[batch, dim]`, or `[dim]` for all.
-        weight: Share of the way to the limit; 0 leaves all as it is. A number or a
-            scalar tensor.
-        limit: Cosine allowed, above -1 and below 1. Defaults to `0`, right angles.
+        weight: Share of the way to the limit; 0 changes nothing. A number or a scalar
+            tensor.
+        limit: Cosine allowed, above -1 and below 1. A number, or a float64 scalar
+            tensor. Defaults to `0`, right angles.
 
     Returns:
         A denoise function.
     """
-    if not -1 < limit < 1:
+    if not tf.is_tensor(limit) and not -1 < limit < 1:
         raise ValueError(f"`limit` must lie between -1 and 1. Received: limit={limit}")
-    slope = limit / np.sqrt(1 - limit**2)
+    limit = tf.convert_to_tensor(limit, tf.float64)
+    slope = limit / tf.sqrt(1 - limit * limit)
 
     def guided(x, t):
         x_0 = denoise(x, t)
         unit = tf.math.l2_normalize(tf.cast(source, x_0.dtype), axis=-1)
         along = tf.reduce_sum(x_0 * unit, axis=-1, keepdims=True)
         across = tf.norm(x_0 - along * unit, axis=-1, keepdims=True)
-        step = tf.minimum(slope * across - along, 0)  # below 0 where it is too near
-        return x_0 + weight * step * unit
+        excess = tf.cast(slope, x_0.dtype) * across - along  # below 0: above the limit
+        return x_0 + weight * tf.minimum(excess, 0) * unit
 
     return guided

@@ -1,5 +1,6 @@
-"""Voices that never existed, as their users meet them: arrays in, arrays out."""
+"""The trained model as its users meet it: speaker embeddings as NumPy arrays."""
 
+import functools
 import json
 from pathlib import Path
 
@@ -12,32 +13,34 @@ from diffusion.speakers import model as models
 from diffusion.speakers import sampling
 from timbre.files import verify_sha256
 
-FACTS = "voices.json"  # what the set decided: dimensions, labels, who was in which part
-MAX_COSINE = 0.7  # cosine that another voice stays below (Meyer et al., 2022)
+FACTS = "voices.json"  # what the data decided: dimensions, labels, speakers of a split
+MAX_COSINE = 0.7  # of a new voice to the one it replaces (Meyer et al., 2022)
 WEIGHTS = "model.weights.h5"
+SAMPLING = {"sampler": "dpm_solver", "steps": 20, "spacing": "linspace"}
+OPTIONS = {*SAMPLING, "eta", "variance", "clip"}
 
 
 class SpeakerGenerator:
-    """Draws, mixes and replaces voices.
+    """Generates, interpolates, edits and anonymises speaker embeddings.
 
     Args:
         model: A trained `diffusion.speakers.model.SpeakerDiffusion`.
-        about: Dict that says what it is. Defaults to nothing known.
-        **drawing: Defaults of `generate` and the others: `sampler` (a name of
+        about: Dict, the provenance of the model. Defaults to nothing known.
+        **sampling: Defaults of `generate` and the other methods: `sampler` (a name of
             `diffusion.samplers`), `steps`, `spacing`, `eta`, `variance`, `clip`.
 
     Example:
         ```python
-        voices = SpeakerGenerator.load("runs/speakers")
-        new = voices.generate(100, seed=1)  # [100, dim]
-        path = voices.interpolate(new[0], new[1], num=9)
+        generator = SpeakerGenerator.load("runs/speakers")
+        new = generator.generate(100, seed=1)  # [100, dim]
+        path = generator.interpolate(new[0], new[1], num=9)
         ```
     """
 
-    def __init__(self, model, about=None, **drawing):
-        self.model, self.about = model, dict(about or {})
-        self.sampling = {"sampler": "dpm_solver", "steps": 20, "spacing": "linspace"}
-        self.sampling |= drawing
+    def __init__(self, model, about=None, **sampling):
+        self.model = model
+        self.about = dict(about or {})
+        self.sampling = SAMPLING | sampling
         self._graphs = {}
 
     @classmethod
@@ -62,195 +65,216 @@ class SpeakerGenerator:
         model = models.build(**model_arguments(config, facts))
         model.load_weights(path / WEIGHTS)
         about = dict(facts["about"])
-        if "sha256" in about:  # of what made the embeddings, not of what makes voices
+        if "sha256" in about:  # of the extractor of the embeddings, not of this model
             about["extractor_sha256"] = about.pop("sha256")
         about |= {"generator": path.resolve().name, "sha256": digest}
         return cls(model, about, **config["sampling"])
 
     @property
     def dim(self):
-        """Number of dimensions of a voice."""
+        """Number of dimensions of an embedding."""
         return self.model.dim
 
-    def generate(self, count, seed=0, *, labels=None, weight=0.0, **drawing):
-        """Draws voices.
+    def generate(self, count, seed=0, *, labels=None, weight=0.0, **overrides):
+        """Samples new embeddings.
 
         Args:
             count: How many.
-            seed: Which; the first of many are those of few. Defaults to `0`.
-            labels: Dict of a label's name to its value, for all; or int32
-                `[count, num_labels]`. Defaults to unknown.
-            weight: How much more than learned the labels count. Defaults to `0`.
-            **drawing: Replaces what the constructor was given.
+            seed: Int; the first embeddings do not depend on `count`. Defaults to `0`.
+            labels: Dict of a label's name to its value, for all; or class indices,
+                int32 `[count, num_labels]`. Defaults to unknown.
+            weight: Of classifier-free guidance by the labels. Defaults to `0`.
+            **overrides: Replace values of `sampling`.
 
         Returns:
             float32 `[count, dim]`.
         """
         if count < 1:
             raise ValueError(f"`count` must be at least 1. Received: {count}")
+        times, sampler, clip = self.build_sampler(**overrides)
+        return self._run(
+            sampling.generate,
+            {"sampler": sampler, "clip": clip},
+            times=times,
+            count=count,
+            seed=stateless_seed(seed),
+            labels=self._class_indices(labels, count),
+            weight=_guidance(weight),
+        )
 
-        def draw(count, seed, labels, weight, **drawing):
-            weight = weight if guided else 0.0  # which spares half of the calls
-            told = {"labels": labels, "weight": weight, **drawing}
-            return sampling.generate(self.model, count, seed, **told)
+    def encode(self, embeddings, *, labels=None, **overrides):
+        """The noise that `decode` takes back to these embeddings, `[n, dim]`.
 
-        labels, guided = self._codes(labels, count), weight != 0
-        inputs = count, stateless_seed(seed), labels, float(weight)
-        return self._run(draw, drawing, *inputs, name=guided)
+        DDIM inversion: exact up to an error of order 1 in the step.
+        """
+        embeddings = self._check_embeddings(embeddings)
+        times, _, _ = self.build_sampler(**overrides)
+        return self._run(
+            sampling.encode,
+            {},
+            times=times,
+            embedding=embeddings,
+            labels=self._class_indices(labels, len(embeddings)),
+        )
 
-    def encode(self, embeddings, *, labels=None, **drawing):
-        """The noise that `decode` makes these voices of, nearly; float32 `[n, dim]`."""
-        embeddings = self._checked(embeddings)
+    def decode(self, noise, *, labels=None, weight=0.0, seed=0, **overrides):
+        """The embeddings that a deterministic sampler makes of noise `[n, dim]`."""
+        noise = self._check_embeddings(noise)
+        times, sampler, clip = self.build_sampler(**overrides)
+        return self._run(
+            sampling.decode,
+            {"sampler": sampler, "clip": clip},
+            times=times,
+            noise=noise,
+            seed=stateless_seed(seed),
+            labels=self._class_indices(labels, len(noise)),
+            weight=_guidance(weight),
+        )
 
-        def invert(embedding, labels, times, sampler, clip):
-            return sampling.encode(self.model, embedding, times=times, labels=labels)
-
-        labels = self._codes(labels, len(embeddings))
-        return self._run(invert, drawing, embeddings, labels)
-
-    def decode(self, noise, *, labels=None, weight=0.0, seed=0, **drawing):
-        """The voices that deterministic samplers make of noise `[n, dim]`."""
-        noise = self._checked(noise)
-
-        def draw(noise, seed, labels, weight, **drawing):
-            weight = weight if guided else 0.0
-            denoise = sampling.denoise_function(self.model, labels, weight)
-            return sampling.decode(self.model, noise, seed, denoise, **drawing)
-
-        labels, guided = self._codes(labels, len(noise)), weight != 0
-        inputs = noise, stateless_seed(seed), labels, float(weight)
-        return self._run(draw, drawing, *inputs, name=guided)
-
-    def interpolate(self, a, b, num=9, **drawing):
-        """Voices on the way from one to the other, by way of the noise they come from.
+    def interpolate(self, a, b, num=9, **overrides):
+        """Embeddings between two others, by spherical interpolation of their noise.
 
         Args:
             a, b: Embeddings `[dim]`.
             num: How many, both ends included. Defaults to `9`.
+            **overrides: Replace values of `sampling`.
 
         Returns:
-            float32 `[num, dim]`; the ends are `a` and `b` as far as inversion goes.
+            float32 `[num, dim]`; the ends are `a` and `b` up to the error of inversion.
         """
         if num < 2:
             raise ValueError(f"`num` must be at least 2. Received: {num}")
-        drawing = self._reversible(drawing)
-        noise = self.encode(np.stack([a, b]), **drawing)
-        shares = np.linspace(0, 1, num, dtype=np.float32)[:, None]
-        return self.decode(sampling.slerp(*noise, shares).numpy(), **drawing)
+        overrides = self._invertible_sampling() | overrides
+        noise = self.encode(np.stack([a, b]), **overrides)
+        share = np.linspace(0, 1, num, dtype=np.float32)[:, None]
+        return self.decode(sampling.slerp(*noise, share).numpy(), **overrides)
 
-    def edit(self, embeddings, labels, *, before=None, weight=0.0, **drawing):
-        """The same voices with other labels: into noise as they are, out as asked.
+    def edit(self, embeddings, labels, *, before=None, weight=0.0, **overrides):
+        """The same voices with other labels: encoded with theirs, decoded with these.
 
         Args:
             embeddings: `[n, dim]`.
-            labels: What they shall become, as for `generate`.
-            before: What they are. Defaults to unknown.
+            labels: The new labels, as for `generate`.
+            before: The present labels. Defaults to unknown.
             weight: See `generate`.
+            **overrides: Replace values of `sampling`.
         """
-        drawing = self._reversible(drawing)
-        noise = self.encode(embeddings, labels=before, **drawing)
-        return self.decode(noise, labels=labels, weight=weight, **drawing)
+        overrides = self._invertible_sampling() | overrides
+        noise = self.encode(embeddings, labels=before, **overrides)
+        return self.decode(noise, labels=labels, weight=weight, **overrides)
 
-    def anonymise(self, embeddings, seed=0, *, limit=MAX_COSINE, weight=1.0, **drawing):
-        """Another voice for each row, below a cosine to it. Not a promise of privacy.
+    def anonymise(
+        self, embeddings, seed=0, *, limit=MAX_COSINE, weight=1.0, **overrides
+    ):
+        """A new embedding for each row, whose cosine to it is below a limit.
+
+        Not a promise of privacy: see `diffusion.speakers.attacks`.
 
         Args:
             embeddings: `[n, dim]`.
-            seed: Which. Defaults to `0`.
+            seed: Int. Defaults to `0`.
             limit: The cosine. Defaults to `0.7`.
-            weight: Of the steering away, see `diffusion.guidance.away`.
+            weight: Of the guidance, see `diffusion.guidance.away`.
+            **overrides: Replace values of `sampling`.
 
         Returns:
-            New voices float32 `[n, dim]`, and their cosines to the old ones `[n]`.
+            Embeddings float32 `[n, dim]`, and their cosines to the old ones `[n]`.
         """
-        embeddings = self._checked(embeddings)
+        embeddings = self._check_embeddings(embeddings)
         sampling.check_limit(limit)
-
-        def replace(embedding, seed, weight, **drawing):
-            told = {"limit": limit, "weight": weight, **drawing}
-            return sampling.anonymise(self.model, embedding, seed, **told)
-
+        times, sampler, clip = self.build_sampler(**overrides)
+        max_tries = sampling.MAX_TRIES
         return self._run(
-            replace,
-            drawing,
-            embeddings,
-            stateless_seed(seed),
-            float(weight),
-            name=limit,
+            sampling.anonymise,
+            {"sampler": sampler, "clip": clip, "max_tries": max_tries},
+            times=times,
+            embedding=embeddings,
+            seed=stateless_seed(seed),
+            limit=np.float64(limit),
+            weight=float(weight),
         )
 
-    def sampler(self, **drawing):
-        """What draws, out of the defaults and their replacements.
+    def build_sampler(self, **overrides):
+        """The sampler of `sampling` and its replacements.
 
         Returns:
             Times int32, a sampler, and the bound on clean estimates or `None`.
         """
-        given = self.sampling | drawing
-        own = {"ddim": ("eta",), "ddpm": ("variance",)}.get(given["sampler"], ())
-        made = samplers.build(
-            given["sampler"], **{name: given[name] for name in own if name in given}
+        if unknown := sorted(overrides.keys() - OPTIONS):
+            raise TypeError(
+                f"Sampling is described by {sorted(OPTIONS)}. Received: {unknown}"
+            )
+        options = self.sampling | overrides
+        own = {"ddim": ("eta",), "ddpm": ("variance",)}.get(options["sampler"], ())
+        sampler = samplers.build(
+            options["sampler"], **{n: options[n] for n in own if n in options}
         )
-        times = sampling_times(self.model.schedule, given["steps"], given["spacing"])
-        return times, made, given.get("clip")
+        schedule = self.model.schedule
+        times = sampling_times(schedule, options["steps"], options["spacing"])
+        return times, sampler, options.get("clip")
 
-    def _reversible(self, drawing):
-        """The sampler that inversion inverts, in steps narrow enough for it."""
+    def _invertible_sampling(self):
+        """The sampler that inversion inverts, in steps small enough for it."""
         steps = min(100, self.model.schedule.steps)
-        return {"sampler": "ddim", "eta": 0.0, "steps": steps, **drawing}
+        return {"sampler": "ddim", "eta": 0.0, "steps": steps}
 
-    def _run(self, function, drawing, *inputs, name=None):
-        """Runs a function as a graph that is kept for the next call of its kind."""
-        times, sampler, clip = self.sampler(**drawing)
-        kind = (function.__qualname__, sampler, clip, name)
-        if kind not in self._graphs:
+    def _run(self, function, constants, **tensors):
+        """Runs a function of `diffusion.speakers.sampling` as a graph.
 
-            def graph(times, *inputs):
-                return function(*inputs, times=times, sampler=sampler, clip=clip)
-
-            self._graphs[kind] = tf.function(graph, reduce_retracing=True)
-        inputs = [tf.convert_to_tensor(value) for value in inputs]
-        results = self._graphs[kind](times, *inputs)
+        The graph is kept for later calls with the same model and the same constants:
+        all that it holds and that is no tensor. `None` is left out of the tensors.
+        """
+        key = (function, self.model, *sorted(constants.items()))
+        if key not in self._graphs:
+            bound = functools.partial(function, self.model, **constants)
+            self._graphs[key] = tf.function(bound, reduce_retracing=True)
+        given = {k: tf.convert_to_tensor(v) for k, v in tensors.items() if v is not None}
+        results = self._graphs[key](**given)
         return tf.nest.map_structure(lambda tensor: tensor.numpy(), results)
 
-    def _codes(self, labels, count):
-        """Labels as int32 `[count, num_labels]`."""
+    def _class_indices(self, labels, count):
+        """Labels as class indices, int32 `[count, num_labels]`."""
         vocabulary = self.model.vocabulary
         if labels is None or isinstance(labels, dict):
-            codes = [class_indices(vocabulary, labels or {})] * count
-            return np.array(codes, np.int32).reshape(count, len(vocabulary))
+            indices = [labels_to_indices(vocabulary, labels or {})] * count
+            return np.array(indices, np.int32).reshape(count, len(vocabulary))
         labels = np.asarray(labels, np.int32)
         if labels.shape != (count, len(vocabulary)):
             raise ValueError(
                 f"`labels` must be [{count}, {len(vocabulary)}]. "
                 f"Received: shape {labels.shape}"
             )
-        most = [len(values) for values in vocabulary.values()]
-        if (labels < -1).any() or (labels >= most).any():
+        sizes = [len(values) for values in vocabulary.values()]
+        if (labels < -1).any() or (labels >= sizes).any():
             raise ValueError(
-                f"`labels` must be -1, unknown, or below {most}. "
+                f"`labels` must be -1, unknown, or below {sizes}. "
                 f"Received: {labels.min()} to {labels.max()}"
             )
         return labels
 
-    def _checked(self, points):
-        points = np.asarray(points, np.float32)
-        if points.ndim != 2 or points.shape[1] != self.dim or not len(points):
+    def _check_embeddings(self, embeddings):
+        embeddings = np.asarray(embeddings, np.float32)
+        if (
+            embeddings.ndim != 2
+            or embeddings.shape[1] != self.dim
+            or not len(embeddings)
+        ):
             raise ValueError(
                 f"Embeddings must be [n, {self.dim}], at least one. "
-                f"Received: shape {points.shape}"
+                f"Received: shape {embeddings.shape}"
             )
-        if not np.isfinite(points).all():
+        if not np.isfinite(embeddings).all():
             raise ValueError("Embeddings must be finite. Received: NaN or infinity")
-        return points
+        return embeddings
 
 
 def stateless_seed(seed):
-    """A stateless seed int32 `[2]` out of a number."""
+    """A stateless seed int32 `[2]` out of an int."""
     return np.array([seed & 0x7FFFFFFF, seed >> 31 & 0x7FFFFFFF], np.int32)
 
 
-def class_indices(vocabulary, labels):
-    """The codes of labels by name, -1 for those not given.
+def labels_to_indices(vocabulary, labels):
+    """The class index of each label of a vocabulary, -1 for those not given.
 
     Raises:
         ValueError: If the model has no such label or no such value of it.
@@ -268,11 +292,11 @@ def class_indices(vocabulary, labels):
 
 
 def model_arguments(config, facts):
-    """What `diffusion.speakers.model.build` is told, out of config and facts.
+    """The arguments of `diffusion.speakers.model.build`, out of config and facts.
 
     Args:
         config: Dict of a `diffusion.speakers.config.SpeakerDiffusion`.
-        facts: Dict with `dim`, `unit` and `vocabulary`, which the set decided.
+        facts: Dict with `dim`, `unit` and `vocabulary`, which the data decided.
     """
     same = ("network", "prediction", "weighting", "label_dropout", "scaling", "blocks")
     schedule = {k: v for k, v in config["schedule"].items() if v is not None}
@@ -282,3 +306,8 @@ def model_arguments(config, facts):
         "seed": config["seed"],
         **{name: facts[name] for name in ("dim", "unit", "vocabulary")},
     }
+
+
+def _guidance(weight):
+    """The weight, or `None` for 0, which saves half of the network's calls."""
+    return float(weight) if weight else None

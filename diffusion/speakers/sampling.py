@@ -1,48 +1,50 @@
-"""New voices out of noise, voices into noise, and another voice for each.
+"""Sampling of speaker embeddings as graphs: functions of tensors, eager or exported.
 
-All are graphs: functions of tensors around `diffusion.samplers.sample`, the same in
-Python and in a SavedModel. Embeddings go in and come out as their extractor makes them.
+Embeddings come and go as their extractor makes them; scaling is done inside.
 """
 
 import tensorflow as tf
 
 from diffusion import guidance, samplers
 
-MAX_TRIES = 8  # voices drawn for one source before the farthest is taken
+MAX_TRIES = 8  # samples for one embedding, of which the farthest is taken
 
 
-def denoise_function(model, labels=None, weight=0.0):
-    """The model as samplers call it, steered by labels.
+def denoise_function(model, labels=None, weight=None):
+    """The model as samplers call it, guided by labels.
 
     Args:
         model: A `SpeakerDiffusion`.
-        labels: int32 `[batch, num_labels]`, -1 where unknown. Defaults to no labels.
-        weight: How much more than learned the labels count (classifier-free guidance);
-            a float, or a scalar tensor. Defaults to `0`.
+        labels: Class indices int32 `[batch, num_labels]`, -1 where unknown. Defaults to
+            no labels.
+        weight: Of classifier-free guidance, a float or a scalar tensor. Defaults to
+            none, which takes one call of the network instead of two.
     """
 
-    def free(x, t):
+    def unconditional(x, t):
         return model.denoiser.denoise(x, t)
 
     if labels is None or not model.vocabulary:
-        return free
+        return unconditional
 
-    def given(x, t):
+    def conditional(x, t):
         return model.denoiser.denoise(x, t, labels)
 
-    if isinstance(weight, (int, float)) and weight == 0:
-        return given
-    return guidance.classifier_free(given, free, weight)
+    if weight is None:
+        return conditional
+    return guidance.classifier_free(conditional, unconditional, weight)
 
 
-def generate(model, count, seed, *, times, sampler, labels=None, weight=0.0, clip=None):
-    """Draws voices.
+def generate(
+    model, count, seed, *, times, sampler, labels=None, weight=None, clip=None
+):
+    """Samples new embeddings.
 
     Args:
         model: A `SpeakerDiffusion`.
         count: How many, an int or a scalar tensor.
         seed: int32 `[2]`; the first rows do not depend on `count`.
-        times: int32, from noise to clean, as `diffusion.samplers.times` gives them.
+        times: int32, from noise to clean, of `diffusion.spacing.sampling_times`.
         sampler: A sampler of `diffusion.samplers`.
         labels, weight: See `denoise_function`.
         clip: Bound on clean estimates, scaled. Defaults to none.
@@ -50,27 +52,19 @@ def generate(model, count, seed, *, times, sampler, labels=None, weight=0.0, cli
     Returns:
         Embeddings float32 `[count, dim]`.
     """
-    start = tf.random.stateless_normal([count, model.dim], seed)
+    noise = tf.random.stateless_normal([count, model.dim], seed)
     denoise = denoise_function(model, labels, weight)
-    return decode(model, start, seed, denoise, times=times, sampler=sampler, clip=clip)
+    return _sample(model, noise, seed, denoise, times, sampler, clip)
 
 
-def decode(model, start, seed, denoise, *, times, sampler, clip=None):
-    """Voices out of given noise `[batch, dim]`; see `generate`."""
-    points = samplers.sample(
-        denoise,
-        start,
-        schedule=model.schedule,
-        times=times,
-        sampler=sampler,
-        seed=tf.random.experimental.stateless_fold_in(seed, 1),
-        clip=clip,
-    )
-    return model.scaler.unscale(points)
+def decode(model, noise, seed, *, times, sampler, labels=None, weight=None, clip=None):
+    """Embeddings out of given noise `[batch, dim]`; arguments as in `generate`."""
+    denoise = denoise_function(model, labels, weight)
+    return _sample(model, noise, seed, denoise, times, sampler, clip)
 
 
 def encode(model, embedding, *, times, labels=None):
-    """The noise that deterministic sampling turns into these voices (DDIM inversion).
+    """The noise that deterministic sampling turns into these (DDIM inversion).
 
     Args:
         model: A `SpeakerDiffusion`.
@@ -81,20 +75,21 @@ def encode(model, embedding, *, times, labels=None):
     Returns:
         Noise `[batch, dim]`.
     """
-    points = model.scaler.scale(embedding)
+    x_0 = model.scaler.scale(embedding)
     denoise = denoise_function(model, labels)
-    return samplers.invert(denoise, points, schedule=model.schedule, times=times)
+    return samplers.invert(denoise, x_0, schedule=model.schedule, times=times)
 
 
 def slerp(a, b, share):
-    """On the great circle from `a` to `b`, both `[..., dim]`, `share` of the way.
+    """Spherical interpolation from `a` to `b`, both `[..., dim]`.
 
-    Lengths go evenly from one to the other; noise stays as long as noise is.
+    Lengths go evenly from one to the other, so noise keeps the length of noise.
 
     Args:
         share: In [0, 1], broadcast against `[..., 1]`.
     """
-    norm_a, norm_b = (tf.norm(x, axis=-1, keepdims=True) for x in (a, b))
+    norm_a = tf.norm(a, axis=-1, keepdims=True)
+    norm_b = tf.norm(b, axis=-1, keepdims=True)
     unit_a, unit_b = a / norm_a, b / norm_b
     cosine = tf.reduce_sum(unit_a * unit_b, axis=-1, keepdims=True)
     angle = tf.acos(tf.clip_by_value(cosine, -1 + 1e-6, 1 - 1e-6))
@@ -103,54 +98,79 @@ def slerp(a, b, share):
 
 
 def check_limit(limit):
-    """Refuses a cosine that no voice, or every voice, is below."""
+    """Refuses a cosine that no embedding, or every embedding, is below."""
     if not -1 < limit < 1:
         raise ValueError(f"`limit` is a cosine between -1 and 1. Received: {limit}")
 
 
-def anonymise(model, embedding, seed, *, times, sampler, limit, weight=1.0, clip=None):
-    """Another voice for each: generated, and not too near to the one it replaces.
+def anonymise(
+    model,
+    embedding,
+    seed,
+    *,
+    times,
+    sampler,
+    limit,
+    weight=1.0,
+    clip=None,
+    max_tries=MAX_TRIES,
+):
+    """A new embedding for each, sampled under guidance away from the one it replaces.
 
-    Voices are drawn, steered away from their source, until the cosine is below the
-    limit; after `MAX_TRIES` draws the farthest is taken.
+    Sampling is repeated until all cosines are below the limit, and an embedding that
+    never is keeps its farthest sample.
 
     Args:
         model: A `SpeakerDiffusion`.
-        embedding: Voices to replace, `[batch, dim]`.
+        embedding: Embeddings to replace, `[batch, dim]`.
         seed: int32 `[2]`.
         times, sampler, clip: See `generate`.
-        limit: Cosine that a new voice must stay below.
-        weight: Of the steering, see `diffusion.guidance.away`. Defaults to `1`.
+        limit: Cosine that a new embedding must stay below, a float or a float64 scalar.
+        weight: Of the guidance, see `diffusion.guidance.away`. Defaults to `1`.
+        max_tries: Samples at most. Defaults to `8`.
 
     Returns:
-        The new voices `[batch, dim]` and their cosines to the old ones `[batch]`.
+        New embeddings `[batch, dim]` and their cosines to the old ones `[batch]`.
     """
     source = tf.math.l2_normalize(embedding, axis=-1)
     count, scaler = tf.shape(embedding)[0], model.scaler
     denoise = denoise_function(model)
+    bound = tf.cast(limit, source.dtype)
     away = guidance.away(
         lambda x, t: scaler.invert(denoise(x, t)), source, weight, limit=limit
     )
 
-    def steered(x, t):  # cosines are those of the extractor's space
+    def guided(x, t):  # cosines are those of the extractor's space
         return scaler.scale(away(x, t))
 
-    def draw(number):
+    def sample(number):
         key = tf.random.experimental.stateless_fold_in(seed, number)
-        start = tf.random.stateless_normal([count, model.dim], key)
-        voices = decode(
-            model, start, key, steered, times=times, sampler=sampler, clip=clip
-        )
-        return voices, tf.reduce_sum(tf.math.l2_normalize(voices, -1) * source, -1)
+        noise = tf.random.stateless_normal([count, model.dim], key)
+        new = _sample(model, noise, key, guided, times, sampler, clip)
+        return new, tf.reduce_sum(tf.math.l2_normalize(new, -1) * source, -1)
 
-    def again(number, voices, cosines):
-        others, nearness = draw(number)
-        better = (cosines >= limit) & (nearness < cosines)
-        voices = tf.where(better[:, None], others, voices)
-        return number + 1, voices, tf.where(better, nearness, cosines)
+    def retry(number, best, cosines):
+        new, new_cosines = sample(number)
+        better = (cosines >= bound) & (new_cosines < cosines)
+        best = tf.where(better[:, None], new, best)
+        return number + 1, best, tf.where(better, new_cosines, cosines)
 
-    def needed(number, voices, cosines):
-        return (number < MAX_TRIES) & tf.reduce_any(cosines >= limit)
+    def needed(number, best, cosines):
+        return (number < max_tries) & tf.reduce_any(cosines >= bound)
 
-    _, voices, cosines = tf.while_loop(needed, again, (tf.constant(1), *draw(0)))
-    return voices, cosines
+    _, best, cosines = tf.while_loop(needed, retry, (tf.constant(1), *sample(0)))
+    return best, cosines
+
+
+def _sample(model, noise, seed, denoise, times, sampler, clip):
+    """From noise `[batch, dim]` to embeddings, unscaled."""
+    x_0 = samplers.sample(
+        denoise,
+        noise,
+        schedule=model.schedule,
+        times=times,
+        sampler=sampler,
+        seed=tf.random.experimental.stateless_fold_in(seed, 1),
+        clip=clip,
+    )
+    return model.scaler.unscale(x_0)
