@@ -1,10 +1,9 @@
-"""Samplers that remember: what the network saw before tells where it is heading.
+"""Multistep samplers: the clean estimate extrapolated from those of earlier steps.
 
-A step weighs the clean estimate along the flow, from t to s, by `exp(v)`, where
-`v = log(signal / noise)`. With the estimates of earlier times at hand it need not be
-taken for constant: a line or a parabola in `v` goes through them, and a second look
-at the same place is saved. Where `v` is infinite, at both ends, these are lowered to
-what they can see.
+A step along the flow, from t to s, weighs the clean estimate by `exp(lambda)`, where
+`lambda = log(signal / noise)`. With the estimates of earlier times it need not be held
+constant: a line or a parabola in `lambda` goes through them, at no further call of the
+network. Where `lambda` is infinite, at both ends, the order is lowered.
 
 Reference:
     DPM-Solver++ (Lu et al., 2022), https://arxiv.org/abs/2211.01095
@@ -14,29 +13,29 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from diffusion.sampler_steps import Sampler, flow, scaled
+from diffusion.sampler_steps import Sampler, flow_step, scale
 
 
-def ahead(clean, t, s, clean_last, last):
-    """The clean estimate amid t and s, on the line through those at `last` and t.
+def extrapolate(clean, t, s, clean_last, last):
+    """The clean estimate midway from t to s, on the line through those at `last` and t.
 
     `clean + h / (2 * h_last) * (clean - clean_last)`, with `h` and `h_last` the rises
-    of `log(signal / noise)` from t to s and from `last` to t. Where one of them is not
-    finite, and where there was no step before (`last` is t), it is `clean`.
+    of `lambda` from t to s and from `last` to t. Where one of them is not finite, and
+    where there was no step before (`last` is t), it is `clean`.
     """
     ratio = (s.log_ratio - t.log_ratio) / (t.log_ratio - last.log_ratio)
     ratio = tf.where(tf.math.is_finite(ratio), ratio, 0)
-    return clean + scaled(ratio / 2, clean - clean_last)
+    return clean + scale(ratio / 2, clean - clean_last)
 
 
-def corrector(before, u, t):
+def corrector_weights(before, u, t):
     """Weights of the two changes of the clean estimate about the step from u to t.
 
-    Let `v` rise from 0 at u to 1 at t, as `log(signal / noise)` does, by `h`; `before`
-    lies at `v = -r`. Along the flow the step weighs the clean estimate by `exp(h * v)`.
-    Under these weights `v` has the mean `b_1 = 1 / (1 - exp(-h)) - 1 / h` and `v**2`
-    has `b_2 = 1 / (1 - exp(-h)) - 2 * b_1 / h`, so that of the parabola through the
-    three estimates the mean is
+    Let `v` rise from 0 at u to 1 at t, as `lambda` does, by `h`; `before` lies at
+    `v = -r`. Along the flow the step weighs the clean estimate by `exp(h * v)`. Under
+    these weights `v` has the mean `b_1 = 1 / (1 - exp(-h)) - 1 / h` and `v**2` has
+    `b_2 = 1 / (1 - exp(-h)) - 2 * b_1 / h`, so that of the parabola through the three
+    estimates the mean is
 
     `clean_u + past * (clean_u - clean_before) + new * (clean_t - clean_u)`,
     `past = (b_1 - b_2) / (r * (1 + r))`, `new = b_1 - r * past`.
@@ -58,9 +57,9 @@ def corrector(before, u, t):
 
 @dataclass(frozen=True)
 class DPMSolverSampler(Sampler):
-    """DPM-Solver++(2M): goes on along the line through the last two clean estimates.
+    """DPM-Solver++(2M): linear extrapolation of the last two clean estimates.
 
-    With `h` and `h_last` the rises of `log(signal / noise)` in this step and the last:
+    With `h` and `h_last` the rises of `lambda` in this step and the last:
 
     `x_0 = clean + h / (2 * h_last) * (clean - clean_last)`,
     `x_s = noise[s] / noise[t] * x_t - signal[s] * (exp(-h) - 1) * x_0`.
@@ -74,22 +73,27 @@ class DPMSolverSampler(Sampler):
     def start(self, x, t):
         return tf.zeros_like(x), t
 
-    def step(self, denoise, x, t, s, *, seed, memory):
+    def step(self, denoise, x, t, s, *, seed, state):
         clean = denoise(x, t)
-        return flow(x, ahead(clean, t, s, *memory), t, s), (clean, t)
+        clean_last, last = state
+        return flow_step(x, extrapolate(clean, t, s, clean_last, last), t, s), (
+            clean,
+            t,
+        )
 
 
 @dataclass(frozen=True)
 class UniPCSampler(Sampler):
-    """DPM-Solver++(2M), each step of which is mended once its end has been looked at.
+    """DPM-Solver++(2M) as predictor, and a corrector of each step by its end.
 
-    The look at `x_t` that the next step needs anyway also tells how the last step,
-    from time u to t, ought to have gone. It is taken again with
+    The estimate at `x_t` that the next step needs anyway also corrects the last step,
+    from time u to t. That is taken again with
 
     `x_0 = clean_u + past * (clean_u - clean_before) + new * (clean_t - clean_u)`,
 
-    whose weights `corrector` gives. Of order 3, with one call a step: the predictor of
-    order 2 with `B(h) = exp(h) - 1` is DPM-Solver++(2M). The last step is not mended.
+    whose weights `corrector_weights` gives. Of order 3, with one call a step: the
+    predictor of order 2 with `B(h) = exp(h) - 1` is DPM-Solver++(2M). The last step is
+    not corrected.
 
     Reference:
         UniPC (Zhao et al., 2023), order 2 with B_2 in data prediction,
@@ -99,12 +103,12 @@ class UniPCSampler(Sampler):
     def start(self, x, t):
         return x, tf.zeros_like(x), t, tf.zeros_like(x), t
 
-    def step(self, denoise, x, t, s, *, seed, memory):
-        x_u, clean_u, u, clean_before, before = memory
+    def step(self, denoise, x, t, s, *, seed, state):
+        x_u, clean_u, u, clean_before, before = state
         clean = denoise(x, t)
-        past, new = corrector(before, u, t)
-        mended = clean_u + scaled(past, clean_u - clean_before)
-        mended += scaled(new, clean - clean_u)
-        x = flow(x_u, mended, u, t)
-        x_s = flow(x, ahead(clean, t, s, clean_u, u), t, s)
+        past, new = corrector_weights(before, u, t)
+        corrected = clean_u + scale(past, clean_u - clean_before)
+        corrected += scale(new, clean - clean_u)
+        x = flow_step(x_u, corrected, u, t)
+        x_s = flow_step(x, extrapolate(clean, t, s, clean_u, u), t, s)
         return x_s, (x, clean, t, clean_u, u)

@@ -1,6 +1,11 @@
-"""One step from time t to an earlier s, and what samplers may make it of.
+"""One step of a sampler, from time `t` to an earlier time `s`.
 
-`x_s = keep * x_t + (signal[s] - keep * signal[t]) * x_0 + std * new noise`
+`x_s = keep * x_t + (alpha_s - keep * alpha_t) * x_0 + std * z'`,  `z' ~ N(0, 1)` anew
+
+The papers' symbols: `alpha_t = signal[t]` (DDPM and DDIM write its square, `alpha_bar`
+and `alpha`), `sigma_t = noise[t]` (DPM-Solver; EDM's sigma is `noise[t] / signal[t]`),
+`lambda_t = log(alpha_t / sigma_t)`, half the log SNR. `x_0` is the clean estimate, and
+`keep` the coefficient of `x_t`: whatever it is, `alpha_t * x_0` goes to `alpha_s * x_0`.
 
 Levels are float64 scalars, so that differences of near ones stay exact; they meet the
 samples, of any rank and dtype, in a product only.
@@ -12,7 +17,7 @@ import tensorflow as tf
 
 
 class Level(NamedTuple):
-    """A time, int32, and the signal and noise left at it, float64; all scalars."""
+    """A time, int32, and its signal and noise, float64; all scalars."""
 
     time: tf.Tensor
     signal: tf.Tensor
@@ -20,34 +25,34 @@ class Level(NamedTuple):
 
     @property
     def log_ratio(self):
-        """`log(signal / noise)`, half the log SNR; rises as the sample clears."""
+        """`lambda_t = log(signal / noise)`."""
         return tf.math.log(self.signal / self.noise)
 
 
-def levels(schedule):
+def level_function(schedule):
     """The function from a time, an int32 scalar, to its `Level`."""
     signal, noise = tf.constant(schedule.signal), tf.constant(schedule.noise)
     return lambda t: Level(t, tf.gather(signal, t), tf.gather(noise, t))
 
 
-def scaled(scale, x):
-    """`scale * x` in the dtype of `x`."""
-    return tf.cast(scale, x.dtype) * x
+def scale(factor, x):
+    """`factor * x` in the dtype of `x`."""
+    return tf.cast(factor, x.dtype) * x
 
 
-def noise_in(x, clean, t):
+def estimate_noise(x, clean, t):
     """`z = (x_t - signal[t] * x_0) / noise[t]`."""
-    return scaled(1 / t.noise, x - scaled(t.signal, clean))
+    return scale(1 / t.noise, x - scale(t.signal, clean))
 
 
-def draw(x, std, seed):
+def sample_noise(x, std, seed):
     """New noise shaped as `x`.
 
     That of a row does not depend on the rows after it, except under XLA, which fills
     the whole in an order of its own.
     """
     z = tf.random.stateless_normal(tf.shape(x), seed, dtype=x.dtype, alg="philox")
-    return scaled(std, z)
+    return scale(std, z)
 
 
 def beta_between(t, s):
@@ -59,29 +64,29 @@ def beta_between(t, s):
     return t.noise**2 - (t.signal / s.signal * s.noise) ** 2
 
 
-def move(x, clean, t, s, keep):
-    """The step without new noise; its mean is right whatever `keep` is."""
-    return scaled(keep, x) + scaled(s.signal - keep * t.signal, clean)
+def mean_step(x, clean, t, s, keep):
+    """The step without new noise: the mean of `x_s`."""
+    return scale(keep, x) + scale(s.signal - keep * t.signal, clean)
 
 
-def flow(x, clean, t, s):
-    """The step along the probability flow, as if `clean` held all the way.
+def flow_step(x, clean, t, s):
+    """The step along the probability flow, `clean` held constant over it.
 
-    `x_s / noise[s] = x_t / noise[t] + (1 / sigma_s - 1 / sigma_t) * x_0`, that is
-    `x_s = signal[s] * x_0 + noise[s] * z`.
+    `x_s / sigma_s = x_t / sigma_t + (exp(lambda_s) - exp(lambda_t)) * x_0`, that is
+    `x_s = alpha_s * x_0 + sigma_s * z`.
     """
-    return move(x, clean, t, s, s.noise / t.noise)
+    return mean_step(x, clean, t, s, s.noise / t.noise)
 
 
 class Sampler:
-    """How to get from one time to the next; `start` and `step` are a member's whole.
+    """How to get from one time to the next: a member defines `start` and `step`.
 
-    What a member must remember between steps it returns from `start` and from `step`,
-    as any structure of tensors whose shapes stay.
+    `start` and `step` return the state that the next step needs, any structure of
+    tensors whose shapes stay.
     """
 
     def start(self, x, t):
-        """What is remembered before the first step.
+        """The state before the first step.
 
         Args:
             x: The start, `[batch, ...]`.
@@ -89,7 +94,7 @@ class Sampler:
         """
         return ()
 
-    def step(self, denoise, x, t, s, *, seed, memory):
+    def step(self, denoise, x, t, s, *, seed, state):
         """Moves samples from `t` to `s < t`.
 
         Args:
@@ -97,13 +102,13 @@ class Sampler:
             x: Samples at `t`, `[batch, ...]`.
             t, s: The present and the next `Level`.
             seed: Of this step alone, int32 `[2]`.
-            memory: What `start` or the step before returned.
+            state: What `start` or the step before returned.
 
         Returns:
-            Samples at `s`, and what to remember.
+            Samples at `s`, and the state.
         """
         raise NotImplementedError
 
     def num_calls(self, steps):
-        """How often `steps` steps, the last of which ends at 0, call the network."""
+        """Calls of the network in `steps` steps, the last of which ends at 0."""
         return steps

@@ -1,19 +1,19 @@
 """Samplers: from noise back to a clean sample, in few calls of the network.
 
-All of them speak in clean estimates: `denoise(x, t)` says which `x_0` it sees in `x_t`.
-A step from time t to an earlier time s is, for every member, of one form:
+All of them work on clean estimates: `denoise(x, t)` predicts the `x_0` of `x_t`. A step
+from time t to an earlier time s is, for every member, of one form:
 
 `x_s = keep * x_t + (signal[s] - keep * signal[t]) * x_0 + std * new noise`.
 
 Whatever `keep` is, the mean is right: a sample of `signal[t] * x_0` goes to
 `signal[s] * x_0`. Members differ in how much of the noise in `x_t` they keep, how much
-they draw anew, and whether they guess `x_0` from this call alone or from several. At
-`s = 0` nothing is kept and nothing drawn: a sample ends as its last clean estimate.
+new noise they add, and whether they take `x_0` from this call alone or from several. At
+`s = 0` no noise is kept or added: a sample ends as its last clean estimate.
 
 The deterministic ones follow the probability flow `dx/dt`, along which in
-`sigma = noise / signal` the sample obeys `d(x / signal) / d sigma = z`, and, the same
-said of the clean estimate, `d(x / noise) / d(1 / sigma) = x_0`. The second has no
-infinity where no signal is left, so they all survive `signal[T] = 0`.
+`sigma = noise / signal` the sample obeys `d(x / signal) / d sigma = z`, and, in terms
+of the clean estimate, `d(x / noise) / d(1 / sigma) = x_0`. The second has no infinity
+where no signal is left, so they all work with `signal[T] = 0`.
 
 Reference:
     Denoising Diffusion Implicit Models (Song et al., 2021), equations 12 to 14,
@@ -29,18 +29,18 @@ from diffusion.multistep_samplers import DPMSolverSampler, UniPCSampler
 from diffusion.sampler_steps import (
     Sampler,
     beta_between,
-    draw,
-    flow,
-    levels,
-    move,
-    noise_in,
-    scaled,
+    estimate_noise,
+    flow_step,
+    level_function,
+    mean_step,
+    sample_noise,
+    scale,
 )
 
 
 @dataclass(frozen=True)
 class DDPMSampler(Sampler):
-    """Ancestral sampling: draws `x_s` from its posterior given `x_t` and `x_0`.
+    """Ancestral sampling: samples `x_s` from its posterior given `x_t` and `x_0`.
 
     With `beta = noise[t]**2 - (signal[t] / signal[s] * noise[s])**2`, the noise that
     came in between s and t, and `ratio = signal[t] / signal[s]`:
@@ -66,23 +66,24 @@ class DDPMSampler(Sampler):
                 f"Received: variance={self.variance}"
             )
 
-    def step(self, denoise, x, t, s, *, seed, memory):
+    def step(self, denoise, x, t, s, *, seed, state):
         share = (s.noise / t.noise) ** 2
         keep = t.signal / s.signal * share
-        scale = share if self.variance == "posterior" else tf.sign(share)  # none at 0
-        std = tf.sqrt(scale * beta_between(t, s))
-        return move(x, denoise(x, t), t, s, keep) + draw(x, std, seed), memory
+        factor = share if self.variance == "posterior" else tf.sign(share)  # 0 at s = 0
+        std = tf.sqrt(factor * beta_between(t, s))
+        mean = mean_step(x, denoise(x, t), t, s, keep)
+        return mean + sample_noise(x, std, seed), state
 
 
 @dataclass(frozen=True)
 class DDIMSampler(Sampler):
-    """Keeps the noise it finds in `x_t`, or trades a share of it for new noise.
+    """Keeps the noise in `x_t`, or replaces a share of it by new noise.
 
-    `std = eta * noise[s] / noise[t] * sqrt(beta)`, with `beta` as in `DDPM`, and
+    `std = eta * noise[s] / noise[t] * sqrt(beta)`, `beta` as in `DDPMSampler`, and
     `x_s = signal[s] * x_0 + sqrt(noise[s]**2 - std**2) * z + std * new noise`.
 
-    `eta = 1` is `DDPMSampler("posterior")`. `eta = 0` is Euler's method on the probability
-    flow in `sigma`, of order 1.
+    `eta = 1` is `DDPMSampler("posterior")`. `eta = 0` is Euler's method on the
+    probability flow in `sigma`, of order 1.
 
     Args:
         eta: Float from 0 to 1. Defaults to `0`.
@@ -98,23 +99,25 @@ class DDIMSampler(Sampler):
         if not 0 <= self.eta <= 1:
             raise ValueError(f"`eta` must be from 0 to 1. Received: eta={self.eta}")
 
-    def step(self, denoise, x, t, s, *, seed, memory):
+    def step(self, denoise, x, t, s, *, seed, state):
         new = (self.eta / t.noise) ** 2 * beta_between(t, s)  # share of the variance
         keep = s.noise / t.noise * tf.sqrt(tf.maximum(1 - new, 0))
-        x = move(x, denoise(x, t), t, s, keep)
-        return x + draw(x, s.noise * tf.sqrt(new), seed) if self.eta else x, memory
+        x = mean_step(x, denoise(x, t), t, s, keep)
+        if self.eta:
+            x = x + sample_noise(x, s.noise * tf.sqrt(new), seed)
+        return x, state
 
 
 @dataclass(frozen=True)
 class HeunSampler(Sampler):
-    """The trapezoid: an Euler step, a second look from where it led, and their mean.
+    """Heun's method: an Euler step, a second estimate at its end, and their mean.
 
     `average="clean"` takes the mean of both clean estimates, the trapezoid in
     `1 / sigma`; it stays bounded however wide a step is. `average="noise"` takes the
     mean of both noises, the trapezoid in `sigma`, which is EDM's: the same order and
     often the smaller error in narrow steps, but where `sigma` falls from thousands in
-    one step, as it does at the end of the cosine schedule, the mean is worth nothing
-    (ten trailing steps of 1,000 give data of unit variance a deviation of 39, where
+    one step, as it does at the end of the cosine schedule, the mean is far off (ten
+    trailing steps of 1,000 give data of unit variance a deviation of 39, where
     `"clean"` gives .97). The last step, to 0, is Euler's; so is, for `"noise"`, one
     from where no signal is left. Of order 2, with two calls a step.
 
@@ -134,20 +137,20 @@ class HeunSampler(Sampler):
                 f"`average` must be 'clean' or 'noise'. Received: {self.average}"
             )
 
-    def step(self, denoise, x, t, s, *, seed, memory):
+    def step(self, denoise, x, t, s, *, seed, state):
         clean = denoise(x, t)
-        euler = flow(x, clean, t, s)
+        euler = flow_step(x, clean, t, s)
 
         def trapezoid():
             again = denoise(euler, s)
             if self.average == "clean":
-                return flow(x, (clean + again) / 2, t, s)
+                return flow_step(x, (clean + again) / 2, t, s)
             width = s.noise - t.noise * s.signal / t.signal
             width = tf.where(t.signal > 0, width, 0)
-            change = noise_in(euler, again, s) - noise_in(x, clean, t)
-            return euler + scaled(width / 2, change)
+            change = estimate_noise(euler, again, s) - estimate_noise(x, clean, t)
+            return euler + scale(width / 2, change)
 
-        return tf.cond(s.noise > 0, trapezoid, lambda: euler), memory
+        return tf.cond(s.noise > 0, trapezoid, lambda: euler), state
 
     def num_calls(self, steps):
         return 2 * steps - 1
@@ -177,15 +180,10 @@ def build(name="ddim", **options) -> Sampler:
     return SAMPLERS[name](**options)
 
 
-def num_calls(sampler, steps):
-    """How often a sampler of `steps` steps calls the network."""
-    return sampler.num_calls(steps)
-
-
 def sample(denoise, x, *, schedule, times, sampler, seed=(0, 0), clip=None):
     """Takes samples from `times[0]`, noise, to `times[-1]`, clean.
 
-    One loop, in which the network stands once (twice for `Heun`) however many steps
+    One loop, in which the network stands once (twice for Heun) however many steps
     there are: call it inside a `tf.function`. The same seed gives the same bits, and a
     sample does not depend on those after it in the batch (under XLA its new noise does,
     and has other bits than without).
@@ -195,8 +193,8 @@ def sample(denoise, x, *, schedule, times, sampler, seed=(0, 0), clip=None):
             1, ..., T, to the clean estimate, shaped as `x`.
         x: The start at `times[0]`, floating, `[batch, ...]` of any rank.
         schedule: The `schedules.Schedule` that the network was trained on.
-        times: Falling times, int `[steps + 1]`, as `times(schedule, steps)` gives
-            them; usually they end with 0, but need not.
+        times: Falling times, int `[steps + 1]`, as `spacing.sampling_times` gives them;
+            usually they end with 0, but need not.
         sampler: A `Sampler`.
         seed: Int `[2]`, of all new noise. Defaults to `(0, 0)`.
         clip: Float > 0 or `None`: the bound on the clean estimate's values, and with
@@ -208,13 +206,16 @@ def sample(denoise, x, *, schedule, times, sampler, seed=(0, 0), clip=None):
     Raises:
         ValueError: If `times` do not fall within the schedule, or `clip` is no bound.
     """
-    x, level = tf.convert_to_tensor(x), levels(schedule)
-    times, denoise = _falling(times, schedule.steps), _estimate(denoise, x, clip)
+    x, level = tf.convert_to_tensor(x), level_function(schedule)
+    times, denoise = (
+        _check_times(times, schedule.steps),
+        _clipped_denoise(denoise, x, clip),
+    )
 
-    def step(i, x, memory):
+    def step(i, x, state):
         t, s = level(times[i]), level(times[i + 1])
         new = tf.random.experimental.stateless_fold_in(seed, i, alg="philox")
-        return i + 1, *sampler.step(denoise, x, t, s, seed=new, memory=memory)
+        return i + 1, *sampler.step(denoise, x, t, s, seed=new, state=state)
 
     start = tf.constant(0), x, sampler.start(x, level(times[0]))
     last = tf.size(times) - 1
@@ -222,11 +223,11 @@ def sample(denoise, x, *, schedule, times, sampler, seed=(0, 0), clip=None):
 
 
 def invert(denoise, x, *, schedule, times):
-    """Takes clean samples to the noise that `DDIMSampler()` makes them of, nearly.
+    """Takes clean samples to the noise that `DDIMSampler()` makes them of (inversion).
 
-    The steps of `DDIMSampler()` backwards, each with the clean estimate at its clean end; the
-    first, from time 0 where there is no noise to find, with that of `signal[t] * x_0`
-    at the end it leads to. The way there and back differs by an error of order 1.
+    The steps of `DDIMSampler()` backwards, each with the clean estimate at its clean
+    end; the first, from time 0 where there is no noise to estimate, with that of
+    `signal[t] * x_0` at its noisy end. The way there and back has an error of order 1.
 
     Args:
         denoise, schedule, times: As in `sample`; `times` fall, and end with 0.
@@ -235,23 +236,26 @@ def invert(denoise, x, *, schedule, times):
     Returns:
         Noise at `times[0]`, shaped as `x`.
     """
-    x, level = tf.convert_to_tensor(x), levels(schedule)
-    times, denoise = _falling(times, schedule.steps), _estimate(denoise, x, None)
+    x, level = tf.convert_to_tensor(x), level_function(schedule)
+    times, denoise = (
+        _check_times(times, schedule.steps),
+        _clipped_denoise(denoise, x, None),
+    )
 
     def step(i, x):
         t, s = level(times[i - 1]), level(times[i])
         seen = level(tf.where(times[i] > 0, times[i], times[i - 1]))
-        x_seen = scaled(seen.signal / s.signal, x)
-        z = noise_in(x_seen, denoise(x_seen, seen), seen)
-        clean = scaled(1 / s.signal, x - scaled(s.noise, z))
-        return i - 1, scaled(t.signal, clean) + scaled(t.noise, z)
+        x_seen = scale(seen.signal / s.signal, x)
+        z = estimate_noise(x_seen, denoise(x_seen, seen), seen)
+        clean = scale(1 / s.signal, x - scale(s.noise, z))
+        return i - 1, scale(t.signal, clean) + scale(t.noise, z)
 
     start = tf.size(times) - 1, x
     return tf.while_loop(lambda i, _: i > 0, step, start, parallel_iterations=1)[1]
 
 
-def _estimate(denoise, x, clip):
-    """`denoise` of a `Level`, held to the shape and dtype of `x` and to the bound."""
+def _clipped_denoise(denoise, x, clip):
+    """`denoise` of a `Level`, with the shape and dtype of `x`, within the bound."""
     if clip is not None and not tf.is_tensor(clip) and not clip > 0:
         raise ValueError(f"`clip` must be above 0 or None. Received: clip={clip}")
 
@@ -263,7 +267,7 @@ def _estimate(denoise, x, clip):
     return estimate
 
 
-def _falling(times, last):
+def _check_times(times, last):
     """`times` as int32, refused where they are known and do not fall from `last`."""
     times = tf.convert_to_tensor(times, tf.int32)
     known = tf.get_static_value(times)

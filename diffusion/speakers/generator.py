@@ -228,7 +228,9 @@ class SpeakerGenerator:
         if key not in self._graphs:
             bound = functools.partial(function, self.model, **constants)
             self._graphs[key] = tf.function(bound, reduce_retracing=True)
-        given = {k: tf.convert_to_tensor(v) for k, v in tensors.items() if v is not None}
+        given = {
+            k: tf.convert_to_tensor(v) for k, v in tensors.items() if v is not None
+        }
         results = self._graphs[key](**given)
         return tf.nest.map_structure(lambda tensor: tensor.numpy(), results)
 

@@ -9,7 +9,7 @@ import keras
 
 from diffusion import denoising, schedules
 from diffusion.networks import registry
-from diffusion.speakers.scaling import EmbeddingScaler
+from diffusion.speakers.scaling import Scaler
 
 
 @keras.saving.register_keras_serializable(package="diffusion")
@@ -21,7 +21,7 @@ class SpeakerDiffusion(keras.Model):
 
     Args:
         denoiser: A `diffusion.denoising.Denoiser` of vectors.
-        scaler: A `diffusion.speakers.scaling.EmbeddingScaler`.
+        scaler: A `diffusion.speakers.scaling.Scaler`.
         vocabulary: Dict, each label's name to its values in the order of their codes.
             Defaults to no labels.
 
@@ -95,7 +95,7 @@ def build(
         network: Dict for `diffusion.networks.registry.build`. Defaults to `resmlp`.
         schedule: Dict for `diffusion.schedules.build`. Defaults to cosine, 1000 steps.
         prediction, weighting, label_dropout, seed: See `Denoiser`.
-        scaling, blocks, unit: See `EmbeddingScaler`, where `scaling` is `kind`.
+        scaling, blocks, unit: See `Scaler`, where `scaling` is `kind`.
         vocabulary: See `SpeakerDiffusion`.
 
     Returns:
@@ -114,7 +114,7 @@ def build(
         label_dropout=label_dropout,
         seed=seed,
     )
-    scaler = EmbeddingScaler(kind=scaling, blocks=blocks, unit=unit)
+    scaler = Scaler(kind=scaling, blocks=blocks, unit=unit)
     scaler.build((None, dim))
     model = SpeakerDiffusion(denoiser, scaler, vocabulary)
     x_0 = keras.ops.zeros((1, dim))

@@ -23,7 +23,7 @@ KINDS = ("standardise", "whiten", "none")
 
 
 @keras.saving.register_keras_serializable(package="diffusion")
-class EmbeddingScaler(keras.layers.Layer):
+class Scaler(keras.layers.Layer):
     """Scales points, and unscales samples; what it knows is saved with the model.
 
     Args:
@@ -40,7 +40,7 @@ class EmbeddingScaler(keras.layers.Layer):
 
     Example:
         ```python
-        scaler = EmbeddingScaler("whiten").fit(points)
+        scaler = Scaler("whiten").fit(points)
         scaled = scaler.scale(points)
         points = scaler.unscale(scaled)
         ```
@@ -184,7 +184,7 @@ def has_unit_norm(points, blocks=()):
 
     Args:
         points: `[n, dim]`.
-        blocks: As for `EmbeddingScaler`. Defaults to one part.
+        blocks: As for `Scaler`. Defaults to one part.
     """
     points = np.asarray(points, np.float64)
     lengths = [

@@ -100,7 +100,7 @@ def export(path, embeddings, *, engine, scaler, extractor):
         path: The `.npz` to write; its folder is made.
         embeddings: Unscaled, `[n, dim]`; see `adapt`.
         engine: A name in `FORMATS`.
-        scaler: The fitted `diffusion.speakers.scaling.EmbeddingScaler` of the model.
+        scaler: The fitted `diffusion.speakers.scaling.Scaler` of the model.
         extractor: Name of the extractor of the training embeddings.
 
     Returns:

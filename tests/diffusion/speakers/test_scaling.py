@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from diffusion.speakers.scaling import KINDS, EmbeddingScaler, has_unit_norm
+from diffusion.speakers.scaling import KINDS, Scaler, has_unit_norm
 from tests.conftest import ROOT
 from tests.contracts import check_layer
 from tests.references import unit
@@ -28,7 +28,7 @@ def numbers(x):
 @pytest.mark.parametrize("blocks", [(), (2, 4)])
 def test_unscaling_undoes_scaling(rng, kind, blocks):
     points = cloud(rng)
-    scaler = EmbeddingScaler(kind, blocks).fit(points[:200])
+    scaler = Scaler(kind, blocks).fit(points[:200])
     again = numbers(scaler.unscale(scaler.scale(points)))
     np.testing.assert_allclose(again, points, rtol=1e-4, atol=1e-4)
     scaled = rng.normal(size=(50, 6)).astype("float32")
@@ -38,14 +38,14 @@ def test_unscaling_undoes_scaling(rng, kind, blocks):
 
 def test_standardising_is_what_its_name_says(rng):
     points = cloud(rng)
-    scaler = EmbeddingScaler(floor=1e-12).fit(points)
+    scaler = Scaler(floor=1e-12).fit(points)
     expected = (points - points.mean(axis=0)) / points.std(axis=0)
     np.testing.assert_allclose(numbers(scaler.scale(points)), expected, atol=1e-3)
 
 
 def test_whitened_points_have_the_identity_as_covariance(rng):
     points = cloud(rng)
-    scaled = numbers(EmbeddingScaler("whiten", floor=1e-12).fit(points).scale(points))
+    scaled = numbers(Scaler("whiten", floor=1e-12).fit(points).scale(points))
     np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=2e-3)
     np.testing.assert_allclose(np.cov(scaled.T, ddof=0), np.eye(6), atol=0.02)
 
@@ -53,7 +53,7 @@ def test_whitened_points_have_the_identity_as_covariance(rng):
 def test_whitening_puts_the_widest_direction_first(rng):
     axes = np.linalg.qr(rng.normal(size=(4, 4)))[0]
     points = rng.normal(size=(5000, 4)) * [1, 4, 3, 2] @ axes.T
-    scaler = EmbeddingScaler("whiten").fit(points)
+    scaler = Scaler("whiten").fit(points)
     np.testing.assert_allclose(numbers(scaler.deviation), [4, 3, 2, 1], rtol=0.1)
     found = np.abs(numbers(scaler.directions).T @ axes)
     np.testing.assert_allclose(found, np.eye(4)[[1, 2, 3, 0]], atol=0.1)
@@ -62,8 +62,8 @@ def test_whitening_puts_the_widest_direction_first(rng):
 
 def test_the_parts_of_a_concatenation_know_nothing_of_each_other(rng):
     left, right = cloud(rng, dim=3), cloud(rng, dim=5)
-    both = EmbeddingScaler("whiten", (3, 5)).fit(np.hstack([left, right]))
-    apart = [EmbeddingScaler("whiten").fit(part).scale(part) for part in (left, right)]
+    both = Scaler("whiten", (3, 5)).fit(np.hstack([left, right]))
+    apart = [Scaler("whiten").fit(part).scale(part) for part in (left, right)]
     scaled = both.scale(np.hstack([left, right]))
     np.testing.assert_allclose(numbers(scaled), np.hstack(apart), atol=1e-4)
     assert (numbers(both.directions)[:3, 3:] == 0).all()
@@ -72,7 +72,7 @@ def test_the_parts_of_a_concatenation_know_nothing_of_each_other(rng):
 def test_of_192_and_512_numbers_each_part_gets_its_own_sphere(rng):
     points = np.hstack([unit(rng, 20, 192), unit(rng, 20, 512)])
     assert has_unit_norm(points, (192, 512)) and not has_unit_norm(points)
-    scaler = EmbeddingScaler(blocks=(192, 512), unit=True).fit(points)
+    scaler = Scaler(blocks=(192, 512), unit=True).fit(points)
     samples = numbers(scaler.unscale(rng.normal(size=(7, 704)).astype("float32")))
     assert has_unit_norm(samples, (192, 512))
     again = numbers(scaler.unscale(scaler.scale(points)))
@@ -90,7 +90,7 @@ def test_only_points_of_length_one_live_on_the_sphere(rng):
 def test_constant_columns_come_back_as_they_were_and_stay_quiet(rng, kind):
     points = rng.normal(scale=0.01, size=(100, 5)).astype("float32")
     points[:, 1], points[:, 4] = 0.3, 0.0
-    scaler = EmbeddingScaler(kind).fit(points)
+    scaler = Scaler(kind).fit(points)
     again = numbers(scaler.unscale(scaler.scale(points)))
     np.testing.assert_allclose(again, points, atol=1e-7)
     noise = numbers(scaler.unscale(rng.normal(size=(100, 5)).astype("float32")))
@@ -101,7 +101,7 @@ def test_constant_columns_come_back_as_they_were_and_stay_quiet(rng, kind):
 def test_points_that_are_all_the_same_keep_their_size(rng):
     points = np.full((3, 4), 2.0)
     for kind, context in (("standardise", None), ("whiten", "explore at most 2")):
-        scaler = EmbeddingScaler(kind)
+        scaler = Scaler(kind)
         if context:
             with pytest.warns(UserWarning, match=context):
                 scaler.fit(points)
@@ -114,7 +114,7 @@ def test_points_that_are_all_the_same_keep_their_size(rng):
 def test_fewer_points_than_dimensions_are_whitened_where_they_are(rng):
     points = rng.normal(size=(10, 30)).astype("float32")
     with pytest.warns(UserWarning, match="10 points explore at most 9 of 30"):
-        scaler = EmbeddingScaler("whiten").fit(points)
+        scaler = Scaler("whiten").fit(points)
     scaled = numbers(scaler.scale(points))
     variance = scaled.var(axis=0)
     np.testing.assert_allclose(variance[:9], 1, atol=1e-3)
@@ -129,7 +129,7 @@ def test_fewer_points_than_dimensions_are_whitened_where_they_are(rng):
 def test_the_size_of_all_points_does_not_matter(rng):
     points = cloud(rng)
     small, large = (
-        EmbeddingScaler().fit(c * points).scale(c * points) for c in (0.01, 100)
+        Scaler().fit(c * points).scale(c * points) for c in (0.01, 100)
     )
     np.testing.assert_allclose(numbers(small), numbers(large), atol=1e-3)
 
@@ -137,18 +137,18 @@ def test_the_size_of_all_points_does_not_matter(rng):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_scaler_is_a_layer_whose_weights_are_saved(rng, kind):
     points = cloud(rng)
-    scaler = EmbeddingScaler(kind, (2, 4), unit=True, floor=1e-3).fit(points)
+    scaler = Scaler(kind, (2, 4), unit=True, floor=1e-3).fit(points)
     assert not scaler.trainable_weights
     assert len(scaler.weights) == (3 if kind == "whiten" else 2)
     check_layer(scaler, points)
     config = json.loads(json.dumps(scaler.get_config()))
-    again = EmbeddingScaler.from_config(config)
+    again = Scaler.from_config(config)
     assert (again.blocks, again.unit, again.floor) == ((2, 4), True, 1e-3)
 
 
 def test_a_saved_model_scales_as_it_did(rng, tmp_path):
     points = cloud(rng)
-    model = keras.Sequential([keras.Input((6,)), EmbeddingScaler("whiten").fit(points)])
+    model = keras.Sequential([keras.Input((6,)), Scaler("whiten").fit(points)])
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(numbers(again(points)), numbers(model(points)))
@@ -156,7 +156,7 @@ def test_a_saved_model_scales_as_it_did(rng, tmp_path):
 
 def test_scaling_works_in_a_graph_on_any_rank(rng):
     points = cloud(rng, rows=60)
-    scaler = EmbeddingScaler("whiten", unit=True).fit(points)
+    scaler = Scaler("whiten", unit=True).fit(points)
     folded = points.reshape(3, 4, 5, 6)
 
     @tf.function(input_signature=[tf.TensorSpec([None, 4, 5, 6])])
@@ -174,7 +174,7 @@ def test_scaling_works_in_a_graph_on_any_rank(rng):
 def test_half_precision_is_not_for_scaling(rng):
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        scaler = EmbeddingScaler().fit(cloud(rng))
+        scaler = Scaler().fit(cloud(rng))
         assert scaler.scale(np.ones((1, 6), "float16")).dtype == "float32"
     finally:
         keras.config.set_dtype_policy("float32")
@@ -183,7 +183,7 @@ def test_half_precision_is_not_for_scaling(rng):
 def test_columns_tell_mean_and_deviation_of_the_points(rng):
     points = cloud(rng)
     for kind in ("standardise", "whiten"):
-        mean, deviation = EmbeddingScaler(kind, floor=1e-12).fit(points).columns()
+        mean, deviation = Scaler(kind, floor=1e-12).fit(points).column_statistics()
         np.testing.assert_allclose(mean, points.mean(axis=0), rtol=1e-4, atol=1e-4)
         np.testing.assert_allclose(deviation, points.std(axis=0), rtol=1e-2)
 
@@ -191,19 +191,19 @@ def test_columns_tell_mean_and_deviation_of_the_points(rng):
 def test_what_can_not_be_scaled_is_refused(rng):
     points = cloud(rng)
     with pytest.raises(ValueError, match="`kind` must be one of"):
-        EmbeddingScaler("normalise")
+        Scaler("normalise")
     with pytest.raises(ValueError, match="`floor` must be in"):
-        EmbeddingScaler(floor=0.0)
+        Scaler(floor=0.0)
     with pytest.raises(ValueError, match="`blocks` must be at least 1"):
-        EmbeddingScaler(blocks=(0, 6))
+        Scaler(blocks=(0, 6))
     with pytest.raises(ValueError, match="`blocks` must add up to 6"):
-        EmbeddingScaler(blocks=(192, 512)).fit(points)
+        Scaler(blocks=(192, 512)).fit(points)
     with pytest.raises(ValueError, match="fitted or built"):
-        EmbeddingScaler().scale(points)
+        Scaler().scale(points)
     for bad in (points[0], points[:1], np.full((3, 6), np.nan)):
         with pytest.raises(ValueError, match="two or more"):
-            EmbeddingScaler().fit(bad)
-    scaler = EmbeddingScaler().fit(points)
+            Scaler().fit(bad)
+    scaler = Scaler().fit(points)
     with pytest.raises(ValueError, match=r"must be \[n, 6\]"):
         scaler.fit(points[:, :3])
     with pytest.raises(ValueError, match=r"must be \[\.\.\., 6\]"):
@@ -217,10 +217,10 @@ def test_jax_scales_as_tensorflow_does(rng, tmp_path):
     np.save(tmp_path / "points.npy", points)
     code = """
 import sys, keras, numpy as np
-from diffusion.speakers.scaling import EmbeddingScaler
+from diffusion.speakers.scaling import Scaler
 assert keras.backend.backend() == "jax"
 points = np.load(sys.argv[1])
-scaler = EmbeddingScaler("whiten", (2, 4), unit=True).fit(points)
+scaler = Scaler("whiten", (2, 4), unit=True).fit(points)
 scaled = scaler.scale(points)
 np.savez(sys.argv[2], scaled=scaled, back=scaler.unscale(scaled))
 """
@@ -230,7 +230,7 @@ np.savez(sys.argv[2], scaled=scaled, back=scaler.unscale(scaled))
         check=True,
     )
     found = np.load(tmp_path / "found.npz")
-    scaler = EmbeddingScaler("whiten", (2, 4), unit=True).fit(points)
+    scaler = Scaler("whiten", (2, 4), unit=True).fit(points)
     scaled = scaler.scale(points)
     np.testing.assert_allclose(found["scaled"], numbers(scaled), atol=1e-3)
     back = numbers(scaler.unscale(scaled))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from diffusion.speakers import tts_export
-from diffusion.speakers.scaling import EmbeddingScaler
+from diffusion.speakers.scaling import Scaler
 from diffusion.speakers.tts_export import FORMATS, TTSFormat
 
 
@@ -57,7 +57,7 @@ def test_what_does_not_fit_is_refused(rng):
 def test_a_file_holds_embeddings_and_their_origin(rng, tmp_path, kind, monkeypatch):
     monkeypatch.setitem(FORMATS, "free", TTSFormat(192))
     embeddings = rng.normal(loc=2.0, size=(400, 192)).astype("float32")
-    scaler, path = EmbeddingScaler(kind).fit(embeddings), tmp_path / "deep" / "new.npz"
+    scaler, path = Scaler(kind).fit(embeddings), tmp_path / "deep" / "new.npz"
     options = {"engine": "free", "scaler": scaler, "extractor": "내 ECAPA"}
     written = tts_export.export(path, embeddings[:7], **options)
     with np.load(path, allow_pickle=False) as file:
