@@ -1,4 +1,4 @@
-"""What voices that never existed look like, beside those that do."""
+"""Figures of generated speaker embeddings beside real ones."""
 
 from pathlib import Path
 
@@ -13,48 +13,50 @@ from timbre import plotting
 from timbre.metrics.arrays import normalise_rows, subsample_equally
 from timbre.metrics.neighbours import cosine_distribution, nearest_neighbours
 
-MOST = 600  # voices of a kind on one figure
-STEPS = 20  # of the sampler whose way is drawn
-PANELS = 5  # of each of both ways
-GRID = 512  # points of a density
+MAX_ROWS = 600  # embeddings of a kind on one figure
+NUM_STEPS = 20  # of the sampler in `noising_figure`
+NUM_PANELS = 5  # of each direction in `noising_figure`
+NUM_POINTS = 512  # of a density
 KINDS = ("real, learned from", "real, unseen", "generated")
 
 
-def save_figures(voices, train, held, folder, *, history=(), seed=0):
+def save_figures(generator, train, held, folder, *, history=(), seed=0):
     """Draws the figures of a run that its data and its history allow.
 
     Args:
-        voices: A `diffusion.speakers.generator.SpeakerGenerator`.
-        train, held: `EmbeddingSet`s, what it learned from and other speakers.
+        generator: A `diffusion.speakers.generator.SpeakerGenerator`.
+        train, held: `EmbeddingSet`s of its training speakers and of other speakers.
         folder: Where the PNG files go.
         history: Rows of the run's history. Defaults to none.
-        seed: Of what is drawn. Defaults to `0`.
+        seed: Of sampling and of the figures. Defaults to `0`.
 
     Returns:
         The paths: `map.png`, `distances.png`, `noising.png`, `training.png`.
     """
-    train, held = (np.asarray(part.embeddings) for part in (train, held))
-    drawn = {}
+    train, held = np.asarray(train.embeddings), np.asarray(held.embeddings)
+    plotted = {}
     with evaluate.ignore_schedule_warning():
-        fake = evaluate.generate_batches(voices, max(2, min(MOST, len(held))), seed)
+        fake = evaluate.generate_batches(
+            generator, max(2, min(MAX_ROWS, len(held))), seed
+        )
         if min(len(train), len(held)) > 1:
-            drawn["map"] = map_figure(train, held, fake, seed=seed)
-            drawn["distances"] = distance_figure(train, held, fake, seed=seed)
-        drawn["noising"] = noising_figure(voices, train, seed=seed)
+            plotted["map"] = tsne_figure(train, held, fake, seed=seed)
+            plotted["distances"] = distance_figure(train, held, fake, seed=seed)
+        plotted["noising"] = noising_figure(generator, train, seed=seed)
     if history:
-        drawn["training"] = training_figure(history)
+        plotted["training"] = loss_figure(history)
     return [
         plotting.save(figure, Path(folder) / f"{name}.png")
-        for name, figure in drawn.items()
+        for name, figure in plotted.items()
     ]
 
 
 @plotting.apply_style
-def map_figure(train, held, fake, *, seed=0, most=MOST):
-    """All voices on one plane, by one t-SNE of their directions.
+def tsne_figure(train, held, fake, *, seed=0, most=MAX_ROWS):
+    """One t-SNE projection of generated, training and unseen embeddings.
 
-    Near means alike; distances between far clusters mean nothing. Where kinds keep
-    apart, a stranger could tell them apart too.
+    Near means alike; distances between far clusters mean nothing. Where the kinds form
+    clusters of their own, generated embeddings are unlike real ones.
 
     Args:
         train, held, fake: Rows `[n, dim]`, two or more; thinned to equal numbers.
@@ -63,16 +65,16 @@ def map_figure(train, held, fake, *, seed=0, most=MOST):
     """
     kinds = subsample_equally(train, held, fake, seed=seed, max_rows=most)
     num = len(kinds[0])
-    voices = normalise_rows(np.concatenate(kinds))
-    places = plotting.tsne(voices, seed=seed, init="random")
+    rows = normalise_rows(np.concatenate(kinds))
+    points = plotting.tsne(rows, seed=seed, init="random")
     figure, axes = plotting.new_figure(size=(6.6, 5.6))
-    looks = (
+    styles = (
         {"color": plotting.COLOURS[0], "marker": "o", "facecolors": "none"},
         {"color": plotting.COLOURS[2], "marker": "^", "facecolors": "none"},
         {"color": plotting.COLOURS[1], "marker": "x"},
     )
-    for name, some, look in zip(KINDS, np.split(places, 3), looks, strict=True):
-        axes.scatter(*some.T, s=18, linewidths=0.9, alpha=0.8, label=name, **look)
+    for name, some, style in zip(KINDS, np.split(points, 3), styles, strict=True):
+        axes.scatter(*some.T, s=18, linewidths=0.9, alpha=0.8, label=name, **style)
     axes.set(title="One t-SNE of all voices", xticks=[], yticks=[])
     axes.set_xlabel(f"{num} voices of each kind")
     figure.legend(loc="outside lower left", ncols=3)
@@ -81,10 +83,10 @@ def map_figure(train, held, fake, *, seed=0, most=MOST):
 
 @plotting.apply_style
 def distance_figure(train, held, fake, *, seed=0, most=1000):
-    """Densities of cosines: to the nearest voice, and of all pairs.
+    """Densities of cosines: to the nearest embedding, and of all pairs.
 
     A good generator's lines lie on each other. `generated to learned from` right of
-    `real to real` means copies; `generated to generated` there, few voices many times.
+    `real to real` means memorisation; `generated to generated` there, mode collapse.
 
     Args:
         train, held, fake: Rows `[n, dim]`, two or more; thinned to equal numbers, on
@@ -99,23 +101,23 @@ def distance_figure(train, held, fake, *, seed=0, most=1000):
         "generated to generated": (fake, None),
         "generated to learned from": (fake, train),
     }
-    looks = [
+    styles = [
         {"color": plotting.COLOURS[i], "linestyle": plotting.DASHES[j]}
         for i, j in ((6, 0), (2, 1), (4, 3), (1, 2))
     ]
     figure, (left, right) = plotting.new_figure(1, 2, size=(9.6, 4.2))
     closest = [nearest_neighbours(*sides)[0] for sides in pairs.values()]
     grid = _grid(np.concatenate(closest))
-    for name, values, look in zip(pairs, closest, looks, strict=True):
-        left.plot(grid, density(np.histogram(values, _edges(grid))[0], grid), **look)
-        left.plot([], [], label=f"{name}: {values.mean():.3f}", **look)
-    grid = np.linspace(-1, 1, GRID)
-    reach = [1.0, -1.0]
-    for sides, look in list(zip(pairs.values(), looks, strict=True))[:3]:
-        found = cosine_distribution(*sides, bins=GRID)
-        right.plot(grid, density(found["shares"] * len(real), grid), **look)
-        reach = min(reach[0], found["least"]), max(reach[1], found["most"])
-    right.set_xlim(max(-1, reach[0] - 0.05), min(1, reach[1] + 0.05))
+    for name, values, style in zip(pairs, closest, styles, strict=True):
+        left.plot(grid, density(np.histogram(values, _edges(grid))[0], grid), **style)
+        left.plot([], [], label=f"{name}: {values.mean():.3f}", **style)
+    grid = np.linspace(-1, 1, NUM_POINTS)
+    low, high = 1.0, -1.0
+    for sides, style in list(zip(pairs.values(), styles, strict=True))[:3]:
+        found = cosine_distribution(*sides, bins=NUM_POINTS)
+        right.plot(grid, density(found["shares"] * len(real), grid), **style)
+        low, high = min(low, found["least"]), max(high, found["most"])
+    right.set_xlim(max(-1, low - 0.05), min(1, high + 0.05))
     left.set(title="Nearest other voice", xlabel="cosine", ylabel="density")
     right.set(title="All pairs", xlabel="cosine")
     legend = figure.legend(loc="outside lower left", ncols=2, alignment="left")
@@ -124,10 +126,10 @@ def distance_figure(train, held, fake, *, seed=0, most=1000):
 
 
 @plotting.apply_style
-def training_figure(history):
-    """The loss in training, and on held-out voices with the averaged weights.
+def loss_figure(history):
+    """The training loss, and the held-out loss with the averaged weights (EMA).
 
-    Where the second rises while the first falls, voices are learned by heart.
+    Where the second rises while the first falls, the model memorises.
 
     Args:
         history: Rows of a run: dicts with `step`, `loss` and, where it was measured,
@@ -139,73 +141,73 @@ def training_figure(history):
     ):
         rows = [row for row in history if row.get(name) not in (None, "")]
         points = [[float(row[key]) for row in rows] for key in ("step", name)]
-        look = {"color": plotting.COLOURS[i], "linestyle": plotting.DASHES[i]}
-        axes.plot(*points, **look, marker=("", "o")[i], markersize=4, label=label)
+        style = {"color": plotting.COLOURS[i], "linestyle": plotting.DASHES[i]}
+        axes.plot(*points, **style, marker=("", "o")[i], markersize=4, label=label)
     axes.set(title="Loss", xlabel="step")
     axes.legend()
     return figure
 
 
 @plotting.apply_style
-def noising_figure(voices, real, *, seed=0, most=MOST):
-    """Ten looks at both ways: real voices drown in noise, and noise becomes voices.
+def noising_figure(generator, real, *, seed=0, most=MAX_ROWS):
+    """Ten panels: real embeddings being noised, and noise being denoised by DDIM.
 
-    All lie on the two directions in which scaled real voices spread most; real voices
-    stand grey behind the others. The way back is that of DDIM.
+    All are projected on the two principal components of scaled real embeddings, which
+    stand grey behind the others.
 
     Args:
-        voices: A `diffusion.speakers.generator.SpeakerGenerator`.
+        generator: A `diffusion.speakers.generator.SpeakerGenerator`.
         real: Rows `[n, dim]`.
         seed: Of both noises. Defaults to `0`.
         most: Most rows. Defaults to `600`.
     """
-    schedule = voices.model.schedule
+    schedule = generator.model.schedule
     (real,) = subsample_equally(np.asarray(real, np.float32), seed=seed, max_rows=most)
-    x_0 = np.asarray(voices.model.scaler.scale(real))
-    steps = min(STEPS, schedule.steps)
+    x_0 = np.asarray(generator.model.scaler.scale(real))
+    steps = min(NUM_STEPS, schedule.steps)
     times = sampling_times(schedule, steps).numpy()
-    shown = np.unique(np.linspace(0, steps, PANELS).round().astype(int))
-    back = states(voices, times, shown, count=len(real), seed=seed)
+    shown = np.unique(np.linspace(0, steps, NUM_PANELS).round().astype(int))
+    denoised = ddim_states(generator, times, shown, count=len(real), seed=seed)
     z = np.random.default_rng(seed).normal(size=x_0.shape)
-    there = {
+    noised = {
         t: schedule.signal[t] * x_0 + schedule.noise[t] * z for t in times[shown][::-1]
     }
-    place = _plane(x_0)
+    project = _principal_components(x_0)
     figure, panels = plotting.new_figure(
         2, len(shown), size=(2.1 * len(shown) + 0.4, 5.0), sharex=True, sharey=True
     )
-    known = place(x_0)
-    ways = (("real voices drown", there), ("noise becomes voices", back))
-    for i, (row, (name, way)) in enumerate(zip(panels, ways, strict=True)):
+    known = project(x_0)
+    kinds = (("real, noised", noised), ("noise, denoised", denoised))
+    for i, (row, (name, states)) in enumerate(zip(panels, kinds, strict=True)):
         row[0].set_ylabel(name)
-        for axes, (t, x_t) in zip(row, way.items(), strict=True):
+        for axes, (t, x_t) in zip(row, states.items(), strict=True):
             axes.scatter(*known, s=4, color="#CCCCCC", linewidths=0)
-            look = {"color": plotting.COLOURS[i], "marker": "ox"[i]}
-            axes.scatter(*place(x_t), s=7, alpha=0.7, linewidths=0.6 * i, **look)
+            style = {"color": plotting.COLOURS[i], "marker": "ox"[i]}
+            axes.scatter(*project(x_t), s=7, alpha=0.7, linewidths=0.6 * i, **style)
             title = f"t = {t}, signal {schedule.signal[t]:.2f}"
             axes.set_title(title, fontsize=9)
     far = 1.15 * max(3.0, np.quantile(np.abs(known), 0.999))  # noise has deviation 1
     panels[0, 0].set(xlim=(-far, far), ylim=(-far, far))
     figure.suptitle(
-        "Two principal directions of scaled real voices (grey)", x=0.01, ha="left"
+        "Two principal components of scaled real embeddings (grey)", x=0.01, ha="left"
     )
     return figure
 
 
-def states(voices, times, shown, *, count, seed=0):
-    """What a sampler passes through on its way from noise to voices.
+def ddim_states(generator, times, shown, *, count, seed=0):
+    """The states `x_t` of DDIM at some of its times.
 
     Args:
-        voices: A `diffusion.speakers.generator.SpeakerGenerator`.
+        generator: A `diffusion.speakers.generator.SpeakerGenerator`.
         times: Falling times, int `[steps + 1]`.
-        shown: Places in `times`, rising, the first of which is 0.
-        count: How many voices.
+        shown: Indices of `times`, rising, the first of which is 0.
+        count: How many samples.
         seed: Of the noise. Defaults to `0`.
 
     Returns:
-        Dict, each time shown to `x_t` `[count, dim]`, scaled, by DDIM.
+        Dict, each time shown to `x_t` `[count, dim]`, scaled.
     """
-    model, clip = voices.model, voices.sampling.get("clip")
+    model, clip = generator.model, generator.sampling.get("clip")
     schedule, denoise = model.schedule, sampling.denoise_function(model)
     x = tf.random.stateless_normal([count, model.dim], stateless_seed(seed))
     found = {int(times[0]): x.numpy()}
@@ -223,10 +225,10 @@ def states(voices, times, shown, *, count, seed=0):
 
 
 def density(counts, grid):
-    """A smooth density out of a histogram whose bins are centred on a grid.
+    """Kernel density estimate from a histogram whose bins are centred on a grid.
 
-    Its kernel is normal, as wide as Silverman's rule says, and no narrower than a bin:
-    equal values make one narrow peak.
+    The kernel is normal, with the bandwidth of Silverman's rule, and no narrower than a
+    bin: equal values make one narrow peak.
 
     Args:
         counts: How many values lie in each bin, `[points]`; not all 0.
@@ -249,7 +251,7 @@ def _grid(values):
     """An even grid over cosines and a little beyond."""
     low, high = values.min(), values.max()
     beyond = 0.1 * (high - low) + 1e-2
-    return np.linspace(low - beyond, min(high + beyond, 1 + 1e-2), GRID)
+    return np.linspace(low - beyond, min(high + beyond, 1 + 1e-2), NUM_POINTS)
 
 
 def _edges(grid):
@@ -257,8 +259,8 @@ def _edges(grid):
     return np.append(grid - half, grid[-1] + half)
 
 
-def _plane(x):
-    """Maps rows to the two directions in which `x` spreads most, `[2, n]`."""
+def _principal_components(x):
+    """The projection of rows on the first two principal components of `x`, `[2, n]`."""
     mean = x.mean(axis=0)
     directions = np.linalg.svd(x - mean, full_matrices=False)[2][:2]
     return lambda rows: directions @ (rows - mean).T

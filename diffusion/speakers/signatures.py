@@ -1,4 +1,4 @@
-"""What a served model of voices does: the whole sampler, in the graph.
+"""Serving signatures of a speaker generator: the whole sampler inside the graph.
 
 Inputs a server can not trust are checked inside: counts and steps have limits, numbers
 are finite.
@@ -11,16 +11,15 @@ from diffusion.speakers import sampling
 from diffusion.speakers.generator import MAX_COSINE
 from timbre.serving.checks import check_between, check_finite, check_labels
 
-MOST = 100_000  # voices of one request
-SEED = tf.TensorSpec([2], tf.int32, name="seed")
+MAX_COUNT = 100_000  # embeddings of one request
 
 
-def signatures(voices, *, limit=MAX_COSINE):
+def signatures(generator, *, limit=MAX_COSINE):
     """The functions to export, for `timbre.serving.publish.publish`.
 
     Args:
-        voices: A `diffusion.speakers.generator.SpeakerGenerator`; its sampler and spacing are
-            those of the export, its steps those of `anonymise`.
+        generator: A `diffusion.speakers.generator.SpeakerGenerator`; its sampler and
+            spacing are those of the export, its steps those of `anonymise`.
         limit: Cosine that `anonymise` keeps below. Defaults to `0.7`.
 
     Returns:
@@ -34,14 +33,13 @@ def signatures(voices, *, limit=MAX_COSINE):
         - `denoise`: `x` float32 `[batch, dim]`, scaled, and `t` int32 `[]` in 1, ...,
           T; gives the clean estimate `x_0`, scaled.
     """
-    model, spacing = voices.model, voices.sampling["spacing"]
-    times, sampler, clip = voices.sampler()
-    drawing = {"sampler": sampler, "clip": clip}
-    rows = tf.TensorSpec([None, model.dim], tf.float32, name="embedding")
+    model, spacing = generator.model, generator.sampling["spacing"]
+    times, sampler, clip = generator.build_sampler()
+    last, num_labels = model.schedule.steps, len(model.vocabulary)
 
-    def generate(count, seed, steps, labels=None, weight=0.0):
-        checks = check_between(count, 1, MOST, "count")
-        checks += check_between(steps, 1, model.schedule.steps, "steps")
+    def generate(count, seed, steps, labels=None, weight=None):
+        checks = check_between(count, 1, MAX_COUNT, "count")
+        checks += check_between(steps, 1, last, "steps")
         if labels is not None:
             num_classes = {name: len(v) for name, v in model.vocabulary.items()}
             checks.append(check_labels(labels, num_classes, "labels"))
@@ -50,57 +48,55 @@ def signatures(voices, *, limit=MAX_COSINE):
             count, steps = tf.identity(count), tf.identity(steps)
         if labels is not None:
             labels = tf.tile(labels[None], [count, 1])
-        inner = sampling_times(model.schedule, steps, spacing)
         return sampling.generate(
-            model, count, seed, times=inner, labels=labels, weight=weight, **drawing
+            model,
+            count,
+            seed,
+            times=sampling_times(model.schedule, steps, spacing),
+            sampler=sampler,
+            labels=labels,
+            weight=weight,
+            clip=clip,
         )
 
     def anonymise(embedding, seed):
         with tf.control_dependencies([check_finite(embedding, "embedding")]):
             embedding = tf.identity(embedding)
         return sampling.anonymise(
-            model, embedding, seed, times=times, limit=limit, **drawing
+            model,
+            embedding,
+            seed,
+            times=times,
+            sampler=sampler,
+            limit=limit,
+            clip=clip,
         )
 
     def denoise(x, t):
-        checks = [check_finite(x, "x")]
-        checks += check_between(t, 1, model.schedule.steps, "t")
+        checks = [check_finite(x, "x"), *check_between(t, 1, last, "t")]
         with tf.control_dependencies(checks):
             return model.denoiser.denoise(tf.identity(x), t)
 
-    asked, sample = _request(model)
-    some = voices.generate(2, seed=3, steps=2)
-    noisy = tf.TensorSpec([None, model.dim], tf.float32, name="x")
+    count = tf.TensorSpec([], tf.int32, name="count")
+    seed = tf.TensorSpec([2], tf.int32, name="seed")
+    steps = tf.TensorSpec([], tf.int32, name="steps")
+    request, example = [count, seed, steps], {"count": 3, "seed": [1, 2]}
+    example["steps"] = min(4, last)
+    if num_labels:
+        request.append(tf.TensorSpec([num_labels], tf.int32, name="labels"))
+        request.append(tf.TensorSpec([], tf.float32, name="weight"))
+        example |= {"labels": [0] * num_labels, "weight": 1.0}
+    embedding = tf.TensorSpec([None, model.dim], tf.float32, name="embedding")
+    x = tf.TensorSpec([None, model.dim], tf.float32, name="x")
+    t = tf.TensorSpec([], tf.int32, name="t")
+    some = generator.generate(2, seed=3, steps=2)
     return {
-        "generate": (generate, asked, "embedding", sample),
+        "generate": (generate, request, "embedding", example),
         "anonymise": (
             anonymise,
-            [rows, SEED],
+            [embedding, seed],
             ("embedding", "cosine"),
             {"embedding": some, "seed": [1, 2]},
         ),
-        "denoise": (
-            denoise,
-            [noisy, tf.TensorSpec([], tf.int32, name="t")],
-            "x_0",
-            {"x": some, "t": 1},
-        ),
+        "denoise": (denoise, [x, t], "x_0", {"x": some, "t": 1}),
     }
-
-
-def _request(model):
-    """What `generate` is asked with: the specs of its inputs, and a sample of them."""
-    asked = [
-        tf.TensorSpec([], tf.int32, name="count"),
-        SEED,
-        tf.TensorSpec([], tf.int32, name="steps"),
-    ]
-    sample = {"count": 3, "seed": [1, 2], "steps": min(4, model.schedule.steps)}
-    if model.vocabulary:
-        num = len(model.vocabulary)
-        asked += [
-            tf.TensorSpec([num], tf.int32, name="labels"),
-            tf.TensorSpec([], tf.float32, name="weight"),
-        ]
-        sample |= {"labels": [0] * num, "weight": 1.0}
-    return asked, sample

@@ -47,7 +47,7 @@ def test_one_held_out_voice_leaves_the_figures_that_need_no_more(
 
 def test_one_fit_places_all_kinds_in_equal_numbers_and_other_markers(rng):
     kinds = [rng.normal(size=(n, 4)) for n in (30, 12, 20)]
-    figure = figures.map_figure(*kinds, most=10)
+    figure = figures.tsne_figure(*kinds, most=10)
     drawn = figure.axes[0].collections
     assert [len(each.get_offsets()) for each in drawn] == [10, 10, 10]
     shapes = {each.get_paths()[0].vertices.tobytes() for each in drawn}
@@ -68,7 +68,7 @@ def test_copies_stand_out_among_the_distances(rng):
 
 
 def test_a_density_integrates_to_one_and_finds_a_normal(rng):
-    grid = np.linspace(-5, 5, figures.GRID)
+    grid = np.linspace(-5, 5, figures.NUM_POINTS)
     counts, _ = np.histogram(rng.normal(size=50_000), figures._edges(grid))
     found = figures.density(counts, grid)
     assert found.sum() * (grid[1] - grid[0]) == pytest.approx(1, abs=1e-3)
@@ -92,8 +92,8 @@ def test_ten_panels_show_both_ways(voices, known):
 
 def test_the_way_back_ends_where_the_sampler_ends(voices):
     """In pieces or at one go, DDIM goes one way."""
-    times = voices.sampler()[0].numpy()
-    way = figures.states(voices, times, np.array([0, 5, 20]), count=4, seed=3)
+    times = voices.build_sampler()[0].numpy()
+    way = figures.ddim_states(voices, times, np.array([0, 5, 20]), count=4, seed=3)
     assert [*way] == [times[0], times[5], 0]
     end = np.asarray(voices.model.scaler.unscale(way[0]))
     np.testing.assert_allclose(end, voices.generate(4, seed=3), atol=1e-5)
@@ -111,7 +111,7 @@ def test_a_schedule_of_few_steps_has_few_panels(known):
 def test_the_training_curve_has_both_losses():
     history = [{"step": 10, "loss": 1.0, "held_loss": ""}, {"step": 20, "loss": 0.5}]
     history.append({"step": 30, "loss": 0.4, "held_loss": 0.6})
-    lines = figures.training_figure(history).axes[0].lines
+    lines = figures.loss_figure(history).axes[0].lines
     assert [line.get_xydata().tolist() for line in lines] == [
         [[10, 1.0], [20, 0.5], [30, 0.4]],
         [[30, 0.6]],

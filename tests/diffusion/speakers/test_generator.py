@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 
 from diffusion.speakers import sampling
-from diffusion.speakers.generator import SpeakerGenerator, class_indices, stateless_seed
+from diffusion.speakers.generator import (
+    SpeakerGenerator,
+    labels_to_indices,
+    stateless_seed,
+)
 from tests.diffusion.speakers.runs import DIM, made_up, make, tiny
 from tests.references import unit
 
@@ -68,7 +72,7 @@ def test_unknown_labels_are_refused_with_the_known_ones(voices):
     for codes in ([[0], [2]], [[0], [-2]]):
         with pytest.raises(ValueError, match=r"below \[2\]"):
             voices.generate(2, labels=codes)
-    assert class_indices({"a": ("x", "y"), "b": ("z",)}, {"a": "y"}) == [1, -1]
+    assert labels_to_indices({"a": ("x", "y"), "b": ("z",)}, {"a": "y"}) == [1, -1]
 
 
 def test_there_is_at_least_one_voice(voices):
@@ -212,15 +216,70 @@ def test_a_seed_is_two_numbers_of_31_bits():
     assert stateless_seed(2**31 + 7).tolist() == [7, 1]
 
 
-def test_who_is_too_near_is_drawn_again_and_never_comes_nearer(tmp_path, monkeypatch):
-    voices = tiny(tmp_path / "run")
+def test_retries_replace_what_is_above_the_limit_and_never_come_nearer(
+    tmp_path, monkeypatch
+):
+    generator = tiny(tmp_path / "run")
     rows, limit = made_up().embeddings[:64], 0.1
     monkeypatch.setattr(sampling, "MAX_TRIES", 1)
-    _, once = voices.anonymise(rows, 1, limit=limit, weight=0.0)
+    _, once = generator.anonymise(rows, 1, limit=limit, weight=0.0)
     monkeypatch.undo()
-    again = SpeakerGenerator(voices.model, **voices.sampling)
-    _, often = again.anonymise(rows, 1, limit=limit, weight=0.0)
+    _, often = generator.anonymise(rows, 1, limit=limit, weight=0.0)
     near = once >= limit
     assert near.any() and (often[near] < once[near]).any()
     assert (often <= once + 1e-6).all()
     np.testing.assert_allclose(often[~near], once[~near], atol=1e-6)
+
+
+def test_no_changed_value_is_answered_by_a_stale_graph(folder):
+    """Each answer is that of a generator that has never made another graph."""
+    generator, rows = SpeakerGenerator.load(folder), made_up(5, 1, seed=8).embeddings
+
+    def fresh():
+        return SpeakerGenerator(generator.model, **generator.sampling)
+
+    def check(ask):
+        answer = ask(generator)
+        np.testing.assert_array_equal(answer, ask(fresh()))
+        return answer
+
+    answers = [
+        check(lambda g, options=options: g.generate(5, 1, **options))
+        for options in (
+            {},
+            {"sampler": "ddim"},
+            {"sampler": "ddim", "eta": 1.0},
+            {"sampler": "ddpm"},
+            {"sampler": "ddpm", "variance": "beta"},
+            {"clip": 0.5},
+            {"steps": 7},
+            {"labels": {"mode": "low"}},
+            {"labels": {"mode": "low"}, "weight": 2.0},
+        )
+    ]
+    answers += [
+        check(lambda g, limit=limit: g.anonymise(rows, 1, limit=limit)[0])
+        for limit in (0.2, -0.2, -0.6)
+    ]
+    for i, answer in enumerate(answers):
+        for j, other in enumerate(answers[:i]):
+            assert np.abs(answer - other).max() > 1e-5, (i, j)
+    other = SpeakerGenerator.load(folder).model
+    for weight in other.denoiser.trainable_variables:
+        weight.assign(2 * weight)
+    before, generator.model = answers[0], other
+    assert np.abs(check(lambda g: g.generate(5, 1)) - before).max() > 1e-3
+
+
+def test_limits_and_weights_share_a_graph(folder):
+    generator, rows = SpeakerGenerator.load(folder), made_up(5, 1).embeddings
+    for limit in (0.7, 0.5, 0.1):
+        generator.anonymise(rows, limit=limit, weight=1 - limit)
+    assert [g.experimental_get_tracing_count() for g in generator._graphs.values()] == [
+        1
+    ]
+
+
+def test_an_unknown_option_of_sampling_is_refused(voices):
+    with pytest.raises(TypeError, match=r"Sampling is described by .*'stepz'"):
+        voices.generate(2, stepz=3)

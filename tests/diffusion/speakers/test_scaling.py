@@ -128,9 +128,7 @@ def test_fewer_points_than_dimensions_are_whitened_where_they_are(rng):
 
 def test_the_size_of_all_points_does_not_matter(rng):
     points = cloud(rng)
-    small, large = (
-        Scaler().fit(c * points).scale(c * points) for c in (0.01, 100)
-    )
+    small, large = (Scaler().fit(c * points).scale(c * points) for c in (0.01, 100))
     np.testing.assert_allclose(numbers(small), numbers(large), atol=1e-3)
 
 
