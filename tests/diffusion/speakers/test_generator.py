@@ -248,7 +248,7 @@ def test_no_changed_value_is_answered_by_a_stale_graph(folder):
         for options in (
             {},
             {"sampler": "ddim"},
-            {"sampler": "ddim", "eta": 1.0},
+            {"sampler": "ddim", "eta": 0.5},
             {"sampler": "ddpm"},
             {"sampler": "ddpm", "variance": "beta"},
             {"clip": 0.5},
