@@ -40,7 +40,7 @@ def main(arguments=None):
     from timbre.training import script
     from voiceemb import bundle
 
-    with script.explained(ValueError, OSError):
+    with script.explain(ValueError, OSError):
         print(bundle.fuse(members, out, centred=True))
     return out
 

@@ -1,10 +1,8 @@
 """What `sampling.py` samples from, in which ways, and what judges the voices."""
 
-import json
 import math
 import statistics
 from dataclasses import dataclass
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -13,15 +11,19 @@ import tensorflow as tf
 from diffusion import samplers
 from diffusion.spacing import sampling_times
 from diffusion.speakers import data, evaluate, generator, model
+from diffusion.speakers.config import SpeakerDiffusionConfig
 from timbre.corpora.synthetic import embeddings
 from timbre.metrics.arrays import fit_scale
 from timbre.metrics.frechet import default_shrinkage, frechet_distance
 from timbre.metrics.neighbours import prdc
 from timbre.training import optimisers
+from timbre.training.config import OptimiserConfig
+from timbre.training.config import load as load_config
 
 LEARN, HELD = 5000, 1000  # made-up speakers to learn from, and in each half held out
-OPTIMISER = {"warm_up": 100, "clip_norm": 1.0, "ema": 0.999, "ema_warm_up": True}
-PARTS = ("set", "points", "level", "held", "labels", "blocks", "sphere", "seed")
+OPTIMISER = OptimiserConfig(
+    final_rate=0.0, warm_up=100, clip_norm=1.0, ema=0.999, ema_warm_up=True
+)
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,8 @@ class Judge:
 def load(run):
     """The model of a finished run, and a judge with its held-out voices."""
     made = generator.SpeakerGenerator.load(run).model
-    config = json.loads((Path(run) / "config.json").read_text("utf-8"))["config"]
-    parts = data.prepare(**{name: config[name] for name in PARTS})
-    halves = (half.embeddings for half in evaluate.split_in_halves(parts.held))
+    parts = data.prepare(load_config(SpeakerDiffusionConfig, run))
+    halves = (half.embeddings for half in evaluate.split_in_halves(parts.held_out))
     real, other = (half[:HELD] for half in halves)
     return made, Judge(parts.train.embeddings, real, other)
 
@@ -85,9 +86,9 @@ def train(steps, *, dim, width):
         embeddings.sample_speakers(count, seed, dim).embeddings
         for seed, count in enumerate((LEARN, HELD, HELD))
     )
-    made = model.build(dim=dim, network={"width": width}, unit=True)
+    made = model.create(dim=dim, network={"width": width}, unit=True)
     made.scaler.fit(learn)
-    made.compile(optimizer=optimisers.build(steps=steps, **OPTIMISER))
+    made.compile(optimizer=optimisers.build(OPTIMISER, steps=steps))
     rows = tf.data.Dataset.from_tensor_slices(learn).shuffle(LEARN, seed=0).repeat()
     made.fit(rows.batch(128).take(steps), shuffle=False, verbose=0)
     return made, Judge(learn, *held)

@@ -69,13 +69,14 @@ class Side:
         import keras
 
         from timbre.training import optimisers
+        from timbre.training.config import OptimiserConfig
         from voiceemb.networks import speaker_encoder
         from voiceemb.training.trainers import TripletLearner
 
         keras.utils.set_random_seed(0)
         self.encoder = speaker_encoder.build(**encoder)
         self.learner = TripletLearner(self.encoder, "random")
-        optimiser = optimisers.build(steps=1000)
+        optimiser = optimisers.build(OptimiserConfig(final_rate=0.0), steps=1000)
         # By default Keras lets XLA compile `fit`, which is slower on a processor.
         self.learner.compile(optimizer=optimiser, jit_compile=False)
 
@@ -86,13 +87,16 @@ class Ours(Side):
     def __init__(self, encoder, corpus, folder):
         from timbre.training.run import Run
         from voiceemb import data
-        from voiceemb.training.splits import Parts
+        from voiceemb.training.splits import SpeakerSplits
 
         super().__init__(encoder)
-        parts = Parts(corpus, None, None, None, "closed-set")
+        splits = SpeakerSplits(corpus, None, None, None, "closed-set")
         start = time.perf_counter()
-        cache = data.cached(corpus, folder / "cache", self.encoder)
-        self.data = data.Data(parts, corpus, cache, self.encoder, crop_frames=CROP)
+        filterbank = self.encoder.filterbank
+        cache = data.open_cache(corpus, folder / "cache", filterbank)
+        self.data = data.EncoderData(
+            splits, corpus, cache, filterbank, crop_frames=CROP
+        )
         self.caching = time.perf_counter() - start
         self.run = Run.open(folder / "run", {})
         self.draw = functools.partial(self.data.draw.triplets, batch=TRIPLETS)
@@ -107,6 +111,7 @@ class Ours(Side):
         import tensorflow as tf
 
         from timbre.training import loop
+        from timbre.training.config import LoopConfig
 
         batches = self.data.batches(self.draw, WARM + steps)
         if in_memory:
@@ -124,7 +129,7 @@ class Ours(Side):
             steps=WARM + steps,
             measure=self.learner.measure,
             watch=watch,
-            log_every=WARM,
+            config=LoopConfig(log_every=WARM, validate_every=500, save_every=500),
         )
         return watch.per_step()
 

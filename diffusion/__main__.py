@@ -163,7 +163,7 @@ def _add_labels(command, text, *, required=False, weight=True):
 def _add_drawing(command):
     """Adds how voices are drawn; what is not said is as the run's config says."""
     samplers, spacings = (
-        get_args(get_type_hints(config.Sampling)[name])
+        get_args(get_type_hints(config.SamplingConfig)[name])
         for name in ("sampler", "spacing")
     )
     command.add_argument("--sampler", choices=samplers, help="by default the run's")

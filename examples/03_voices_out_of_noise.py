@@ -28,7 +28,7 @@ def main():
     everyone = embeddings.sample_speakers(SPEAKERS + 2 * HELD).embeddings
     train, held = everyone[:SPEAKERS], everyone[SPEAKERS:-HELD]
 
-    made = model.build(dim=64, network={"width": 128, "num_blocks": 2}, unit=True)
+    made = model.create(dim=64, network={"width": 128, "num_blocks": 2}, unit=True)
     made.scaler.fit(train)
     made.compile(optimizer=keras.optimizers.Adam(2e-3, clipnorm=1.0))
     made.fit(train, batch_size=100, epochs=40, verbose=0)

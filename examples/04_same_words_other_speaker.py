@@ -9,7 +9,6 @@ networks that know phones and speakers, and the encoder that comes with the pack
 `before.wav` and `after.wav` are there to be heard.
 """
 
-import dataclasses
 import sys
 from pathlib import Path
 
@@ -33,9 +32,11 @@ def main():
     keras.utils.set_random_seed(0)
     folder = Path("voices")
     render.render(folder, num_speakers=4, utterances=20, clean=True, progress=False)
-    plan = config.Data("segments", str(folder / "segments.csv"), unseen=0.0)
-    plan, segment = map(dataclasses.asdict, (plan, config.Segment()))
-    parts = data.prepare(**plan, segment=segment)
+    table = str(folder / "segments.csv")
+    plan = config.SpeechFlowConfig(
+        data=config.FlowDataConfig("segments", table, unseen=0.0)
+    )
+    parts = data.prepare(plan)
 
     told = {"shape": parts.train.x.shape[1:], "vocabulary": parts.vocabulary}
     small = {"steps": 6, "hidden": 128}
@@ -47,7 +48,7 @@ def main():
     name = next(r for r in parts.test.recording if r.startswith(OWN))
     sound = wave.read(folder / name)
     before = voice_conversion.spectrogram(sound, front_end)
-    cut, starts = voice_conversion.cover(before, segment["frames"])
+    cut, starts = voice_conversion.cover(before, plan.segment.frames)
     told = {"factor": "speaker", "source": OWN}
     after = voice_conversion.change(flow, before, cut, starts, to=OTHER, **told)
 

@@ -13,10 +13,12 @@ import tempfile
 import numpy as np
 
 from flows import data
+from flows.config import SpeechFlowConfig
 from timbre.audio import wave
 from timbre.corpora.corpus import some
 from timbre.corpora.embeddings import EmbeddingSet
 from timbre.files import atomic_write, verify_sha256
+from timbre.training.config import from_dict
 
 UNIT = ("l2", "unit length", "length 1")  # what sets say of rows of length 1
 
@@ -225,9 +227,7 @@ def _check_finite(x):
 
 def _parts(run, plan):
     """The data of a run, read again."""
-    parts = data.prepare(
-        **plan["data"], segment=plan["segment"], split_seed=plan["seed"]
-    )
+    parts = data.prepare(from_dict(SpeechFlowConfig, plan))
     if parts.facts["sha256"] != _read(run, data.FACTS, "sha256")["sha256"]:
         raise ValueError(
             "The data must be what the run has learned from. Received: other rows from "

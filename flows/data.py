@@ -1,7 +1,7 @@
-"""What the flows learn from, and what they are judged by.
+"""Segments of speech with labels: training, validation, test and unseen rows.
 
-Rows are chosen and divided (`flows.segments.splits`) by their labels; only the features of
-those that stay are read.
+Rows are selected and split (`flows.segments.splits`) by their labels; only the features
+of those that stay are read.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from flows.segments.features import front_end, num_bands
 from flows.segments.sources import open_source
 from flows.segments.splits import PARTS
 
-__all__ = ["FACTS", "Parts", "Rows", "front_end", "prepare"]
+__all__ = ["FACTS", "Rows", "SegmentSplits", "front_end", "prepare"]
 
 FACTS = "flow.json"  # what the data decided: classes, shape, front end, sizes, digests
 
@@ -46,8 +46,8 @@ class Rows:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Parts:
-    """Rows, divided.
+class SegmentSplits:
+    """Training, validation, test and unseen rows.
 
     Args:
         train: `Rows` to learn from, with all their labels; see `shown`.
@@ -71,7 +71,7 @@ class Parts:
     about: dict
 
     def rows(self, part):
-        """A part by name, for `timbre.training.array_dataset.batches`; of `train` the labels `shown`.
+        """A part by name, for `array_dataset.batches`; of `train` the labels `shown`.
 
         Raises:
             ValueError: If there is no such part.
@@ -105,76 +105,62 @@ class Parts:
             },
         }
 
-    def remember(self, run):
-        """Writes the facts; a run never goes on with other rows.
 
-        Raises:
-            ValueError: If the run began with other rows.
-        """
-        run.remember(FACTS, self.facts)
-
-
-def prepare(
-    *,
-    source,
-    factors,
-    segment,
-    rows,
-    classes,
-    least_rows,
-    valid,
-    test,
-    unseen,
-    missing,
-    seed,
-    split_seed=None,
-    **place,
-):
-    """Reads segments, or makes them up, and divides them.
+def prepare(config):
+    """Read segments, or synthesise them, and split them.
 
     Args:
-        source: Where from, and all others, as `flows.config.Data` says.
-        factors: Names of columns of labels.
-        segment: Dict of a `flows.config.Segment`.
-        rows: Most rows to keep, by lot.
-        classes: Most classes of a factor; those with most rows stay.
-        least_rows: Classes with fewer are left out.
-        valid, test: Shares of the recordings.
-        unseen: Share of the speakers.
-        missing: Share of the labels of `train` that are hidden.
-        seed: Of what is made up.
-        split_seed: Of the lot, the division and what is hidden. Defaults to `seed`.
-        **place: `path`, `speakers`, `utterances`, `corpus`, `cache`, `clean` and
-            `fold`.
+        config: A `flows.config.SpeechFlowConfig`; its `data.seed` is that of synthetic
+            data, its `seed` that of the selection, the splits and what is masked.
 
     Returns:
-        `Parts`. The same arguments give the same bytes.
+        `SegmentSplits`. The same config gives the same bytes.
 
     Raises:
         ValueError: If a factor has fewer than two classes, features are not finite,
-            speakers are not known, or rows are too few to be divided.
+            speakers are not known, or rows are too few to be split.
     """
-    draw = seed if split_seed is None else split_seed
-    segment = {**segment, "bands": num_bands(source, segment)}
-    made_up = {"rows": rows, "classes": classes, "seed": seed}
-    found = open_source(source, factors=factors, segment=segment, **made_up, **place)
-    limits = {"rows": rows, "classes": classes, "least_rows": least_rows}
-    chosen, left_out = splits.choose(found.columns, seed=draw, **limits)
+    wanted, seed = config.data, config.seed
+    segment = dataclasses.asdict(config.segment)
+    segment["bands"] = num_bands(wanted.source, segment)
+    found = open_source(
+        wanted.source,
+        factors=wanted.factors,
+        segment=segment,
+        path=wanted.path,
+        corpus=wanted.corpus,
+        cache=wanted.cache,
+        clean=wanted.clean,
+        fold=wanted.fold,
+        rows=wanted.rows,
+        speakers=wanted.speakers,
+        utterances=wanted.utterances,
+        classes=wanted.classes,
+        seed=wanted.seed,
+    )
+    chosen, left_out = splits.choose(
+        found.columns,
+        rows=wanted.rows,
+        classes=wanted.classes,
+        least_rows=wanted.min_rows,
+        seed=seed,
+    )
     columns = {name: column[chosen] for name, column in found.columns.items()}
     speaker, recording = found.speaker[chosen], found.recording[chosen]
-    out = splits.unseen(speaker, found.family[chosen], unseen, seed=draw)
+    out = splits.unseen(speaker, found.family[chosen], wanted.unseen, seed=seed)
     vocabulary = splits.vocabulary(columns, out)
     labels = splits.codes(columns, vocabulary)
-    index = splits.divide(recording, labels, out, shares=(valid, test), seed=draw)
+    shares = wanted.valid, wanted.test
+    index = splits.divide(recording, labels, out, shares=shares, seed=seed)
     splits.check(labels[index["train"]], vocabulary)
     left_out["beside unseen"] = len(chosen) - sum(map(len, index.values()))
     names = np.array(found.recordings, str)[recording]
     everything = Rows(_features(found, chosen), labels, names, speaker)
     parts = {part: everything.subset(where) for part, where in index.items()}
-    shown = splits.hidden(parts["train"].labels, missing, seed=draw)
+    shown = splits.hidden(parts["train"].labels, wanted.missing, seed=seed)
     parts["unseen"] = parts["unseen"] if out.any() else None
     about = {**found.about, "left_out": {**found.left_out, **left_out}}
-    return Parts(**parts, shown=shown, vocabulary=vocabulary, about=about)
+    return SegmentSplits(**parts, shown=shown, vocabulary=vocabulary, about=about)
 
 
 def _features(found, chosen):

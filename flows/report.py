@@ -1,9 +1,13 @@
-"""The end of a run: what its models are worth, in numbers, pictures and a card."""
+"""Report of trained flows: evaluation, figures and card."""
 
 from flows import figures
 from flows.evaluate import evaluate
 from flows.evaluation import card
 from flows.figures import name, part_name
+from flows.models.registry import weights_file
+from flows.segments import features
+from flows.signatures import signatures
+from timbre.files import verify_sha256
 
 
 def _row(target, other):
@@ -37,37 +41,61 @@ SOURCE = "Sun et al., ICASSP 2021, other data"
 SLACK = 5e-4  # numbers are printed to three places; what looks equal is
 
 
-def finish(run, models, parts, result_by_kind, *, pairs, seed):
-    """Evaluates, prints the report, draws the figures and writes the card.
+def finish(config, model, data, results, *, run):
+    """Evaluate, print the report, draw the figures and write the card.
 
     Args:
-        run: A `timbre.training.run.Run` in which each model's `<kind>.weights.h5` is written.
-        models: Dict, kind to a trained `flows.models.latent_model.LatentModel`.
-        parts: The `flows.data.Parts` they learned from.
-        result_by_kind: Dict, kind to its `timbre.training.loop.Result`.
-        pairs: Pairs of a row and a wrong class, per factor and model.
-        seed: Of what is drawn by lot.
+        config: A `flows.config.SpeechFlowConfig`.
+        model: Dict, kind to a trained `flows.models.latent_model.LatentModel`.
+        data: The `flows.data.SegmentSplits` they were trained on.
+        results: Dict, kind to its `timbre.training.loop.Result`.
+        run: A `timbre.training.run.Run` in which each `<kind>.weights.h5` is written.
 
     Returns:
-        What `flows.evaluate.evaluate` has found.
+        The SavedModel signatures to publish, those of the factorial flow or of the last
+        model, and what describes them.
     """
-    results = evaluate(models, parts, pairs=pairs, seed=seed)
-    said = text(results)
-    print(said)
-    took = {
-        kind: {
-            "steps": result.step,
-            "skipped": result.skipped,
-            "best": result.best_step,
-        }
-        for kind, result in result_by_kind.items()
+    found = evaluate(model, data, pairs=config.pairs, seed=config.seed)
+    report = text(found)
+    print(report)
+    steps = {
+        kind: {"steps": one.step, "skipped": one.skipped, "best": one.best_step}
+        for kind, one in results.items()
     }
-    run.write_json("metrics.json", {**results, "training": took})
-    history = [row for result in result_by_kind.values() for row in result.history]
-    told = {"published": published(results), "history": history, "seed": seed}
-    figures.draw(models, parts, run.path("figures"), results=results, **told)
-    run.write_card(card.text(run, models, parts, results, result_by_kind, said))
-    return results
+    run.write_json("metrics.json", {**found, "training": steps})
+    figures.draw(
+        model,
+        data,
+        run.path("figures"),
+        results=found,
+        published=published(found),
+        history=[row for one in results.values() for row in one.history],
+        seed=config.seed,
+    )
+    run.write_card(card.text(run, model, data, found, results, report))
+    kind = "fdnf" if "fdnf" in model else list(model)[-1]
+    of_sound = "sample_rate" in data.about  # so that the model takes waveforms
+    front_end = features.front_end(data.about) if of_sound else None
+    return signatures(model[kind], front_end), describe(run, kind, data)
+
+
+def describe(run, kind, data):
+    """What a model is, for those who meet only its export.
+
+    Args:
+        run: The run, with the model's weights.
+        kind: Name of the model in the run.
+        data: The `flows.data.SegmentSplits` it was trained on.
+    """
+    return {
+        "run": run.folder.name,
+        "model": kind,
+        "vocabulary": data.facts["vocabulary"],
+        "shape": data.facts["shape"],
+        "about": data.facts["about"],
+        "data_sha256": data.facts["sha256"],
+        "sha256": verify_sha256(run.folder / weights_file(kind)),
+    }
 
 
 def published(results):

@@ -6,7 +6,7 @@ import inspect
 import pytest
 
 import configs
-from timbre.training.config import Run
+from timbre.training.config import RunConfig
 
 SYSTEMS = {
     "": configs.SPEAKER_ENCODERS,
@@ -24,7 +24,7 @@ PRESETS = {
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_is_frozen_and_named_after_itself(name):
     preset = PRESETS[name]
-    assert preset.name == name and isinstance(preset, Run)
+    assert preset.name == name and isinstance(preset, RunConfig)
     with pytest.raises(dataclasses.FrozenInstanceError):
         preset.seed = 3
 
@@ -35,7 +35,7 @@ def test_presets_of_flows_are_what_they_are_for():
         assert flows[name].data.unseen == 0
     for name in ("digits", "emotions"):  # sets of some hundred rows
         assert flows[name].batch <= 64 and flows[name].backbone.hidden == 128
-        assert flows[name].data.least_rows == 5 and flows[name].segment.fit == "stretch"
+        assert flows[name].data.min_rows == 5 and flows[name].segment.fit == "stretch"
     assert flows["attributes"].models == ("fdnf",)
     assert flows["attributes"].data.factors == ("speaker", "gender")
     assert flows["attributes"].data.source == "embeddings"

@@ -82,9 +82,9 @@ def test_a_run_of_another_config_or_other_voices_is_refused(trained):
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("--network.kernel", "1"), 2, "`kernel` of Network must be at least 2"),
+        (("--network.kernel", "1"), 2, "`kernel` of VadNetworkConfig must be at least 2"),
         (("--steps", "0"), 2, "`steps` of"),
-        (("--scenes.snr-db", "9", "3"), 2, "`snr_db`"),
+        (("--mixtures.snr-db", "9", "3"), 2, "`snr_db`"),
         (("--corpus", "nowhere"), 1, "Received: nowhere"),
     ],
 )
@@ -105,4 +105,4 @@ def test_help_answers_without_tensorflow():
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
     )
-    assert "--scenes.snr-db" in done.stdout and done.stdout.split()[-1] == "False"
+    assert "--mixtures.snr-db" in done.stdout and done.stdout.split()[-1] == "False"

@@ -24,7 +24,7 @@ def command(*arguments):
     """`train_diffusion.py speakers --preset smoke` and what is added to it."""
     return [
         *(sys.executable, str(ROOT / "train_diffusion.py"), "speakers"),
-        *("--preset", "smoke", "--points.speakers", "200", *arguments),
+        *("--preset", "smoke", "--synthetic.speakers", "200", *arguments),
     ]
 
 

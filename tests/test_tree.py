@@ -19,15 +19,14 @@ PACKAGES = (SHARED, *SYSTEMS)
 INSIDE = {
     "timbre": (
         ("files", "progress"),
-        ("audio", "plotting", "turns", "training", "cli"),
+        ("audio", "plotting", "turns", "serving", "training", "cli"),
         ("corpora", "metrics"),
-        ("serving",),
     ),
     "voiceemb": (
         ("networks", "losses", "vad", "config", "names", "calibration", "inference"),
         ("encoder", "signatures", "presets"),
         ("evaluate", "evaluation", "figures", "streaming"),
-        ("data", "train", "training", "report", "enrolment", "bundle"),
+        ("data", "model", "train", "training", "report", "enrolment", "bundle"),
         ("diarization",),
         ("page",),
         ("commands", "__main__"),
@@ -35,7 +34,7 @@ INSIDE = {
     "flows": (
         ("config", "segments", "data", "validation", "gaussian", "batching"),
         ("bijectors", "presets"),
-        ("models",),
+        ("models", "model"),
         ("evaluate", "evaluation", "figures", "train", "signatures"),
         ("report", "voice_conversion"),
         ("commands", "__main__"),

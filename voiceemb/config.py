@@ -1,19 +1,19 @@
-"""What a speaker encoder can be told: its config, from the sound to its lessons.
+"""Config of a speaker encoder: front end, network, training stages and data.
 
 Frozen dataclasses whose fields are arguments of the functions they are named beside;
-`configs.py` has the presets, and `timbre.training.config` what every run shares. Neither
-TensorFlow nor Keras is imported.
+`presets` has instances, `timbre.training.config` the fields that all systems share.
+Imports neither TensorFlow nor Keras.
 """
 
 from dataclasses import dataclass, field
 from typing import Literal
 
-from timbre.training.config import Optimiser, Run, least
+from timbre.training.config import CorpusConfig, OptimiserConfig, RunConfig, check_min
 
 
 @dataclass(frozen=True)
-class FrontEnd:
-    """How sound becomes mel energies (`timbre.audio.filterbank.Filterbank`)."""
+class FrontEndConfig:
+    """Mel filterbank (`timbre.audio.filterbank.Filterbank`)."""
 
     sample_rate: int = 16000  # Hz
     window_s: float = 0.025
@@ -23,12 +23,14 @@ class FrontEnd:
     preemphasis: float = 0.97
 
     def __post_init__(self):
-        least(self, sample_rate=4000, num_bands=1, fft_size=1, window_s=0, hop_s=1e-4)
+        check_min(
+            self, sample_rate=4000, num_bands=1, fft_size=1, window_s=0, hop_s=1e-4
+        )
 
 
 @dataclass(frozen=True)
-class Encoder:
-    """The network and what it hears (`voiceemb.networks.speaker_encoder.build`)."""
+class EncoderNetworkConfig:
+    """The network and its front end (`voiceemb.networks.speaker_encoder.build`)."""
 
     network: Literal["rescnn", "gru", "ecapa", "resnet"] = "rescnn"
     stages: tuple[int, ...] = (64, 128, 256)  # filters of each stage of ResCNN
@@ -48,19 +50,19 @@ class Encoder:
     weight_decay: float = 1e-5
     log: bool = True  # logarithm of the energies
     norm: Literal["frame", "utterance", "mean", "sliding", "none"] = "frame"
-    front_end: FrontEnd = field(default_factory=FrontEnd)
+    front_end: FrontEndConfig = field(default_factory=FrontEndConfig)
 
     def __post_init__(self):
-        least(self, num_blocks=0, filters=1, embedding_dim=2, weight_decay=0)
-        least(self, channels=1, aggregation=1, scale=2, squeeze=1, attention=1)
-        least(self, first_stride=1)
+        check_min(self, num_blocks=0, filters=1, embedding_dim=2, weight_decay=0)
+        check_min(self, channels=1, aggregation=1, scale=2, squeeze=1, attention=1)
+        check_min(self, first_stride=1)
 
 
 @dataclass(frozen=True)
-class Softmax:
-    """Phase one: name the training speakers."""
+class SoftmaxConfig:
+    """Stage one: classify the training speakers."""
 
-    steps: int = 400  # 0 leaves the phase out
+    steps: int = 400  # 0 leaves the stage out
     batch: int = 64
     dropout: float = 0.5  # of the head `softmax` only
     head: Literal["softmax", "am", "aam"] = "softmax"  # without, or by which margin
@@ -68,17 +70,19 @@ class Softmax:
     margin: float = 0.2  # a cosine for `am`, radians for `aam`
     margin_rise: tuple[int, int] = (0, 0)  # steps between which the margin rises from 0
     sub_centres: int = 1  # of each class; 3 is usual where labels may be wrong
-    crop_frames: int | None = None  # of a crop in this phase, if not the run's
-    optimiser: Optimiser = field(default_factory=Optimiser)
+    crop_frames: int | None = None  # of a crop in this stage; the run's by default
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
 
     def __post_init__(self):
-        least(self, steps=0, batch=1, dropout=0, scale=1e-6, margin=0, sub_centres=1)
-        least(self, crop_frames=10)
+        check_min(
+            self, steps=0, batch=1, dropout=0, scale=1e-6, margin=0, sub_centres=1
+        )
+        check_min(self, crop_frames=10)
         if self.dropout >= 1:
             raise ValueError(f"`dropout` must be below 1. Received: {self.dropout}")
         if self.margin >= 1.57:
             raise ValueError(
-                f"`margin` of Softmax must be below pi / 2. Received: {self.margin}"
+                f"`margin` of SoftmaxConfig must be below pi / 2. Received: {self.margin}"
             )
         first, last = self.margin_rise
         if not (0 <= first < last or first == last == 0):
@@ -89,8 +93,8 @@ class Softmax:
 
 
 @dataclass(frozen=True)
-class Triplet:
-    """Phase two: learn distances."""
+class TripletConfig:
+    """Stage two: triplet loss."""
 
     steps: int = 400
     strategy: Literal["random", "semi_hard", "hard", "batch_hard", "batch_all"] = (
@@ -102,61 +106,64 @@ class Triplet:
     margin: float = 0.1
     reduction: Literal["sum_over_batch_size", "sum"] = "sum_over_batch_size"
     warm_up: int = 100  # steps until the strategy counts in full
-    crop_frames: int | None = None  # of a crop in this phase, if not the run's
-    optimiser: Optimiser = field(default_factory=Optimiser)
+    crop_frames: int | None = None  # of a crop in this stage; the run's by default
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
 
     def __post_init__(self):
-        least(self, steps=0, batch=1, speakers=2, utterances=2, margin=1e-6, warm_up=0)
-        least(self, crop_frames=10)
+        check_min(
+            self, steps=0, batch=1, speakers=2, utterances=2, margin=1e-6, warm_up=0
+        )
+        check_min(self, crop_frames=10)
 
 
 @dataclass(frozen=True)
-class Metric:
-    """Phase three, left out by default: choose among the speakers of a batch."""
+class MetricConfig:
+    """Stage three, left out by default: contrastive loss over the speakers of a batch."""
 
     steps: int = 0
     contrast: Literal["ge2e", "prototypical", "supcon"] = "prototypical"
     speakers: int = 32  # in a batch: more make the choice harder
     utterances: int = 3  # of each
     temperature: float = 0.1  # the first one; supcon keeps it, the others learn theirs
-    crop_frames: int | None = None  # of a crop in this phase, if not the run's
-    optimiser: Optimiser = field(default_factory=Optimiser)
+    crop_frames: int | None = None  # of a crop in this stage; the run's by default
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
 
     def __post_init__(self):
-        least(self, steps=0, speakers=2, utterances=2, temperature=1e-6)
-        least(self, crop_frames=10)
+        check_min(self, steps=0, speakers=2, utterances=2, temperature=1e-6)
+        check_min(self, crop_frames=10)
 
 
 @dataclass(frozen=True)
-class LargeMargin:
-    """Phase four, left out by default: name the speakers by a larger margin.
+class LargeMarginConfig:
+    """Stage four, left out by default: large-margin fine-tuning.
 
     Long crops and a small rate; the classes, their head and its scale are those of
-    the softmax phase (Thienpondt et al., 2021, https://arxiv.org/abs/2010.11255).
+    the softmax stage (Thienpondt et al., 2021, https://arxiv.org/abs/2010.11255).
     """
 
     steps: int = 0
     batch: int = 64
     margin: float = 0.5
     crop_frames: int | None = 600  # 6 s; none for the run's
-    optimiser: Optimiser = field(
-        default_factory=lambda: Optimiser(learning_rate=1e-4, final_rate=2.5e-5)
+    optimiser: OptimiserConfig = field(
+        default_factory=lambda: OptimiserConfig(learning_rate=1e-4, final_rate=2.5e-5)
     )
 
     def __post_init__(self):
-        least(self, steps=0, batch=1, margin=0, crop_frames=10)
+        check_min(self, steps=0, batch=1, margin=0, crop_frames=10)
         if self.margin >= 1.57:
             raise ValueError(
-                f"`margin` of LargeMargin must be below pi / 2. Received: {self.margin}"
+                f"`margin` of LargeMarginConfig must be below pi / 2. Received: {self.margin}"
             )
 
 
 @dataclass(frozen=True)
-class Augmentation:
-    """What may happen to a training crop (`timbre.audio.augment.Augmenter`)."""
+class AugmentationConfig:
+    """Augmentation of training crops (`timbre.audio.augment.Augmenter`)."""
 
     enabled: bool = False  # on: waveforms are cached and features made in each step
-    # each other speed makes of each speaker another; needs no `enabled`
+    # speed perturbation: each speaker at another speed is another class; needs no
+    # `enabled`
     speeds: tuple[float, ...] = (1.0,)
     noises: str = ""  # folder of noise recordings; without, noise of random colour
     # SpecAugment's stripes of bands, and of frames; needs no `enabled`
@@ -174,7 +181,7 @@ class Augmentation:
     gain_db: tuple[float, float] = (-10.0, 6.0)
 
     def __post_init__(self):
-        least(self, num_masks=0)
+        check_min(self, num_masks=0)
         low, high = min(self.speeds, default=0), max(self.speeds, default=0)
         if not 0.5 <= low <= high <= 2 or len(set(self.speeds)) < len(self.speeds):
             raise ValueError(
@@ -183,67 +190,58 @@ class Augmentation:
             )
 
 
-@dataclass(frozen=True)
-class Synthetic:
-    """The default corpus (`timbre.corpora.synthetic`), for who has no recordings yet."""
-
-    folder: str = "corpus/synthetic"
-    num_speakers: int = 100
-    utterances: int = 16
-    seed: int = 0
-
-    def __post_init__(self):
-        least(self, num_speakers=2, utterances=2)
-
-
 @dataclass(frozen=True, kw_only=True)
-class SpeakerEncoder(Run):
-    """Deep Speaker: softmax pre-training, then the cosine triplet loss.
+class SpeakerEncoderConfig(CorpusConfig, RunConfig):
+    """Speaker encoder: softmax pre-training, then triplets, then what is given steps.
 
     `--corpus` names folders of speakers or manifests; without one the synthetic
     corpus is rendered.
     """
 
     name: str = "speaker_encoder"  # of the run, a folder below `runs`
-    corpus: tuple[str, ...] = ()  # folders or manifests; several are joined
-    add_synthetic: bool = False  # to a corpus of recordings, synthetic voices
-    styles: int = 0  # retellings of each recording in other moods (`timbre.corpora.style_augmentation`)
-    exclude_speakers: tuple[str, ...] = ()  # left out altogether
-    synthetic: Synthetic = field(default_factory=Synthetic)
-    cache: str = "cache"  # where caches lie side by side
-    kin: str = "variant"  # manifest column; who shares its value stays in one part
-    validation_speakers: int = 16  # never trained on; they choose the best weights
-    # corpora of whom all choose the weights, and nobody else
-    apart: tuple[str, ...] = ()
+    groups: str = "variant"  # manifest column whose values are never split
+    held_out_corpora: tuple[str, ...] = ()  # they alone choose the best weights
     test_speakers: int = 20  # neither trained on nor used to choose
-    closed_share: float = 0.1  # share of training speakers' utterances kept for a test
+    closed_set_share: float = 0.1  # of training speakers' utterances kept for a test
     crop_frames: int = 160  # of a training crop and of a window later
     crop_lengths: tuple[int, ...] = ()  # of training crops, if several: one a batch
     balance: Literal["utterances", "speakers", "corpora"] = "utterances"  # even shares
-    encoder: Encoder = field(default_factory=Encoder)
-    softmax: Softmax = field(default_factory=Softmax)
-    triplet: Triplet = field(default_factory=Triplet)
-    metric: Metric = field(default_factory=Metric)
-    large_margin: LargeMargin = field(default_factory=LargeMargin)
-    augmentation: Augmentation = field(default_factory=Augmentation)
+    encoder: EncoderNetworkConfig = field(default_factory=EncoderNetworkConfig)
+    softmax: SoftmaxConfig = field(default_factory=SoftmaxConfig)
+    triplet: TripletConfig = field(default_factory=TripletConfig)
+    metric: MetricConfig = field(default_factory=MetricConfig)
+    large_margin: LargeMarginConfig = field(default_factory=LargeMarginConfig)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+
+    MAY_CHANGE = (*RunConfig.MAY_CHANGE, "corpus", "cache")
+    RENAMED = {
+        "kin": "groups",
+        "apart": "held_out_corpora",
+        "closed_share": "closed_set_share",
+    }
 
     def __post_init__(self):
         super().__post_init__()
-        least(self, validation_speakers=0, test_speakers=0, closed_share=0)
-        least(self, styles=0, crop_frames=10)
+        check_min(self, validation_speakers=0, test_speakers=0, closed_set_share=0)
+        check_min(self, styles=0, crop_frames=10)
         if min(self.crop_lengths, default=10) < 10:
             raise ValueError(
-                "`crop_lengths` of SpeakerEncoder must be at least 10. "
-                f"Received: {self.crop_lengths}"
+                f"`crop_lengths` must be at least 10. Received: {self.crop_lengths}"
             )
-        if self.closed_share >= 1:
+        if self.closed_set_share >= 1:
             raise ValueError(
-                f"`closed_share` must be below 1. Received: {self.closed_share}"
+                f"`closed_set_share` must be below 1. Received: {self.closed_set_share}"
             )
         named_by_margin = self.softmax.steps and self.softmax.head != "softmax"
         if self.large_margin.steps and not named_by_margin:
             raise ValueError(
-                "`large_margin` goes on with the classes of a softmax phase that has a "
+                "`large_margin` continues the classes of a softmax stage that has a "
                 "margin: give it steps and the head `am` or `aam`. Received: "
                 f"{self.softmax.steps} steps of the head {self.softmax.head!r}"
             )
+
+    def batch_sizes(self):
+        sizes = {"softmax.batch": self.softmax, "large_margin.batch": self.large_margin}
+        if self.triplet.strategy == "random":
+            sizes["triplet.batch"] = self.triplet
+        return {name: stage.batch for name, stage in sizes.items() if stage.steps}

@@ -1,101 +1,93 @@
-"""What an encoder learns from: one cache of a corpus, read as its parts ask.
+"""Training data of a speaker encoder: one cache of a corpus, read as its splits ask.
 
-A cache holds energies, or waveforms when they are to be augmented. It belongs to the
-corpus and not to a part, so another division of the same corpus needs no other cache.
+A cache holds filterbank energies, or waveforms when they are to be augmented. It
+belongs to the corpus and not to a split, so another split of the same corpus needs no
+other cache.
 """
 
 import dataclasses
-import functools
 import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
 
-from timbre.corpora import splits
+from timbre.audio.filterbank import Filterbank
 from timbre.corpora.cache import records
 from timbre.corpora.corpus import corpus_of
+from timbre.corpora.gather import gather_config
+from timbre.corpora.splits import without
 from voiceemb.inference import crop_samples
 from voiceemb.training import batch_sampler
 from voiceemb.training.augmentation import augmenter, preparation
 from voiceemb.training.speed_perturbation import AtSpeeds
-from voiceemb.training.splits import divide
+from voiceemb.training.splits import split
 from voiceemb.training.validation import judge
 
-LEAST_FRAMES = 10  # 0.1 s
+FACTS = "speakers.json"  # who is in which split, and the digests of the rows
+MIN_FRAMES = 10  # 0.1 s
 
 
-def prepare(
-    corpus,
-    encoder,
-    *,
-    cache,
-    crop_frames,
-    crop_lengths=(),
-    balance="utterances",
-    augmentation=None,
-    exclude=(),
-    seed=0,
-    **division,
-):
-    """Divides a corpus and opens its cache, ready for the phases.
+def prepare(config):
+    """Open, cache and split a corpus.
 
-    What can not be divided is refused before hours of caching; what can not be read is
-    then left out, and the rest is divided.
+    What can not be split is refused before hours of caching; what can not be read is
+    then left out, and the rest is split.
 
     Args:
-        corpus: A `timbre.corpora.corpus.Corpus`.
-        encoder: The `SpeakerEncoder` that is to be trained.
-        cache: Folder in which caches lie side by side.
-        crop_frames: Frames of a training crop and of a validation window.
-        crop_lengths: Frames of training crops, one drawn for each batch. Defaults to
-            `crop_frames` alone.
-        balance: What has an even share of the batches, see `batches.Draw`.
-        augmentation: Dict of `enabled`, `num_masks`, `speeds` and arguments of
-            `augmenter`. Defaults to none.
-        exclude: Names of speakers to leave out, see `timbre.corpora.splits.without`.
-        seed: Seed of everything drawn. Defaults to `0`.
-        **division: Further arguments of `voiceemb.training.splits.divide`.
+        config: A `voiceemb.config.SpeakerEncoderConfig`.
 
     Returns:
-        `voiceemb.training.splits.Parts` and `Data`.
+        `EncoderData`.
     """
-    divided = functools.partial(divide, seed=seed, **division)
-    wanted = splits.without(corpus, exclude)
-    divided(wanted)
-    conditions, augment = dict(augmentation or {}), None
-    num_masks = conditions.pop("num_masks", 0)
-    speeds = conditions.pop("speeds", (1.0,))
-    if conditions.pop("enabled", False):
-        rate = encoder.filterbank.sample_rate
-        augment = augmenter(sample_rate=rate, **conditions)
-    waveforms = augment is not None or tuple(speeds) != (1.0,)
-    found = cached(corpus, cache, encoder, waveforms=waveforms)
-    heard = readable(corpus, found)
-    parts = divided(heard.subset(set(wanted.speakers) & set(heard.speakers)))
-    data = Data(
-        parts,
+    corpus = gather_config(config)
+    wanted = without(corpus, config.exclude_speakers)
+    splits = _split(wanted, config)
+    filterbank = Filterbank(**dataclasses.asdict(config.encoder.front_end))
+    augmentation = dataclasses.asdict(config.augmentation)
+    num_masks, speeds = augmentation.pop("num_masks"), augmentation.pop("speeds")
+    augment = None
+    if augmentation.pop("enabled"):
+        augment = augmenter(sample_rate=filterbank.sample_rate, **augmentation)
+    waveforms = augment is not None or speeds != (1.0,)
+    cache = open_cache(corpus, config.cache, filterbank, waveforms=waveforms)
+    if len(cache) < len(corpus):
+        kept = select_readable(corpus, cache)
+        splits = _split(kept.subset({*wanted.speakers} & {*kept.speakers}), config)
+    return EncoderData(
+        splits,
         corpus,
-        found,
-        encoder,
-        crop_frames=crop_frames,
-        crop_lengths=crop_lengths,
-        balance=balance,
+        cache,
+        filterbank,
+        crop_frames=config.crop_frames,
+        crop_lengths=config.crop_lengths,
+        balance=config.balance,
         speeds=speeds,
         augment=augment,
         num_masks=num_masks,
-        seed=seed,
+        seed=config.seed,
     )
-    return parts, data
 
 
-def cached(corpus, folder, encoder, *, waveforms=False):
-    """Opens the cache of a corpus, made on the first call.
+def _split(corpus, config):
+    return split(
+        corpus,
+        validation=config.validation_speakers,
+        test=config.test_speakers,
+        closed_set_share=config.closed_set_share,
+        held_out_corpora=config.held_out_corpora,
+        groups=config.groups or None,
+        seed=config.seed,
+    )
+
+
+def open_cache(corpus, folder, filterbank, *, waveforms=False):
+    """Open the cache of a corpus, made on the first call.
 
     Args:
         corpus: A `timbre.corpora.corpus.Corpus`.
         folder: Folder in which caches lie side by side.
-        encoder: The `SpeakerEncoder` whose filterbank makes the features.
+        filterbank: The `timbre.audio.filterbank.Filterbank` of the features.
         waveforms: Keep waveforms instead, to augment them. Defaults to `False`.
 
     Returns:
@@ -103,26 +95,30 @@ def cached(corpus, folder, encoder, *, waveforms=False):
     """
     import tensorflow as tf
 
-    filterbank = encoder.filterbank
-    sample_rate = filterbank.sample_rate
-    about = {"sample_rate": sample_rate}
-    options = {"sample_rate": sample_rate, "min_length": sample_rate // 10}
+    rate = filterbank.sample_rate
+    transform, about, min_length = None, {"sample_rate": rate}, rate // 10
     if not waveforms:
         about = {k: v for k, v in filterbank.get_config().items() if k != "name"}
         spec = tf.TensorSpec([None, None], tf.float32)
-        energies = tf.function(encoder.features, input_signature=[spec])
-        options |= {
-            "transform": lambda waveform: in_blocks(energies, filterbank, waveform),
-            "about": about,
-            "min_length": LEAST_FRAMES,
-        }
+        energies = tf.function(lambda x: filterbank(x), input_signature=[spec])
+        min_length = MIN_FRAMES
+
+        def transform(waveform):
+            return in_blocks(energies, filterbank, waveform)
+
     key = json.dumps([corpus.digest(), waveforms, about], sort_keys=True, default=str)
     digest = hashlib.sha256(key.encode()).hexdigest()[:12]
-    name = corpus.name.replace("/", "-")
-    return records.cache(corpus, Path(folder) / f"{name}-{digest}", **options)
+    return records.cache(
+        corpus,
+        Path(folder) / f"{corpus.name.replace('/', '-')}-{digest}",
+        transform=transform,
+        about=None if waveforms else about,
+        sample_rate=rate,
+        min_length=min_length,
+    )
 
 
-def readable(corpus, cache):
+def select_readable(corpus, cache):
     """The corpus without the utterances that its cache had to leave out."""
     kept = tuple(corpus.utterances[row] for row in cache.row.tolist())
     return dataclasses.replace(corpus, utterances=kept)
@@ -154,37 +150,38 @@ def in_blocks(energies, filterbank, waveform, *, frames=6000):
     return np.concatenate(blocks)
 
 
-class Data:
-    """What the phases learn from and are judged by, read from one cache.
+class EncoderData:
+    """Batches and validation of a speaker encoder, read from one cache.
 
     Args:
-        parts: `Parts` of `corpus`.
+        splits: `voiceemb.training.splits.SpeakerSplits` of `corpus`.
         corpus: The whole corpus, as it was cached.
-        cache: `timbre.corpora.cache.records.Records` of it, see `cached`.
-        encoder: The `SpeakerEncoder` that is to be trained.
+        cache: `timbre.corpora.cache.records.Records` of it, see `open_cache`.
+        filterbank: The `timbre.audio.filterbank.Filterbank` of the encoder.
         crop_frames: Frames of a training crop and of a validation window.
-        crop_lengths: Frames of training crops, one drawn for each batch. Defaults to
+        crop_lengths: Frames of training crops, one sampled for each batch. Defaults to
             `crop_frames` alone.
-        balance: What has an even share of the batches, see `batches.Draw`.
+        balance: What has an even share of the batches, see `batch_sampler`.
         speeds: Ratios of speed at which a training speaker becomes another, see
-            `voiceemb.training.speed_perturbation`; the cache must then hold waveforms. Defaults to none.
+            `voiceemb.training.speed_perturbation`; the cache must then hold waveforms.
+            Defaults to none.
         augment: Maps `(waveforms [rows, samples], seed)` to waveforms inside the graph;
             the cache must then hold waveforms. Defaults to none.
-        num_masks: Stripes that hide bands, and as many that hide frames, of each
-            training crop (SpecAugment). Defaults to `0`.
-        seed: Seed of everything drawn. Defaults to `0`.
+        num_masks: SpecAugment masks over bands, and as many over frames, of each
+            training crop. Defaults to `0`.
+        seed: Seed of all random numbers. Defaults to `0`.
 
     Attributes:
-        num_classes: Number of voices to tell apart, at all speeds.
-        sha256: Of all that is cached of the corpus, in hex: sounds and whose they are.
+        num_classes: Number of training speakers, at all speeds.
+        facts: Speakers and digest of each split and of the cached `sounds`.
     """
 
     def __init__(
         self,
-        parts,
+        splits,
         corpus,
         cache,
-        encoder,
+        filterbank,
         *,
         crop_frames,
         crop_lengths=(),
@@ -194,36 +191,39 @@ class Data:
         num_masks=0,
         seed=0,
     ):
-        self.train = cache.select(corpus.rows(parts.train))
+        self.splits = splits
+        self.train = cache.select(corpus.rows(splits.train))
         if tuple(speeds) != (1.0,):
             self.train = AtSpeeds(self.train, speeds)
-        self.validation = parts.validation and cache.select(corpus.rows(parts.validation))
-        self.sounds, self.seed = cache.shape == (), seed
-        self._filterbank = encoder.filterbank
+        self.validation = splits.validation and cache.select(
+            corpus.rows(splits.validation)
+        )
+        self.waveforms, self.seed = cache.shape == (), seed
+        self._filterbank = filterbank
         self.crop = self._units(crop_frames)
         self.crops = [self._units(frames) for frames in crop_lengths] or self.crop
-        self.prepare = preparation(encoder, self.sounds, augment, num_masks)
-        voices = np.array([corpus_of(name) for name in self.train.speakers])
+        self.prepare = preparation(filterbank, self.waveforms, augment, num_masks)
+        corpora = np.array([corpus_of(name) for name in self.train.speakers])
         self.draw = batch_sampler.Draw(
             self.train.speaker,
             self.train.length,
             crop=self.crop,
-            corpus=voices[self.train.speaker],
+            corpus=corpora[self.train.speaker],
             balance=balance,
             seed=seed,
         )
         self.num_classes = len(self.train.speakers)
-        self.sha256 = cache.about["sha256"]
+        self.facts = splits.facts(sounds=cache.about["sha256"])
 
     def _units(self, frames):
         """Frames in the unit of the cache."""
-        return crop_samples(self._filterbank, frames) if self.sounds else frames
+        return crop_samples(self._filterbank, frames) if self.waveforms else frames
 
     def batches(self, draw, steps, *, crop_frames=None):
-        """The function from a step to its batches that `timbre.training.loop.fit` wants.
+        """The function from a step to its batches for `timbre.training.loop.fit`.
 
         Args:
-            draw: As the methods of `Draw`, see `batches.dataset`.
+            draw: A method of `self.draw`, see `batch_sampler.dataset`.
             steps: Step before which the data ends.
             crop_frames: Frames of a crop. Defaults to the lengths of the training.
         """
@@ -242,8 +242,8 @@ class Data:
 
         return after
 
-    def judge(self, encoder):
-        """What says the validation EER (`voiceemb.training.validation`); `None` if nobody is held."""
+    def validate(self, encoder):
+        """The function that computes the validation EER; `None` without validation."""
         if self.validation is None:
             return None
         return judge(encoder, self.validation, window=self.crop)

@@ -1,4 +1,4 @@
-"""The end of a run: what it reached, in numbers, pictures and a card."""
+"""Report of a trained speaker encoder: evaluation, calibration, figures and card."""
 
 import dataclasses
 import hashlib
@@ -16,10 +16,9 @@ from timbre.metrics.trials import write_trials
 from voiceemb import calibration, evaluate
 from voiceemb import figures as drawing
 from voiceemb.encoder import Encoder
-from voiceemb.inference import crop_samples
+from voiceemb.inference import crop_samples, signatures
 from voiceemb.networks import speaker_encoder
 
-PLACES = ("corpus", "runs", "cache", "stop_after")  # where and when, not what
 CARD = """# Speaker encoder `{name}`
 
 A network that maps speech to unit vectors, near for one speaker and far for two.
@@ -27,9 +26,9 @@ A network that maps speech to unit vectors, near for one speaker and far for two
 | | |
 | --- | --- |
 | network | {network}, {parameters:,} parameters, {dim} dimensions |
-| hears | {sample_rate} Hz, {bands} mel bands, log {log}, norm {norm} |
-| learned from | {corpus}: {train} speakers, {utterances} utterances |
-| phases | {phases} |
+| front end | {sample_rate} Hz, {bands} mel bands, log {log}, norm {norm} |
+| trained on | {corpus}: {train} speakers, {utterances} utterances |
+| training stages | {stages} |
 | weights | `model.weights.h5`, sha256 `{sha256}` |
 | config | `config.json`, sha256 of its numbers `{config}` |
 | data | sha256 of names `{names}`, of sounds `{sounds}` |
@@ -43,7 +42,7 @@ A network that maps speech to unit vectors, near for one speaker and far for two
 
 Intervals are 95 % bootstraps over speakers. *Open-set* speakers were never trained on
 nor used to choose the weights; *closed-set* utterances are new but their speakers are
-not. The threshold is where both errors were equal on the validation part, and no more.
+not. The threshold is where both errors were equal on the validation split, and no more.
 
 ## Limits
 
@@ -54,17 +53,21 @@ and replayed; this is no proof of identity.
 """
 
 
-def finish(run, parts, results):
-    """Evaluates, prints the table, draws the figures and writes the card.
+def finish(config, model, data, results, *, run):
+    """Evaluate, print the table, draw the figures and write the card.
 
     Args:
-        run: A `timbre.training.run.Run`.
-        parts: `voiceemb.training.splits.Parts`.
-        results: Phase name to `timbre.training.loop.Result`.
+        config: A `voiceemb.config.SpeakerEncoderConfig`.
+        model: Unused: the weights are loaded from the run, as a user would.
+        data: The `voiceemb.data.EncoderData`.
+        results: Stage name to `timbre.training.loop.Result`.
+        run: The `timbre.training.run.Run` whose weights are written.
 
     Returns:
-        The trained `voiceemb.Encoder`, as a user would load it.
+        The SavedModel signatures to publish, and what describes them.
     """
+    keras.config.set_dtype_policy("float32")  # for who serves it
+    parts = data.splits
     run.path(calibration.FILE).unlink(missing_ok=True)  # it was of other weights
     trained = Encoder.load(run.folder)
     extractors = {
@@ -101,8 +104,8 @@ def finish(run, parts, results):
             plotting.history_figure(history), run.path("figures/training.png")
         )
     drawing.draw_utterance(parts.train.utterances[0], trained, run.path("figures"))
-    run.write_card(_card(run, trained, parts, results, limit, table))
-    return trained
+    run.write_card(_card(run, config, trained, data, results, limit, table))
+    return signatures(trained.model, window=trained.window), trained.about
 
 
 def untrained(run):
@@ -145,7 +148,7 @@ def calibrate(trained, parts, run):
 
     Args:
         trained: A `voiceemb.Encoder`.
-        parts: `voiceemb.training.splits.Parts`.
+        parts: `voiceemb.training.splits.SpeakerSplits`.
         run: The run, a `timbre.training.run.Run`.
 
     Returns:
@@ -190,32 +193,33 @@ def save_trials(one, folder):
             np.savez_compressed(file, **scores)
 
 
-def _card(run, trained, parts, results, limit, table):
-    config = run.config
-    numbers = {key: config[key] for key in sorted(config) if key not in PLACES}
+def _card(run, config, trained, data, results, limit, table):
+    numbers = dataclasses.asdict(config)
+    for name in config.MAY_CHANGE:  # where and when, not what
+        del numbers[name]
     numbers = json.dumps(numbers, sort_keys=True).encode()
-    heard = json.loads(run.path("speakers.json").read_text("utf-8"))
-    front_end, encoder = config["encoder"]["front_end"], config["encoder"]
+    splits, sha256 = data.splits, data.facts["sha256"]
+    encoder = config.encoder
     return CARD.format(
         name=run.folder.name,
         folder=run.folder.as_posix(),
-        network=f"{encoder['network']}",
+        network=encoder.network,
         parameters=trained.about["parameters"],
         dim=trained.dim,
         sample_rate=trained.sample_rate,
-        bands=front_end["num_bands"],
-        log="on" if encoder["log"] else "off",
-        norm=encoder["norm"],
-        corpus=parts.train.name,
-        train=len(parts.train.speakers),
-        utterances=len(parts.train),
-        phases="; ".join(
-            _phase(name, result, parts.protocol) for name, result in results.items()
+        bands=encoder.front_end.num_bands,
+        log="on" if encoder.log else "off",
+        norm=encoder.norm,
+        corpus=splits.train.name,
+        train=len(splits.train.speakers),
+        utterances=len(splits.train),
+        stages="; ".join(
+            _stage(name, result, splits.protocol) for name, result in results.items()
         ),
         sha256=trained.about["sha256"],
         config=hashlib.sha256(numbers).hexdigest(),
-        names=heard["digests"]["train"],
-        sounds=heard["sounds"],
+        names=sha256["train"],
+        sounds=sha256["sounds"],
         threshold=f"cosine {limit['value']:.3f}, where errors balance on "
         f"{limit['corpus']} ({limit['protocol']})"
         if limit
@@ -224,7 +228,7 @@ def _card(run, trained, parts, results, limit, table):
     )
 
 
-def _phase(name, result, protocol):
+def _stage(name, result, protocol):
     steps = f"{result.step} steps ({result.skipped} skipped)"
     text = f"{name.replace('_', ' ')}: {steps}"
     if result.best is None:

@@ -1,9 +1,14 @@
-"""The lessons of a speaker encoder: names, then distances, then names by a margin.
+"""Training stages of a speaker encoder.
 
-A phase compiles a learner around the encoder, feeds it from a cache, judges it by the
-open-set EER of speakers it does not train on, and leaves the encoder with the weights
-that did best: the averaged ones, where the optimiser keeps an average, since those are
-what is judged and saved. Without speakers to judge by the last weights stay.
+Softmax pre-training, triplet fine-tuning, contrastive fine-tuning and large-margin
+fine-tuning, each if it is given steps. A stage compiles a trainer around the encoder,
+runs `timbre.training.loop.fit`, selects weights by the validation EER of speakers it is
+not trained on, and leaves the encoder with the best: the averages (EMA) where the
+optimiser keeps them, which are what is validated and saved. Without validation speakers
+the last weights stay.
+
+Every stage is a function of `(config, encoder, data, *, run, strategy)`, see `fit`, and
+returns its `timbre.training.loop.Result`.
 """
 
 import functools
@@ -11,265 +16,162 @@ import functools
 from keras import ops
 
 from timbre.training import loop, optimisers
-from timbre.training.distribution import is_chief, wait_for_all
+from timbre.training.distribution import is_chief
 from voiceemb.losses.contrastive import ContrastLearner
 from voiceemb.training.collapse import CollapseMonitor
 from voiceemb.training.trainers import SpeakerClassifier, TripletLearner
 
 
-def softmax(
-    encoder,
-    data,
-    *,
-    run,
-    devices,
-    steps,
-    batch,
-    dropout,
-    optimiser,
-    seed,
-    head="softmax",
-    scale=30.0,
-    margin=0.2,
-    margin_rise=(0, 0),
-    sub_centres=1,
-    **settings,
-):
-    """The encoder learns to name the training speakers.
+def fit(config, model, data, *, run, strategy):
+    """Train an encoder through its stages and write its weights.
 
     Args:
-        encoder: A `SpeakerEncoder`.
-        data: A `voiceemb.data.Data`.
-        run: The run, a `timbre.training.run.Run`.
-        devices: The `tf.distribute.Strategy` in whose scope `encoder` was made.
-        steps, batch, dropout, head, scale, margin, margin_rise, sub_centres: See
-            `settings.Softmax`.
-        optimiser: Dict of arguments of `timbre.training.optimisers.build`.
-        seed: Seed of dropout.
-        **settings: `crop_frames`, see `settings.Softmax`, and what is passed on to
-            `timbre.training.loop.fit`.
+        config: A `voiceemb.config.SpeakerEncoderConfig`.
+        model: The `SpeakerEncoder`, built in the scope of `strategy`.
+        data: A `voiceemb.data.EncoderData`.
+        run: A `timbre.training.run.Run`.
+        strategy: A `tf.distribute.Strategy`.
 
     Returns:
-        The `timbre.training.loop.Result`.
+        Dict, name of each stage to its `timbre.training.loop.Result`.
+
+    Raises:
+        Collapsed: All speakers have nearly one embedding.
     """
-    _check_even("softmax.batch", batch, devices)
-    with devices.scope():
-        learner = SpeakerClassifier(
+    results = {}
+    for stage in STAGES:
+        if getattr(config, stage.__name__).steps:
+            results[stage.__name__] = stage(
+                config, model, data, run=run, strategy=strategy
+            )
+    if is_chief(strategy):
+        run.save_weights(model)
+    return results
+
+
+def softmax(config, encoder, data, *, run, strategy):
+    """Classify the training speakers, by softmax or a margin softmax."""
+    stage = config.softmax
+    with strategy.scope():
+        trainer = SpeakerClassifier(
             encoder,
             data.num_classes,
-            dropout=dropout,
-            seed=seed,
-            head=head,
-            scale=scale,
-            margin=margin,
-            margin_rise=margin_rise,
-            sub_centres=sub_centres,
+            dropout=stage.dropout,
+            seed=config.seed,
+            head=stage.head,
+            scale=stage.scale,
+            margin=stage.margin,
+            margin_rise=stage.margin_rise,
+            sub_centres=stage.sub_centres,
             name="classifier",
         )
-        learner.compile(optimizer=optimisers.build(steps=steps, **optimiser))
-    settings |= {"run": run, "phase": "softmax", "steps": steps, "strategy": devices}
-    draw = functools.partial(data.draw.classes, batch=batch)
-    return _fit(learner, draw, data, **settings)
+    draw = functools.partial(data.draw.classes, batch=stage.batch)
+    return _fit("softmax", trainer, draw, config, data, run=run, strategy=strategy)
 
 
-def triplet(
-    encoder,
-    data,
-    *,
-    run,
-    devices,
-    steps,
-    strategy,
-    batch,
-    speakers,
-    utterances,
-    margin,
-    reduction,
-    warm_up,
-    optimiser,
-    seed,
-    **settings,
-):
-    """The encoder learns distances from triplets.
-
-    Args:
-        encoder: A `SpeakerEncoder`.
-        data: A `voiceemb.data.Data`.
-        run: The run, a `timbre.training.run.Run`.
-        devices: The `tf.distribute.Strategy` in whose scope `encoder` was made.
-        steps, strategy, batch, speakers, utterances, margin, reduction, warm_up: See
-            `settings.Triplet`.
-        optimiser: Dict of arguments of `timbre.training.optimisers.build`.
-        seed: Seed of random positives and negatives.
-        **settings: `crop_frames`, see `settings.Triplet`, and what is passed on to
-            `timbre.training.loop.fit`.
-
-    Returns:
-        The `timbre.training.loop.Result`.
-
-    Raises:
-        Collapsed: If all voices become one point.
-    """
-    with devices.scope():
-        learner = TripletLearner(
-            encoder, strategy, margin, reduction, warm_up, seed, name="triplet_learner"
+def triplet(config, encoder, data, *, run, strategy):
+    """Triplet loss, with triplets mined in batches or sampled at random."""
+    stage = config.triplet
+    with strategy.scope():
+        trainer = TripletLearner(
+            encoder,
+            stage.strategy,
+            stage.margin,
+            stage.reduction,
+            stage.warm_up,
+            config.seed,
+            name="triplet_learner",
         )
-        learner.compile(optimizer=optimisers.build(steps=steps, **optimiser))
-    settings |= {"run": run, "phase": "triplet", "steps": steps, "strategy": devices}
-    if strategy == "random":
-        _check_even("triplet.batch", batch, devices)
-        draw = functools.partial(data.draw.triplets, batch=batch)
+    if stage.strategy == "random":
+        draw = functools.partial(data.draw.triplets, batch=stage.batch)
     else:
-        draw = _groups(data, speakers, utterances, devices)
-    return _fit(learner, draw, data, watch=CollapseMonitor("triplet"), **settings)
+        draw = _draw_groups(stage, data, strategy)
+    return _fit("triplet", trainer, draw, config, data, run=run, strategy=strategy)
 
 
-def metric(
-    encoder,
-    data,
-    *,
-    run,
-    devices,
-    steps,
-    contrast,
-    speakers,
-    utterances,
-    temperature,
-    optimiser,
-    seed,
-    **settings,
-):
-    """The encoder learns distances from choices among the speakers of a batch.
-
-    Args:
-        encoder: A `SpeakerEncoder`.
-        data: A `voiceemb.data.Data`.
-        run: The run, a `timbre.training.run.Run`.
-        devices: The `tf.distribute.Strategy` in whose scope `encoder` was made.
-        steps, contrast, speakers, utterances, temperature: See `settings.Metric`.
-        optimiser: Dict of arguments of `timbre.training.optimisers.build`.
-        seed: Unused: nothing is drawn but the data.
-        **settings: `crop_frames`, see `settings.Metric`, and what is passed on to
-            `timbre.training.loop.fit`.
-
-    Returns:
-        The `timbre.training.loop.Result`.
-
-    Raises:
-        Collapsed: If all voices become one point.
-    """
-    with devices.scope():
-        learner = ContrastLearner(
-            encoder, contrast, temperature, name="contrast_learner"
+def metric(config, encoder, data, *, run, strategy):
+    """Contrastive loss over the speakers of a batch."""
+    stage = config.metric
+    with strategy.scope():
+        trainer = ContrastLearner(
+            encoder, stage.contrast, stage.temperature, name="contrast_learner"
         )
-        learner.compile(optimizer=optimisers.build(steps=steps, **optimiser))
-    settings |= {"run": run, "phase": "metric", "steps": steps, "strategy": devices}
-    draw = _groups(data, speakers, utterances, devices)
-    return _fit(learner, draw, data, watch=CollapseMonitor("metric"), **settings)
+    draw = _draw_groups(stage, data, strategy)
+    return _fit("metric", trainer, draw, config, data, run=run, strategy=strategy)
 
 
-def large_margin(
-    encoder, data, *, run, devices, steps, batch, margin, optimiser, seed, **settings
-):
-    """The encoder names the speakers once more: longer crops, a larger margin.
+def large_margin(config, encoder, data, *, run, strategy):
+    """Large-margin fine-tuning: longer crops, a larger margin.
 
-    It is the encoder the phases before have left; the classes are those that the
-    softmax phase of this run ended with, and so are their head, scale and number of
-    centres.
-
-    Args:
-        encoder: A `SpeakerEncoder`.
-        data: A `voiceemb.data.Data`.
-        run: The run, a `timbre.training.run.Run` whose softmax phase has ended.
-        devices: The `tf.distribute.Strategy` in whose scope `encoder` was made.
-        steps, batch, margin: See `settings.LargeMargin`.
-        optimiser: Dict of arguments of `timbre.training.optimisers.build`.
-        seed: Unused: nothing is drawn but the data.
-        **settings: `crop_frames`, see `settings.LargeMargin`, and what is passed on to
-            `timbre.training.loop.fit`.
-
-    Returns:
-        The `timbre.training.loop.Result`.
+    It starts from the encoder that the stages before have left; the classes, their
+    head, scale and number of centres are those of the softmax stage of this run.
 
     Reference:
         The IDLAB VoxSRC-20 Submission (Thienpondt et al., 2021), section 3.2,
         https://arxiv.org/abs/2010.11255
     """
-    _check_even("large_margin.batch", batch, devices)
-    same = {key: run.config["softmax"][key] for key in ("head", "scale", "sub_centres")}
-    with devices.scope():
-        learner = SpeakerClassifier(
-            encoder, data.num_classes, margin=margin, name="classifier", **same
+    stage, first = config.large_margin, config.softmax
+    with strategy.scope():
+        trainer = SpeakerClassifier(
+            encoder,
+            data.num_classes,
+            head=first.head,
+            scale=first.scale,
+            margin=stage.margin,
+            sub_centres=first.sub_centres,
+            name="classifier",
         )
-        _take_classes(learner, run)
-        learner.compile(optimizer=optimisers.build(steps=steps, **optimiser))
-    settings |= {"phase": "large_margin", "steps": steps, "strategy": devices}
-    draw = functools.partial(data.draw.classes, batch=batch)
-    return _fit(learner, draw, data, run=run, **settings)
+        _load_classes(trainer, run)
+    draw = functools.partial(data.draw.classes, batch=stage.batch)
+    return _fit("large_margin", trainer, draw, config, data, run=run, strategy=strategy)
 
 
-PHASES = (softmax, triplet, metric, large_margin)  # in the order they are taught
+STAGES = (softmax, triplet, metric, large_margin)  # in the order of training
 
 
-def _fit(learner, draw, data, *, run, phase, steps, strategy, crop_frames=None, **rest):
-    judge = data.judge(learner.encoder)
+def _fit(name, trainer, draw, config, data, *, run, strategy):
+    """Compile and fit a trainer, and select its weights."""
+    stage = getattr(config, name)
+    with strategy.scope():
+        trainer.compile(optimizer=optimisers.build(stage.optimiser, steps=stage.steps))
+    validate = data.validate(trainer.encoder)
     result = loop.fit(
-        learner,
-        data.batches(draw, steps, crop_frames=crop_frames),
+        trainer,
+        data.batches(draw, stage.steps, crop_frames=stage.crop_frames),
         run=run,
-        phase=phase,
-        steps=steps,
+        phase=name,
+        steps=stage.steps,
+        config=config,
         strategy=strategy,
-        measure=learner.measure,
-        validate=judge,
-        monitor="eer" if judge else None,
-        **rest,
+        measure=trainer.measure,
+        watch=CollapseMonitor(name) if name in ("triplet", "metric") else None,
+        validate=validate,
+        monitor="eer" if validate else None,
     )
-    wait_for_all(strategy)  # until the chief has written the best weights
-    if result.best_weights:
-        run.load_weights(learner, result.best_weights)
-        return result
-    optimiser = getattr(learner.optimizer, "inner_optimizer", learner.optimizer)
-    if optimiser.use_ema:
-        optimiser.finalize_variable_values(learner.trainable_variables)
-    if is_chief(strategy):
-        run.save_weights(learner, _left(phase))
-    wait_for_all(strategy)
+    loop.select_weights(trainer, result, run=run, phase=name, strategy=strategy)
     return result
 
 
-def _left(phase):
-    """The weights a phase leaves in its run: the best, or the last if none was."""
-    return f"checkpoints/{phase}/best.weights.h5"
-
-
-def _take_classes(learner, run):
-    """Loads the classes of the softmax phase; the encoder stays as it is."""
-    encoder = learner.encoder
-    learner(ops.ones((1, 32, encoder.filterbank.num_bands)))
+def _load_classes(trainer, run):
+    """Load the classes of the softmax stage; the encoder stays as it is."""
+    encoder = trainer.encoder
+    trainer(ops.ones((1, 32, encoder.filterbank.num_bands)))
     kept = encoder.get_weights()
-    run.load_weights(learner, _left("softmax"))
+    run.load_weights(trainer, loop.best_weights_name("softmax"))
     encoder.set_weights(kept)
 
 
-def _check_even(name, rows, devices):
-    """Replicas of unequal batches would weigh their rows unequally."""
-    if rows % devices.num_replicas_in_sync:
-        raise ValueError(
-            f"`{name}` must be a multiple of the number of replicas, "
-            f"{devices.num_replicas_in_sync}. Received: {rows}"
-        )
+def _draw_groups(stage, data, strategy):
+    """Samples batches of several utterances of several speakers."""
+    speakers = _speakers_per_batch(stage.speakers, data.draw, strategy)
+    return functools.partial(
+        data.draw.groups, speakers=speakers, utterances=stage.utterances
+    )
 
 
-def _groups(data, speakers, utterances, devices):
-    """Draws batches of several utterances of several speakers."""
-    speakers = _speakers_of_a_batch(speakers, data.draw, devices)
-    return functools.partial(data.draw.groups, speakers=speakers, utterances=utterances)
-
-
-def _speakers_of_a_batch(speakers, draw, devices):
+def _speakers_per_batch(speakers, draw, strategy):
     """As many speakers as asked and there are, evenly over replicas, two on each."""
-    replicas = devices.num_replicas_in_sync
+    replicas = strategy.num_replicas_in_sync
     found = min(speakers, len(draw.names)) // replicas * replicas
     if found < 2 * replicas:
         raise ValueError(

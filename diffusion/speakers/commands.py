@@ -15,11 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from diffusion.speakers import anonymisation, attacks, data, preprocessing, tts_export
+from diffusion.speakers.config import SpeakerDiffusionConfig
 from diffusion.speakers.generator import FACTS, SpeakerGenerator
 from diffusion.speakers.sampling import check_limit
 from timbre.corpora.embeddings import EmbeddingSet
 from timbre.files import atomic_write
 from timbre.progress import ProgressBar
+from timbre.training.config import from_dict
 
 BATCH = 8192  # voices that are replaced at once
 DRAWING = ("sampler", "steps", "spacing", "eta")
@@ -178,17 +180,16 @@ def _parts(options, voices):
     config = _read(options.run / "config.json")["config"]
     facts = _read(options.run / FACTS)
     if options.set is None:
-        told = ("set", "points", "level", "held", "labels", "blocks", "sphere", "seed")
         if config["set"] and not Path(config["set"]).is_file():
             gone = config["set"]
             raise FileNotFoundError(f"{gone} is gone: name a set by --set")
-        parts = data.prepare(**{name: config[name] for name in told})
+        parts = data.prepare(from_dict(SpeakerDiffusionConfig, config))
         if parts.facts["sha256"] != facts["sha256"]:
             raise ValueError(
                 f"{config['set']} is not what it was when the run has learned from it: "
                 "name a set by --set"
             )
-        return parts.train, parts.held
+        return parts.train, parts.held_out
     given = opened(options.set, voices)
     if config["level"] == "speaker":
         given = preprocessing.mean_per_speaker(given, config["blocks"])

@@ -1,4 +1,4 @@
-"""What a diffusion over voices learns from, and what it is judged by."""
+"""Speaker embeddings to train on and to evaluate by, split by speaker."""
 
 import dataclasses
 import functools
@@ -7,36 +7,37 @@ import hashlib
 import numpy as np
 
 from diffusion.speakers import preprocessing
-from diffusion.speakers.generator import FACTS
 from diffusion.speakers.scaling import has_unit_norm
 from timbre.corpora.embeddings import EmbeddingSet
-from timbre.corpora.synthetic import embeddings as made_up
+from timbre.corpora.synthetic import embeddings as synthetic
+
+FACTS = "voices.json"  # what the set decided: dimensions, labels, who is in which split
 
 
 @dataclasses.dataclass(frozen=True)
-class Parts:
-    """A set, divided by speaker.
+class EmbeddingSplits:
+    """An embedding set, split by speaker.
 
     Args:
         train: An `EmbeddingSet` to learn from.
-        held: One of other speakers.
+        held_out: One of other speakers.
         unit: Whether voices have length 1.
         vocabulary: Dict, each label's name to its values.
     """
 
     train: EmbeddingSet
-    held: EmbeddingSet
+    held_out: EmbeddingSet
     unit: bool
     vocabulary: dict
 
     def rows(self):
-        """What is learned and what is held, as `learning.fit` takes them."""
+        """Training and held-out rows, as `train.fit` takes them."""
         return tuple(
             {
                 "x_0": np.asarray(part.embeddings, np.float32),
                 "labels": preprocessing.class_indices(part, self.vocabulary),
             }
-            for part in (self.train, self.held)
+            for part in (self.train, self.held_out)
         )
 
     @functools.cached_property
@@ -48,52 +49,40 @@ class Parts:
             "vocabulary": {name: list(v) for name, v in self.vocabulary.items()},
             "speakers": {
                 "train": sorted({str(name) for name in self.train.speaker}),
-                "held": sorted({str(name) for name in self.held.speaker}),
+                "held": sorted({str(name) for name in self.held_out.speaker}),
             },
-            "sha256": {"train": _digest(self.train), "held": _digest(self.held)},
+            "sha256": {"train": _digest(self.train), "held": _digest(self.held_out)},
             "about": self.train.about,
         }
 
-    def remember(self, run):
-        """Writes the facts; a run never goes on with another set.
 
-        Raises:
-            ValueError: If the run began with other rows.
-        """
-        run.remember(FACTS, self.facts)
-
-
-def prepare(*, set, points, level, held, labels, blocks, sphere, seed):
-    """Reads a set, or makes one up, and divides it by speaker.
+def prepare(config):
+    """Read an embedding set, or synthesise one, and split it by speaker.
 
     Args:
-        set: Path of an embedding set; `""` for made-up points.
-        points: Dict of `speakers`, `utterances` and `seed` of the made-up ones.
-        level: `"speaker"`: a voice is the mean of a speaker's rows; `"utterance"`:
-            each row is one.
-        held: Share of the speakers held out.
-        labels: Names of the labels to learn.
-        blocks: Dimensions of the parts of a concatenation.
-        sphere: `"yes"`, `"no"`, or `"auto"` to look at the lengths.
-        seed: Of the division.
+        config: A `diffusion.speakers.config.SpeakerDiffusionConfig`.
 
     Returns:
-        `Parts`.
+        `EmbeddingSplits`.
     """
-    voices = EmbeddingSet.load(set) if set else _made_up(**points)
-    train, rest = preprocessing.split_by_speaker(
-        voices, held, seed, level=level, blocks=blocks
+    if config.set:
+        voices = EmbeddingSet.load(config.set)
+    else:
+        voices = _synthesise(config.synthetic)
+    train, held_out = preprocessing.split_by_speaker(
+        voices, config.held_out, config.seed, level=config.level, blocks=config.blocks
     )
-    unit = sphere == "yes"
-    if sphere == "auto":
-        unit = has_unit_norm(voices.embeddings, blocks)
-    return Parts(train, rest, unit, preprocessing.build_vocabularies(train, labels))
+    unit = config.sphere == "yes"
+    if config.sphere == "auto":
+        unit = has_unit_norm(voices.embeddings, config.blocks)
+    vocabulary = preprocessing.build_vocabularies(train, config.labels)
+    return EmbeddingSplits(train, held_out, unit, vocabulary)
 
 
-def _made_up(speakers, utterances, seed):
-    if utterances == 1:
-        return made_up.sample_speakers(speakers, seed)
-    return made_up.sample_utterances(speakers, utterances, seed)
+def _synthesise(config):
+    if config.utterances == 1:
+        return synthetic.sample_speakers(config.speakers, config.seed)
+    return synthetic.sample_utterances(config.speakers, config.utterances, config.seed)
 
 
 def _digest(part):

@@ -1,5 +1,6 @@
 """The trained model as its users meet it: speaker embeddings as NumPy arrays."""
 
+import dataclasses
 import functools
 import json
 from pathlib import Path
@@ -11,9 +12,11 @@ from diffusion import samplers
 from diffusion.spacing import sampling_times
 from diffusion.speakers import model as models
 from diffusion.speakers import sampling
+from diffusion.speakers.config import SpeakerDiffusionConfig
+from diffusion.speakers.data import FACTS
 from timbre.files import verify_sha256
+from timbre.training.config import load as load_config
 
-FACTS = "voices.json"  # what the data decided: dimensions, labels, speakers of a split
 MAX_COSINE = 0.7  # of a new voice to the one it replaces (Meyer et al., 2022)
 WEIGHTS = "model.weights.h5"
 SAMPLING = {"sampler": "dpm_solver", "steps": 20, "spacing": "linspace"}
@@ -59,16 +62,16 @@ class SpeakerGenerator:
                 "Expected a finished run of `train_diffusion.py speakers`, with "
                 f"{', '.join(needed)}. Received: {path}, without {', '.join(missing)}"
             )
-        config = json.loads((path / "config.json").read_text("utf-8"))["config"]
+        config = load_config(SpeakerDiffusionConfig, path)
         facts = json.loads((path / FACTS).read_text("utf-8"))
         digest = verify_sha256(path / WEIGHTS)
-        model = models.build(**model_arguments(config, facts))
+        model = models.build_from_facts(config, facts)
         model.load_weights(path / WEIGHTS)
         about = dict(facts["about"])
         if "sha256" in about:  # of the extractor of the embeddings, not of this model
             about["extractor_sha256"] = about.pop("sha256")
         about |= {"generator": path.resolve().name, "sha256": digest}
-        return cls(model, about, **config["sampling"])
+        return cls(model, about, **dataclasses.asdict(config.sampling))
 
     @property
     def dim(self):
@@ -291,23 +294,6 @@ def labels_to_indices(vocabulary, labels):
         values.index(labels[name]) if name in labels else -1
         for name, values in vocabulary.items()
     ]
-
-
-def model_arguments(config, facts):
-    """The arguments of `diffusion.speakers.model.build`, out of config and facts.
-
-    Args:
-        config: Dict of a `diffusion.speakers.config.SpeakerDiffusion`.
-        facts: Dict with `dim`, `unit` and `vocabulary`, which the data decided.
-    """
-    same = ("network", "prediction", "weighting", "label_dropout", "scaling", "blocks")
-    schedule = {k: v for k, v in config["schedule"].items() if v is not None}
-    return {
-        **{name: config[name] for name in same},
-        "schedule": schedule,
-        "seed": config["seed"],
-        **{name: facts[name] for name in ("dim", "unit", "vocabulary")},
-    }
 
 
 def _guidance(weight):

@@ -9,7 +9,9 @@ import keras
 
 from diffusion import denoising, schedules
 from diffusion.networks import registry
+from diffusion.speakers.config import DiffusionModelConfig
 from diffusion.speakers.scaling import Scaler
+from timbre.training.config import subset
 
 
 @keras.saving.register_keras_serializable(package="diffusion")
@@ -74,7 +76,33 @@ class SpeakerDiffusion(keras.Model):
         return cls(**{**config, **parts})
 
 
-def build(
+def build(config, data):
+    """Build the untrained model of an experiment.
+
+    Args:
+        config: A `diffusion.speakers.config.SpeakerDiffusionConfig`.
+        data: The `diffusion.speakers.data.EmbeddingSplits` it is to be trained on.
+    """
+    return build_from_facts(config, data.facts)
+
+
+def build_from_facts(config, facts):
+    """Build the model of a config and of what its data decided.
+
+    Args:
+        config: A `diffusion.speakers.config.SpeakerDiffusionConfig`.
+        facts: Dict with `dim`, `unit` and `vocabulary`, as in `voices.json`.
+    """
+    return create(
+        **subset(config, DiffusionModelConfig),
+        dim=facts["dim"],
+        unit=facts["unit"],
+        vocabulary=facts["vocabulary"],
+        seed=config.seed,
+    )
+
+
+def create(
     *,
     dim,
     network=None,
@@ -101,7 +129,8 @@ def build(
     Returns:
         A built `SpeakerDiffusion`.
     """
-    schedule = {"name": "cosine", "steps": 1000, **(schedule or {})}
+    given = {k: v for k, v in (schedule or {}).items() if v is not None}
+    schedule = {"name": "cosine", "steps": 1000, **given}
     classes = tuple(len(values) for values in (vocabulary or {}).values())
     made = registry.build(
         dim=dim, steps=schedule["steps"], classes=classes, **(network or {})

@@ -1,12 +1,12 @@
-"""The end of a run: what its voices are worth, in numbers, pictures and a card."""
+"""Report of a trained speaker generator: evaluation, figures and card."""
 
 import json
 
 from diffusion.speakers import figures
-from diffusion.speakers.evaluate import evaluate as evaluate
-from diffusion.speakers.evaluate import ignore_schedule_warning
+from diffusion.speakers.evaluate import evaluate, ignore_schedule_warning
 from diffusion.speakers.generator import SpeakerGenerator
 from diffusion.speakers.memorisation import summarise
+from diffusion.speakers.signatures import signatures
 from timbre.metrics import generation
 
 CARD = """# Voices that never existed: `{name}`
@@ -55,33 +55,35 @@ languages, ages or ways to speak, these voices lack too.
 """
 
 
-def finish(run, parts, result):
-    """Evaluates, prints the report, draws the figures and writes the card.
+def finish(config, model, data, results, *, run):
+    """Evaluate, print the report, draw the figures and write the card.
 
     Args:
-        run: A `timbre.training.run.Run` whose weights are written.
-        parts: The `diffusion.speakers.data.Parts` it learned from.
-        result: The `timbre.training.loop.Result`.
+        config: A `diffusion.speakers.config.SpeakerDiffusionConfig`.
+        model: Unused: the weights are loaded from the run, as a user would.
+        data: The `diffusion.speakers.data.EmbeddingSplits`.
+        results: The `timbre.training.loop.Result`.
+        run: The `timbre.training.run.Run` whose weights are written.
 
     Returns:
-        The trained `diffusion.speakers.generator.SpeakerGenerator`, as a user would load it.
+        The SavedModel signatures to publish, and what describes them.
     """
     with ignore_schedule_warning():
         voices = SpeakerGenerator.load(run.folder)
-        results = evaluate(voices, parts.train, parts.held, seed=run.config["seed"])
-        print(text(results))
-        took = {"steps": result.step, "skipped": result.skipped}
-        run.write_json("metrics.json", {**results, "training": took})
+        found = evaluate(voices, data.train, data.held_out, seed=config.seed)
+        print(text(found))
+        steps = {"steps": results.step, "skipped": results.skipped}
+        run.write_json("metrics.json", {**found, "training": steps})
         figures.save_figures(
             voices,
-            parts.train,
-            parts.held,
+            data.train,
+            data.held_out,
             run.path("figures"),
-            history=result.history,
-            seed=run.config["seed"],
+            history=results.history,
+            seed=config.seed,
         )
-        run.write_card(_card(run, voices, parts, results, result))
-    return voices
+        run.write_card(_card(run, config, voices, data, found, results))
+    return signatures(voices), voices.about
 
 
 def text(results) -> str:
@@ -131,11 +133,11 @@ def _count(size):
     return f"{size['rows']} rows of {size['speakers']} speakers"
 
 
-def _card(run, voices, parts, results, result):
-    config, facts, sizes = run.config, parts.facts, results["sizes"]
-    length = f"length {'1' if parts.unit else 'free'}"
-    if config["blocks"]:
-        parts_of = ", ".join(map(str, config["blocks"]))
+def _card(run, config, voices, data, found, result):
+    facts, sizes = data.facts, found["sizes"]
+    length = f"length {'1' if data.unit else 'free'}"
+    if config.blocks:
+        parts_of = ", ".join(map(str, config.blocks))
         length = f"in parts of {parts_of}, each of {length}"
     return CARD.format(
         name=run.folder.name,
@@ -146,26 +148,26 @@ def _card(run, voices, parts, results, result):
         sha256_held=facts["sha256"]["held"],
         dim=facts["dim"],
         length=length,
-        level=config["level"],
-        scaling=config["scaling"],
+        level=config.level,
+        scaling=config.scaling,
         labels=_plain(json.dumps(facts["vocabulary"], ensure_ascii=False))
         if facts["vocabulary"]
         else "none",
-        network=config["network"]["network"],
+        network=config.network.network,
         parameters=voices.model.denoiser.network.count_params(),
-        prediction=config["prediction"],
-        weighting=config["weighting"],
-        schedule=config["schedule"]["name"],
-        steps=results["schedule"]["steps"],
-        alpha_bar=results["schedule"]["alpha_bar"],
+        prediction=config.prediction,
+        weighting=config.weighting,
+        schedule=config.schedule.name,
+        steps=found["schedule"]["steps"],
+        alpha_bar=found["schedule"]["alpha_bar"],
         taken=result.step,
         skipped=result.skipped,
-        batch=config["batch"],
-        sampler=config["sampling"]["sampler"],
-        calls=config["sampling"]["steps"],
-        spacing=config["sampling"]["spacing"],
+        batch=config.batch,
+        sampler=config.sampling.sampler,
+        calls=config.sampling.steps,
+        spacing=config.sampling.spacing,
         weights=voices.about["sha256"],
-        text=text(results),
+        text=text(found),
     )
 
 

@@ -28,7 +28,7 @@ from keras import ops
 
 from flows.batching import map_batches
 from flows.models.latent_model import SOME, LatentModel
-from flows.validation import validate_labels, concrete
+from flows.validation import concrete, validate_labels
 
 
 @keras.saving.register_keras_serializable(package="flows")

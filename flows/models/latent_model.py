@@ -18,12 +18,12 @@ from flows.models.class_means import ClassMeans
 from flows.models.manipulation import Manipulation
 from flows.models.sampling import Sampling
 from flows.validation import (
-    extract_arrays,
-    validate_vocabulary,
-    validate_labels,
-    validate_segments,
     class_indices,
     concrete,
+    extract_arrays,
+    validate_labels,
+    validate_segments,
+    validate_vocabulary,
 )
 from timbre.training.losses import MeanOverReplicas
 

@@ -14,7 +14,7 @@ Reference:
 import keras
 from keras import ops
 
-from flows.validation import validate_target, validate_alpha, validate_segments
+from flows.validation import validate_alpha, validate_segments, validate_target
 
 
 class Manipulation:

@@ -11,11 +11,14 @@ from pathlib import Path
 
 from flows.bijectors import backbones
 from flows.bijectors.normalisation import Scaler
+from flows.config import FlowModelConfig, SpeechFlowConfig
 from flows.data import FACTS
 from flows.models.base_distribution import FactorialNormal
 from flows.models.flow import Flow
 from flows.models.vae import VAE, Perceptron
 from timbre.files import verify_sha256
+from timbre.training.config import load as load_config
+from timbre.training.config import subset
 
 KINDS = ("vae", "nf", "dnf", "fdnf")  # as a config names them
 WEIGHTS = ".weights.h5"
@@ -163,10 +166,10 @@ def load(run_folder, kind="fdnf"):
             f"Expected a finished run of `train_flow.py` with {', '.join(needed)}. "
             f"Received: {folder}, without {', '.join(missing)}"
         )
-    config = json.loads((folder / "config.json").read_text("utf-8"))["config"]
+    config = load_config(SpeechFlowConfig, folder)
     facts = json.loads((folder / FACTS).read_text("utf-8"))
     verify_sha256(folder / weights)
-    model = build(kind, **options(config, facts))
+    model = build(kind, **arguments(config, facts))
     try:
         model.load_weights(folder / weights)
     except ValueError as error:
@@ -178,18 +181,18 @@ def load(run_folder, kind="fdnf"):
     return model
 
 
-def options(config, facts):
-    """What `build` is told, out of config and facts.
+def arguments(config, facts):
+    """Keyword arguments of `build`, out of config and facts.
 
     Args:
-        config: Dict of a `flows.config.SpeechFlow`.
+        config: A `flows.config.SpeechFlowConfig`.
         facts: Dict with `shape` and `vocabulary`, which the data decided.
     """
-    same = ("backbone", "dims", "residual", "variance", "vae", "seed", "jitter")
-    weights = ("label_dropout", "ce_weight", "cross_penalty")
     return {
-        **{name: config[name] for name in (*same, *weights)},
-        **{name: facts[name] for name in ("shape", "vocabulary")},
+        **subset(config, FlowModelConfig),
+        "seed": config.seed,
+        "shape": facts["shape"],
+        "vocabulary": facts["vocabulary"],
     }
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from keras import ops
 
-from flows.validation import validate_labels, class_indices
+from flows.validation import class_indices, validate_labels
 
 
 class Sampling:

@@ -1,12 +1,11 @@
 """Data as `flows.data` prepares them, few rows at a time, and sounds to prepare."""
 
 import csv
-import dataclasses
 
 import numpy as np
 
 from flows import data
-from flows.config import Data, Segment
+from flows.config import FlowDataConfig, SegmentConfig, SpeechFlowConfig
 from timbre.audio import wave
 from timbre.corpora.corpus import Utterance
 
@@ -15,11 +14,16 @@ NAMES = ("train", "valid", "test", "unseen")
 
 def prepare(segment=None, split_seed=None, **changes):
     """Data as a config has them, few rows at a time."""
-    told = {"source": "spectra", "speakers": 6, "rows": 600, "least_rows": 1}
-    config = dataclasses.asdict(Data(**told | changes))
+    few = {"source": "spectra", "speakers": 6, "rows": 600, "min_rows": 1}
+    wanted = FlowDataConfig(**few | changes)
     shape = {"frames": 4, "bands": 8, "high_hz": None} | (segment or {})
-    shape = dataclasses.asdict(Segment(**shape))
-    return data.prepare(**config, segment=shape, split_seed=split_seed)
+    config = SpeechFlowConfig(
+        data=wanted,
+        segment=SegmentConfig(**shape),
+        seed=wanted.seed if split_seed is None else split_seed,
+        models=("nf",),
+    )
+    return data.prepare(config)
 
 
 def of(parts):

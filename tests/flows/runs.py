@@ -13,32 +13,31 @@ from flows.models import registry
 from tests.conftest import ROOT
 from timbre.training.run import Run
 
-PLAN = config.SpeechFlow(
-    data=config.Data(source="spectra", speakers=3, classes=4, rows=240, unseen=0.0),
-    segment=config.Segment(frames=2, bands=4),
-    backbone=config.Backbone(steps=2, hidden=8),
-    vae=config.Vae(latent=4, hidden=8),
+PLAN = config.SpeechFlowConfig(
+    data=config.FlowDataConfig(source="spectra", speakers=3, classes=4, rows=240, unseen=0.0),
+    segment=config.SegmentConfig(frames=2, bands=4),
+    backbone=config.BackboneConfig(steps=2, hidden=8),
+    vae=config.VaeConfig(latent=4, hidden=8),
 )
 KINDS = ("vae", "nf", "dnf-phone", "dnf-speaker", "fdnf")
 
 
 def divided(**changes):
-    """The plan with some fields replaced, and its `Parts`."""
-    plan = dataclasses.asdict(dataclasses.replace(PLAN, **changes))
-    told = {"segment": plan["segment"], "split_seed": plan["seed"]}
-    return plan, data.prepare(**plan["data"], **told)
+    """The plan with some fields replaced, and its `SegmentSplits`."""
+    plan = dataclasses.replace(PLAN, **changes)
+    return plan, data.prepare(plan)
 
 
 def untrained(kind, plan, parts):
     """A model of a plan."""
-    return registry.build(kind, **registry.options(plan, parts.facts))
+    return registry.build(kind, **registry.arguments(plan, parts.facts))
 
 
 def make(folder, kinds=KINDS, **changes):
     """Leaves a finished run at `folder` whose models know their data but no more."""
     plan, parts = divided(**changes)
-    run = Run.open(folder, plan)
-    parts.remember(run)
+    run = Run.open(folder, dataclasses.asdict(plan))
+    run.lock_data(data.FACTS, parts.facts)
     rng = np.random.default_rng(0)
     for kind in kinds:
         model = untrained(kind, plan, parts)

@@ -11,6 +11,7 @@ from tests.flows import runs, stand_ins
 from tests.flows.stand_ins import PLAN, call, leave, refused
 from timbre.audio import wave
 from timbre.corpora.embeddings import EmbeddingSet
+from timbre.training.config import from_dict
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def same(monkeypatch):
     parts = stand_ins.parts()
     parts.facts = {"sha256": {"train": "0"}}
     asked = {}
-    monkeypatch.setattr(data, "prepare", lambda **told: asked.update(told) or parts)
+    monkeypatch.setattr(data, "prepare", lambda given: asked.update(given=given) or parts)
     parts.asked = asked
     return parts
 
@@ -53,7 +54,7 @@ def test_evaluate_measures_all_models_on_the_runs_own_data(
     call("evaluate", "--run", run, "--out", out)
     assert asked["models"] == known and asked["parts"] is same
     assert (asked["pairs"], asked["seed"]) == (50, 4)  # as the run has it
-    assert same.asked == {**PLAN["data"], "segment": {}, "split_seed": 4}
+    assert same.asked["given"] == from_dict(config.SpeechFlowConfig, PLAN)
     assert json.loads(out.read_text()) == stand_ins.results()
     assert report.text(stand_ins.results()) in capsys.readouterr().out
     call("evaluate", "--run", run, "--pairs", 7, "--seed", 0)
@@ -161,7 +162,7 @@ def test_a_flow_of_embeddings_moves_rows_and_keeps_their_other_parts(tmp_path):
     )
     made.save(tmp_path / "set.npz")
     told = {"source": "embeddings", "path": str(tmp_path / "set.npz"), "unseen": 0.0}
-    plan = config.Data(**told, factors=("mood", "speaker"), least_rows=2)
+    plan = config.FlowDataConfig(**told, factors=("mood", "speaker"), min_rows=2)
     run = runs.make(tmp_path / "run", ("fdnf",), data=plan)
     command = ["manipulate", "--run", run, "--factor", "speaker", "--to", "F2"]
     out = tmp_path / "out.npz"
@@ -189,7 +190,7 @@ def test_a_flow_of_segments_changes_a_sound(tmp_path):
         ]
     (tmp_path / "segments.csv").write_text("\n".join(rows))
     told = {"path": str(tmp_path / "segments.csv"), "cache": str(tmp_path / "cache")}
-    plan = config.Data(source="segments", **told, unseen=0.0, least_rows=2)
+    plan = config.FlowDataConfig(source="segments", **told, unseen=0.0, min_rows=2)
     run = runs.make(tmp_path / "run", ("fdnf",), data=plan)
     front = data.front_end(json.loads((run / "flow.json").read_text())["about"])
     given, out = tmp_path / "0.wav", tmp_path / "out.wav"

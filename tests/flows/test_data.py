@@ -107,14 +107,14 @@ def test_a_subset_keeps_rows_together(parts):
 
 def test_facts_are_json_and_a_run_goes_on_with_its_rows_only(parts, tmp_path):
     run = Run.open(tmp_path / "run", {"seed": 0})
-    parts.remember(run)
-    parts.remember(run)
+    run.lock_data(data.FACTS, parts.facts)
+    run.lock_data(data.FACTS, parts.facts)
     found = json.loads((run.folder / data.FACTS).read_text("utf-8"))
     assert found == parts.facts and found["shape"] == [4, 8]
     assert found["vocabulary"]["phone"] == list(parts.vocabulary["phone"])
     assert found["speakers"]["unseen"] == sorted({*parts.unseen.speaker})
     with pytest.raises(ValueError, match="goes on with the rows it began with"):
-        prepare(split_seed=1).remember(run)
+        run.lock_data(data.FACTS, prepare(split_seed=1).facts)
 
 
 def test_another_number_or_label_is_another_digest(parts):

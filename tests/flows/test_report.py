@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from flows import figures, report
+from flows.config import SpeechFlowConfig
 from tests.flows import stand_ins
 from timbre.files import sha256
 from timbre.training.run import Run
@@ -175,6 +176,9 @@ def test_alone_or_absent_the_factorial_flow_is_compared_to_nothing():
     assert "Changing" not in report.text(results)
 
 
+CONFIG = SpeechFlowConfig(pairs=70, seed=3)
+
+
 @pytest.fixture
 def finished(tmp_path, monkeypatch):
     """A run whose evaluation and figures are replaced by what they were asked for."""
@@ -189,6 +193,7 @@ def finished(tmp_path, monkeypatch):
 
     monkeypatch.setattr(report, "evaluate", evaluate)
     monkeypatch.setattr(figures, "draw", draw)
+    monkeypatch.setattr(report, "signatures", lambda *of: of)
     run = Run.open(tmp_path / "flow", {"backbone": {"name": "realnvp", "steps": 4}})
     models = {kind: stand_ins.Model() for kind in ("nf", "fdnf")}
     for kind in models:
@@ -206,7 +211,9 @@ def finished(tmp_path, monkeypatch):
 
 def test_a_run_ends_with_report_figures_numbers_and_card(finished, capsys):
     run, models, parts, done, asked = finished
-    results = report.finish(run, models, parts, done, pairs=70, seed=3)
+    served, about = report.finish(CONFIG, models, parts, done, run=run)
+    results = stand_ins.results()
+    assert served == (models["fdnf"], None) and about["model"] == "fdnf"
     assert asked["evaluate"] == (models, parts, 70, 3)
     said = capsys.readouterr().out
     assert said.strip() == report.text(results).strip()
@@ -220,7 +227,7 @@ def test_a_run_ends_with_report_figures_numbers_and_card(finished, capsys):
 
 def test_the_card_says_what_what_of_what_for_and_what_not(finished):
     run, models, parts, done, _ = finished
-    report.finish(run, models, parts, done, pairs=70, seed=3)
+    report.finish(CONFIG, models, parts, done, run=run)
     card = (run.folder / "card.md").read_text("utf-8")
     assert "Changing a speaker is not anonymisation" in card
     assert report.text(stand_ins.results()) in card
@@ -238,4 +245,4 @@ def test_a_card_is_never_of_other_weights(finished):
     run, models, parts, done, _ = finished
     (run.folder / "nf.weights.h5").write_bytes(b"other")
     with pytest.raises(ValueError, match="not those the run has written"):
-        report.finish(run, models, parts, done, pairs=70, seed=3)
+        report.finish(CONFIG, models, parts, done, run=run)

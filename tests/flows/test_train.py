@@ -11,16 +11,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from flows import batching, config, train
+from flows import batching, config, report, train
+from flows import model as models
 from flows.data import Rows
 from flows.evaluation import measures
 from tests.flows.runs import divided, untrained
 from timbre.files import sha256
 from timbre.training import optimisers
+from timbre.training.config import OptimiserConfig
 from timbre.training.interrupts import Diverged, Interrupted
 from timbre.training.run import Run
 
-OPTIMISER = {"learning_rate": 1e-2, "clip_norm": 5.0}
+OPTIMISER = OptimiserConfig(learning_rate=1e-2, final_rate=0.0, clip_norm=5.0)
 
 
 def weights(model):
@@ -39,13 +41,11 @@ def fit(learned, folder, kind="fdnf", steps=60, **settings):
     """Trains a model in a run; returns it, the run and the result."""
     plan, parts = learned
     model, run = untrained(kind, plan, parts), Run.open(folder, {"steps": steps})
-    told = {"devices": tf.distribute.get_strategy(), "optimiser": OPTIMISER}
-    told |= {"batch": 20, "seed": 0, "validate_every": 6, "save_every": 6, **settings}
-    return (
-        model,
-        run,
-        train.fit(model, parts, run=run, kind=kind, steps=steps, **told),
-    )
+    often = {"batch": 20, "validate_every": 6, "save_every": 6, "optimiser": OPTIMISER}
+    plan = dataclasses.replace(plan, **{**often, "steps": steps, **settings})
+    strategy = tf.distribute.get_strategy()
+    result = train.fit_model(plan, model, parts, kind=kind, run=run, strategy=strategy)
+    return model, run, result
 
 
 def test_bits_of_a_standard_normal_at_its_middle_are_half_a_log_of_two_pi():
@@ -115,8 +115,8 @@ def test_the_optimiser_is_let_go(learned, tmp_path, monkeypatch):
     """It may be twice as large as the model, and a run has several models."""
     made = []
 
-    def build(**told):
-        optimizer = optimisers.build(**told)
+    def build(config, *, steps):
+        optimizer = optimisers.build(config, steps=steps)
         made.append(weakref.ref(optimizer))
         return optimizer
 
@@ -149,9 +149,9 @@ def test_what_is_left_are_the_weights_that_held_out_rows_liked_best(learned, who
 
 @pytest.mark.slow
 def test_a_model_that_was_stopped_goes_on_to_the_same_bits(learned, whole, tmp_path):
-    for sitting in range(2):
+    for session in range(2):
         with pytest.raises(Interrupted):
-            fit(learned, tmp_path, stop_after=20 + sitting)
+            fit(learned, tmp_path, stop_after=20 + session)
         assert not (tmp_path / "fdnf.weights.h5").exists()
     for _ in range(2):  # the second has ended before it starts
         model, _, result = fit(learned, tmp_path)
@@ -175,7 +175,7 @@ def test_averages_are_those_of_the_best_weights(learned, tmp_path):
 @pytest.mark.slow
 def test_an_export_says_what_it_is(learned, whole):
     _, run, _ = whole
-    said = train.about(run, "fdnf", learned[1])
+    said = report.describe(run, "fdnf", learned[1])
     assert said["sha256"] == sha256(run.folder / "fdnf.weights.h5")
     assert said["model"] == "fdnf" and list(said["vocabulary"]) == ["phone", "speaker"]
     assert said["data_sha256"]["test"] == learned[1].facts["sha256"]["test"]
@@ -188,9 +188,9 @@ def test_half_of_the_labels_teach_classes_nearly_as_well_as_all(tmp_path):
     for missing in (0.0, 0.5):
         few = {"speakers": 3, "classes": 4, "rows": 4000, "test": 0.3, "unseen": 0.0}
         fitted = divided(
-            data=config.Data(source="spectra", missing=missing, **few),
-            segment=config.Segment(frames=4, bands=8),
-            backbone=config.Backbone(steps=4, hidden=32),
+            data=config.FlowDataConfig(source="spectra", missing=missing, **few),
+            segment=config.SegmentConfig(frames=4, bands=8),
+            backbone=config.BackboneConfig(steps=4, hidden=32),
         )
         hidden = (fitted[1].rows("train")["labels"] < 0).mean()
         assert hidden == pytest.approx(missing, abs=0.03)
@@ -202,17 +202,10 @@ def test_half_of_the_labels_teach_classes_nearly_as_well_as_all(tmp_path):
         assert full[factor] > 0.9 and half[factor] > full[factor] - 0.05
 
 
-def test_a_batch_of_more_rows_than_there_are_is_refused(learned, tmp_path):
+def test_a_batch_of_more_rows_than_there_are_is_refused(learned):
+    plan, parts = learned
     with pytest.raises(ValueError, match="at most the number of rows.*40. Rec.*: 41"):
-        fit(learned, tmp_path, batch=41)
-
-
-def test_a_batch_that_replicas_can_not_share_is_refused(learned, tmp_path):
-    class Three:
-        num_replicas_in_sync = 3
-
-    with pytest.raises(ValueError, match="multiple of the number of replicas, 3"):
-        fit(learned, tmp_path, devices=Three())
+        models.build(dataclasses.replace(plan, batch=41), parts)
 
 
 @pytest.mark.slow

@@ -7,10 +7,11 @@ import pytest
 from timbre.audio import wave
 from timbre.corpora.corpus import Corpus, Utterance
 from voiceemb import data
+from voiceemb.config import AugmentationConfig, SpeakerEncoderConfig
 from voiceemb.encoder import unit
 from voiceemb.networks import speaker_encoder
 from voiceemb.training import augmentation, validation
-from voiceemb.training.splits import Parts
+from voiceemb.training.splits import SpeakerSplits
 
 
 @pytest.mark.parametrize("samples", [100, 1600, 31_999, 32_000, 32_001, 50_123])
@@ -43,14 +44,14 @@ def encoder():
 
 
 def test_a_cache_holds_the_energies_of_the_encoder(spoken, encoder, tmp_path):
-    records = data.cached(spoken, tmp_path, encoder)
+    records = data.open_cache(spoken, tmp_path, encoder.filterbank)
     for i, utterance in enumerate(spoken):
         expected = encoder.features(wave.read(utterance.path)[None])[0]
         np.testing.assert_allclose(records.read(i), expected, rtol=1e-5)
-    waveforms = data.cached(spoken, tmp_path, encoder, waveforms=True)
+    waveforms = data.open_cache(spoken, tmp_path, encoder.filterbank, waveforms=True)
     assert waveforms.shape == () and waveforms.length[0] == 8000
     assert len(list(tmp_path.iterdir())) == 2  # side by side, not one over the other
-    again = data.cached(spoken, tmp_path, encoder)
+    again = data.open_cache(spoken, tmp_path, encoder.filterbank)
     assert again.folder == records.folder
 
 
@@ -58,13 +59,13 @@ def test_another_filterbank_gets_another_cache(spoken, encoder, tmp_path):
     other = speaker_encoder.build(
         stages=(4,), num_blocks=1, front_end={"num_bands": 40, "fft_size": 1024}
     )
-    data.cached(spoken, tmp_path, encoder)
-    assert data.cached(spoken, tmp_path, other).shape == (40,)
+    data.open_cache(spoken, tmp_path, encoder.filterbank)
+    assert data.open_cache(spoken, tmp_path, other.filterbank).shape == (40,)
     assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_cached_records_embed_as_their_windows_do(spoken, encoder, tmp_path):
-    cache, window = data.cached(spoken, tmp_path, encoder), 20
+    cache, window = data.open_cache(spoken, tmp_path, encoder.filterbank), 20
     found = validation.embed_records(encoder, cache, window=window, at_once=4)
     for i in range(len(cache)):
         features, room = cache.read(i), int(cache.length[i]) - window
@@ -75,11 +76,11 @@ def test_cached_records_embed_as_their_windows_do(spoken, encoder, tmp_path):
 
 @pytest.fixture
 def parts(spoken):
-    return Parts(spoken, spoken, None, spoken, "closed-set")
+    return SpeakerSplits(spoken, spoken, None, spoken, "closed-set")
 
 
 def first_batch(parts, cache, encoder, **options):
-    voices = data.Data(parts, parts.train, cache, encoder, crop_frames=20, **options)
+    voices = data.EncoderData(parts, parts.train, cache, encoder.filterbank, crop_frames=20, **options)
     batches = voices.batches(functools.partial(voices.draw.triplets, batch=2), steps=1)
     return next(iter(batches(0)))[0].numpy()
 
@@ -87,7 +88,7 @@ def first_batch(parts, cache, encoder, **options):
 def test_augmented_batches_are_features_of_augmented_waveforms(
     parts, encoder, tmp_path
 ):
-    cache = data.cached(parts.train, tmp_path, encoder, waveforms=True)
+    cache = data.open_cache(parts.train, tmp_path, encoder.filterbank, waveforms=True)
     plain = first_batch(parts, cache, encoder, augment=lambda x, seed: x)
     louder = first_batch(parts, cache, encoder, augment=lambda x, seed: 2 * x)
     assert plain.shape == (2, 3, 20, 64)
@@ -95,7 +96,7 @@ def test_augmented_batches_are_features_of_augmented_waveforms(
 
 
 def test_masks_hide_stripes_behind_the_level_of_the_frame(parts, encoder, tmp_path):
-    cache = data.cached(parts.train, tmp_path, encoder)
+    cache = data.open_cache(parts.train, tmp_path, encoder.filterbank)
     plain = first_batch(parts, cache, encoder)
     masked = first_batch(parts, cache, encoder, num_masks=2)
     level = np.exp(np.log(plain).mean(axis=-1, keepdims=True))
@@ -107,16 +108,16 @@ def test_masks_hide_stripes_behind_the_level_of_the_frame(parts, encoder, tmp_pa
 
 
 def test_features_can_not_be_augmented(parts, encoder, tmp_path):
-    cache = data.cached(parts.train, tmp_path, encoder)
+    cache = data.open_cache(parts.train, tmp_path, encoder.filterbank)
     with pytest.raises(ValueError, match="Only waveforms can be augmented"):
         first_batch(parts, cache, encoder, augment=lambda x, seed: x)
 
 
 @pytest.mark.parametrize("waveforms", [False, True])
 def test_features_and_waveforms_are_judged_alike(parts, encoder, tmp_path, waveforms):
-    cache = data.cached(parts.train, tmp_path, encoder, waveforms=waveforms)
-    voices = data.Data(parts, parts.train, cache, encoder, crop_frames=20)
-    assert 0 <= voices.judge(encoder)()["eer"] <= 1
+    cache = data.open_cache(parts.train, tmp_path, encoder.filterbank, waveforms=waveforms)
+    voices = data.EncoderData(parts, parts.train, cache, encoder.filterbank, crop_frames=20)
+    assert 0 <= voices.validate(encoder)()["eer"] <= 1
     embeddings = validation.embed_records(
         lambda x: encoder(encoder.features(x) if waveforms else x),
         voices.validation,
@@ -126,9 +127,9 @@ def test_features_and_waveforms_are_judged_alike(parts, encoder, tmp_path, wavef
 
 
 def test_each_speed_makes_of_a_speaker_another_class(parts, encoder, tmp_path):
-    cache = data.cached(parts.train, tmp_path, encoder, waveforms=True)
-    voices = data.Data(
-        parts, parts.train, cache, encoder, crop_frames=20, speeds=(1.0, 0.9)
+    cache = data.open_cache(parts.train, tmp_path, encoder.filterbank, waveforms=True)
+    voices = data.EncoderData(
+        parts, parts.train, cache, encoder.filterbank, crop_frames=20, speeds=(1.0, 0.9)
     )
     assert voices.num_classes == 4 and len(parts.train.speakers) == 2
     (x, y), *_ = voices.batches(functools.partial(voices.draw.classes, batch=6), 1)(0)
@@ -137,9 +138,9 @@ def test_each_speed_makes_of_a_speaker_another_class(parts, encoder, tmp_path):
 
 
 def test_crop_lengths_and_those_of_a_phase_are_in_frames(parts, encoder, tmp_path):
-    cache = data.cached(parts.train, tmp_path, encoder, waveforms=True)
-    voices = data.Data(
-        parts, parts.train, cache, encoder, crop_frames=20, crop_lengths=(15, 30)
+    cache = data.open_cache(parts.train, tmp_path, encoder.filterbank, waveforms=True)
+    voices = data.EncoderData(
+        parts, parts.train, cache, encoder.filterbank, crop_frames=20, crop_lengths=(15, 30)
     )
     draw = functools.partial(voices.draw.classes, batch=2)
     assert {x.shape[1] for x, _ in voices.batches(draw, 30)(0)} == {15, 30}
@@ -157,19 +158,19 @@ def test_voices_of_two_corpora_are_judged_within_each(parts, encoder, tmp_path):
         )
     ]
     corpus = Corpus("both", tuple(rows))
-    cache = data.cached(corpus, tmp_path / "cache", encoder)
-    both = Parts(corpus, corpus, None, None, "open-set")
-    voices = data.Data(both, corpus, cache, encoder, crop_frames=20)
-    found = voices.judge(encoder)()
+    cache = data.open_cache(corpus, tmp_path / "cache", encoder.filterbank)
+    both = SpeakerSplits(corpus, corpus, None, None, "open-set")
+    voices = data.EncoderData(both, corpus, cache, encoder.filterbank, crop_frames=20)
+    found = voices.validate(encoder)()
     assert set(found) == {"eer", "eer_one", "eer_two"}
     assert found["eer_one"] == found["eer_two"] == found["eer"]
 
 
 def test_no_validation_means_no_judge(spoken, encoder, tmp_path):
-    parts = Parts(spoken, None, None, None, "closed-set")
-    cache = data.cached(spoken, tmp_path, encoder)
-    voices = data.Data(parts, spoken, cache, encoder, crop_frames=20)
-    assert voices.judge(encoder) is None
+    parts = SpeakerSplits(spoken, None, None, None, "closed-set")
+    cache = data.open_cache(spoken, tmp_path, encoder.filterbank)
+    voices = data.EncoderData(parts, spoken, cache, encoder.filterbank, crop_frames=20)
+    assert voices.validate(encoder) is None
 
 
 def test_noises_are_read_from_a_folder(spoken, tmp_path):
@@ -185,26 +186,29 @@ def test_unreadable_utterances_are_in_no_part(spoken, encoder, tmp_path):
     bad = tmp_path / "bad.wav"
     bad.write_text("no sound")
     whole = Corpus("whole", (Utterance(bad, "low"), *spoken.utterances))
-    cache = data.cached(whole, tmp_path / "cache", encoder)
-    assert data.readable(whole, cache).utterances == spoken.utterances
+    cache = data.open_cache(whole, tmp_path / "cache", encoder.filterbank)
+    assert data.select_readable(whole, cache).utterances == spoken.utterances
 
 
-def test_preparing_divides_what_can_be_read_and_augments_on_request(
-    spoken, encoder, tmp_path
-):
-    bad = tmp_path / "bad.wav"
-    bad.write_text("no sound")
-    whole = Corpus("whole", (Utterance(bad, "low"), *spoken.utterances))
-    settings = {"validation": 4, "test": 4, "closed_share": 0.2, "crop_frames": 20}
+def test_preparing_splits_what_can_be_read_and_augments_on_request(spoken, tmp_path):
+    bad = tmp_path / "bad.csv"
+    rows = [f"{u.path},{u.speaker}" for u in spoken] + [f"{tmp_path / 'no.wav'},low"]
+    bad.write_text("\n".join(["path,speaker", *rows]) + "\n")
+    (tmp_path / "no.wav").write_text("no sound")
     for enabled in (False, True):
-        parts, voices = data.prepare(
-            whole,
-            encoder,
-            cache=tmp_path / "cache",
-            augmentation={"enabled": enabled, "num_masks": 1, "noise_probability": 1.0},
-            **settings,
+        config = SpeakerEncoderConfig(
+            corpus=(str(bad),),
+            cache=str(tmp_path / "cache"),
+            validation_speakers=4,
+            test_speakers=4,
+            closed_set_share=0.2,
+            crop_frames=20,
+            augmentation=AugmentationConfig(
+                enabled=enabled, num_masks=1, noise_probability=1.0
+            ),
         )
-        assert len(parts.train) == 6 and voices.sounds == enabled
+        voices = data.prepare(config)
+        assert len(voices.splits.train) == 6 and voices.waveforms == enabled
         batches = voices.batches(functools.partial(voices.draw.triplets, batch=2), 1)
         features, _ = next(iter(batches(0)))
         assert features.shape == (2, 3, 20, 64)

@@ -1,6 +1,7 @@
 """What a run leaves for its users: a calibration, and a folder to hand on."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,7 +11,7 @@ from timbre.metrics.calibration import LogisticCalibration
 from timbre.training.run import Run
 from voiceemb import Encoder, calibration, evaluate, report
 from voiceemb import __main__ as cli
-from voiceemb.training.splits import Parts
+from voiceemb.training.splits import SpeakerSplits
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def test_a_run_is_calibrated_by_the_voices_that_chose_its_weights(
     trained_run, tmp_path
 ):
     corpus = folders.open_corpus(trained_run / "corpus" / "smoke")
-    parts = Parts(corpus, corpus, None, None, "open-set")
+    parts = SpeakerSplits(corpus, corpus, None, None, "open-set")
     run = Run.open(tmp_path / "run", {})
     limit = report.calibrate(Cepstra(), parts, run)
     kept = calibration.read(run.path(calibration.FILE), sha256="a" * 64)
@@ -53,7 +54,7 @@ def test_a_run_that_can_not_be_calibrated_says_so_and_has_its_threshold(
 
     monkeypatch.setattr(calibration, "fit", refuse)
     corpus = folders.open_corpus(trained_run / "corpus" / "smoke")
-    parts, run = Parts(corpus, corpus, None, None, "open-set"), Run.open(tmp_path, {})
+    parts, run = SpeakerSplits(corpus, corpus, None, None, "open-set"), Run.open(tmp_path, {})
     assert -1 < report.calibrate(Cepstra(), parts, run)["value"] < 1
     assert "No calibration: same pairs do not" in capsys.readouterr().err
     assert not run.path(calibration.FILE).exists()
@@ -93,7 +94,7 @@ def test_a_calibration_of_earlier_weights_does_not_outlive_them(tmp_path, monkey
         Encoder.load(run.folder)
     monkeypatch.setattr(report, "untrained", untrained)  # what comes next takes long
     with pytest.raises(Later):
-        report.finish(run, Parts(None, None, None, None, "open-set"), {})
+        report.finish(None, None, SimpleNamespace(splits=None), {}, run=run)
     assert Encoder.load(run.folder).calibration is None
 
 

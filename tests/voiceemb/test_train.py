@@ -6,14 +6,21 @@ import pytest
 import tensorflow as tf
 
 from timbre.training import loop
+from timbre.training.config import OptimiserConfig
 from timbre.training.run import Run
 from voiceemb import train
+from voiceemb.config import (
+    LargeMarginConfig,
+    MetricConfig,
+    SoftmaxConfig,
+    SpeakerEncoderConfig,
+    TripletConfig,
+)
 from voiceemb.training import batch_sampler
 from voiceemb.training.trainers import SpeakerClassifier
 
 BANDS = 4
 AAM = {"head": "aam", "scale": 16.0, "sub_centres": 2}
-EMA = {"ema": 0.5}
 
 
 class Ear(keras.Model):
@@ -39,10 +46,10 @@ class Voices:
     def __init__(self, ends=None, judged=True):
         rng = np.random.default_rng(0)
         self.speaker = np.repeat(np.arange(5), 4)
-        self.sound = rng.normal(size=(20, 9, BANDS)).astype("float32")
+        self.sound = rng.normal(size=(20, 11, BANDS)).astype("float32")
         self.sound += 0.5 * self.speaker[:, None, None]
         self.num_classes = 5
-        self.draw = batch_sampler.Draw(self.speaker, np.full(20, 9), crop=9)
+        self.draw = batch_sampler.Draw(self.speaker, np.full(20, 11), crop=11)
         self.ends, self.judged, self.crops = ends, judged, []
 
     def batches(self, draw, steps, *, crop_frames=None):
@@ -57,47 +64,56 @@ class Voices:
 
         return after
 
-    def judge(self, encoder):
+    def validate(self, encoder):
         if not self.judged:
             return None
         return lambda: {"eer": float(np.sum(encoder.get_weights()[0]))}
 
 
-def teach(run, voices, encoder=None, optimiser=None):
-    """Teaches all phases that are judged by classes or contrasts, six steps each."""
+def teach(run, voices, encoder=None, ema=None):
+    """Trains all stages that have classes or contrasts, six steps each."""
     keras.utils.set_random_seed(0)
-    encoder, devices = encoder or Ear(), tf.distribute.get_strategy()
-    shared = {
-        **{"run": run, "devices": devices, "seed": 0, "steps": 6},
-        **{"log_every": 2, "save_every": 2, "optimiser": optimiser or {}},
-    }
-    names = {"batch": 4, "dropout": 0.0, "margin": 0.3, "margin_rise": (1, 5), **AAM}
-    groups = {"speakers": 3, "utterances": 3, "temperature": 0.1}
-    results = [
-        train.softmax(encoder, voices, **names, **shared),
-        train.metric(encoder, voices, contrast="ge2e", **groups, **shared),
-        train.large_margin(
-            encoder, voices, batch=4, margin=0.5, crop_frames=8, **shared
+    encoder, optimiser = encoder or Ear(), OptimiserConfig(final_rate=0.0, ema=ema)
+    config = SpeakerEncoderConfig(
+        log_every=2,
+        save_every=2,
+        softmax=SoftmaxConfig(
+            **AAM,
+            steps=6,
+            batch=4,
+            dropout=0.0,
+            margin=0.3,
+            margin_rise=(1, 5),
+            optimiser=optimiser,
         ),
-    ]
-    return encoder, results
+        triplet=TripletConfig(steps=0),
+        metric=MetricConfig(
+            steps=6, contrast="ge2e", speakers=3, utterances=3, optimiser=optimiser
+        ),
+        large_margin=LargeMarginConfig(
+            steps=6, batch=4, margin=0.5, crop_frames=10, optimiser=optimiser
+        ),
+    )
+    strategy = tf.distribute.get_strategy()
+    results = train.fit(config, encoder, voices, run=run, strategy=strategy)
+    return encoder, list(results.values())
 
 
 @pytest.fixture
 def new_run(tmp_path):
-    return lambda name: Run.open(tmp_path / name, {"softmax": AAM})
+    return lambda name: Run.open(tmp_path / name, {})
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ema", [{}, EMA])
+@pytest.mark.parametrize("ema", [None, 0.5])
 def test_phases_that_stop_and_go_on_end_as_those_left_alone_to_the_bit(new_run, ema):
     """The margin, halfway up when the data ends, and the scale go on too."""
-    expected, whole = teach(new_run("whole"), Voices(), optimiser=ema)
+    expected, whole = teach(new_run("whole"), Voices(), ema=ema)
     broken = new_run("broken")
     for phase in range(3):
         with pytest.raises(ValueError, match="before step 4 of 6"):
-            teach(broken, Voices(ends=phase), optimiser=ema)
-    found, results = teach(broken, Voices(), optimiser=ema)
+            teach(broken, Voices(ends=phase), ema=ema)
+    found, results = teach(broken, Voices(), ema=ema)
     for was, now in zip(expected.get_weights(), found.get_weights(), strict=True):
         np.testing.assert_array_equal(now, was)
     assert results == whole and [r.step for r in results] == [6, 6, 6]
@@ -112,7 +128,7 @@ def test_phases_that_stop_and_go_on_end_as_those_left_alone_to_the_bit(new_run, 
 def test_a_phase_leaves_the_weights_its_encoder_ends_with(new_run, judged):
     """The averages, since those are judged; without a judge the last ones."""
     run = new_run("run")
-    encoder, results = teach(run, Voices(judged=judged), optimiser=EMA)
+    encoder, results = teach(run, Voices(judged=judged), ema=0.5)
     assert [bool(result.best_weights) for result in results] == [judged] * 3
     learner = SpeakerClassifier(Ear(), 5, **AAM)
     learner(np.ones((1, 6, BANDS), "float32"))
@@ -139,14 +155,15 @@ def test_the_large_margin_goes_on_with_the_classes_of_the_softmax(new_run, monke
     real = loop.fit
     monkeypatch.setattr(loop, "fit", fit)
     kept = {}
-    metric = train.metric
+    first, second, metric, last = train.STAGES
 
-    def remember(encoder, *args, **kwargs):
-        result = metric(encoder, *args, **kwargs)
+    def keep(config, encoder, data, **kwargs):
+        result = metric(config, encoder, data, **kwargs)
         kept["encoder"] = encoder.get_weights()
         return result
 
-    monkeypatch.setattr(train, "metric", remember)
+    keep.__name__ = "metric"
+    monkeypatch.setattr(train, "STAGES", (first, second, keep, last))
     teach(run, voices)
     taught = SpeakerClassifier(Ear(), 5, **AAM)
     taught(np.ones((1, 6, BANDS), "float32"))
@@ -155,7 +172,7 @@ def test_the_large_margin_goes_on_with_the_classes_of_the_softmax(new_run, monke
     np.testing.assert_array_equal(centres, taught.get_weights()[-1])
     for start, left in zip(encoder, kept["encoder"], strict=True):
         np.testing.assert_array_equal(start, left)
-    assert voices.crops == [6, 6, 8]
+    assert voices.crops == [6, 6, 10]
 
 
 def replicas(count):
@@ -170,16 +187,10 @@ def draw_of(speakers):
     "asked, there, count, expected", [(16, 99, 1, 16), (16, 99, 3, 15), (16, 5, 2, 4)]
 )
 def test_replicas_share_the_speakers_of_a_batch_evenly(asked, there, count, expected):
-    found = train._speakers_of_a_batch(asked, draw_of(there), replicas(count))
+    found = train._speakers_per_batch(asked, draw_of(there), replicas(count))
     assert found == expected
 
 
 def test_a_replica_with_one_speaker_would_learn_nothing():
     with pytest.raises(ValueError, match="at least two speakers.* 3 speakers"):
-        train._speakers_of_a_batch(16, draw_of(3), replicas(2))
-
-
-def test_batches_of_unequal_replicas_are_refused():
-    train._check_even("softmax.batch", 64, replicas(2))
-    with pytest.raises(ValueError, match="`softmax.batch` must be a multiple .* 3"):
-        train._check_even("softmax.batch", 64, replicas(3))
+        train._speakers_per_batch(16, draw_of(3), replicas(2))

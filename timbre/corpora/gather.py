@@ -5,13 +5,17 @@ Recordings are real, but each speaker has few styles; style augmentation
 (`timbre.corpora.synthetic`) covers the widest range of pitch and pace.
 """
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from timbre.corpora import folders, style_augmentation
 from timbre.corpora.corpus import Corpus
+from timbre.corpora.synthetic.espeak import SynthesisError
 from timbre.corpora.synthetic.render import render
+from timbre.training.run import TrainingError
 
 
 def gather(
@@ -56,6 +60,29 @@ def gather(
             "Received: neither"
         )
     return corpora[0] if len(corpora) == 1 else folders.open_corpus(corpora)
+
+
+def gather_config(config: Any) -> Corpus:
+    """The corpus of an experiment.
+
+    Args:
+        config: A dataclass that inherits `timbre.training.config.CorpusConfig` and
+            `RunConfig`.
+
+    Raises:
+        TrainingError: If synthetic voices can not be rendered.
+    """
+    with_synthetic = config.add_synthetic or not config.corpus
+    try:
+        return gather(
+            config.corpus,
+            cache=config.cache,
+            synthetic=dataclasses.asdict(config.synthetic) if with_synthetic else None,
+            num_styles=config.styles,
+            seed=config.seed,
+        )
+    except SynthesisError as error:
+        raise TrainingError(str(error)) from error
 
 
 def _file_name(corpus):

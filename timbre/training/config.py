@@ -1,16 +1,22 @@
-"""What every training can be told: the part of a config that all systems share.
+"""Configuration fields that all systems share.
 
-A system's config is a frozen dataclass that inherits `Run` and holds an `Optimiser`
-for each of its phases; `configs.py` has the presets. A number that can not be is
-refused where it is written, before any work. Imports nothing.
+The config of an experiment is one frozen dataclass that inherits `RunConfig` and holds
+an `OptimiserConfig` for each training stage; `<system>/presets.py` has instances of it.
+`config.json` in a run folder holds all of its fields; `load` reads it again. A value
+that is not possible is refused by the dataclass, before any work. Imports
+the standard library only.
 """
 
-from dataclasses import dataclass
+import dataclasses
+import json
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 
-def least(config, **limits):
-    """Refuses a config whose fields are below their limits, with the field's name.
+def check_min(config: typing.Any, **limits: float) -> None:
+    """Check fields of a config against their least values.
 
     Args:
         config: A dataclass.
@@ -29,8 +35,8 @@ def least(config, **limits):
 
 
 @dataclass(frozen=True)
-class Optimiser:
-    """How a phase takes its steps (`timbre.training.optimisers.build`)."""
+class OptimiserConfig:
+    """Optimiser of a training stage (`timbre.training.optimisers.build`)."""
 
     name: Literal["adam", "sgd"] = "adam"
     learning_rate: float = 1e-3  # after warm-up
@@ -40,37 +46,132 @@ class Optimiser:
     momentum: float = 0.9  # of sgd
     clip_norm: float | None = None  # largest norm of all gradients together
     ema: float | None = None  # decay of the moving average of the weights
+    ema_warm_up: bool = False  # a young average forgets sooner
 
     def __post_init__(self):
-        least(self, final_rate=0, warm_up=0, momentum=0, clip_norm=1e-9, ema=0)
+        check_min(self, final_rate=0, warm_up=0, momentum=0, clip_norm=1e-9, ema=0)
         if self.learning_rate <= 0 or (self.ema or 0) >= 1:
             raise ValueError(
                 "`learning_rate` must be above 0 and `ema` below 1. "
                 f"Received: {self.learning_rate} and {self.ema}"
             )
+        if self.ema_warm_up and self.ema is None:
+            raise ValueError("`ema_warm_up` needs an average. Received: ema=None")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
-    """What every run is told, whatever it trains (`timbre.training.loop`, `timbre.training.run`)."""
+class LoopConfig:
+    """The training loop (`timbre.training.loop.fit`)."""
+
+    log_every: int = 20  # steps between rows of the history
+    validate_every: int = 200  # steps between validations, beside that of the last step
+    save_every: int = 200  # steps between checkpoints
+    patience: int = 20  # steps without a finite gradient, in a row
+    stop_after: int | None = None  # steps of one session; the same command goes on
+    jit_compile: bool = False  # XLA; slower on CPU
+
+    def __post_init__(self):
+        check_min(self, log_every=1, validate_every=1, save_every=1, patience=1)
+        check_min(self, stop_after=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(LoopConfig):
+    """Every experiment: its run folder, loop, seed and devices."""
 
     name: str  # of the run, a folder below `runs`
     runs: str = "runs"  # where runs lie side by side
-    log_every: int = 20  # steps between rows of the history
-    validate_every: int = 200  # steps between validations
-    save_every: int = 200  # steps between checkpoints
-    patience: int = 20  # steps without a finite gradient, in a row
-    stop_after: int | None = None  # steps of one sitting; the same command goes on
-    seed: int = 0  # of everything drawn
+    seed: int = 0  # of all random numbers
     # of layers
     policy: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
-    jit_compile: bool = False  # XLA; slower on CPU
     strategy: Literal["default", "mirrored", "multiworker"] = "default"  # of devices
 
+    # Patterns of dotted fields that may differ when a run is resumed: where files lie
+    # and when to stop. The data are compared by their digests.
+    MAY_CHANGE = ("runs", "stop_after")
+    RENAMED = {}  # fields of an older `config.json`, old name to new
+
     def __post_init__(self):
-        least(self, log_every=1, validate_every=1, save_every=1, patience=1)
-        least(self, stop_after=1)
+        super().__post_init__()
         if not self.name or self.name in (".", "..") or set(self.name) & set("/\\\0"):
             raise ValueError(
                 f"`name` must name one folder below `runs`. Received: {self.name!r}"
             )
+
+    def batch_sizes(self) -> dict[str, int]:
+        """Rows of a global batch by the field that says so; replicas share each."""
+        return {"batch": self.batch} if hasattr(self, "batch") else {}
+
+
+@dataclass(frozen=True)
+class SyntheticSpeechConfig:
+    """Synthetic voices (`timbre.corpora.synthetic.render.render`)."""
+
+    folder: str = "corpus/synthetic"
+    num_speakers: int = 100
+    utterances: int = 16
+    clean: bool = False  # without rooms and noise: pauses are silent
+    seed: int = 0
+
+    def __post_init__(self):
+        check_min(self, num_speakers=2, utterances=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusConfig:
+    """A corpus of speech (`timbre.corpora.gather.gather`).
+
+    `--corpus` names folders of speakers or manifests; without one the synthetic
+    corpus is rendered.
+    """
+
+    corpus: tuple[str, ...] = ()  # folders or manifests; several are joined
+    add_synthetic: bool = False  # to a corpus of recordings, synthetic voices
+    styles: int = 0  # style-augmented copies of each recording
+    exclude_speakers: tuple[str, ...] = ()  # left out altogether
+    synthetic: SyntheticSpeechConfig = field(default_factory=SyntheticSpeechConfig)
+    cache: str = "cache"  # where caches lie side by side
+    validation_speakers: int = 16  # never trained on; they choose the best weights
+
+
+def subset(config: typing.Any, kind: type) -> dict[str, typing.Any]:
+    """The fields of a config that one of its parents declares, nested ones as dicts.
+
+    So a field that the parent gains is passed on where `**subset(...)` stands.
+    """
+    values = dataclasses.asdict(config)
+    return {one.name: values[one.name] for one in dataclasses.fields(kind)}
+
+
+def from_dict(kind: type, values: dict) -> typing.Any:
+    """Build a config from the dict that `dataclasses.asdict` made of one.
+
+    Fields that are missing have their defaults; `kind.RENAMED` gives the present names
+    of fields in older files.
+
+    Args:
+        kind: A dataclass, whose fields may be dataclasses.
+        values: Values of JSON, nested as the dataclass.
+
+    Raises:
+        ValueError: If a field is not known, or its value is not possible.
+    """
+    hints, found = typing.get_type_hints(kind), {}
+    names = {one.name for one in dataclasses.fields(kind)}
+    for given, value in values.items():
+        name = getattr(kind, "RENAMED", {}).get(given, given)
+        if name not in names:
+            raise ValueError(
+                f"{kind.__name__} has no field `{given}`: the run was made by another "
+                "version; finish it with that one, or start afresh (--fresh)"
+            )
+        if dataclasses.is_dataclass(hints[name]):
+            value = from_dict(typing.cast(type, hints[name]), value)
+        found[name] = tuple(value) if isinstance(value, list) else value
+    return kind(**found)
+
+
+def load(kind: type, run_folder: str | Path) -> typing.Any:
+    """The config of a run folder, as an instance of its dataclass `kind`."""
+    text = (Path(run_folder) / "config.json").read_text("utf-8")
+    return from_dict(kind, json.loads(text)["config"])

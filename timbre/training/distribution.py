@@ -30,6 +30,21 @@ def open_strategy(name="default", *, policy="float32"):
     return STRATEGIES[name]()
 
 
+def check_batch_sizes(sizes, strategy):
+    """Check that replicas get equal shares of every batch, which weigh the same.
+
+    Args:
+        sizes: Dict, the name of each batch size to rows of a global batch.
+        strategy: A `tf.distribute.Strategy`.
+    """
+    for name, rows in sizes.items():
+        if rows % strategy.num_replicas_in_sync:
+            raise ValueError(
+                f"`{name}` must be a multiple of the number of replicas, "
+                f"{strategy.num_replicas_in_sync}. Received: {rows}"
+            )
+
+
 def is_chief(strategy):
     """Whether this process writes the files of the run."""
     return strategy.extended.should_checkpoint

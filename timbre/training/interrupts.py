@@ -14,6 +14,8 @@ import threading
 import keras
 import tensorflow as tf
 
+from timbre.training.run import TrainingError
+
 
 class Interrupted(SystemExit):
     """The run was asked to stop and has saved: uncaught, it exits with code 130."""
@@ -23,7 +25,7 @@ class Interrupted(SystemExit):
         self.step = step
 
 
-class Diverged(RuntimeError):
+class Diverged(TrainingError):
     """Loss, gradients or weights are not finite any more."""
 
 

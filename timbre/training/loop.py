@@ -15,9 +15,15 @@ import keras
 import tensorflow as tf
 
 from timbre.progress import ProgressBar
+from timbre.training import ema
 from timbre.training.checkpoint import TrainState, digest
-from timbre.training.distribution import anyone, is_chief, is_multiworker
-from timbre.training.ema import averaged
+from timbre.training.config import LoopConfig
+from timbre.training.distribution import (
+    anyone,
+    is_chief,
+    is_multiworker,
+    wait_for_all,
+)
 from timbre.training.history import History
 from timbre.training.interrupts import Diverged, Interrupted, Interrupts, how_to_go_on
 from timbre.training.train_step import compile_step
@@ -28,7 +34,7 @@ class Result:
     """How a phase ended.
 
     Args:
-        step: Steps taken, of this and earlier sittings.
+        step: Steps taken, of this and earlier sessions.
         skipped: How many of them were skipped, not being finite.
         best: Best value of the monitor, `None` if there was none.
         best_step: The step it was reached at, 0 if there was none.
@@ -51,22 +57,17 @@ def fit(
     run,
     phase,
     steps,
+    config=None,
+    strategy=None,
     measure=None,
     watch=None,
     validate=None,
     monitor=None,
     better="lower",
-    log_every=10,
-    validate_every=None,
-    save_every=500,
-    patience=20,
-    stop_after=None,
-    strategy=None,
-    jit_compile=False,
 ):
     """Train a compiled model for a number of steps, resuming where it was left.
 
-    The model ends with its last weights (`averaging.averaged` lends the averages,
+    The model ends with its last weights (`ema.averaged` lends the averages,
     `run.load_weights(model, result.best_weights)` the best). A phase that has
     ended before returns at once with the same.
 
@@ -81,24 +82,18 @@ def fit(
         steps: The step to end at. A phase that ended may be continued by more steps,
             and is then the longer phase to the bit if its old end was a multiple of
             `log_every` and `validate_every` and no schedule depends on `steps`.
+        config: A `timbre.training.config.LoopConfig`: how often to log, validate and
+            save, when to give up or stop. Checkpoints are also written after
+            validations and at the end; the history names the sha256 of the weights
+            saved by `save_every`. XLA (`jit_compile`) is tested on one device.
+            Defaults to `LoopConfig()`.
+        strategy: The `tf.distribute.Strategy`. Defaults to the one in place.
         measure: Maps `(x, y, y_pred)` to a dict of scalars to log, in the graph.
         watch: Called with `(step, logs)` at each logged row; may raise to stop.
         validate: Returns a dict of floats; called with the averaged weights lent
-            where the optimiser keeps averages. What it says is what is kept.
+            where the optimiser keeps averages. Its values go to the history.
         monitor: The validated quantity that decides which weights are best.
         better: Whether `"lower"` or `"higher"` is better.
-        log_every: Steps between rows of the history.
-        validate_every: Steps between validations. Defaults to once, at the end.
-        save_every: Steps between checkpoints, besides those after validations
-            and at the end; the history then names the sha256 of the weights.
-            Defaults to `500`.
-        patience: So many steps skipped in a row stop training.
-        stop_after: Steps of the phase in this sitting after which it ends as Ctrl-C
-            would end it. Defaults to no limit.
-        strategy: The `tf.distribute.Strategy`. Defaults to the one in place.
-        jit_compile: Whether XLA compiles the forward and backward pass. Tested on
-            one device.
-
     Returns:
         A `Result`.
 
@@ -107,55 +102,80 @@ def fit(
         Diverged: Training is not finite any more.
         RunError: The disk is full, or the checkpoint is another model's.
     """
+    config = config or LoopConfig()
     strategy = strategy or tf.distribute.get_strategy()
     _build(model, batches, strategy)
-    keeper = _Keeper(model, run, phase, strategy, validate, monitor, better, patience)
-    start = keeper.restore()
+    state = _PhaseState(model, run, phase, strategy, validate, monitor, better)
+    start = state.restore()
     if start >= steps:
-        return keeper.result()
+        return state.result()
     data = _distribute(batches(start), strategy)
     take_step = compile_step(
         model,
-        keeper.state,
+        state.train,
         data.element_spec,
         strategy=strategy,
         measure=measure,
-        jit_compile=jit_compile,
+        jit_compile=config.jit_compile,
     )
-    with Interrupts() as interrupts, keeper.sitting(start, steps) as progress:
+    with Interrupts() as interrupts, state.session(start, steps) as progress:
         for step, batch in _numbered(data, start, steps):
-            keeper.state.window.add(take_step(batch))
+            state.train.window.add(take_step(batch))
             progress.update()
-            logging, judging, saving = (
-                step == steps or bool(every) and step % every == 0
-                for every in (log_every, validate_every, save_every)
-            )
-            if logging or step % patience == 0:
-                keeper.check(step)
+            last = step == steps
+            logging = last or step % config.log_every == 0
+            validating = validate and (last or step % config.validate_every == 0)
+            marking = step % config.save_every == 0
+            if logging or step % config.patience == 0:
+                state.check_streak(step, config.patience)
             if logging:
-                keeper.log(step, watch)
-            if judging and validate:
-                keeper.judge(step)
+                state.log(step, watch)
+            if validating:
+                state.evaluate(step)
             stopping = interrupts.requested
             if is_multiworker(strategy):  # all must leave at the same step
                 stopping = logging and anyone(strategy, stopping)
-            stopping = stopping or step - start == stop_after
-            if save_every and step % save_every == 0:
-                keeper.mark(step)
-            if saving or stopping or (judging and validate):
-                keeper.save(step)
-            if stopping and step < steps:
+            stopping = stopping or step - start == config.stop_after
+            if marking:
+                state.mark(step)
+            if last or marking or stopping or validating:
+                state.save(step)
+            if stopping and not last:
                 progress.note(f"Saved step {step} of {phase}. {how_to_go_on()}")
                 raise Interrupted(step)
-    return keeper.result()
+    return state.result()
 
 
-class _Keeper:
-    """Keeps what a phase has reached: its rows, its best, its checkpoints."""
+def best_weights_name(phase):
+    """Name in a run of the weights that a phase leaves."""
+    return f"checkpoints/{phase}/best.weights.h5"
 
-    def __init__(
-        self, model, run, phase, strategy, validate, monitor, better, patience
-    ):
+
+def select_weights(model, result, *, run, phase, strategy):
+    """Give a trained model its best weights, on every process alike.
+
+    Without a best, for want of a monitor, those are its averages, or the last weights
+    where the optimiser keeps none; they are written where the best would be.
+
+    Args:
+        model: The `keras.Model` that `fit` has trained.
+        result: What `fit` has returned.
+        run, phase, strategy: As given to `fit`.
+    """
+    wait_for_all(strategy)  # until the chief has written the best weights
+    if result.best_weights:
+        run.load_weights(model, result.best_weights)
+        return
+    ema.finalise(model)
+    if is_chief(strategy):
+        run.save_weights(model, best_weights_name(phase))
+    wait_for_all(strategy)
+
+
+class _PhaseState:
+    """State of a phase: its history, best weights and checkpoints."""
+
+    def __init__(self, model, run, phase, strategy, validate, monitor, better):
         if monitor and not validate:
             raise ValueError(f"`monitor` needs `validate`. Received: monitor={monitor}")
         if better not in ("lower", "higher"):
@@ -164,24 +184,23 @@ class _Keeper:
             )
         self.model, self.run, self.phase = model, run, phase
         self.validate, self.monitor, self.better = validate, monitor, better
-        self.patience = patience
         self.chief = is_chief(strategy)
         folder = run.folder / "checkpoints" / phase
-        self.state = TrainState(model, folder, write=self.chief)
-        self.best_weights = f"checkpoints/{phase}/best.weights.h5"
+        self.train = TrainState(model, folder, write=self.chief)
+        self.best_weights = best_weights_name(phase)
 
     def restore(self):
         """Restore the newest checkpoint and the rows up to it; returns its step."""
-        step = self.state.restore()
+        step = self.train.restore()
         self.history = History(self.run, self.phase, step=step, write=self.chief)
         return step
 
     @contextmanager
-    def sitting(self, start, steps):
+    def session(self, start, steps):
         """Check the disk, show progress, and write the rows whatever happens."""
         if self.chief:
-            self.state.tidy()
-            self.run.check_space((self.state.keep + 2) * self.state.num_bytes)
+            self.train.tidy()
+            self.run.check_space((self.train.keep + 2) * self.train.num_bytes)
         bar = ProgressBar(
             self.phase, steps, initial=start, enabled=self.chief, unit=" steps"
         )
@@ -194,10 +213,10 @@ class _Keeper:
                 self.history.flush()
                 raise
 
-    def check(self, step):
+    def check_streak(self, step, patience):
         """Stop if too many steps were skipped in a row."""
-        streak = int(self.state.streak)
-        if streak >= self.patience:
+        streak = int(self.train.streak)
+        if streak >= patience:
             raise Diverged(
                 f"{streak} steps in a row, up to step {step}, gave a loss or gradient "
                 "that is not finite; none was applied. Lower the learning rate, clip "
@@ -207,21 +226,21 @@ class _Keeper:
     def log(self, step, watch):
         """Make a row of the steps since the last one."""
         rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
-        logs = self.state.window.take_means()
+        logs = self.train.window.take_means()
         self.progress.set_postfix(logs, refresh=False)
-        logs |= {"learning_rate": float(rate), "skipped": int(self.state.skipped)}
+        logs |= {"learning_rate": float(rate), "skipped": int(self.train.skipped)}
         self.history.add(step, logs)
         if watch:
             watch(step, logs)
 
-    def judge(self, step):
+    def evaluate(self, step):
         """Validate, and keep the weights if they are the best so far."""
-        with averaged(self.model):
+        with ema.averaged(self.model):
             values = {name: float(value) for name, value in self.validate().items()}
             self.history.add(step, values)
             if self.monitor and self._is_best(values):
-                self.state.best.assign(values[self.monitor])
-                self.state.best_step.assign(step)
+                self.train.best.assign(values[self.monitor])
+                self.train.best_step.assign(step)
                 if self.chief:
                     self.run.save_weights(self.model, self.best_weights)
         shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
@@ -233,7 +252,7 @@ class _Keeper:
                 "`monitor` must be one of the validated quantities, "
                 f"{', '.join(values)}. Received: monitor={self.monitor}"
             )
-        value, best = values[self.monitor], float(self.state.best)
+        value, best = values[self.monitor], float(self.train.best)
         if math.isnan(best):
             return math.isfinite(value)
         return value < best if self.better == "lower" else value > best
@@ -245,15 +264,15 @@ class _Keeper:
     def save(self, step):
         """Write the rows, then the checkpoint they belong to."""
         self.history.flush()
-        self.state.save(step)
+        self.train.save(step)
 
     def result(self):
         """How the phase stands."""
-        best_step = int(self.state.best_step)
+        best_step = int(self.train.best_step)
         return Result(
-            step=int(self.state.step),
-            skipped=int(self.state.skipped),
-            best=float(self.state.best) if best_step else None,
+            step=int(self.train.step),
+            skipped=int(self.train.skipped),
+            best=float(self.train.best) if best_step else None,
             best_step=best_step,
             history=self.history.rows,
             best_weights=self.best_weights if best_step else None,

@@ -4,58 +4,37 @@ import math
 
 import keras
 
-RULES = ("adam", "sgd")
 DECAYS = ("cosine", "linear", "none")
 
 
-def build(
-    *,
-    steps,
-    name="adam",
-    learning_rate=1e-3,
-    final_rate=0.0,
-    decay="cosine",
-    warm_up=0,
-    momentum=0.9,
-    clip_norm=None,
-    ema=None,
-    ema_warm_up=False,
-):
-    """Makes a Keras optimiser whose rate rises, then falls until the last step.
+def build(config, *, steps):
+    """Builds a Keras optimiser whose rate rises, then falls until the last step.
 
     Args:
-        steps: Steps of the phase.
-        name: `"adam"` or `"sgd"`. Defaults to `"adam"`.
-        learning_rate: Rate after warm-up. Defaults to `1e-3`.
-        final_rate: Rate at the last step. Defaults to `0`.
-        decay: `"cosine"`, `"linear"` or `"none"`. Defaults to `"cosine"`.
-        warm_up: Steps in which the rate rises from zero. Defaults to `0`.
-        momentum: Of `"sgd"`. Defaults to `0.9`.
-        clip_norm: Largest norm of all gradients together. Defaults to no limit.
-        ema: Decay of the moving average of the weights. Defaults to none.
-        ema_warm_up: Whether a young average forgets sooner, see `WarmingAverage`.
-            Defaults to `False`.
+        config: A `timbre.training.config.OptimiserConfig`.
+        steps: Steps of the training stage.
 
     Returns:
         A `keras.optimizers.Optimizer`.
     """
-    if name not in RULES:
-        raise ValueError(f"`name` must be one of {RULES}. Received: {name!r}")
-    if ema_warm_up and ema is None:
-        raise ValueError("`ema_warm_up` needs an average. Received: ema=None")
-    rate = Rate(learning_rate, final_rate, decay, warm_up, steps)
-    shared = {"learning_rate": rate, "global_clipnorm": clip_norm}
-    if ema is not None:
+    ema = config.ema is not None
+    shared = {
+        "learning_rate": Rate(
+            config.learning_rate, config.final_rate, config.decay, config.warm_up, steps
+        ),
+        "global_clipnorm": config.clip_norm,
+        "use_ema": ema,
+        "ema_momentum": config.ema if ema else 0.99,
         # Keras would by default copy the averages over the weights now and then.
-        shared |= {
-            "use_ema": True,
-            "ema_momentum": ema,
-            "ema_overwrite_frequency": None,
-        }
-    if name == "sgd":
-        rule = WarmingSGD if ema_warm_up else keras.optimizers.SGD
-        return rule(momentum=momentum, **shared)
-    return (WarmingAdam if ema_warm_up else keras.optimizers.Adam)(**shared)
+        "ema_overwrite_frequency": None,
+    }
+    if config.name == "adam":
+        rule = WarmingAdam if config.ema_warm_up else keras.optimizers.Adam
+        return rule(**shared)
+    if config.name == "sgd":
+        rule = WarmingSGD if config.ema_warm_up else keras.optimizers.SGD
+        return rule(momentum=config.momentum, **shared)
+    raise ValueError(f"`name` must be 'adam' or 'sgd'. Received: {config.name!r}")
 
 
 class WarmingAverage:
@@ -64,21 +43,20 @@ class WarmingAverage:
     `average = decay * average + (1 - decay) * weight` after step `n = 0, 1, ...`, with
     `decay = min(ema_momentum, (1 + n) / (10 + n))`; the first average is the weights
     after the first step. To be listed before the `keras.optimizers.Optimizer` that
-    takes the steps.
+    takes the steps and reads `ema_momentum` in each.
     """
 
-    def _update_model_variables_moving_average(self, trainable_variables):
-        if not self.use_ema:
-            return
-        ops = keras.ops
-        n = ops.cast(self.iterations, "float32")
-        decay = ops.minimum(self.ema_momentum, (1 + n) / (10 + n))
-        decay = ops.where(n > 0, decay, 0.0)
-        averages = self._model_variables_moving_average
-        for weight, average in zip(trainable_variables, averages, strict=True):
-            if average is not None:
-                share = ops.cast(decay, weight.dtype)
-                average.assign(share * average + (1 - share) * weight)
+    @property
+    def ema_momentum(self):
+        n = keras.ops.cast(self.iterations, "float32")
+        return keras.ops.minimum(self._ema_limit, (1 + n) / (10 + n))
+
+    @ema_momentum.setter
+    def ema_momentum(self, limit):
+        self._ema_limit = limit
+
+    def get_config(self):
+        return {**super().get_config(), "ema_momentum": self._ema_limit}
 
 
 @keras.saving.register_keras_serializable(package="training")

@@ -25,7 +25,11 @@ PACKAGES = ("tensorflow", "keras", "numpy")
 SPARE_BYTES = 16 * 2**20  # for history, figures and cards, whatever the model's size
 
 
-class RunError(RuntimeError):
+class TrainingError(RuntimeError):
+    """Training cannot go on, and the message says why and what to change."""
+
+
+class RunError(TrainingError):
     """A run folder cannot be used: another config, no room, no permission."""
 
 
@@ -55,6 +59,7 @@ class Run:
         *,
         resume=True,
         may_change=(),
+        upgrade=None,
         needed_bytes=0,
         exclusive=True,
     ):
@@ -69,6 +74,8 @@ class Run:
             may_change: Patterns of dotted config keys that may differ from those
                 of an existing run, as `("*.steps",)` to train longer. The new
                 value replaces the old one in `config.json`.
+            upgrade: Maps the config dict of a run of an older version to the present
+                fields. Defaults to none.
             needed_bytes: Free space wanted on the disk, beyond a small reserve.
             exclusive: Keep other processes out as long as the run is in use (the
                 default). `False` is for the workers of a chief, who share its run
@@ -85,7 +92,7 @@ class Run:
             hold = _Hold.on(folder)
             _set_aside(folder)
         _check_writable(folder)
-        resumed = _check_same(folder, config, may_change)
+        resumed = _check_same(folder, config, may_change, upgrade)
         hold = _Hold.on(folder)
         run = cls(folder, config, resumed, hold)
         run.check_space(needed_bytes)
@@ -109,26 +116,36 @@ class Run:
         text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
         return self.write_text(name, text + "\n")
 
-    def remember(self, name, facts):
-        """Write what the data decided; a run never goes on with other data.
+    def lock_data(self, name, facts, *, write=True):
+        """Write what the data decided; a run is never resumed with other data.
 
         Args:
             name: Of the JSON file.
             facts: Dict ready for JSON, with `sha256`, a dict of each part's digest.
+            write: Whether this process writes files. Defaults to `True`.
 
         Raises:
             ValueError: If the run began with other data.
         """
         path = self.folder / name
         if path.is_file():
-            began = json.loads(path.read_text("utf-8"))["sha256"]
-            if began != facts["sha256"]:
+            began, now = json.loads(path.read_text("utf-8")), facts["sha256"]
+            if "digests" in began:  # a speaker encoder's, with that of another cache
+                began["sha256"] = {**began["digests"], "sounds": now.get("sounds")}
+            began = began["sha256"]
+            changed = [
+                part
+                for part in sorted(began.keys() | now.keys())
+                if began.get(part) != now.get(part)
+            ]
+            if changed:
                 raise ValueError(
                     "A run goes on with the rows it began with: start afresh (--fresh) "
-                    f"or under another name (--name). Received: rows of sha256 "
-                    f"{facts['sha256']}, which began with {began}"
+                    "or under another name (--name). Received: other rows in "
+                    f"{', '.join(changed)}, of sha256 {now}, which began with {began}"
                 )
-        self.write_json(name, facts)
+        if write:
+            self.write_json(name, facts)
 
     def write_card(self, text):
         """Write `card.md`, which tells a reader what this run is."""
@@ -265,10 +282,11 @@ def _check_writable(folder):
         ) from error
 
 
-def _check_same(folder, config, may_change):
+def _check_same(folder, config, may_change, upgrade):
     """Whether the folder holds a run of this config; another one is an error."""
     try:
-        old = _flat(json.loads((folder / "config.json").read_text("utf-8"))["config"])
+        old = json.loads((folder / "config.json").read_text("utf-8"))["config"]
+        old = _flat(json.loads(json.dumps(upgrade(old) if upgrade else old)))
     except FileNotFoundError:
         if any(not path.name.startswith(".") for path in folder.iterdir()):
             raise RunError(
@@ -277,7 +295,7 @@ def _check_same(folder, config, may_change):
             ) from None
         return False
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"Cannot read {folder / 'config.json'}: {error!r}") from error
+        raise RunError(f"Cannot read {folder / 'config.json'}: {error}") from error
     new = _flat(config)
     differing = [
         f"  {key}: {old.get(key, 'absent')} there, {new.get(key, 'absent')} here"

@@ -1,20 +1,100 @@
-"""The command line of a training script: a preset, and whatever replaces its fields."""
+"""The training script of all systems: command line, run folder, stages, report.
+
+A system is a package whose modules, its rooms, have one signature each:
+
+    presets.PRESETS, presets.DEFAULT                  name to config, and the default
+    data.FACTS, data.prepare(config)                  has `facts`, with `sha256`
+    model.build(config, data)                         a model, or a dict of models
+    train.fit(config, model, data, *, run, strategy)  results of the training loop
+    report.finish(config, model, data, results, *, run)
+
+`finish` returns the SavedModel signatures to publish and what describes them, or
+`None`. The command line is `--preset NAME`, `--fresh` and every field of the config.
+"""
 
 import argparse
+import dataclasses
+import importlib
 import json
 import os
 import sys
 import warnings
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import tyro
 
-from timbre.training.run import LOCK, Run, RunError
+from timbre.training import config as configs
+from timbre.training.config import RunConfig
+from timbre.training.run import LOCK, Run, TrainingError
 
 
-def parse(presets, *, default, about, arguments=None):
-    """Reads a command line into a config.
+def run(
+    system: str, arguments: Sequence[str] | None = None, *, program: str | None = None
+) -> Path:
+    """Train a system as a command line says.
+
+    Args:
+        system: Package with the rooms above, as `"voiceemb"`.
+        arguments: Command line. Defaults to that of the process.
+        program: What `--help` calls the program. Defaults to the name of the script.
+
+    Returns:
+        The run folder.
+    """
+    presets = _import_room(system, "presets")
+    config, fresh = parse(
+        presets.PRESETS,
+        default=presets.DEFAULT,
+        about=presets.__doc__ or "",
+        arguments=arguments,
+        program=program,
+    )
+    run = open_run(config, fresh=fresh)
+
+    import keras
+
+    from timbre.serving.publish import publish
+    from timbre.training import distribution, interrupts
+
+    with prepare(run):
+        interrupts.make_deterministic(config.seed)
+        strategy = distribution.open_strategy(config.strategy, policy=config.policy)
+        distribution.check_batch_sizes(config.batch_sizes(), strategy)
+        data = _import_room(system, "data").prepare(config)
+        keras.utils.set_random_seed(config.seed)  # weights depend on no data
+        with strategy.scope():
+            model = _import_room(system, "model").build(config, data)
+    with explain(ValueError, OSError, TrainingError):
+        chief = distribution.is_chief(strategy)
+        run.lock_data(_import_room(system, "data").FACTS, data.facts, write=chief)
+        fit = _import_room(system, "train").fit
+        results = fit(config, model, data, run=run, strategy=strategy)
+        if chief:  # one process writes the rest
+            finish = _import_room(system, "report").finish
+            served = finish(config, model, data, results, run=run)
+            if served:
+                signatures, about = served
+                publish(run.path("export"), signatures, about=about)
+    return run.folder
+
+
+def _import_room(system: str, room: str) -> ModuleType:
+    return importlib.import_module(f"{system}.{room}")
+
+
+def parse(
+    presets: Mapping[str, Any],
+    *,
+    default: str,
+    about: str,
+    arguments: Sequence[str] | None = None,
+    program: str | None = None,
+) -> tuple[Any, bool]:
+    """Read a command line into a config.
 
     `--preset NAME` picks an instance of `presets`; every field of it can be replaced,
     as in `--triplet.steps 200`. `--fresh` sets an existing run of the same name aside.
@@ -22,14 +102,15 @@ def parse(presets, *, default, about, arguments=None):
     Args:
         presets: Name to frozen dataclass.
         default: The preset that is meant when none is named.
-        about: Text for `--help`, usually the script's docstring.
+        about: Text for `--help`.
         arguments: List of str. Defaults to those of the process.
+        program: Name of the program in `--help`. Defaults to that of the script.
 
     Returns:
         The config, and whether to start afresh.
     """
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--preset", choices=presets, default=default)
+    first = argparse.ArgumentParser(program, add_help=False, allow_abbrev=False)
+    first.add_argument("--preset", choices=list(presets), default=default)
     first.add_argument("--fresh", action="store_true")
     chosen, rest = first.parse_known_args(arguments)
     about = (
@@ -37,27 +118,31 @@ def parse(presets, *, default, about, arguments=None):
         "--fresh sets an existing run of this name aside."
     )
     preset = presets[chosen.preset]
-    with explained(ValueError):
-        config = tyro.cli(type(preset), default=preset, args=rest, description=about)
+    with explain(ValueError):
+        config = tyro.cli(
+            type(preset), prog=program, default=preset, args=rest, description=about
+        )
     return config, chosen.fresh
 
 
-def open_run(folder, name, config, *, fresh=False, may_change=()):
-    """Opens `folder/name` for a config, or ends the program with the reason.
+def open_run(config: RunConfig, *, fresh: bool = False) -> Run:
+    """Open the run folder of a config, or end the program with the reason.
 
     Args:
-        folder: Where runs lie side by side.
-        name: Name of the run.
-        config: Nested dict of the whole config.
+        config: The config, whose `MAY_CHANGE` may differ from that of an older run.
         fresh: Set an existing run of this name aside. Defaults to `False`.
-        may_change: Patterns of keys that may differ, see `Run.open`.
     """
-    with explained(RunError):
+
+    def upgrade(old):
+        return dataclasses.asdict(configs.from_dict(type(config), old))
+
+    with explain(TrainingError):
         return Run.open(
-            Path(folder) / name,
-            config,
+            Path(config.runs) / config.name,
+            dataclasses.asdict(config),
             resume=not fresh,
-            may_change=may_change,
+            may_change=config.MAY_CHANGE,
+            upgrade=upgrade,
             exclusive=_leads(),
         )
 
@@ -71,8 +156,8 @@ def _leads():
 
 
 @contextmanager
-def explained(*kinds):
-    """Ends the program with a line where a traceback would help no user.
+def explain(*kinds: type[BaseException]):
+    """End the program with a line where a traceback would help no user.
 
     Errors of these kinds are mended by another command line, other data or another
     disk; under `python -X dev` they keep their traceback. Ctrl-C exits with code 130
@@ -95,18 +180,17 @@ def explained(*kinds):
 
 
 @contextmanager
-def preparing(run, *kinds):
-    """`explained`, for what comes before training: no mistake takes the name.
+def prepare(run: Run):
+    """`explain`, for what comes before training: no wrong command takes the name.
 
     A folder made for this run is removed again when the command turns out to be
     wrong, so that the mended one finds it free.
 
     Args:
         run: A `timbre.training.run.Run` that holds no more than its config.
-        *kinds: Further classes of errors to explain.
     """
-    kinds = (ValueError, OSError, ImportError, RunError, *kinds)
-    with explained(*kinds), warnings.catch_warnings():
+    kinds = (ValueError, OSError, ImportError, TrainingError)
+    with explain(*kinds), warnings.catch_warnings():
         warnings.formatwarning = lambda message, *_: f"{message}\n"
         try:
             yield

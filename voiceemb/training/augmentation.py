@@ -26,11 +26,11 @@ def augmenter(*, noises="", sample_rate=16000, **conditions):
     return Augmenter(noises=sounds, sample_rate=sample_rate, **conditions)
 
 
-def preparation(encoder, sounds, augment, num_masks):
+def preparation(filterbank, sounds, augment, num_masks):
     """What becomes of crops inside the graph, for `batches.dataset`; or `None`.
 
     Args:
-        encoder: A `SpeakerEncoder`, for its filterbank.
+        filterbank: The `timbre.audio.filterbank.Filterbank` of the encoder.
         sounds: Whether crops are waveforms, else energies.
         augment: Maps `(waveforms [rows, samples], seed)` to waveforms, or `None`.
         num_masks: Stripes that hide bands, and as many that hide frames.
@@ -54,7 +54,7 @@ def preparation(encoder, sounds, augment, num_masks):
         lead = crops.shape[: crops.shape.rank - (1 if sounds else 2)]
         x = tf.reshape(crops, [math.prod(lead), *_sizes(crops.shape[len(lead) :])])
         x = augment(x, seed=seed) if augment else x
-        x = encoder.features(x) if sounds else x
+        x = filterbank(x) if sounds else x
         x = (
             hide(x, tf.random.experimental.stateless_fold_in(seed, 1))
             if num_masks

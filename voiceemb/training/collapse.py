@@ -4,6 +4,8 @@ A collapsed encoder scores exactly the margin for ever; its gradient no longer t
 voices apart, and hours may pass before somebody looks.
 """
 
+from timbre.training.run import TrainingError
+
 ADVICE = {  # what else to change, by the phase that collapsed
     "triplet": "let hardness grow more slowly (--triplet.warm-up, --triplet.strategy "
     "semi_hard)",
@@ -11,7 +13,7 @@ ADVICE = {  # what else to change, by the phase that collapsed
 }
 
 
-class Collapsed(RuntimeError):
+class Collapsed(TrainingError):
     """The encoder maps (almost) all voices to one point."""
 
 

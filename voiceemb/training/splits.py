@@ -1,24 +1,23 @@
-"""Who learns and who is held out: a corpus divided into parts that never mix.
+"""Splits of a corpus: training, validation, test and closed-set utterances.
 
-Speakers fall into three parts: those an encoder trains on, those whose EER chooses the
-best weights, and those kept for the final test. Of the training speakers some
-utterances are kept back as well, for the closed-set figure. A corpus too small to spare
-speakers is judged on such utterances alone, and every print says so.
+Speakers are split into those an encoder trains on, those whose EER selects the weights
+(validation), and those of the final test (open-set). Some utterances of the training
+speakers are held out as well (closed-set). A corpus too small to hold out speakers is
+validated on such utterances alone, and every report says so.
 """
 
 import dataclasses
-import json
 
 from timbre.corpora import splits
 from timbre.corpora.corpus import Corpus, corpus_of, some
 
 PARTS = ("train", "validation", "test", "closed")
-LEAST_HELD_OUT = 2  # speakers; fewer make no different pair
+MIN_HELD_OUT = 2  # speakers; fewer make no different pair
 
 
 @dataclasses.dataclass(frozen=True)
-class Parts:
-    """A corpus, divided; a part that can not be had is `None`.
+class SpeakerSplits:
+    """Splits of a corpus; one that can not be had is `None`.
 
     Args:
         train: Utterances to learn from.
@@ -34,22 +33,36 @@ class Parts:
     closed: Corpus | None
     protocol: str
 
-    def about(self):
-        """Who is in each part, and the digest of its rows, ready for JSON."""
+    def facts(self, *, sounds):
+        """Speakers and digest of each split, for `Run.lock_data`.
+
+        Args:
+            sounds: SHA-256 of all that is cached of the corpus, in hex.
+        """
         parts = {name: getattr(self, name) for name in PARTS}
         parts = {name: part for name, part in parts.items() if part}
+        digests = {name: part.digest() for name, part in parts.items()}
         return {
             "speakers": {name: list(part.speakers) for name, part in parts.items()},
-            "digests": {name: part.digest() for name, part in parts.items()},
+            "sha256": {**digests, "sounds": sounds},
         }
 
 
-def divide(corpus, *, validation, test, closed_share, apart=(), kin=None, seed=0):
-    """Divides a corpus by speakers, then its training part by utterances.
+def split(
+    corpus,
+    *,
+    validation,
+    test,
+    closed_set_share,
+    held_out_corpora=(),
+    groups=None,
+    seed=0,
+):
+    """Split a corpus by speakers, then its training part by utterances.
 
-    Weights chosen on the corpora one trains on are chosen for those: `apart` names
-    corpora that are heard in validation alone, as other microphones and other people
-    will be. No other speaker is then used to choose.
+    Weights selected on the corpora one trains on are selected for those:
+    `held_out_corpora` are used in validation alone, as other microphones and other
+    people will be. No other speaker is then used to select weights.
 
     No part but the training part gets more than a fifth of the speakers; if that is
     fewer than two, no speaker is held out at all. Utterances are kept back only of
@@ -58,41 +71,41 @@ def divide(corpus, *, validation, test, closed_share, apart=(), kin=None, seed=0
     Args:
         corpus: A `timbre.corpora.corpus.Corpus`.
         validation, test: Speakers wanted in each; none of them with `0`.
-        closed_share: Share of the training speakers' utterances to keep back.
-        apart: Names of joined corpora whose speakers all go to validation.
-        kin: A column of the manifest; speakers who share its value stay together, see
-            `splits.split_by_speaker`. A corpus without the column has no kin.
-        seed: Another seed draws another division.
+        closed_set_share: Share of the training speakers' utterances to keep back.
+        held_out_corpora: Joined corpora whose speakers all go to validation.
+        groups: A column of the manifest; speakers who share its value stay together,
+            see `splits.split_by_speaker`.
+        seed: Another seed gives another split.
 
     Returns:
-        `Parts`.
+        `SpeakerSplits`.
 
     Raises:
         ValueError: If fewer than two speakers have two utterances each, or there is
-            no corpus of a name in `apart`.
+            no corpus of a name in `held_out_corpora`.
     """
     train, held, final = splits.filter_speakers(corpus), None, None
-    if apart:
-        train, held = _apart(train, apart)
+    if held_out_corpora:
+        train, held = _hold_out(train, held_out_corpora)
         few = min(test, len(train.speakers) // 5)
-        if few >= LEAST_HELD_OUT:
+        if few >= MIN_HELD_OUT:
             train, final = splits.split_by_speaker(
-                train, counts=[None, few], seed=seed, groups=kin
+                train, counts=[None, few], seed=seed, groups=groups
             )
-        train, closed = _keep_back(train, closed_share, seed)
-        return Parts(train, held, final, closed, "open-set")
+        train, closed = _keep_back(train, closed_set_share, seed)
+        return SpeakerSplits(train, held, final, closed, "open-set")
     fifth = len(train.speakers) // 5
     sizes = [min(wanted, fifth) for wanted in (validation, test) if wanted]
-    if sizes and min(sizes) >= LEAST_HELD_OUT:
+    if sizes and min(sizes) >= MIN_HELD_OUT:
         train, *others = splits.split_by_speaker(
-            train, counts=[None, *sizes], seed=seed, groups=kin
+            train, counts=[None, *sizes], seed=seed, groups=groups
         )
         held = others.pop(0) if validation else None
         final = others.pop(0) if test else None
-    train, closed = _keep_back(train, closed_share, seed)
+    train, closed = _keep_back(train, closed_set_share, seed)
     if held is None:
-        return Parts(train, closed, final, closed, "closed-set")
-    return Parts(train, held, final, closed, "open-set")
+        return SpeakerSplits(train, closed, final, closed, "closed-set")
+    return SpeakerSplits(train, held, final, closed, "open-set")
 
 
 def _keep_back(corpus, share, seed):
@@ -110,44 +123,12 @@ def _keep_back(corpus, share, seed):
     return dataclasses.replace(corpus, utterances=train), closed
 
 
-def remember(parts, run, *, sounds=None):
-    """Writes who is in each part; a run never goes on with other utterances.
-
-    Args:
-        parts: `Parts`.
-        run: The run, a `timbre.training.run.Run`.
-        sounds: SHA-256 of what was cached, see `voiceemb.data.Data`. Defaults to
-            nothing known.
-
-    Raises:
-        ValueError: If the run began with other utterances or other sounds.
-    """
-    path = run.folder / "speakers.json"
-    about = parts.about() | {"sounds_sha256": sounds}
-    if path.is_file():
-        began = json.loads(path.read_text("utf-8"))
-        changed = [
-            name
-            for name in PARTS
-            if began["digests"].get(name) != about["digests"].get(name)
-        ]
-        if sounds and began.get("sounds_sha256") not in (None, sounds):
-            changed.append("sounds")
-        if changed:
-            raise ValueError(
-                "A run goes on with the utterances it began with: start afresh "
-                "(--fresh) or under another name (--name). Received: "
-                f"{parts.train.name!r}, where these changed: {', '.join(changed)}"
-            )
-    run.write_json(path.name, about)
-
-
-def _apart(corpus, names):
+def _hold_out(corpus, names):
     """The corpus without some of those it was joined of, and those."""
     found = {corpus_of(speaker) for speaker in corpus.speakers}
     if not set(names) < found:
         raise ValueError(
-            "Corpora held apart must be some, not all, of those joined: "
+            "Held-out corpora must be some, not all, of those joined: "
             f"{some(sorted(found))}. Received: {some(sorted(names))}"
         )
     held = [name for name in corpus.speakers if corpus_of(name) in names]

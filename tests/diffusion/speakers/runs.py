@@ -5,16 +5,16 @@ import dataclasses
 import numpy as np
 
 from diffusion.speakers import config, data, model
-from diffusion.speakers.generator import SpeakerGenerator, model_arguments
+from diffusion.speakers.generator import SpeakerGenerator
 from timbre.corpora.synthetic import embeddings
 from timbre.training.run import Run
 
 DIM = 8
-PLAN = config.SpeakerDiffusion(
-    points=config.Points(speakers=60, utterances=6),
-    network=config.Network(width=16, num_blocks=1),
-    schedule=config.Schedule(steps=50),
-    sampling=config.Sampling(steps=4),
+PLAN = config.SpeakerDiffusionConfig(
+    synthetic=config.SyntheticEmbeddingsConfig(speakers=60, utterances=6),
+    network=config.DenoiserConfig(width=16, num_blocks=1),
+    schedule=config.ScheduleConfig(steps=50),
+    sampling=config.SamplingConfig(steps=4),
     labels=("mode",),
 )
 
@@ -26,19 +26,17 @@ def made_up(num_speakers=60, each=6, seed=0, within=0.05):
 
 def make(folder, **changes):
     """Leaves a finished run at `folder` that has learned nothing, and returns it."""
-    plan = dataclasses.asdict(dataclasses.replace(PLAN, **changes))
     given = folder.parent / "learned.npz"
+    plan = dataclasses.replace(PLAN, set=str(given), **changes)
     made_up().save(given)
-    plan["set"] = str(given)
-    names = ("set", "points", "level", "held", "labels", "blocks", "sphere", "seed")
-    parts = data.prepare(**{name: plan[name] for name in names})
-    made = model.build(**model_arguments(plan, parts.facts))
+    parts = data.prepare(plan)
+    made = model.build(plan, parts)
     made.scaler.fit(parts.train.embeddings)
     rng = np.random.default_rng(0)
     for weight in made.denoiser.trainable_variables:  # so that labels count
         weight.assign(0.3 * rng.normal(size=weight.shape))
-    run = Run.open(folder, plan)
-    parts.remember(run)
+    run = Run.open(folder, dataclasses.asdict(plan))
+    run.lock_data(data.FACTS, parts.facts)
     run.save_weights(made)
     return folder
 

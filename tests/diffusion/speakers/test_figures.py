@@ -16,7 +16,7 @@ def known():
 @pytest.fixture(scope="module")
 def voices(known):
     """An untrained model that knows the scale."""
-    made = model.build(
+    made = model.create(
         dim=8,
         network={"network": "resmlp", "width": 8, "num_blocks": 1},
         schedule={"steps": 40},
@@ -100,7 +100,7 @@ def test_the_way_back_ends_where_the_sampler_ends(voices):
 
 
 def test_a_schedule_of_few_steps_has_few_panels(known):
-    made = model.build(dim=8, network={"width": 8}, schedule={"steps": 2})
+    made = model.create(dim=8, network={"width": 8}, schedule={"steps": 2})
     made.scaler.fit(known[0].embeddings)
     figure = figures.noising_figure(
         SpeakerGenerator(made), known[0].embeddings, most=10

@@ -14,6 +14,7 @@ from flows.models.flow import Flow
 from flows.models.vae import VAE
 from tests.flows import small
 from timbre import files
+from timbre.training.config import load as load_config
 
 
 def test_kinds_are_what_they_are_called():
@@ -91,14 +92,14 @@ def test_a_seed_makes_the_same_model():
 def run(tmp_path_factory):
     """What a run leaves of one model, and the model."""
     folder = tmp_path_factory.mktemp("run")
-    config = settings.SpeechFlow(
-        backbone=settings.Backbone(steps=1, hidden=8), jitter=0.1, residual=2
+    config = settings.SpeechFlowConfig(
+        backbone=settings.BackboneConfig(steps=1, hidden=8), jitter=0.1, residual=2
     )
-    config = json.loads(json.dumps(dataclasses.asdict(config)))
+    saved = json.dumps({"config": dataclasses.asdict(config)})
     facts = {"shape": list(small.SHAPE), "about": {}, "vocabulary": small.VOCABULARY}
-    (folder / "config.json").write_text(json.dumps({"config": config}))
+    (folder / "config.json").write_text(saved)
     (folder / registry.FACTS).write_text(json.dumps(facts))
-    model = registry.build("fdnf", **registry.options(config, facts))
+    model = registry.build("fdnf", **registry.arguments(config, facts))
     model.adapt(*small.rows())
     weights = folder / registry.weights_file("fdnf")
     model.save_weights(weights)
@@ -118,10 +119,10 @@ def test_weights_of_another_version_are_refused_in_words(run, tmp_path):
     """As of a model whose code was not cut, and so not turned."""
     folder = tmp_path / "old"
     shutil.copytree(run[0], folder)
-    config = json.loads((folder / "config.json").read_text())["config"]
+    config = load_config(settings.SpeechFlowConfig, folder)
     facts = json.loads((folder / registry.FACTS).read_text())
     weights = folder / registry.weights_file("fdnf")
-    registry.build("nf", **registry.options(config, facts)).save_weights(weights)
+    registry.build("nf", **registry.arguments(config, facts)).save_weights(weights)
     (folder / f"{weights.name}.sha256").write_text(files.sha256(weights))
     with pytest.raises(ValueError, match="train again .* Received: .*old"):
         registry.load(folder)

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from flows import data
-from flows.config import Segment
+from flows.config import SegmentConfig
 from flows.segments import segmentation as cutting
 from flows.segments import sources
 from tests.flows import prepared
@@ -67,7 +67,7 @@ def test_a_phone_that_nobody_told_is_unknown_and_not_silence(spoken, tmp_path):
     for i, row in enumerate(rows):
         row |= {"phone": "", "digit": str(i % 2), "path": str(spoken / row["path"])}
     path = put(tmp_path / "segments.csv", rows)
-    told = {"source": "segments", "path": path, "unseen": 0.0, "least_rows": 1}
+    told = {"source": "segments", "path": path, "unseen": 0.0, "min_rows": 1}
     told |= {"cache": str(tmp_path / "cache"), "factors": ("digit", "speaker")}
     parts = prepare(**told)
     assert sum(parts.facts["sizes"].values()) == len(rows) == 132
@@ -134,7 +134,7 @@ def test_a_phone_beyond_its_recording_is_an_error_with_its_name(tmp_path, rng):
     found = sources.open_source(
         "segments",
         factors=("phone",),
-        segment=dataclasses.asdict(Segment(bands=40)),
+        segment=dataclasses.asdict(SegmentConfig(bands=40)),
         path=str(tmp_path / "segments.csv"),
         corpus="",
         cache=tmp_path / "cache",
@@ -214,7 +214,7 @@ def test_synthetic_phones_are_folded_and_clean_unless_it_is_said(rendered):
 
 @pytest.mark.slow
 def test_the_default_corpus_is_rendered_and_its_manifest_is_known(tmp_path):
-    told = {"source": "synthetic", "speakers": 4, "utterances": 3, "least_rows": 5}
+    told = {"source": "synthetic", "speakers": 4, "utterances": 3, "min_rows": 5}
     told |= {"corpus": str(tmp_path / "corpus"), "cache": str(tmp_path / "cache")}
     parts = prepare(**told, factors=("phone", "speaker", "gender"), unseen=0.25)
     assert len(parts.vocabulary["speaker"]) == 3 and len(parts.vocabulary["phone"]) > 5
@@ -301,8 +301,8 @@ def test_mistakes_are_named(voices, spoken, tmp_path):
         prepare(source="tapes")
     with pytest.raises(ValueError, match="two classes or more. Received: 'text'"):
         prepare(source="manifest", path=str(spoken), factors=("text",), **cache)
-    with pytest.raises(ValueError, match="none stays with least_rows=500"):
-        prepare(least_rows=500)
+    with pytest.raises(ValueError, match="none stays with min_rows=500"):
+        prepare(min_rows=500)
     with pytest.raises(ValueError, match="recordings to learn every class from"):
         prepare(rows=8)
     with pytest.raises(ValueError, match="unseen=0.9 of 2 speakers"):

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from timbre.training import distribution
+from timbre.training.config import LoopConfig
 from timbre.training.interrupts import make_deterministic
 from timbre.training.loop import fit
 from timbre.training.run import Run
@@ -92,9 +93,7 @@ def main():
         watch=lambda step, logs: time.sleep(given.pause_s),
         validate=lambda: {"norm": np.linalg.norm(first.numpy())},
         monitor="norm",
-        log_every=4,
-        validate_every=10,
-        save_every=3,
+        config=LoopConfig(log_every=4, validate_every=10, save_every=3),
         strategy=strategy,
     )
     copies = {

@@ -1,5 +1,6 @@
 """What a training run promises its user, on a network of one weight."""
 
+import dataclasses
 import hashlib
 import math
 import os
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from timbre.training.config import LoopConfig
 from timbre.training.history import read
 from timbre.training.interrupts import Diverged, Interrupted
 from timbre.training.loop import fit
@@ -45,7 +47,12 @@ def run(tmp_path):
 
 
 def train(model, run, data=batches, **kwargs):
-    return fit(model, data, **{"run": run, "phase": "a", "steps": 40, **kwargs})
+    """Fits by a config of which `kwargs` may name fields; validates once, at the end."""
+    names = {field.name for field in dataclasses.fields(LoopConfig)}
+    often = {"log_every": 10, "validate_every": 10**6, "save_every": 500}
+    often |= {name: kwargs.pop(name) for name in names & kwargs.keys()}
+    given = {"run": run, "phase": "a", "steps": 40, "config": LoopConfig(**often)}
+    return fit(model, data, **{**given, **kwargs})
 
 
 def test_it_learns_and_says_so(run, capsys):

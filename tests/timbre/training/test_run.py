@@ -253,13 +253,26 @@ def test_opening_a_run_needs_no_tensorflow():
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
-def test_a_run_remembers_its_data_and_goes_on_with_no_other(tmp_path):
+def test_a_run_locks_its_data_and_goes_on_with_no_other(tmp_path):
     run = Run.open(tmp_path / "one", {})
     facts = {"sha256": {"train": "a1"}, "rows": 3}
-    run.remember("data.json", facts)
-    run.remember("data.json", facts | {"rows": 4})  # what is said of them may change
+    run.lock_data("data.json", facts)
+    run.lock_data("data.json", facts | {"rows": 4})  # what is said of them may change
     written = (tmp_path / "one" / "data.json").read_text("utf-8")
     with pytest.raises(ValueError, match="goes on with the rows it began with.*b2"):
-        run.remember("data.json", {"sha256": {"train": "b2"}})
+        run.lock_data("data.json", {"sha256": {"train": "b2"}})
     assert (tmp_path / "one" / "data.json").read_text("utf-8") == written
     assert json.loads(written)["rows"] == 4
+    run.lock_data("data.json", facts, write=False)
+    assert (tmp_path / "one" / "data.json").read_text("utf-8") == written
+
+
+def test_the_data_of_an_older_speaker_encoder_are_known_again(tmp_path):
+    run = Run.open(tmp_path / "one", {})
+    run.write_json("speakers.json", {"digests": {"train": "a1"}, "sounds": "c3"})
+    facts = {"sha256": {"train": "b2", "sounds": "d4"}}
+    with pytest.raises(ValueError, match="other rows in train, "):
+        run.lock_data("speakers.json", facts)
+    facts["sha256"]["train"] = "a1"
+    run.lock_data("speakers.json", facts)
+    assert json.loads((run.folder / "speakers.json").read_text("utf-8")) == facts

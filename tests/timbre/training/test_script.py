@@ -4,6 +4,7 @@ from dataclasses import dataclass
 import pytest
 
 from timbre.training import script
+from timbre.training.config import RunConfig
 from timbre.training.run import RunError
 
 
@@ -36,24 +37,51 @@ def test_an_unknown_preset_or_field_ends_the_program(arguments, capsys):
     assert arguments[-1 if arguments[0] == "--preset" else 0] in capsys.readouterr().err
 
 
+@dataclass(frozen=True, kw_only=True)
+class ExampleConfig(RunConfig):
+    """A config of a run."""
+
+    name: str = "run"
+    size: int = 1
+    batch: int = 4
+    RENAMED = {"length": "size"}
+
+
+def open_run(folder, **changes):
+    return script.open_run(ExampleConfig(runs=str(folder), **changes))
+
+
 def test_another_config_ends_the_program_with_a_line(tmp_path):
-    script.open_run(tmp_path, "run", {"a": 1}).write_text("history.csv", "")
+    open_run(tmp_path).write_text("history.csv", "")
     with pytest.raises(SystemExit, match="error: .*another config"):
-        script.open_run(tmp_path, "run", {"a": 2})
+        open_run(tmp_path, size=2)
+
+
+def test_a_run_of_an_older_version_is_resumed_or_refused_in_words(tmp_path):
+    run = open_run(tmp_path, size=3)
+    text = run.path("config.json").read_text()
+    run.write_text("config.json", text.replace('"size"', '"length"'))
+    assert open_run(tmp_path, size=3).resumed
+    run.write_text("config.json", text.replace('"size"', '"length"'))
+    with pytest.raises(SystemExit, match="size: 3 there, 1 here"):
+        open_run(tmp_path)
+    run.write_text("config.json", text.replace('"size"', '"mass"'))
+    with pytest.raises(SystemExit, match="no field `mass`.*another version"):
+        open_run(tmp_path, size=3)
 
 
 def test_a_mistake_before_training_leaves_the_name_free(tmp_path):
-    run = script.open_run(tmp_path, "run", {"a": 1})
+    run = open_run(tmp_path)
     with pytest.raises(SystemExit, match="error: no such corpus"):
-        with script.preparing(run):
+        with script.prepare(run):
             raise ValueError("no such corpus")
     assert not run.folder.exists()
 
 
 def test_a_run_that_has_begun_survives_a_mistake(tmp_path):
-    script.open_run(tmp_path, "run", {"a": 1}).write_text("history.csv", "step\n")
-    run = script.open_run(tmp_path, "run", {"a": 1})
-    with pytest.raises(SystemExit), script.preparing(run):
+    open_run(tmp_path).write_text("history.csv", "step\n")
+    run = open_run(tmp_path)
+    with pytest.raises(SystemExit), script.prepare(run):
         raise RunError("the disk is full")
     assert (run.folder / "history.csv").is_file()
     assert (run.folder / "config.json").is_file()

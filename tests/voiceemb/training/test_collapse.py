@@ -3,7 +3,7 @@ import re
 import pytest
 import tyro
 
-from voiceemb.config import SpeakerEncoder
+from voiceemb.config import SpeakerEncoderConfig
 from voiceemb.training.collapse import ADVICE, Collapsed, CollapseMonitor
 
 HEALTHY = {"loss": 0.05, "same": 0.8, "other": 0.1, "spread": 0.9}
@@ -27,7 +27,7 @@ def test_advice_names_options_that_there_are_of_the_phase_that_collapsed(phase):
     assert all(option.startswith(f"--{phase}.") for option in options[1:])
     values = {"--triplet.strategy": "semi_hard"}
     for option in options:
-        tyro.cli(SpeakerEncoder, args=[option, values.get(option, "1")])
+        tyro.cli(SpeakerEncoderConfig, args=[option, values.get(option, "1")])
 
 
 def test_a_phase_that_it_can_not_advise_is_refused():

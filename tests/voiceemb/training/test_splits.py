@@ -1,14 +1,11 @@
 import itertools
-import json
 from pathlib import Path
 
 import pytest
 
 from timbre.corpora.corpus import Corpus, Utterance, bare, corpus_of
 from timbre.corpora.splits import without
-from timbre.training.run import Run
-from voiceemb.training import splits as division
-from voiceemb.training.splits import Parts
+from voiceemb.training import splits
 
 
 def paper_corpus(speakers, each):
@@ -23,8 +20,8 @@ def paper_corpus(speakers, each):
 
 
 def divide(corpus, **changes):
-    settings = {"validation": 4, "test": 5, "closed_share": 0.2, **changes}
-    return division.divide(corpus, **settings)
+    settings = {"validation": 4, "test": 5, "closed_set_share": 0.2, **changes}
+    return splits.split(corpus, **settings)
 
 
 def test_parts_share_no_speaker_and_no_utterance():
@@ -67,7 +64,7 @@ def test_two_speakers_with_two_utterances_train_without_any_judge():
     parts = divide(paper_corpus(2, 2))
     assert len(parts.train) == 4
     assert parts.validation is parts.closed is parts.test is None
-    assert parts.about()["speakers"] == {"train": ["s00", "s01"]}
+    assert parts.facts(sounds="a")["speakers"] == {"train": ["s00", "s01"]}
 
 
 def test_excluded_speakers_are_in_no_part_even_when_joined():
@@ -86,25 +83,17 @@ def test_a_speaker_to_exclude_whom_nobody_knows_is_an_error():
         without(paper_corpus(15, 4), ("s01", "s99"))
 
 
-def test_a_run_never_goes_on_with_other_utterances(tmp_path):
-    run = Run.open(tmp_path / "run", {"seed": 0})
-    spoken = paper_corpus(2, 3)
-    parts = Parts(spoken, None, None, None, "closed-set")
-    division.remember(parts, run)
-    division.remember(parts, run, sounds="a")  # an older run did not know its sounds
-    division.remember(parts, run, sounds="a")
-    with pytest.raises(ValueError, match="these changed: sounds"):
-        division.remember(parts, run, sounds="b")
-    began = json.loads((run.folder / "speakers.json").read_text())
-    began["sounds"] = began.pop("sounds_sha256")  # a digest of earlier caches
-    run.write_json("speakers.json", began)
-    division.remember(parts, run, sounds="b")
-    fewer = Corpus("spoken", spoken.utterances[1:])
-    with pytest.raises(ValueError, match="these changed: train"):
-        division.remember(Parts(fewer, None, None, None, "closed-set"), run)
+def test_facts_are_the_digests_of_all_splits_and_sounds():
+    corpus = paper_corpus(30, 10)
+    facts = divide(corpus).facts(sounds="a")
+    names = ["train", "validation", "test", "closed"]
+    assert [*facts["sha256"]] == [*names, "sounds"] and [*facts["speakers"]] == names
+    other = divide(corpus, seed=1).facts(sounds="a")["sha256"]
+    assert other["train"] != facts["sha256"]["train"]
+    assert other["sounds"] == facts["sha256"]["sounds"] == "a"
 
 
-def test_kin_stay_in_one_part():
+def test_groups_stay_in_one_split():
     corpus = paper_corpus(40, 4)
     corpus = Corpus(
         "kin",
@@ -115,7 +104,7 @@ def test_kin_stay_in_one_part():
             for u in corpus
         ),
     )
-    parts = divide(corpus, kin="variant")
+    parts = divide(corpus, groups="variant")
     variants = [
         {u.extra["variant"] for u in part}
         for part in (parts.train, parts.validation, parts.test)
@@ -140,8 +129,8 @@ def joined(**sizes):
     )
 
 
-def test_a_corpus_held_apart_chooses_alone_and_teaches_nothing():
-    parts = divide(joined(near=20, far=3), apart=("far",))
+def test_a_held_out_corpus_validates_alone_and_trains_nothing():
+    parts = divide(joined(near=20, far=3), held_out_corpora=("far",))
     assert parts.validation.speakers == ("far/s00", "far/s01", "far/s02")
     heard = {
         corpus_of(s) for s in (*parts.train.speakers, *parts.test.speakers)
@@ -150,10 +139,10 @@ def test_a_corpus_held_apart_chooses_alone_and_teaches_nothing():
     assert parts.protocol == "open-set" and parts.closed is not None
 
 
-@pytest.mark.parametrize("apart", [("nowhere",), ("near", "far")])
-def test_what_is_held_apart_must_be_some_of_what_is_joined(apart):
+@pytest.mark.parametrize("held_out_corpora", [("nowhere",), ("near", "far")])
+def test_held_out_corpora_must_be_some_of_those_joined(held_out_corpora):
     with pytest.raises(ValueError, match="must be some, not all"):
-        divide(joined(near=20, far=3), apart=apart)
+        divide(joined(near=20, far=3), held_out_corpora=held_out_corpora)
 
 
 def test_a_part_nobody_wants_is_left_out_and_the_other_stays():

@@ -11,7 +11,7 @@ from tests.voiceemb.voices import sentence
 from timbre.audio.filterbank import Filterbank, reference
 from timbre.corpora.corpus import Corpus, Utterance
 from timbre.files import sha256
-from voiceemb.vad import detection, noise_synthesis, train
+from voiceemb.vad import config, data, detection, noise_synthesis
 from voiceemb.vad.base import FRAME, HOP
 from voiceemb.vad.labels import LabelledUtterance
 from voiceemb.vad.network import (
@@ -138,20 +138,20 @@ def test_as_many_scenes_are_held_out_as_were_asked_for(count, monkeypatch):
     rows = [Utterance(path=f"{one}.wav", speaker=one) for one in "abcdef"]
     voice = LabelledUtterance(sentence(1.5), np.ones(150, bool))
     ranges = {"snr_db": (0.0, 10.0), "gain_db": (0.0, 0.0)}
-    chances = ("silent", "clean", "babble", "room", "equaliser", "bandwidth", "codec")
-    scenes = dict.fromkeys(chances, 0.0) | {"seconds": 1.0, "noises": 1} | ranges
-    monkeypatch.setattr(train, "AT_ONCE", 2)
-    monkeypatch.setattr(train.labels, "read", lambda part: [voice])
+    mixtures = dict.fromkeys(config.SHARES, 0.0) | {"seconds": 1.0, "noises": 1}
+    monkeypatch.setattr(data, "BATCH", 2)
+    monkeypatch.setattr(data, "gather_config", lambda _: Corpus("voices", tuple(rows)))
+    monkeypatch.setattr(data.labels, "label_corpus", lambda part: [voice])
     monkeypatch.setattr(Corpus, "digest", lambda part: "")
-    _, exam, _ = train.prepare(
-        Corpus("voices", tuple(rows)),
-        exclude_speakers=(),
-        validation_speakers=1,
-        validation_scenes=count,
-        scenes=scenes,
-        seed=1,
+    found = data.prepare(
+        config.VadConfig(
+            validation_speakers=1,
+            validation_mixtures=count,
+            mixtures=config.MixtureConfig(**mixtures, **ranges),
+            seed=1,
+        )
     )
-    assert [len(part) for part in exam] == [count, count]
+    assert len(found.waveforms) == len(found.active) == count
 
 
 @pytest.mark.slow

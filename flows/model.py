@@ -1,0 +1,28 @@
+"""The untrained models of a config."""
+
+from flows.models import registry
+
+
+def build(config, data):
+    """Build the untrained models of a run.
+
+    Args:
+        config: A `flows.config.SpeechFlowConfig`.
+        data: The `flows.data.SegmentSplits` they are to be trained on.
+
+    Returns:
+        Dict, kind to a built `flows.models.latent_model.LatentModel`.
+
+    Raises:
+        ValueError: There are fewer rows than a batch has, or dimensions do not sum to
+            those of a segment.
+    """
+    if config.batch > len(data.train):
+        raise ValueError(
+            "`batch` must be at most the number of rows to learn from, "
+            f"{len(data.train)}. Received: {config.batch}"
+        )
+    return {
+        kind: registry.build(kind, **registry.arguments(config, data.facts))
+        for kind in registry.names(config.models, data.vocabulary)
+    }
