@@ -62,7 +62,7 @@ def build_graph():
 
 def difference(ours, theirs):
     """Largest difference once every frame has mean 0 and deviation 1."""
-    from timbre.audio.filterbank import FeatureNormalisation
+    from timbre.audio.normalisation import FeatureNormalisation
 
     mean, deviation = theirs.mean(-1, keepdims=True), theirs.std(-1, keepdims=True)
     return abs(FeatureNormalisation()(ours).numpy() - (theirs - mean) / deviation).max()

@@ -15,7 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from timbre import plotting
 from timbre.audio import wave
 from timbre.audio.figures import utterance_figure
-from timbre.audio.filterbank import FeatureNormalisation, Filterbank
+from timbre.audio.filterbank import Filterbank
+from timbre.audio.normalisation import FeatureNormalisation
 from timbre.corpora.synthetic.render import render
 
 

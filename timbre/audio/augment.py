@@ -1,41 +1,15 @@
-"""Augmentation: conditions drawn anew for every row, every time.
+"""Data augmentation of waveforms, and SpecAugment of features.
 
 Waveforms are float32 `[batch, samples]` and keep their shape; everything runs in
-`tf.data` or any graph, and chance comes only from `seed`: the same two integers give
-the same bits on the same machine.
+`tf.data` or any graph, and randomness comes only from `seed`: the same two integers
+give the same bits on the same machine.
 """
 
 import numpy as np
 import tensorflow as tf
 
-from timbre.audio.corruptions import (
-    add_noise,
-    band,
-    coloured_noise,
-    equalise,
-    gain,
-    limit,
-    mu_law,
-    quantise,
-    speed,
-)
-from timbre.audio.room import response, reverberate
-
-__all__ = [
-    "Augmenter",
-    "add_noise",
-    "band",
-    "coloured_noise",
-    "equalise",
-    "gain",
-    "limit",
-    "mu_law",
-    "quantise",
-    "response",
-    "reverberate",
-    "spec_augment",
-    "speed",
-]
+from timbre.audio import corruptions
+from timbre.audio.room import impulse_response, reverberate
 
 TELEPHONE_HZ = (300.0, 3400.0)
 EQUALISER_POINTS = 6
@@ -51,18 +25,18 @@ def spec_augment(
     max_frames=20,
     value=0.0,
 ):
-    """Hide random stripes of bands and of frames, other ones in every row.
+    """Mask random bands and frames of every row (SpecAugment).
 
-    Each stripe is 0 to `max` wide, evenly drawn, and may lie anywhere.
+    The width of a mask is uniform from 0 to its maximum, and so is its position.
 
     Args:
         features: Float `[batch, frames, bands]`.
         seed: Integers `[2]`.
-        num_band_masks: Stripes across bands. Defaults to `2`.
-        max_bands: Widest of them. Defaults to `8`.
-        num_frame_masks: Stripes across frames. Defaults to `2`.
-        max_frames: Widest of them. Defaults to `20`.
-        value: What hides; `0.0`, the default, is the mean of normalised features.
+        num_band_masks: Masks of bands. Defaults to `2`.
+        max_bands: Largest width of one. Defaults to `8`.
+        num_frame_masks: Masks of frames. Defaults to `2`.
+        max_frames: Largest width of one. Defaults to `20`.
+        value: Of masked features; `0.0`, the default, is the mean of normalised ones.
 
     Returns:
         Features, `[batch, frames, bands]`.
@@ -72,19 +46,19 @@ def spec_augment(
     """
     batch, frames, bands = tf.unstack(tf.shape(features))
     band_seed, frame_seed = tf.unstack(tf.random.split(seed, 2, alg="philox"))
-    hidden_bands = _stripes(batch, bands, num_band_masks, max_bands, band_seed)
-    hidden_frames = _stripes(batch, frames, num_frame_masks, max_frames, frame_seed)
-    hidden = hidden_bands[:, None, :] | hidden_frames[:, :, None]
-    return tf.where(hidden, tf.cast(value, features.dtype), features)
+    band_mask = _sample_masks(batch, bands, num_band_masks, max_bands, band_seed)
+    frame_mask = _sample_masks(batch, frames, num_frame_masks, max_frames, frame_seed)
+    masked = band_mask[:, None, :] | frame_mask[:, :, None]
+    return tf.where(masked, tf.cast(value, features.dtype), features)
 
 
 class Augmenter:
-    """Each row meets each condition with its own probability, in the order of a call.
+    """Applies each corruption to each row with its own probability.
 
-    Speed, room, noise, equaliser, gain, bandwidth, codec: from the mouth to the line.
-    The equaliser is a microphone, drawn anew: who has one recording of each voice must
-    not let the encoder know a voice by its microphone. With all probabilities zero,
-    the default, rows pass untouched to the bit.
+    In the order of the signal path: speed, room, noise, equaliser, gain, bandwidth,
+    codec. The equaliser is a random microphone: with few recordings of a speaker, an
+    encoder would otherwise learn the microphone instead of the voice. With all
+    probabilities zero, the default, rows are unchanged to the bit.
 
     Args:
         sample_rate: Hz. Defaults to `16000`.
@@ -96,17 +70,17 @@ class Augmenter:
         direct_db: Direct sound over the rest, in dB. Defaults to `(0.0, 12.0)`.
         noise_probability: Chance of noise.
         snr_db: Lowest and highest signal-to-noise ratio. Defaults to `(5.0, 30.0)`.
-        noises: Waveforms to draw noise from, each float `[samples]`; `None` is noise
-            of random colour, white to brown.
+        noises: Waveforms to sample noise from, each float `[samples]`; `None` is
+            noise of random colour, white to brown.
         equaliser_probability: Chance of a microphone of random colour.
         equaliser_db: Largest gain and loss of each of its six points.
             Defaults to `8.0`.
         gain_probability: Chance of another level.
         gain_db: Lowest and highest gain. Defaults to `(-10.0, 6.0)`.
         bandwidth_probability: Chance of a narrow band: a telephone's, or all below
-            an edge drawn from `cutoff_hz`.
+            a random edge of `cutoff_hz`.
         cutoff_hz: Lowest and highest edge. Defaults to `(2500.0, 7000.0)`.
-        codec_probability: Chance of a coarse code: a telephone's 8 bits, or a
+        codec_probability: Chance of coarse quantisation: a telephone's 8 bits, or a
             linear grid of 8 to 12 bits.
 
     Call arguments:
@@ -146,8 +120,8 @@ class Augmenter:
         self.equaliser_db = _range("equaliser_db", (-equaliser_db, equaliser_db))
         self.gain_db = _range("gain_db", gain_db)
         self.cutoff_hz = _range("cutoff_hz", cutoff_hz, above=0)
-        self.noises = None if noises is None else _Noises(noises)
-        self._conditions = [
+        self.noises = None if noises is None else _NoiseRecordings(noises)
+        self._corruptions = [
             (_probability("speed_probability", speed_probability), self._speed),
             (_probability("room_probability", room_probability), self._room),
             (_probability("noise_probability", noise_probability), self._noise),
@@ -167,25 +141,25 @@ class Augmenter:
 
     def __call__(self, waveform, *, seed):
         waveform = tf.convert_to_tensor(waveform, tf.float32)
-        active = [pair for pair in self._conditions if pair[0] > 0]
+        active = [pair for pair in self._corruptions if pair[0] > 0]
         if not active:
             return waveform
         peak = tf.maximum(tf.reduce_max(tf.abs(waveform), axis=1), 1.0)
-        seeds = tf.random.split(seed, len(self._conditions), alg="philox")
+        seeds = tf.random.split(seed, len(self._corruptions), alg="philox")
         result = waveform
-        for (probability, condition), own in zip(
-            self._conditions, tf.unstack(seeds), strict=True
+        for (probability, corruption), own in zip(
+            self._corruptions, tf.unstack(seeds), strict=True
         ):
             if probability > 0:
-                result = _meet(result, probability, condition, own)
-        return tf.ensure_shape(limit(result, peak), waveform.shape)
+                result = _apply_to_some(result, probability, corruption, own)
+        return tf.ensure_shape(corruptions.limit_peak(result, peak), waveform.shape)
 
     def _speed(self, x, seed):
-        return speed(x, _uniform(x, self.speed, seed))
+        return corruptions.change_speed(x, _uniform(x, self.speed, seed))
 
     def _room(self, x, seed):
         first, second, third = _split(seed, 3)
-        impulses = response(
+        impulses = impulse_response(
             _uniform(x, self.rt60_s, first),
             direct_db=_uniform(x, self.direct_db, second),
             seed=third,
@@ -198,26 +172,29 @@ class Augmenter:
         first, second, third = _split(seed, 3)
         if self.noises is None:
             slope = _uniform(x, (0.0, 2.0), first)
-            noise = coloured_noise(slope, samples=tf.shape(x)[1], seed=second)
+            noise = corruptions.coloured_noise(
+                slope, samples=tf.shape(x)[1], seed=second
+            )
         else:
-            noise = self.noises.draw(tf.shape(x), seed=second)
-        return add_noise(x, noise, snr_db=_uniform(x, self.snr_db, third))
+            noise = self.noises.sample(tf.shape(x), seed=second)
+        return corruptions.add_noise(x, noise, snr_db=_uniform(x, self.snr_db, third))
 
     def _equalise(self, x, seed):
         shape = [tf.shape(x)[0], EQUALISER_POINTS]
         share = tf.random.stateless_uniform(shape, seed, alg="philox")
         low, high = self.equaliser_db
-        return equalise(x, low + (high - low) * share, sample_rate=self.sample_rate)
+        gain_db = low + (high - low) * share
+        return corruptions.equalise(x, gain_db, sample_rate=self.sample_rate)
 
     def _gain(self, x, seed):
-        return gain(x, _uniform(x, self.gain_db, seed))
+        return corruptions.apply_gain(x, _uniform(x, self.gain_db, seed))
 
     def _band(self, x, seed):
         first, second = _split(seed, 2)
         telephone = _uniform(x, (0.0, 1.0), first) < 0.5
         low, high = TELEPHONE_HZ
         cutoff = _uniform(x, self.cutoff_hz, second)
-        return band(
+        return corruptions.bandpass(
             x,
             low_hz=tf.where(telephone, low, 0.0),
             high_hz=tf.where(telephone, high, cutoff),
@@ -228,10 +205,12 @@ class Augmenter:
         first, second = _split(seed, 2)
         telephone = _uniform(x, (0.0, 1.0), first) < 0.5
         bits = tf.floor(_uniform(x, (8.0, 13.0), second))
-        return tf.where(telephone[:, None], mu_law(x), quantise(x, bits))
+        return tf.where(
+            telephone[:, None], corruptions.mu_law(x), corruptions.quantise(x, bits)
+        )
 
 
-class _Noises:
+class _NoiseRecordings:
     """Recordings of noise, one after the other in one tensor."""
 
     def __init__(self, waveforms):
@@ -248,7 +227,7 @@ class _Noises:
         self._length = tf.constant(lengths, tf.int64)
         self._start = tf.constant(np.cumsum(lengths) - lengths, tf.int64)
 
-    def draw(self, shape, *, seed):
+    def sample(self, shape, *, seed):
         """A random part of a random recording for each row, in a circle if short."""
         first, second = _split(seed, 2)
         which = tf.random.stateless_uniform(
@@ -263,11 +242,11 @@ class _Noises:
         return tf.gather(self._flat, tf.gather(self._start, which)[:, None] + where)
 
 
-def _meet(waveform, probability, condition, seed):
-    """Put the rows that chance picks, and only those, through a condition."""
+def _apply_to_some(waveform, probability, corruption, seed):
+    """Apply a corruption to random rows, and compute it for those alone."""
     first, second = _split(seed, 2)
     rows = tf.where(_uniform(waveform, (0.0, 1.0), first) < probability)
-    changed = condition(tf.gather_nd(waveform, rows), second)
+    changed = corruption(tf.gather_nd(waveform, rows), second)
     return tf.tensor_scatter_nd_update(waveform, rows, changed)
 
 
@@ -282,7 +261,7 @@ def _uniform(x, bounds, seed):
     return low + (high - low) * share
 
 
-def _stripes(batch, size, num_masks, widest, seed):
+def _sample_masks(batch, size, num_masks, widest, seed):
     """True within any of `num_masks` stripes, `[batch, size]`."""
     first, second = _split(seed, 2)
     shape = [batch, num_masks]

@@ -1,18 +1,18 @@
-"""Recording conditions that a voice should survive.
+"""Corruptions of waveforms: noise, speed, level, bandwidth, microphone, codecs.
 
 All functions take float32 waveforms `[batch, samples]`, keep their shape and run in
-`tf.data` or any graph. Numbers that differ from row to row come as `[batch]`; chance
-comes only from `seed`, two integers: the same seed gives the same bits.
-Nothing here clips: `limit` makes a whole row quieter instead.
+`tf.data` or any graph. Parameters of single rows come as `[batch]`; randomness comes
+only from `seed`, two integers: the same seed gives the same bits. Nothing clips:
+`limit_peak` scales whole rows instead.
 """
 
 import math
 
 import tensorflow as tf
 
-MU = 255.0  # of the telephone's logarithmic code
-MEL_BREAK_HZ = 700.0  # below it the mel scale is nearly straight
-SKIRT_HZ = 100.0  # from full to nothing at the edge of a band
+MU = 255.0  # of the mu-law, ITU-T G.711
+MEL_BREAK_HZ = 700.0  # below it the mel scale is nearly linear
+SKIRT_HZ = 100.0  # width of a band's edges
 
 
 def add_noise(waveform, noise, *, snr_db):
@@ -35,7 +35,7 @@ def add_noise(waveform, noise, *, snr_db):
 
 
 def coloured_noise(slope, *, samples, seed):
-    """Draw noise whose power falls with frequency as `1 / f**slope`.
+    """Sample noise whose power falls with frequency as `1 / f**slope`.
 
     Args:
         slope: `0` is white, `1` pink, `2` brown; float `[batch]`.
@@ -56,7 +56,7 @@ def coloured_noise(slope, *, samples, seed):
     return tf.math.divide_no_nan(noise, tf.sqrt(_power(noise))[:, None])
 
 
-def speed(waveform, ratio):
+def change_speed(waveform, ratio):
     """Play each row faster (`ratio > 1`) or slower, cut or filled up with zeros.
 
     As with a tape, pitch and formants move too: the result is another voice to a
@@ -77,8 +77,8 @@ def speed(waveform, ratio):
     def play(spectrum_and_ratio):
         spectrum, ratio = spectrum_and_ratio
         played = tf.cast(tf.round(tf.cast(size, tf.float32) / ratio), tf.int32)
-        row = tf.signal.irfft(_resized(spectrum, played // 2 + 1), [played])
-        return _resized(row, samples) * tf.cast(played / size, tf.float32)
+        row = tf.signal.irfft(_resize(spectrum, played // 2 + 1), [played])
+        return _resize(row, samples) * tf.cast(played / size, tf.float32)
 
     ratio = tf.convert_to_tensor(ratio, tf.float32)
     rows = tf.map_fn(play, (spectra, ratio), fn_output_signature=tf.float32)
@@ -86,14 +86,14 @@ def speed(waveform, ratio):
     return tf.where(ratio[:, None] == 1, waveform, rows)
 
 
-def gain(waveform, gain_db):
+def apply_gain(waveform, gain_db):
     """Change the level of each row by `gain_db`, a number or `[batch]`."""
     factor = tf.pow(10.0, tf.convert_to_tensor(gain_db, tf.float32) / 20)
     return waveform * tf.reshape(factor, [-1, 1])
 
 
-def limit(waveform, peak=1.0):
-    """Make rows that pass `peak`, a number or `[batch]`, quieter until they fit."""
+def limit_peak(waveform, peak=1.0):
+    """Scale rows whose peak is above `peak`, a number or `[batch]`, down to it."""
     loudest = tf.reduce_max(tf.abs(waveform), axis=1)
     peak = tf.convert_to_tensor(peak, tf.float32)
     fitting = tf.math.divide_no_nan(waveform, loudest[:, None])
@@ -101,8 +101,8 @@ def limit(waveform, peak=1.0):
     return tf.where((loudest > peak)[:, None], fitting, waveform)
 
 
-def band(waveform, *, low_hz, high_hz, sample_rate=16000):
-    """Keep what lies between two frequencies, without delay.
+def bandpass(waveform, *, low_hz, high_hz, sample_rate=16000):
+    """Filter a band of frequencies, without delay.
 
     The edges fall from full to nothing within 100 Hz outside of the band.
 
@@ -115,57 +115,45 @@ def band(waveform, *, low_hz, high_hz, sample_rate=16000):
     Returns:
         Waveforms, `[batch, samples]`.
     """
-    samples = tf.shape(waveform)[1]
-    ringing = sample_rate // 20  # 50 ms of the filter, not into the start
-    size = samples + ringing
-    spectrum = tf.signal.rfft(tf.pad(waveform, [[0, 0], [0, ringing]]))
-    hz = tf.range(tf.shape(spectrum)[1], dtype=tf.float32)
-    hz *= tf.cast(sample_rate / size, tf.float32)
-    low, high = (
-        tf.reshape(tf.convert_to_tensor(edge, tf.float32), [-1, 1])
-        for edge in (low_hz, high_hz)
-    )
+    spectrum, hz, size = _padded_spectrum(waveform, sample_rate)
+    low = tf.reshape(tf.convert_to_tensor(low_hz, tf.float32), [-1, 1])
+    high = tf.reshape(tf.convert_to_tensor(high_hz, tf.float32), [-1, 1])
     outside = tf.maximum(tf.maximum(low - hz, hz - high), 0.0) / SKIRT_HZ
     keep = 0.5 + 0.5 * tf.cos(math.pi * tf.minimum(outside, 1.0))
     spectrum *= tf.cast(keep, tf.complex64)
-    return tf.signal.irfft(spectrum, [size])[:, :samples]
+    return tf.signal.irfft(spectrum, [size])[:, : tf.shape(waveform)[1]]
 
 
 def equalise(waveform, gain_db, *, sample_rate=16000):
-    """Colour the sound as a microphone does: another gain for every pitch, no delay.
+    """Filter by a smooth frequency response, as of a microphone, without delay.
 
     Args:
         waveform: Float32 `[batch, samples]`.
         gain_db: Gains at points evenly spaced on the mel scale from 0 Hz to half the
-            sample rate, float `[batch, points]` of at least two; straight lines in dB
-            over mel join them.
+            sample rate, float `[batch, points]` of at least two; linear in dB over
+            mel between them.
         sample_rate: Hz. Defaults to `16000`.
 
     Returns:
         Waveforms, `[batch, samples]`.
     """
     gain_db = tf.convert_to_tensor(gain_db, tf.float32)
-    samples = tf.shape(waveform)[1]
-    ringing = sample_rate // 20
-    size = samples + ringing
-    spectrum = tf.signal.rfft(tf.pad(waveform, [[0, 0], [0, ringing]]))
-    hz = tf.range(tf.shape(spectrum)[1], dtype=tf.float32)
-    hz *= tf.cast(sample_rate / size, tf.float32)
-    most = math.log1p(sample_rate / 2 / MEL_BREAK_HZ)
+    spectrum, hz, size = _padded_spectrum(waveform, sample_rate)
+    highest = math.log1p(sample_rate / 2 / MEL_BREAK_HZ)
     last = tf.shape(gain_db)[1] - 1
-    place = tf.math.log1p(hz / MEL_BREAK_HZ) / most * tf.cast(last, tf.float32)
+    place = tf.math.log1p(hz / MEL_BREAK_HZ) / highest * tf.cast(last, tf.float32)
     left = tf.clip_by_value(tf.cast(place, tf.int32), 0, last - 1)
     share = place - tf.cast(left, tf.float32)
-    low, high = (tf.gather(gain_db, left + i, axis=1) for i in (0, 1))
+    low, high = tf.gather(gain_db, left, axis=1), tf.gather(gain_db, left + 1, axis=1)
     factor = tf.pow(10.0, (low + (high - low) * share) / 20)
     spectrum *= tf.cast(factor, tf.complex64)
-    return tf.signal.irfft(spectrum, [size])[:, :samples]
+    return tf.signal.irfft(spectrum, [size])[:, : tf.shape(waveform)[1]]
 
 
 def mu_law(waveform, levels=256):
-    """Round to the levels of a telephone's logarithmic code.
+    """Quantise by the mu-law of telephones.
 
-    `code = sign(x) * log(1 + 255 * |x|) / log(256)` is what is rounded. Rows above
+    `code = sign(x) * log(1 + 255 * |x|) / log(256)` is rounded. Rows above
     full scale are coded relative to their own peak.
 
     Args:
@@ -183,7 +171,7 @@ def mu_law(waveform, levels=256):
 
 
 def quantise(waveform, bits):
-    """Round to the grid of a bit depth, steps of `2**(1 - bits)`.
+    """Quantise linearly, in steps of `2**(1 - bits)`.
 
     `bits` is a number or `[batch]`. Unlike a converter it has codes beyond full
     scale, so nothing clips.
@@ -193,10 +181,23 @@ def quantise(waveform, bits):
     return tf.round(waveform / step) * step
 
 
+def _padded_spectrum(waveform, sample_rate):
+    """Spectrum of rows and 50 ms of silence, so that a filter rings into the silence.
+
+    Returns:
+        Spectrum `[batch, bins]`, frequencies of the bins in Hz, and samples.
+    """
+    ringing = sample_rate // 20
+    size = tf.shape(waveform)[1] + ringing
+    spectrum = tf.signal.rfft(tf.pad(waveform, [[0, 0], [0, ringing]]))
+    hz = tf.range(tf.shape(spectrum)[1], dtype=tf.float32)
+    return spectrum, hz * tf.cast(sample_rate / size, tf.float32), size
+
+
 def _power(waveform):
     return tf.reduce_mean(tf.square(waveform), axis=1)
 
 
-def _resized(x, size):
+def _resize(x, size):
     """The first `size` elements of a vector, with zeros where it has fewer."""
     return tf.pad(x[:size], [[0, tf.maximum(size - tf.shape(x)[0], 0)]])

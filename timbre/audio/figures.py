@@ -1,7 +1,6 @@
-"""What one utterance looks like: its waveform, its spectrum, what a network sees.
+"""Figure of an utterance: waveform, spectrogram and features.
 
-A figure is returned, never shown or saved: that is the caller's. Its look follows the
-Matplotlib style in force when it is drawn.
+The figure is returned, not shown or saved. It follows the Matplotlib style in force.
 """
 
 import numpy as np
@@ -10,7 +9,7 @@ from matplotlib.figure import Figure
 from scipy.signal import ShortTimeFFT
 from scipy.signal.windows import hann
 
-FLOOR_DB = -80.0  # what is this far below the loudest point is drawn as silence
+FLOOR_DB = -80.0  # relative to the loudest point; the lower end of the colours
 
 
 def utterance_figure(
@@ -22,11 +21,11 @@ def utterance_figure(
     title: str = "",
     features_label: str = "mel band",
 ) -> Figure:
-    """Draw waveform, spectrogram and features of one utterance over one time axis.
+    """Plot waveform, spectrogram and features of one utterance over one time axis.
 
     Args:
         waveform: Float `[samples]`.
-        features: Float `[frames, bands]`, as the network gets them.
+        features: Float `[frames, bands]`, the input of a network.
         sample_rate: Hz. Defaults to `16000`.
         hop_s: Seconds from one frame of the features to the next. Defaults to `0.01`.
         title: Stands above. Defaults to nothing.
@@ -43,25 +42,25 @@ def utterance_figure(
         )
     figure = Figure(figsize=(8.0, 6.0), layout="constrained")
     axes = figure.subplots(3, 1, sharex=True, height_ratios=[1, 2, 2])
-    _draw_waveform(axes[0], waveform, sample_rate)
-    spectrum = _draw_spectrogram(axes[1], waveform, sample_rate)
+    _plot_waveform(axes[0], waveform, sample_rate)
+    spectrum = _plot_spectrogram(axes[1], waveform, sample_rate)
     figure.colorbar(spectrum, ax=axes[1], label="level (dB)")
-    seen = _draw_features(axes[2], features, hop_s)
-    figure.colorbar(seen, ax=axes[2], label="value")
+    values = _plot_features(axes[2], features, hop_s)
+    figure.colorbar(values, ax=axes[2], label="value")
     axes[0].set(xlim=(0, len(waveform) / sample_rate), title=title)
     axes[1].set(ylabel="frequency (kHz)")
     axes[2].set(ylabel=features_label, xlabel="time (s)")
     return figure
 
 
-def _draw_waveform(axes, waveform, sample_rate):
+def _plot_waveform(axes, waveform, sample_rate):
     times = np.arange(len(waveform)) / sample_rate
     axes.plot(times, waveform, linewidth=0.5)
     limit = max(np.abs(waveform).max(), 1e-3) * 1.05
     axes.set(ylabel="amplitude", ylim=(-limit, limit))
 
 
-def _draw_spectrogram(axes, waveform, sample_rate):
+def _plot_spectrogram(axes, waveform, sample_rate):
     length = round(0.025 * sample_rate)
     waveform = np.pad(waveform, (0, max(length - len(waveform), 0)))
     transform = ShortTimeFFT(hann(length), round(0.005 * sample_rate), sample_rate)
@@ -79,7 +78,7 @@ def _draw_spectrogram(axes, waveform, sample_rate):
     )
 
 
-def _draw_features(axes, features, hop_s):
+def _plot_features(axes, features, hop_s):
     low, high = np.percentile(features, [1, 99])  # one loud band must not hide the rest
     return axes.imshow(
         features.T,

@@ -1,4 +1,4 @@
-"""Mel filterbank energies in the graph, equal to those of `python_speech_features`.
+"""Mel filterbank energies as a layer, equal to those of `python_speech_features`.
 
 `energies[t, b] = sum_k |rfft(frame_t)[k]|**2 / fft_size * matrix[k, b]`
 
@@ -15,58 +15,30 @@ import numpy as np
 import python_speech_features
 from keras import ops
 
-from timbre.audio.normalisation import FeatureNormalisation
-
-__all__ = ["FeatureNormalisation", "Filterbank", "reference"]
-
 EPSILON = float(np.finfo(float).eps)  # what python_speech_features puts for zero
 
 
-def reference(
-    waveform: np.ndarray,
-    *,
-    sample_rate: int = 16000,
-    window_s: float = 0.025,
-    hop_s: float = 0.01,
-    num_bands: int = 64,
-    fft_size: int = 512,
-    preemphasis: float = 0.97,
-    low_hz: float = 0.0,
-    high_hz: float | None = None,
-) -> np.ndarray:
-    """Compute the same energies by `python_speech_features`, in float64.
+class FrontEnd(keras.layers.Layer):
+    """Base of layers from waveforms to frames of `num_bands` numbers.
 
-    Args:
-        waveform: Float `[samples]`.
-        sample_rate: Hz; with the other numbers, see `Filterbank`.
-        window_s: Length of a frame, in seconds.
-        hop_s: From one frame to the next, in seconds.
-        num_bands: Number of mel bands.
-        fft_size: Points of the Fourier transform.
-        preemphasis: Share of the sample before that is taken away.
-        low_hz: Lower edge of the lowest band.
-        high_hz: Upper edge of the highest band; `None` is half the rate.
-
-    Returns:
-        Energies, float64 `[frames, num_bands]`.
+    A heir has `num_frames(num_samples)`, and in `ARGUMENTS` the names of its
+    constructor's arguments, which are attributes too.
     """
-    _check_frames(sample_rate, window_s, hop_s, fft_size)
-    energies, _ = python_speech_features.fbank(
-        np.asarray(waveform, np.float64),
-        samplerate=sample_rate,
-        winlen=window_s,
-        winstep=hop_s,
-        nfilt=num_bands,
-        nfft=fft_size,
-        lowfreq=low_hz,
-        highfreq=high_hz,
-        preemph=preemphasis,
-    )
-    return energies
+
+    ARGUMENTS = ()
+
+    def compute_output_shape(self, input_shape):
+        batch, samples = input_shape
+        frames = None if samples is None else self.num_frames(samples)
+        return (batch, frames, self.num_bands)
+
+    def get_config(self):
+        arguments = {name: getattr(self, name) for name in self.ARGUMENTS}
+        return {**super().get_config(), **arguments}
 
 
 @keras.saving.register_keras_serializable(package="audio")
-class Filterbank(keras.layers.Layer):
+class Filterbank(FrontEnd):
     """Waveforms to mel energies, inside the model and inside what is exported.
 
     Always computes in float32, whatever the global dtype policy.
@@ -93,6 +65,17 @@ class Filterbank(keras.layers.Layer):
         >>> energies.shape
         TensorShape([1, 160, 64])
     """
+
+    ARGUMENTS = (
+        "sample_rate",
+        "window_s",
+        "hop_s",
+        "num_bands",
+        "fft_size",
+        "preemphasis",
+        "low_hz",
+        "high_hz",
+    )
 
     def __init__(
         self,
@@ -158,24 +141,6 @@ class Filterbank(keras.layers.Layer):
         parts[-1] = parts[-1][..., : self.length - (blocks - 1) * self.hop]
         parts.append(ops.zeros((batch, count, self.fft_size - self.length), x.dtype))
         return ops.concatenate(parts, axis=-1)  # (batch, count, fft_size)
-
-    def compute_output_shape(self, input_shape):
-        batch, samples = input_shape
-        frames = None if samples is None else self.num_frames(samples)
-        return (batch, frames, self.num_bands)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "sample_rate": self.sample_rate,
-            "window_s": self.window_s,
-            "hop_s": self.hop_s,
-            "num_bands": self.num_bands,
-            "fft_size": self.fft_size,
-            "preemphasis": self.preemphasis,
-            "low_hz": self.low_hz,
-            "high_hz": self.high_hz,
-        }
 
 
 def _check_frames(sample_rate, window_s, hop_s, fft_size):

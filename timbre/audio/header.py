@@ -1,4 +1,4 @@
-"""What a sound file says about itself, judged before a decoder sees its samples.
+"""Validation of sound files by magic bytes and header, before any decoding.
 
 Accepted are WAV (linear PCM or float), FLAC, OGG (Vorbis, Opus) and MP3 with 1 to 8
 channels, 4 to 192 kHz, at least one sample and a bounded length.
@@ -34,7 +34,7 @@ class AudioError(ValueError):
 
 @dataclass(frozen=True)
 class WaveInfo:
-    """What the header of a sound file says.
+    """The header of a sound file.
 
     Args:
         path: The file.
@@ -109,7 +109,7 @@ def _check_magic(path, file):
 
 
 def _check_wav(path, file):
-    """Judge a WAV by its chunks: linear or float samples, and all of them there.
+    """Check a WAV by its chunks: linear or float samples, and all of them there.
 
     The decoders of rarer codings have a history of overflows, so they are never
     started; and the library would take a WAV cut short for a shorter one.
@@ -144,7 +144,7 @@ def _check_wav(path, file):
 
 
 def _check_ogg(path, file):
-    """Judge an OGG by its last page, which is whole and says that it is the last."""
+    """Check an OGG by its last page, which is whole and says that it is the last."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(size - 65_307, 0))  # the longest that a page can be
     tail = file.read()

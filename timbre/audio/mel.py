@@ -1,11 +1,11 @@
-"""Log-mel and log-linear spectrograms that can be turned back into sound.
+"""Log-mel and log-linear spectrograms, invertible by `timbre.audio.vocoder`.
 
 `log_mel[t, b] = log(max(sum_k |spectrum[t, k]|**2 * matrix[k, b], floor))`
 
-with the `spectrum` of `timbre.audio.stft`: frame `t` is centred on sample `t * hop`, and `L`
-samples make `1 + L // hop` frames. Logarithms are natural: 10 times louder is
-`log(100)` more, and 1 is 4.34 dB. Energies are those of the Fourier sum as it stands: a
-sine of amplitude `a` has `(a * window / 4)**2` in its own bin.
+with the `spectrum` of `timbre.audio.stft`: frame `t` is centred on sample `t * hop`,
+and `L` samples make `1 + L // hop` frames. Logarithms are natural: 10 times louder is
+`log(100)` more, and 1 is 4.34 dB. Energies are those of the Fourier sum without a
+factor: a sine of amplitude `a` has `(a * window / 4)**2` in its own bin.
 
 The scale is `mel = 2595 * log10(1 + hz / 700)`, that of HTK. Band `b` is a triangle in
 Hz over three of the points that cut the scale into equal parts; its corners stay where
@@ -17,19 +17,20 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from timbre.audio.filterbank import FrontEnd
 from timbre.audio.stft import stft
 
 SPECTRA = ("mel", "linear")
-FINEST = 8  # most parts of a hop: what is left out was work
+MAX_PARTS = 8  # of a hop; all frames but one in so many are dropped
 
 
-def hz_to_mel(hz):
-    """Hertz to mel, `2595 * log10(1 + hz / 700)`, float or array."""
+def hz_to_mel(hz: float | np.ndarray) -> np.ndarray:
+    """Convert hertz to mel, `2595 * log10(1 + hz / 700)`, float or array."""
     return 2595 * np.log10(1 + np.asarray(hz, np.float64) / 700)
 
 
-def mel_to_hz(mel):
-    """Mel to hertz, the inverse of `hz_to_mel`."""
+def mel_to_hz(mel: float | np.ndarray) -> np.ndarray:
+    """Convert mel to hertz, the inverse of `hz_to_mel`."""
     return 700 * (10 ** (np.asarray(mel, np.float64) / 2595) - 1)
 
 
@@ -78,7 +79,7 @@ def mel_matrix(
 
 
 @keras.saving.register_keras_serializable(package="audio")
-class LogMel(keras.layers.Layer):
+class LogMel(FrontEnd):
     """Waveforms to log energies, inside the model and inside what is exported.
 
     Always computes in float32, by TensorFlow.
@@ -88,8 +89,8 @@ class LogMel(keras.layers.Layer):
         window: Samples of the Hann window and points of the Fourier transform.
             Defaults to `512`, 32 ms.
         hop: Samples from one frame to the next, fewer than `window`. Above a third of
-            it, which is what `timbre.audio.stft` has, `parts` times as many frames are made
-            and most are left out. Defaults to `160`, 10 ms.
+            it, the limit of `timbre.audio.stft`, `parts` times as many frames are
+            computed and most are dropped. Defaults to `160`, 10 ms.
         num_bands: Number of mel bands, or of bins. Defaults to `40`.
         low_hz: Lower corner of the lowest mel band. Defaults to `0.0`.
         high_hz: Upper corner of the highest; `None` is half the rate.
@@ -112,6 +113,17 @@ class LogMel(keras.layers.Layer):
         >>> LogMel()(np.zeros((1, 16000), "float32")).shape
         TensorShape([1, 101, 40])
     """
+
+    ARGUMENTS = (
+        "sample_rate",
+        "window",
+        "hop",
+        "num_bands",
+        "low_hz",
+        "high_hz",
+        "floor",
+        "spectrum",
+    )
 
     def __init__(
         self,
@@ -141,12 +153,12 @@ class LogMel(keras.layers.Layer):
 
     @property
     def matrix(self):
-        """What a bin has in a band, float32 `[window // 2 + 1, num_bands]`."""
+        """The weight of every bin in every band, float32 `[window // 2 + 1, num_bands]`."""
         return self._matrix
 
     @property
     def parts(self):
-        """Into how many equal parts a hop is cut, to be at most a third of a window."""
+        """Number of equal parts of a hop, each at most a third of a window."""
         return _parts(self.window, self.hop)
 
     def num_frames(self, num_samples):
@@ -178,28 +190,10 @@ class LogMel(keras.layers.Layer):
         )
         return weights.astype(np.float32)
 
-    def compute_output_shape(self, input_shape):
-        batch, samples = input_shape
-        frames = None if samples is None else self.num_frames(samples)
-        return (batch, frames, self.num_bands)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "sample_rate": self.sample_rate,
-            "window": self.window,
-            "hop": self.hop,
-            "num_bands": self.num_bands,
-            "low_hz": self.low_hz,
-            "high_hz": self.high_hz,
-            "floor": self.floor,
-            "spectrum": self.spectrum,
-        }
-
 
 def _parts(window, hop):
     parts = (
-        n for n in range(1, FINEST + 1) if hop % n == 0 and hop // n <= window // 3
+        n for n in range(1, MAX_PARTS + 1) if hop % n == 0 and hop // n <= window // 3
     )
     return next(parts, None)
 
@@ -213,7 +207,7 @@ def _check(window, hop, floor, spectrum):
     if _parts(window, hop) is None:
         raise ValueError(
             "`hop` must be at most a third of `window`, or so much when cut into equal "
-            f"parts, at most {FINEST}. Received: window={window}, hop={hop}"
+            f"parts, at most {MAX_PARTS}. Received: window={window}, hop={hop}"
         )
     if not floor > 0:
         raise ValueError(f"`floor` must be above 0. Received: floor={floor}")

@@ -1,6 +1,6 @@
-"""What is taken out of features so that level and channel do not speak for the voice.
+"""Feature normalisation: removes level and channel from filterbank energies.
 
-Every norm is `(v - mean(v)) / std(v)` and differs in what `v` runs over.
+Every norm is `(v - mean(v)) / std(v)`; they differ in what `v` runs over.
 """
 
 import keras
@@ -13,10 +13,10 @@ NORMS = ("frame", "utterance", "mean", "sliding", "none")
 
 @keras.saving.register_keras_serializable(package="audio")
 class FeatureNormalisation(keras.layers.Layer):
-    """Takes level and channel out of energies: `(v - mean(v)) / std(v)`.
+    """Normalises energies by mean and deviation, `(v - mean(v)) / std(v)`.
 
     What `v` runs over is the norm: `"frame"`, the bands of one frame, which forgets
-    loudness but blows silence up to full size; `"utterance"`, the frames of one band;
+    loudness but amplifies silence; `"utterance"`, the frames of one band;
     `"sliding"`, those of its frames in a window around the present one; `"mean"`, as
     `"utterance"` without the division; `"none"`, nothing.
 
@@ -32,8 +32,8 @@ class FeatureNormalisation(keras.layers.Layer):
 
     Call arguments:
         energies: Float `[batch, frames, bands]`.
-        mask: Boolean `[batch, frames]`, true where there is sound. Other frames take
-            no part in any mean and become zeros. `None` is true everywhere.
+        mask: Boolean `[batch, frames]`, true where there is sound. Other frames are
+            left out of means and become zeros. `None` is true everywhere.
 
     Returns:
         Features, float32 `[batch, frames, bands]`.

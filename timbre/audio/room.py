@@ -1,23 +1,23 @@
-"""Rooms made up from two numbers: how long they ring and how near the voice stands.
+"""Synthetic room impulse responses from reverberation time and direct-to-reverb ratio.
 
 `response[n] = direct[n] + r * exp(-ln(1000) * n / (rt60 * sample_rate)) * g[n]`
 
-`direct` is one at `n = 0`, so a room delays nothing; `g` holds a few early reflections
-and Gaussian noise; the envelope falls by 60 dB in `rt60` seconds; `r` sets the energy
-of the direct sound over all the rest. The energy of a response is one.
+`direct` is one at `n = 0`, so nothing is delayed; `g` holds a few early reflections and
+Gaussian noise; the envelope falls by 60 dB in `rt60` seconds; `r` sets the ratio of the
+direct sound's energy to the rest. The energy of a response is one.
 """
 
 import math
 
 import tensorflow as tf
 
-EARLY_S = 0.05  # reflections that stand alone arrive within this
+EARLY_S = 0.05  # time of the early reflections
 NUM_REFLECTIONS = 8
-REFLECTION = 8.0  # size of one, over the noise around it
+REFLECTION = 8.0  # amplitude of one, relative to the noise
 
 
-def response(rt60_s, *, direct_db, seed, duration_s=0.6, sample_rate=16000):
-    """Draw one impulse response for every row.
+def impulse_response(rt60_s, *, direct_db, seed, duration_s=0.6, sample_rate=16000):
+    """Sample one impulse response for every row.
 
     Args:
         rt60_s: Seconds until the sound has fallen by 60 dB, float `[batch]`.
@@ -45,7 +45,7 @@ def response(rt60_s, *, direct_db, seed, duration_s=0.6, sample_rate=16000):
 
 
 def _reflections(shape, time_seed, sign_seed, sample_rate):
-    """A few lone spikes of either sign within the first 50 ms."""
+    """A few spikes of random sign within the first 50 ms."""
     counts = [shape[0], NUM_REFLECTIONS]
     last = tf.minimum(round(EARLY_S * sample_rate), shape[1])
     first = tf.minimum(round(0.002 * sample_rate), last - 1)
@@ -62,13 +62,13 @@ def _reflections(shape, time_seed, sign_seed, sample_rate):
 
 
 def reverberate(waveform, impulses):
-    """Hear each waveform through its impulse response, cut to the same length.
+    """Convolve each waveform with its impulse response, cut to the same length.
 
     A response of one at time 0 and nothing after is no room at all.
 
     Args:
         waveform: Float32 `[batch, samples]`.
-        impulses: Float32 `[batch, any]`, as `response` gives them.
+        impulses: Float32 `[batch, any]`, see `impulse_response`.
 
     Returns:
         Waveforms, shaped as `waveform`.
@@ -80,7 +80,7 @@ def reverberate(waveform, impulses):
 
 
 def _spectrum(x, size):
-    """Fourier transform of rows filled up to `size`, of which there may be none."""
+    """Fourier transform of rows, perhaps none, padded to `size`."""
     return tf.signal.rfft(tf.pad(x, [[0, 0], [0, size - tf.shape(x)[1]]]))
 
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 
 def stft(waveform, *, window=510, hop=128):
-    """Waveforms to complex spectra.
+    """Compute complex spectra of waveforms.
 
     Args:
         waveform: Float32 `[batch, samples]`.
@@ -40,7 +40,7 @@ def stft(waveform, *, window=510, hop=128):
 
 
 def inverse(spectrum, *, num_samples, window=510, hop=128):
-    """Complex spectra to waveforms; of spectra that no sound has, the nearest sound's.
+    """Compute the waveforms whose spectra are nearest to the given ones.
 
     Args:
         spectrum: Complex64 `[batch, frames, window // 2 + 1]`.

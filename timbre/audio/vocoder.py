@@ -1,15 +1,14 @@
-"""From spectrograms back to sound: which powers, which phases.
+"""Vocoder: waveforms from log-mel spectrograms, by Griffin-Lim.
 
-A spectrogram lacks two things. Mel bands have fewer numbers than the bins they add up:
-`mel_to_power` finds powers, none negative, whose bands are the ones given. And powers
-have no phases: `griffin_lim` finds a sound whose magnitudes are near them, by going to
-and fro between spectra with those magnitudes and spectra that some sound has,
+`mel_to_power` finds non-negative powers of the bins whose mel bands are the ones given.
+`griffin_lim` finds phases: it alternates between spectra with the given magnitudes and
+consistent spectra, those of some waveform,
 
-`heard = stft(inverse(magnitude * phase(guess)))`
-`guess = heard + momentum * (heard - heard_before)`
+`consistent = stft(inverse(magnitude * phase(guess)))`
+`guess = consistent + momentum * (consistent - consistent_before)`
 
-What comes out is the words and the colour of the voice; fine structure that the bands
-did not show, above all the pitch, is gone.
+Words and timbre are kept; fine structure that the bands did not resolve, above all the
+pitch, is lost.
 
 References:
     Signal Estimation from Modified Short-Time Fourier Transform (Griffin and Lim,
@@ -29,12 +28,12 @@ from timbre.audio.stft import inverse, stft
 
 
 def mel_to_power(mel_energies, matrix, *, iterations=100):
-    """Powers of bins that add up to given energies of bands, as smooth as bands are.
+    """Find powers of bins whose mel bands have given energies.
 
-    Begins with every band spread evenly over its triangle and goes on by the
-    multiplicative updates that lessen the Kullback-Leibler divergence,
+    Begins with every band spread evenly over its triangle and applies the
+    multiplicative updates that decrease the Kullback-Leibler divergence,
     `power *= (mel_energies / (power @ matrix)) @ matrix.T / sum_b matrix[:, b]`:
-    faint bands are met as closely as loud ones, and powers never turn negative. Bins
+    faint bands are fitted as closely as loud ones, and powers stay non-negative. Bins
     outside of all bands stay at zero.
 
     Args:
@@ -90,9 +89,9 @@ def griffin_lim(
         num_samples: Samples of the waveforms.
         window: As given to `stft`. Defaults to `512`.
         hop: As given to `stft`, at most a third of the window. Defaults to `160`.
-        iterations: How often it goes to and fro. Defaults to `60`.
-        momentum: Float in [0, 1], how far it overshoots; 0 never gets further from the
-            magnitudes and is slower. Defaults to `0.99`.
+        iterations: Number of iterations. Defaults to `60`.
+        momentum: Float in [0, 1]; with 0 the distance from the magnitudes never
+            increases, and convergence is slower. Defaults to `0.99`.
         seed: Two ints, where the phases start. The same seed gives the same waveforms.
             Defaults to `(0, 0)`.
 
@@ -129,12 +128,12 @@ def _search(magnitude, num_samples, iterations, seed, momentum, *, window, hop):
         spectrum = _with_magnitude(guess, magnitude)
         return inverse(spectrum, num_samples=num_samples, **frames)
 
-    def to_and_fro(i, guess, before):
-        heard = tf.ensure_shape(stft(sound(guess), **frames), magnitude.shape)
-        return i + 1, heard + momentum * (heard - before), heard
+    def iterate(i, guess, before):
+        found = tf.ensure_shape(stft(sound(guess), **frames), magnitude.shape)
+        return i + 1, found + momentum * (found - before), found
 
     start = (0, guess, tf.zeros_like(guess))
-    end = tf.while_loop(lambda i, *_: i < iterations, to_and_fro, start)
+    end = tf.while_loop(lambda i, *_: i < iterations, iterate, start)
     return sound(end[1])
 
 
@@ -146,14 +145,14 @@ def _with_magnitude(guess, magnitude):
 
 
 def waveform_from_log_mel(log_mel, front_end, *, iterations=60, seed=(0, 0)):
-    """Sounds that a front end would turn into log energies near the given ones.
+    """Find waveforms whose log energies by a front end are near the given ones.
 
     Where the front end's hop is more than a third of its window, frames in between are
-    found by drawing straight lines between logarithms.
+    interpolated linearly between logarithms.
 
     Args:
         log_mel: Float `[batch, frames, num_bands]`, as the front end makes them.
-        front_end: An `timbre.audio.mel.LogMel`, mel or linear.
+        front_end: A `timbre.audio.mel.LogMel`, mel or linear.
         iterations: Of `griffin_lim`. Defaults to `60`.
         seed: Two ints, see `griffin_lim`. Defaults to `(0, 0)`.
 

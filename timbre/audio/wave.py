@@ -1,9 +1,9 @@
-"""Sound on disk and sound in memory: reading, writing, resampling.
+"""Reading, writing and resampling of sound files.
 
-A waveform is a float32 array `[samples]` in [-1, 1], one channel, 16 kHz unless said.
-A file is not trusted: its magic bytes and header are judged before a decoder sees it,
-its samples while they are decoded, and what is refused is refused by `AudioError`
-with the file's name and the reason.
+A waveform is a float32 array `[samples]` in [-1, 1], one channel, 16 kHz by default.
+Files are not trusted: magic bytes and header are checked before decoding
+(`timbre.audio.header`), samples while they are decoded, and an `AudioError` names the
+file and the reason.
 """
 
 import os

@@ -11,7 +11,8 @@ output `[batch, dim]`; only the encoder takes the last step onto the sphere.
 import keras
 from keras import ops
 
-from timbre.audio.filterbank import FeatureNormalisation, Filterbank
+from timbre.audio.filterbank import Filterbank
+from timbre.audio.normalisation import FeatureNormalisation
 from voiceemb.networks.deep_speaker import GRUNetwork, ResCNN
 from voiceemb.networks.ecapa import ECAPATDNN
 from voiceemb.networks.ensemble import Fusion
@@ -37,7 +38,7 @@ class SpeakerEncoder(keras.Model):
 
     Args:
         filterbank: An `timbre.audio.filterbank.Filterbank`.
-        normalisation: An `timbre.audio.filterbank.FeatureNormalisation`.
+        normalisation: An `timbre.audio.normalisation.FeatureNormalisation`.
         network: One of `NETWORKS`.
 
     Call arguments:
@@ -108,7 +109,7 @@ def build(network="rescnn", *, log=True, norm="frame", front_end=None, **argumen
 
     Args:
         network: `"rescnn"`, `"gru"`, `"ecapa"`, `"resnet"` or `"fusion"`.
-        log, norm: Arguments of `timbre.audio.filterbank.FeatureNormalisation`.
+        log, norm: Arguments of `timbre.audio.normalisation.FeatureNormalisation`.
         front_end: Dict of `timbre.audio.filterbank.Filterbank` arguments. Defaults to 64 bands
             at 16 kHz.
         **arguments: Arguments of the networks: `embedding_dim`, `weight_decay`, and

@@ -1,4 +1,4 @@
-"""What is drawn: by seed, by row, as often as asked, and never NaN."""
+"""Corruptions are sampled by seed, by row, as often as asked, and never NaN."""
 
 import numpy as np
 import pytest
@@ -22,26 +22,28 @@ def test_zero_probabilities_change_no_bit(rng):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_condition_draws_by_seed_and_by_row(waveform, kind):
+def test_each_corruption_is_sampled_by_seed_and_by_row(waveform, kind):
     """Four equal rows come out as four different ones."""
     augmenter = Augmenter(**{f"{kind}_probability": 1.0})
     equal = np.repeat(waveform[:1], 8, axis=0)
     first = augmenter(equal, seed=SEED).numpy()
     np.testing.assert_array_equal(augmenter(equal, seed=SEED), first)
     assert not np.array_equal(augmenter(equal, seed=[1, 3]), first)
-    distinct = 2 if kind in ("bandwidth", "codec") else 8  # a telephone draws nothing
+    distinct = (
+        2 if kind in ("bandwidth", "codec") else 8
+    )  # a telephone has no parameters
     assert len(np.unique(first, axis=0)) >= distinct
     assert not (first == equal).all(axis=1).any()
     assert first.shape == equal.shape
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_condition_comes_as_often_as_asked_and_spares_the_rest(rng, kind):
+def test_a_corruption_comes_as_often_as_asked_and_spares_the_rest(rng, kind):
     """400 rows with p = 0.3: 120 within five deviations of sqrt(400 * .3 * .7)."""
     rows = (0.1 * rng.normal(size=(400, 64))).astype(np.float32)
     arguments = {f"{kind}_probability": 0.3, "rt60_s": (0.01, 0.02)}
-    heard = Augmenter(**arguments)(rows, seed=SEED).numpy()
-    changed = (heard != rows).any(axis=1).sum()
+    result = Augmenter(**arguments)(rows, seed=SEED).numpy()
+    changed = (result != rows).any(axis=1).sum()
     assert abs(changed - 120) < 5 * np.sqrt(84)
 
 
@@ -59,12 +61,12 @@ def test_tf_data_gives_what_eager_gives_and_the_same_bits_each_time(waveform):
 def test_loudness_never_becomes_nan_and_never_clips(rng, level):
     rows = (level * np.clip(rng.normal(size=(6, 3000)), -1, 1)).astype(np.float32)
     augmenter = Augmenter(**EVERYTHING, gain_db=(20.0, 40.0), snr_db=(-20.0, 0.0))
-    heard = augmenter(rows, seed=SEED).numpy()
-    assert np.isfinite(heard).all()
-    assert np.abs(heard).max() <= max(1.0, level)
-    at_peak = (np.abs(heard) >= 0.9999 * np.abs(heard).max(axis=1, keepdims=True)).sum(
-        1
-    )
+    result = augmenter(rows, seed=SEED).numpy()
+    assert np.isfinite(result).all()
+    assert np.abs(result).max() <= max(1.0, level)
+    at_peak = (
+        np.abs(result) >= 0.9999 * np.abs(result).max(axis=1, keepdims=True)
+    ).sum(1)
     assert level in (0.0, 1e-20) or at_peak.max() < 100  # clipping would make thousands
 
 
@@ -81,7 +83,7 @@ def test_added_noise_is_a_part_of_a_recording(rng):
     """Every window of ramp k * 1000 + n, in a circle, shows where it was cut."""
     noises = [np.arange(1, 51, dtype=np.float32), np.arange(51, 351, dtype=np.float32)]
     augmenter = Augmenter(noise_probability=1.0, noises=noises)
-    parts = augmenter.noises.draw(tf.constant([64, 70]), seed=SEED).numpy()
+    parts = augmenter.noises.sample(tf.constant([64, 70]), seed=SEED).numpy()
     for part in parts:
         first = 1 if part.max() <= 50 else 51
         length = 50 if first == 1 else 300
@@ -129,6 +131,6 @@ def test_masks_spare_what_they_do_not_hide_and_follow_their_seed(rng):
         ({"gain_db": (0.0, np.nan)}, "low to high"),
     ],
 )
-def test_conditions_that_can_not_be_are_refused(arguments, rule):
+def test_arguments_that_can_not_be_are_refused(arguments, rule):
     with pytest.raises(ValueError, match=rule):
         Augmenter(**arguments)

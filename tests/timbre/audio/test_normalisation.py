@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from timbre.audio.filterbank import FeatureNormalisation
+from timbre.audio.normalisation import FeatureNormalisation
 
 NORMS = ["frame", "utterance", "mean", "sliding", "none"]
 
