@@ -1,6 +1,8 @@
 """Trains a diffusion model: the same as `python -m diffusion train`.
 
-python train_diffusion.py speakers --preset smoke
+    python train_diffusion.py speakers --preset smoke
+
+The first word names the system.
 """
 
 import sys

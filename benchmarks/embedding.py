@@ -199,13 +199,14 @@ def open_sides(folder, files, options):
     """Our two encoders and the peer, if it can be had."""
     import tensorflow as tf
 
-    import configs
+    from voiceemb.config import EncoderNetworkConfig
+    from voiceemb.presets import PRESETS
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     sides = {
-        "ours, tiny": Ours(configs.SPEAKER_ENCODERS["tiny"].encoder, files),
-        "ours, simple": Ours(configs.Encoder(), files),
+        "ours, tiny": Ours(PRESETS["tiny"].encoder, files),
+        "ours, simple": Ours(EncoderNetworkConfig(), files),
     }
     if not options.no_peer:
         try:

@@ -271,11 +271,11 @@ def main():
     if options.blas_threads:  # before NumPy is imported
         os.environ.update(dict.fromkeys(BLAS, str(options.blas_threads)))
 
-    import configs
     from timbre.corpora import folders
     from timbre.corpora.synthetic.render import render
+    from voiceemb.presets import PRESETS
 
-    encoder = dataclasses.asdict(configs.SPEAKER_ENCODERS["tiny"].encoder)
+    encoder = dataclasses.asdict(PRESETS["tiny"].encoder)
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         if options.corpus:

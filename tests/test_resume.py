@@ -326,6 +326,6 @@ def test_ctrl_c_before_training_says_how_to_go_on(script, monkeypatch):
 
 @pytest.mark.slow
 def test_the_settings_of_a_broken_run_are_those_it_began_with(runs):
-    """A killed sitting leaves `config.json` whole, so that the next one finds it."""
+    """A killed session leaves `config.json` whole, so that the next one finds it."""
     config = json.loads((runs["broken"] / "config.json").read_text())["config"]
     assert config["triplet"]["steps"] == 30 and config["runs"] == "broken"

@@ -82,7 +82,11 @@ def test_a_run_of_another_config_or_other_voices_is_refused(trained):
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("--network.kernel", "1"), 2, "`kernel` of VadNetworkConfig must be at least 2"),
+        (
+            ("--network.kernel", "1"),
+            2,
+            "`kernel` of VadNetworkConfig must be at least 2",
+        ),
         (("--steps", "0"), 2, "`steps` of"),
         (("--mixtures.snr-db", "9", "3"), 2, "`snr_db`"),
         (("--corpus", "nowhere"), 1, "Received: nowhere"),

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from diffusion.speakers.generator import SpeakerGenerator
 from tests.conftest import ROOT
-from tests.sittings import sittings
+from tests.sessions import run_sessions
 from timbre.corpora.embeddings import EmbeddingSet
 from timbre.corpora.synthetic import embeddings
 
@@ -123,7 +123,7 @@ def test_a_run_that_is_killed_ends_as_one_left_alone_to_the_bit(tmp_path):
     assert not (broken / "model.weights.h5").exists()
     again = command(*longer, "--runs")[2:]
     both = ((*again, name) for name in ("broken", "whole"))  # goes on in a new process
-    left, said = sittings(tmp_path, "train_diffusion", *both)
+    left, said = run_sessions(tmp_path, "train_diffusion", *both)
     assert left == [0, 0] and said.count("Resuming voices after step") == 1
     names = ("model.weights.h5.sha256", "history.csv", "metrics.json")
     for name in names:
@@ -201,7 +201,7 @@ def refused(tmp_path_factory):
     names = [write.__name__ for write in BAD]
     smoke = ("speakers", "--preset", "smoke")
     tried = [(*smoke, "--name", name, "--set", f"{name}.npz") for name in names]
-    left, _ = sittings(folder, "train_diffusion", *tried)
+    left, _ = run_sessions(folder, "train_diffusion", *tried)
     return folder, dict(zip(names, left, strict=True))
 
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from flows.models import registry
 from tests.flows.runs import KINDS, command, smoke
-from tests.sittings import sittings
+from tests.sessions import run_sessions
 from timbre.corpora.embeddings import EmbeddingSet
 from timbre.corpora.synthetic import embeddings
 from timbre.files import verify_sha256
@@ -108,7 +108,7 @@ def test_a_run_goes_on_with_its_own_rows_only(tmp_path):
     for seed, name in ((0, "set.npz"), (7, "other.npz")):
         embeddings.sample_utterances(20, 10, seed, dim=4).save(tmp_path / name)
     other = (*small, "--data.path", "other.npz")
-    (code, line), _ = sittings(tmp_path, "train_flow", small, other)
+    (code, line), _ = run_sessions(tmp_path, "train_flow", small, other)
     assert code == 130 and "\n" not in line
     assert "A run goes on with the rows it began with: start afresh" in line
 
@@ -137,7 +137,7 @@ def test_a_run_stopped_in_each_model_ends_as_one_left_alone_to_the_bit(tmp_path)
     assert not (broken / "fdnf.weights.h5").exists()
     again = command(*longer, "--runs")[2:]
     both = ((*again, name) for name in ("broken", "whole"))  # goes on in a new process
-    left, said = sittings(tmp_path, "train_flow", *both)
+    left, said = run_sessions(tmp_path, "train_flow", *both)
     assert left == [0, 0] and said.count("Resuming fdnf after step") == 1
     for name in (
         *("vae.weights.h5.sha256", "fdnf.weights.h5.sha256"),
@@ -170,7 +170,7 @@ def whole(path):
     embeddings.sample_utterances(20, 5, dim=8).save(path)
 
 
-SMALL = ("--batch", "16", "--data.least-rows", "1")
+SMALL = ("--batch", "16", "--data.min-rows", "1")
 BAD = {
     "missing": (missing, (), "No such file"),
     "truncated": (truncated, (), "Not an embedding set"),
@@ -197,7 +197,7 @@ def refused(tmp_path_factory):
         write(folder / f"{name}.npz")
         given = ("--preset", "embeddings", "--name", name)
         tried[name] = [*given, "--data.path", f"{name}.npz", *SMALL, *changes]
-    left, _ = sittings(folder, "train_flow", *tried.values())
+    left, _ = run_sessions(folder, "train_flow", *tried.values())
     return folder, dict(zip(tried, left, strict=True))
 
 

@@ -5,16 +5,16 @@ import sys
 
 import pytest
 
-import configs
 import train_small
 from tests.conftest import ROOT
 from tests.voiceemb.runs import make, record
-from voiceemb import Encoder
+from voiceemb import Encoder, train_ensemble
+from voiceemb.presets import PRESETS
 
 
-def test_every_member_is_a_preset_that_hears_alike():
-    presets = [configs.SPEAKER_ENCODERS[name] for name in train_small.MEMBERS]
-    assert [preset.name for preset in presets] == list(train_small.MEMBERS)
+def test_every_member_is_a_preset_of_one_front_end():
+    presets = [PRESETS[name] for name in train_ensemble.MEMBERS]
+    assert [preset.name for preset in presets] == list(train_ensemble.MEMBERS)
     for preset in presets:
         assert preset.crop_frames == presets[0].crop_frames
         assert preset.encoder.front_end == presets[0].encoder.front_end
@@ -30,19 +30,19 @@ def test_members_are_trained_with_all_options_and_fused(tmp_path, monkeypatch):
         asked.append([name, runs, *arguments])
         return make(tmp_path / name, ["anna", "bert"], corpus=voices)
 
-    monkeypatch.setattr(train_small, "train", train)
+    monkeypatch.setattr(train_ensemble, "train", train)
     folder = train_small.main(["--corpus", "mine", "--runs", str(tmp_path)])
     expected = [tmp_path, "--corpus", "mine"]
-    assert asked == [[name, *expected] for name in train_small.MEMBERS]
+    assert asked == [[name, *expected] for name in train_ensemble.MEMBERS]
     assert folder == tmp_path / "small" and Encoder.load(folder).dim == 24
     with pytest.raises(SystemExit, match="is there already"):
         train_small.main(["--runs", str(tmp_path)])
     assert len(asked) == 3
 
 
-def test_what_the_script_decides_is_refused(tmp_path):
+def test_options_that_the_command_sets_are_refused(tmp_path):
     for option in ("--preset", "--name"):
-        with pytest.raises(SystemExit, match="what this script decides"):
+        with pytest.raises(SystemExit, match="what this command decides"):
             train_small.main([option, "tiny", "--runs", str(tmp_path)])
 
 

@@ -26,7 +26,7 @@ INSIDE = {
         ("networks", "losses", "vad", "config", "names", "calibration", "inference"),
         ("encoder", "signatures", "presets"),
         ("evaluate", "evaluation", "figures", "streaming"),
-        ("data", "model", "train", "training", "report", "enrolment", "bundle"),
+        ("data", "model", "train", "train_ensemble", "training", "report", "enrolment", "bundle"),
         ("diarization",),
         ("page",),
         ("commands", "__main__"),

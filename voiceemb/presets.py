@@ -37,7 +37,7 @@ _tiny = SpeakerEncoderConfig(
 
 _seed = SpeakerEncoderConfig(
     # The original: raw energies normalised frame by frame, random triplets, their sum,
-    # no first phase. Random triplets and no pre-training learn slowly and may collapse.
+    # no first stage. Random triplets and no pre-training learn slowly and may collapse.
     name="seed",
     encoder=EncoderNetworkConfig(log=False, norm="frame"),
     softmax=SoftmaxConfig(steps=0),

@@ -14,7 +14,9 @@ from tests.conftest import ROOT
 from timbre.training.run import Run
 
 PLAN = config.SpeechFlowConfig(
-    data=config.FlowDataConfig(source="spectra", speakers=3, classes=4, rows=240, unseen=0.0),
+    data=config.FlowDataConfig(
+        source="spectra", speakers=3, classes=4, rows=240, unseen=0.0
+    ),
     segment=config.SegmentConfig(frames=2, bands=4),
     backbone=config.BackboneConfig(steps=2, hidden=8),
     vae=config.VaeConfig(latent=4, hidden=8),

@@ -33,7 +33,9 @@ def same(monkeypatch):
     parts = stand_ins.parts()
     parts.facts = {"sha256": {"train": "0"}}
     asked = {}
-    monkeypatch.setattr(data, "prepare", lambda given: asked.update(given=given) or parts)
+    monkeypatch.setattr(
+        data, "prepare", lambda given: asked.update(given=given) or parts
+    )
     parts.asked = asked
     return parts
 

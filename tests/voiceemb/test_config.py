@@ -16,7 +16,9 @@ from voiceemb.config import (
 
 
 def large_margin(**softmax):
-    return SpeakerEncoderConfig(softmax=SoftmaxConfig(**softmax), large_margin=LargeMarginConfig(steps=5))
+    return SpeakerEncoderConfig(
+        softmax=SoftmaxConfig(**softmax), large_margin=LargeMarginConfig(steps=5)
+    )
 
 
 def test_a_large_margin_may_follow_a_softmax_with_a_margin():
@@ -44,18 +46,30 @@ def test_a_large_margin_may_follow_a_softmax_with_a_margin():
         (lambda: large_margin(steps=0, head="aam"), "`large_margin` continues"),
         (lambda: large_margin(steps=9, head="softmax"), "head `am` or `aam`"),
         (lambda: FrontEndConfig(num_bands=0), "`num_bands` of FrontEndConfig"),
-        (lambda: EncoderNetworkConfig(embedding_dim=1), "`embedding_dim` of EncoderNetworkConfig"),
-        (lambda: SyntheticSpeechConfig(num_speakers=1), "`num_speakers` of SyntheticSpeechConfig"),
+        (
+            lambda: EncoderNetworkConfig(embedding_dim=1),
+            "`embedding_dim` of EncoderNetworkConfig",
+        ),
+        (
+            lambda: SyntheticSpeechConfig(num_speakers=1),
+            "`num_speakers` of SyntheticSpeechConfig",
+        ),
         (lambda: SpeakerEncoderConfig(crop_frames=0), "`crop_frames` of Speaker"),
         (lambda: SpeakerEncoderConfig(crop_lengths=(100, 3)), "`crop_lengths` must"),
-        (lambda: SpeakerEncoderConfig(closed_set_share=1.0), "`closed_set_share` must be below 1"),
+        (
+            lambda: SpeakerEncoderConfig(closed_set_share=1.0),
+            "`closed_set_share` must be below 1",
+        ),
         (lambda: SpeakerEncoderConfig(styles=-1), "`styles` of SpeakerEncoderConfig"),
         (lambda: AugmentationConfig(speeds=(0.4, 1.0)), "`speeds` must be ratios"),
         (lambda: AugmentationConfig(speeds=(1.0, 1.0)), "`speeds` must be ratios"),
         (lambda: AugmentationConfig(speeds=()), "`speeds` must be ratios"),
         (lambda: AugmentationConfig(num_masks=-1), "`num_masks` of AugmentationConfig"),
         # What all runs share is checked here as well.
-        (lambda: SpeakerEncoderConfig(stop_after=0), "`stop_after` of SpeakerEncoderConfig"),
+        (
+            lambda: SpeakerEncoderConfig(stop_after=0),
+            "`stop_after` of SpeakerEncoderConfig",
+        ),
         (lambda: SpeakerEncoderConfig(name="../x"), "`name` must name one folder"),
     ],
 )

@@ -80,7 +80,9 @@ def parts(spoken):
 
 
 def first_batch(parts, cache, encoder, **options):
-    voices = data.EncoderData(parts, parts.train, cache, encoder.filterbank, crop_frames=20, **options)
+    voices = data.EncoderData(
+        parts, parts.train, cache, encoder.filterbank, crop_frames=20, **options
+    )
     batches = voices.batches(functools.partial(voices.draw.triplets, batch=2), steps=1)
     return next(iter(batches(0)))[0].numpy()
 
@@ -115,8 +117,12 @@ def test_features_can_not_be_augmented(parts, encoder, tmp_path):
 
 @pytest.mark.parametrize("waveforms", [False, True])
 def test_features_and_waveforms_are_judged_alike(parts, encoder, tmp_path, waveforms):
-    cache = data.open_cache(parts.train, tmp_path, encoder.filterbank, waveforms=waveforms)
-    voices = data.EncoderData(parts, parts.train, cache, encoder.filterbank, crop_frames=20)
+    cache = data.open_cache(
+        parts.train, tmp_path, encoder.filterbank, waveforms=waveforms
+    )
+    voices = data.EncoderData(
+        parts, parts.train, cache, encoder.filterbank, crop_frames=20
+    )
     assert 0 <= voices.validate(encoder)()["eer"] <= 1
     embeddings = validation.embed_records(
         lambda x: encoder(encoder.features(x) if waveforms else x),
@@ -140,7 +146,12 @@ def test_each_speed_makes_of_a_speaker_another_class(parts, encoder, tmp_path):
 def test_crop_lengths_and_those_of_a_phase_are_in_frames(parts, encoder, tmp_path):
     cache = data.open_cache(parts.train, tmp_path, encoder.filterbank, waveforms=True)
     voices = data.EncoderData(
-        parts, parts.train, cache, encoder.filterbank, crop_frames=20, crop_lengths=(15, 30)
+        parts,
+        parts.train,
+        cache,
+        encoder.filterbank,
+        crop_frames=20,
+        crop_lengths=(15, 30),
     )
     draw = functools.partial(voices.draw.classes, batch=2)
     assert {x.shape[1] for x, _ in voices.batches(draw, 30)(0)} == {15, 30}

@@ -54,7 +54,10 @@ def test_a_run_that_can_not_be_calibrated_says_so_and_has_its_threshold(
 
     monkeypatch.setattr(calibration, "fit", refuse)
     corpus = folders.open_corpus(trained_run / "corpus" / "smoke")
-    parts, run = SpeakerSplits(corpus, corpus, None, None, "open-set"), Run.open(tmp_path, {})
+    parts, run = (
+        SpeakerSplits(corpus, corpus, None, None, "open-set"),
+        Run.open(tmp_path, {}),
+    )
     assert -1 < report.calibrate(Cepstra(), parts, run)["value"] < 1
     assert "No calibration: same pairs do not" in capsys.readouterr().err
     assert not run.path(calibration.FILE).exists()

@@ -34,8 +34,14 @@ def test_a_system_adds_its_numbers_to_those_all_runs_share():
 @pytest.mark.parametrize(
     "make, rule",
     [
-        (lambda: ExampleConfig(rate=-1), "`rate` of ExampleConfig must be at least 0. Rece.*: -1"),
-        (lambda: ExampleConfig(log_every=0), "`log_every` of ExampleConfig must be at least 1"),
+        (
+            lambda: ExampleConfig(rate=-1),
+            "`rate` of ExampleConfig must be at least 0. Rece.*: -1",
+        ),
+        (
+            lambda: ExampleConfig(log_every=0),
+            "`log_every` of ExampleConfig must be at least 1",
+        ),
         (lambda: ExampleConfig(validate_every=0), "`validate_every` of ExampleConfig"),
         (lambda: ExampleConfig(save_every=0), "`save_every` of ExampleConfig"),
         (lambda: ExampleConfig(patience=0), "`patience` of ExampleConfig"),
@@ -47,7 +53,10 @@ def test_a_system_adds_its_numbers_to_those_all_runs_share():
         (lambda: OptimiserConfig(ema=1.0), "`ema` below 1. Received: 0.001 and 1.0"),
         (lambda: OptimiserConfig(ema_warm_up=True), "`ema_warm_up` needs an average"),
         (lambda: OptimiserConfig(clip_norm=0.0), "`clip_norm` of OptimiserConfig"),
-        (lambda: OptimiserConfig(final_rate=float("nan")), "`final_rate` of OptimiserConfig"),
+        (
+            lambda: OptimiserConfig(final_rate=float("nan")),
+            "`final_rate` of OptimiserConfig",
+        ),
     ],
 )
 def test_a_number_that_can_not_be_is_named(make, rule):

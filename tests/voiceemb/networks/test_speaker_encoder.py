@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import configs
 from tests.contracts import check_gradients, check_layer
 from timbre.serving import publish
 from voiceemb import Encoder
+from voiceemb.config import EncoderNetworkConfig
 from voiceemb.inference import signatures
 from voiceemb.networks import layers, speaker_encoder
 
@@ -208,7 +208,7 @@ def test_what_is_exported_embeds_as_its_source(name, tmp_path, rng):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_config_of_all_networks_builds_the_one_it_names(name):
     config = json.loads(
-        json.dumps(dataclasses.asdict(configs.Encoder(**NETWORKS[name])))
+        json.dumps(dataclasses.asdict(EncoderNetworkConfig(**NETWORKS[name])))
     )
     network = speaker_encoder.build(**config).network
     assert isinstance(network, speaker_encoder.NETWORKS[config["network"]])
@@ -217,7 +217,7 @@ def test_a_config_of_all_networks_builds_the_one_it_names(name):
 
 
 def test_a_config_without_what_came_later_still_builds():
-    config = dataclasses.asdict(configs.Encoder(**SMALL))
+    config = dataclasses.asdict(EncoderNetworkConfig(**SMALL))
     known = ("network", "stages", "block", "num_blocks", "filters", "units")
     known += ("embedding_dim", "weight_decay", "log", "norm", "front_end")
     old = {key: config[key] for key in known}
@@ -226,7 +226,7 @@ def test_a_config_without_what_came_later_still_builds():
 
 
 def test_every_argument_of_a_network_is_in_the_config_with_its_default():
-    config = configs.Encoder()
+    config = EncoderNetworkConfig()
     for network, kind in speaker_encoder.NETWORKS.items():
         if network == "fusion":
             continue  # made of trained ones, never trained from a config

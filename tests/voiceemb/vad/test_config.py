@@ -11,15 +11,27 @@ from voiceemb.vad.network import ActivityNetwork
 @pytest.mark.parametrize(
     "make, rule",
     [
-        (lambda: VadNetworkConfig(kernel=1), "`kernel` of VadNetworkConfig must be at least 2"),
+        (
+            lambda: VadNetworkConfig(kernel=1),
+            "`kernel` of VadNetworkConfig must be at least 2",
+        ),
         (lambda: VadNetworkConfig(ahead=-1), "`ahead` of VadNetworkConfig"),
         (lambda: VadNetworkConfig(units=0), "`units` of VadNetworkConfig"),
         (lambda: MixtureConfig(seconds=0.5), "`seconds` of MixtureConfig"),
         (lambda: MixtureConfig(noises=0), "`noises` of MixtureConfig"),
         (lambda: MixtureConfig(silent=1.5), "`silent` of MixtureConfig is a share"),
-        (lambda: MixtureConfig(room=float("nan")), "`room` of MixtureConfig is a share"),
-        (lambda: MixtureConfig(snr_db=(9.0, 3.0)), "`snr_db` of MixtureConfig goes from low to high"),
-        (lambda: MixtureConfig(gain_db=(0.0, float("nan"))), "`gain_db` of MixtureConfig"),
+        (
+            lambda: MixtureConfig(room=float("nan")),
+            "`room` of MixtureConfig is a share",
+        ),
+        (
+            lambda: MixtureConfig(snr_db=(9.0, 3.0)),
+            "`snr_db` of MixtureConfig goes from low to high",
+        ),
+        (
+            lambda: MixtureConfig(gain_db=(0.0, float("nan"))),
+            "`gain_db` of MixtureConfig",
+        ),
         (lambda: VadConfig(steps=0), "`steps` of VadConfig"),
         (lambda: VadConfig(validation_speakers=0), "`validation_speakers`"),
     ],

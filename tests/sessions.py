@@ -1,4 +1,4 @@
-"""A script run several times in one process, which loads TensorFlow once."""
+"""Several invocations of a script in one process, which loads TensorFlow once."""
 
 import json
 import os
@@ -9,22 +9,22 @@ from tests.conftest import ROOT
 
 PROGRAM = """
 import importlib, json, sys
-script, commands, said = sys.argv[1:]
-main, left = importlib.import_module(script).main, []
+script, commands, report = sys.argv[1:]
+main, codes = importlib.import_module(script).main, []
 for arguments in json.loads(commands):
     if "keras" in sys.modules:  # names of layers begin anew, as in a new process
         sys.modules["keras"].utils.clear_session()
     try:
         main(arguments)
-        left.append(0)
+        codes.append(0)
     except SystemExit as end:
-        left.append(end.code)
-with open(said, "w") as file:
-    json.dump(left, file)
+        codes.append(end.code)
+with open(report, "w") as file:
+    json.dump(codes, file)
 """
 
 
-def sittings(folder, script, *commands):
+def run_sessions(folder, script, *commands):
     """Runs a script in a folder, by one command line after the other.
 
     Args:
@@ -33,18 +33,17 @@ def sittings(folder, script, *commands):
         *commands: The arguments of each.
 
     Returns:
-        What each has exited with, 0 or a code or a sentence, and what all together
-        have said on stderr.
+        The exit code of each, 0 or a code or a sentence, and the stderr of all.
     """
-    told = folder / ".left.json"
+    report = folder / ".codes.json"
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, script, json.dumps(commands), str(told)],
+        [sys.executable, "-c", PROGRAM, script, json.dumps(commands), str(report)],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    left = json.loads(told.read_text())
-    told.unlink()
-    return left, done.stderr
+    codes = json.loads(report.read_text())
+    report.unlink()
+    return codes, done.stderr
