@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from timbre.audio.filterbank import Filterbank
 from timbre.corpora.cache import records
 from timbre.corpora.corpus import corpus_of
 from timbre.corpora.gather import gather_config
 from timbre.corpora.splits import without
+from voiceemb import model
 from voiceemb.inference import crop_samples
 from voiceemb.training import batch_sampler
 from voiceemb.training.augmentation import augmenter, preparation
@@ -40,10 +40,10 @@ def prepare(config):
     Returns:
         `EncoderData`.
     """
+    filterbank = model.build(config).filterbank  # no network, no work
     corpus = gather_config(config)
     wanted = without(corpus, config.exclude_speakers)
     splits = _split(wanted, config)
-    filterbank = Filterbank(**dataclasses.asdict(config.encoder.front_end))
     augmentation = dataclasses.asdict(config.augmentation)
     num_masks, speeds = augmentation.pop("num_masks"), augmentation.pop("speeds")
     augment = None

@@ -20,9 +20,6 @@ class DenoiserConfig:
     channels: tuple[int, ...] = (32, 64, 128, 128)  # of unet1d, halving the length
     squeeze_excitation: bool = False  # gates of unet1d
 
-    def __post_init__(self):
-        check_min(self, width=1, num_blocks=1, dropout=0)
-
 
 @dataclass(frozen=True)
 class ScheduleConfig:
@@ -35,9 +32,6 @@ class ScheduleConfig:
     start: float | None = None  # first beta; each schedule has its own default
     end: float | None = None  # last beta
     zero_terminal_snr: bool = False
-
-    def __post_init__(self):
-        check_min(self, steps=1, start=0, end=0)
 
 
 @dataclass(frozen=True)
@@ -115,9 +109,8 @@ class SpeakerDiffusionConfig(DiffusionModelConfig, RunConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        check_min(self, steps=1, batch=1, held_out=0, label_dropout=0)
-        if not 0 < self.held_out < 1 or self.label_dropout > 1:
+        check_min(self, steps=1, batch=1)
+        if not 0 < self.held_out < 1:
             raise ValueError(
-                "`held_out` must be between 0 and 1, and `label_dropout` at most 1. "
-                f"Received: {self.held_out} and {self.label_dropout}"
+                f"`held_out` must be between 0 and 1. Received: {self.held_out}"
             )
