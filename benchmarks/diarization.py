@@ -5,11 +5,11 @@
 
 The first prints the diarization error rate (DER) of each recording, inside its `.uem`,
 with the number of speakers estimated and given: of ours, and of the plain baseline,
-MFCC statistics of the same windows (`voiceemb.evaluation.mfcc_baseline`), standardised over the
-recording, with the same activity, clustering and re-segmentation. The baseline is shown
-with our settings, and with the one setting that counts speakers chosen for it on these
-very recordings. Pooled means the errors of all over the speech of all; the mean over
-recordings counts one of half a second of speech as much as the longest.
+MFCC statistics of the same windows (`voiceemb.evaluation.mfcc_baseline`), standardised
+over the recording, with the same activity, clustering and resegmentation. The baseline
+is shown with our settings, and with the one setting that counts speakers chosen for it
+on these very recordings. Pooled means the errors of all over the speech of all; the
+mean over recordings counts one of half a second of speech as much as the longest.
 
 `--detector truth` takes the activity from the reference: what is left is overlap, which
 is missed, and confusion.
@@ -87,12 +87,12 @@ def recordings(folder):
 
 
 def prepare(folder, detector):
-    """What both sides share of each recording, and what each hears in its windows."""
+    """What both sides share of each recording, and the embeddings of each."""
     encoder = Encoder.pretrained()
     for recording in recordings(folder):
         waveform = wave.read(recording["path"])
         segments = speech(recording, waveform, detector)
-        starts, ends, seconds = pipeline.cover(segments, len(waveform) / 16000)
+        starts, ends, seconds = pipeline.slide_windows(segments, len(waveform) / 16000)
         length = round((ends[0] - starts[0]) * 16000) if len(starts) else None
         first = np.round(starts * 16000).astype(int)
         ours = encoder.embed_windows(waveform, first, length=length)
@@ -104,13 +104,19 @@ def prepare(folder, detector):
         }
 
 
-def judge(recording, side, *, given, look_s, method):
+def diarize(recording, side, *, given, observation_s, method):
     """Errors at each collar, and the error in the number of speakers."""
     points, exact = recording[side], recording["speakers"] if given else None
     labels = clustering.cluster(
-        points, recording["seconds"], num=exact, look_s=look_s, method=method
+        points,
+        recording["seconds"],
+        num_speakers=exact,
+        observation_s=observation_s,
+        method=method,
     )
-    found = pipeline.segment(*recording["windows"], points, labels, least=exact or 1)
+    found = pipeline.segment(
+        *recording["windows"], points, labels, min_speakers=exact or 1
+    )
     errors = [
         score(recording["turns"], found.turns, uem=recording["region"], collar=c)
         for c in COLLARS
@@ -128,19 +134,23 @@ def summary(rows):
 def compare(options):
     """Prints the table of all recordings and what it amounts to."""
     held = list(prepare(options.folder, options.detector))
-    run = functools.partial(judge, method=options.method)
+    run = functools.partial(diarize, method=options.method)
     columns = {}
     for given in (False, True):
         number = "given" if given else "estimated"
         for side in ("ours", "baseline"):
             columns[side, number] = [
-                run(one, side, given=given, look_s=clustering.LOOK_S) for one in held
+                run(one, side, given=given, observation_s=clustering.OBSERVATION_S)
+                for one in held
             ]
     tuned = {
-        look_s: [run(one, "baseline", given=False, look_s=look_s) for one in held]
-        for look_s in CHOICES_S
+        observation_s: [
+            run(one, "baseline", given=False, observation_s=observation_s)
+            for one in held
+        ]
+        for observation_s in CHOICES_S
     }
-    best = min(tuned, key=lambda look_s: summary(tuned[look_s])[0][0].der)
+    best = min(tuned, key=lambda observation_s: summary(tuned[observation_s])[0][0].der)
     columns[f"baseline, {best:g} s", "estimated"] = tuned[best]
     show(held, columns, options)
 

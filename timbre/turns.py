@@ -1,17 +1,20 @@
-"""RTTM and UEM: who spoke when, and which parts count, as lines of text.
+"""Speaker turns: who spoke when, the text formats of turns, and merging of intervals.
 
     SPEAKER <recording> <channel> <start> <duration> <NA> <NA> <speaker> <NA> <NA>
     <recording> <channel> <start> <end>
 
-The first is a turn in an RTTM file, the second a part in a UEM file; times are in
-seconds, fields are parted by white space, and a file may hold several recordings.
-Blank lines and comments (`;;`) are passed over, channels are not told apart.
+The first is a turn in an RTTM file, the second a scored region in a UEM file; times are
+in seconds, fields are separated by white space, and a file may hold several recordings.
+Blank lines and comments (`;;`) are skipped, and channels ignored. Turns are also
+written as CSV, as subtitles (SRT) and as labels of Audacity, see `write`.
 
 References:
     The 2009 (RT-09) Rich Transcription Meeting Recognition Evaluation Plan, appendix A
     (NIST, 2009); md-eval in https://github.com/usnistgov/SCTK reads the format so.
 """
 
+import csv
+import io
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,9 +24,9 @@ from pathlib import Path
 
 from timbre.files import atomic_write
 
-LARGEST = 2**26  # bytes of a file: a million turns
-LONGEST = 4096  # bytes of a line
-LATEST = 1e7  # seconds: four months
+MAX_BYTES = 2**26  # of a file: a million turns
+MAX_LINE_BYTES = 4096
+MAX_TIME_S = 1e7  # four months
 UNKNOWN = "<NA>"
 OTHER_TYPES = frozenset(
     "SEGMENT NOSCORE NO_RT_METADATA LEXEME NON-LEX NON-SPEECH FILLER EDIT SU IP CB A/P "
@@ -34,7 +37,7 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
 @dataclass(frozen=True, order=True)
 class Turn:
-    """One stretch of one speaker's speech. Turns sort by time.
+    """One speaker's uninterrupted speech. Turns sort by time.
 
     Args:
         start: First moment, seconds from the beginning of the recording, at least 0.
@@ -42,7 +45,7 @@ class Turn:
         speaker: Who speaks, not blank.
 
     Raises:
-        ValueError: If it is of another kind.
+        ValueError: If a value is not as above.
     """
 
     start: float
@@ -73,10 +76,10 @@ class Turn:
 def read_rttm(path) -> dict[str, list[Turn]]:
     """Read the turns of an RTTM file.
 
-    Only `SPEAKER` lines count; those of the other types of the format are passed over.
-    A turn of no duration says nothing and is left out: programs that round to the
-    hundredth write such ones. Starts and durations are added as decimals, so turns
-    that meet in the file meet here.
+    Only `SPEAKER` lines count; those of the other types of the format are skipped, and
+    so are turns of no duration, which programs that round to the hundredth write.
+    Starts and durations are added as decimals, so turns that meet in the file meet
+    here.
 
     Returns:
         The turns of each recording, sorted by time.
@@ -91,12 +94,12 @@ def read_rttm(path) -> dict[str, list[Turn]]:
             continue
         if fields[0] != "SPEAKER":
             kinds = "SPEAKER or another type of RTTM"
-            raise _refusal(path, number, f"must begin with {kinds}", fields)
+            raise _line_error(path, number, f"must begin with {kinds}", fields)
         if not 8 <= len(fields) <= 10:
             rule = "must have 8 to 10 fields, the speaker eighth, no space in a name"
-            raise _refusal(path, number, rule, fields)
+            raise _line_error(path, number, rule, fields)
         if fields[7] == UNKNOWN:
-            raise _refusal(path, number, "must name its speaker", fields)
+            raise _line_error(path, number, "must name its speaker", fields)
         start = _seconds(path, number, "start", fields[3])
         end = start + _seconds(path, number, "duration", fields[4])
         turns = recordings.setdefault(fields[1], [])
@@ -106,7 +109,7 @@ def read_rttm(path) -> dict[str, list[Turn]]:
 
 
 def write_rttm(path, turns_by_recording: Mapping[str, Iterable[Turn]]):
-    """Write turns as an RTTM file, whole or not at all.
+    """Write turns as an RTTM file, atomically.
 
     Both ends of a turn are rounded to the millisecond, so turns that met still meet; a
     shorter turn gets one millisecond. White space inside a name becomes `_`. A
@@ -117,12 +120,12 @@ def write_rttm(path, turns_by_recording: Mapping[str, Iterable[Turn]]):
         turns_by_recording: The turns of each recording.
 
     Raises:
-        ValueError: If a name can not be written, or two names would become one.
+        ValueError: If a name can not be written, or two names become equal.
     """
-    lines, recordings = [], _written(turns_by_recording, "recording")
+    lines, recordings = [], _escape_names(turns_by_recording, "recording")
     for name, turns in turns_by_recording.items():
         turns = sorted(turns)
-        speakers = _written((turn.speaker for turn in turns), "speaker")
+        speakers = _escape_names((turn.speaker for turn in turns), "speaker")
         for turn in turns:
             start, end = round(1000 * turn.start), round(1000 * turn.end)
             times = f"{start / 1000:.3f} {max(end - start, 1) / 1000:.3f}"
@@ -130,18 +133,116 @@ def write_rttm(path, turns_by_recording: Mapping[str, Iterable[Turn]]):
                 f"SPEAKER {recordings[name]} 1 {times} {UNKNOWN} {UNKNOWN} "
                 f"{speakers[turn.speaker]} {UNKNOWN} {UNKNOWN}\n"
             )
+    _write_text(path, "".join(lines))
+
+
+def write(path, turns: Iterable[Turn]):
+    """Write the turns of one recording in the format of the suffix, atomically.
+
+    `.rttm` names the recording as the file. `.csv` has the columns start, end and
+    speaker; `.srt` has subtitles with the name of the speaker; `.txt` has labels for
+    Audacity.
+
+    Args:
+        path: File to write; its suffix is one of `FORMATS`.
+        turns: In the order to write.
+
+    Raises:
+        ValueError: If the suffix is another one, or a name has no place in RTTM.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as temporary:
-        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
-            file.writelines(lines)
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        raise ValueError(f"A file ends in one of {FORMATS}. Received: {path}")
+    if suffix == ".rttm":
+        write_rttm(path, {path.stem: turns})
+    else:
+        _write_text(path, TEXTS[suffix](turns))
+
+
+def csv_text(turns) -> str:
+    """Turns as CSV with the columns start, end (seconds) and speaker."""
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(["start", "end", "speaker"])
+    lines.writerows([f"{t.start:.3f}", f"{t.end:.3f}", t.speaker] for t in turns)
+    return text.getvalue()
+
+
+def srt_text(turns) -> str:
+    """Turns as SRT subtitles that show the speaker."""
+
+    def clock(seconds):
+        whole, thousandths = divmod(round(1000 * seconds), 1000)
+        minutes, whole = divmod(whole, 60)
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours:02}:{minutes:02}:{whole:02},{thousandths:03}"
+
+    return "\n".join(
+        f"{number}\n{clock(turn.start)} --> {clock(turn.end)}\n[{turn.speaker}]\n"
+        for number, turn in enumerate(turns, 1)
+    )
+
+
+def audacity_text(turns) -> str:
+    """Turns as a label track of Audacity; white space in a name becomes one space."""
+    return "".join(
+        f"{turn.start:.6f}\t{turn.end:.6f}\t{' '.join(turn.speaker.split())}\n"
+        for turn in turns
+    )
+
+
+TEXTS = {".csv": csv_text, ".srt": srt_text, ".txt": audacity_text}
+FORMATS = (".rttm", *TEXTS)
+
+
+def format_time(seconds, decimals=0) -> str:
+    """A time as `m:ss` or `h:mm:ss`, rounded to `decimals` of a second."""
+    whole, part = divmod(round(seconds * 10**decimals), 10**decimals)
+    minutes, second = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{minutes}:{second:02}"
+    if hours:
+        text = f"{hours}:{minutes:02}:{second:02}"
+    return f"{text}.{part:0{decimals}}" if decimals else text
+
+
+def merge_spans(spans, gap=0.0) -> list[tuple]:
+    """Merge neighbouring spans of one speaker that are at most `gap` seconds apart.
+
+    Args:
+        spans: `(start, end, speaker)`, seconds, in order of time.
+        gap: In seconds; nobody else speaks in it, as only neighbours are merged.
+            Defaults to `0`.
+    """
+    merged = []
+    for start, end, speaker in spans:
+        if merged and merged[-1][2] == speaker and start - merged[-1][1] <= gap:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end), speaker)
+        else:
+            merged.append((start, end, speaker))
+    return merged
+
+
+def exclusive_spans(turns, speaker) -> list[tuple[float, float]]:
+    """Spans, in seconds, where `speaker` speaks and nobody else does."""
+    edges = [(turn.start, 1, turn.speaker == speaker) for turn in turns]
+    edges += [(turn.end, -1, turn.speaker == speaker) for turn in turns]
+    active = {True: 0, False: 0}  # turns of the speaker, and of the others
+    spans, before = [], 0.0
+    for time, step, own in sorted(edges):
+        if active[True] and not active[False] and time > before:
+            spans.append((before, time, speaker))
+        active[own] += step
+        before = time
+    return [(start, end) for start, end, _ in merge_spans(spans)]
 
 
 def read_uem(path) -> dict[str, list[tuple[float, float]]]:
-    """Read the parts of recordings that a UEM file says to score.
+    """Read the scored regions of a UEM file.
 
     Returns:
-        `(start, end)` of each part in seconds, sorted, by recording. Parts of no
+        `(start, end)` of each region in seconds, sorted, by recording. Regions of no
         duration are left out.
 
     Raises:
@@ -151,44 +252,44 @@ def read_uem(path) -> dict[str, list[tuple[float, float]]]:
     for number, fields in _lines(path):
         if len(fields) != 4:
             rule = "must be `recording channel start end`"
-            raise _refusal(path, number, rule, fields)
+            raise _line_error(path, number, rule, fields)
         start = float(_seconds(path, number, "start", fields[2]))
         end = float(_seconds(path, number, "end", fields[3]))
         if end < start:
-            raise _refusal(path, number, "must not end before it starts", fields)
+            raise _line_error(path, number, "must not end before it starts", fields)
         recordings.setdefault(fields[0], []).extend([(start, end)] * (start < end))
     return {name: sorted(parts) for name, parts in recordings.items()}
 
 
 def _lines(path) -> Iterator[tuple[int, list[str]]]:
-    """Number and fields of each line that says something."""
+    """Number and fields of each line that is neither blank nor a comment."""
     with open(path, "rb") as file:
-        content = file.read(LARGEST + 1)
-    if len(content) > LARGEST:
-        raise ValueError(f"{path}: must have at most {LARGEST} bytes. Received: more")
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"{path}: must have at most {MAX_BYTES} bytes.")
     for number, line in enumerate(
         content.removeprefix(b"\xef\xbb\xbf").splitlines(), 1
     ):
-        if len(line) > LONGEST:
-            rule = f"must have at most {LONGEST} bytes"
-            raise _refusal(path, number, rule, f"{len(line)} bytes")
+        if len(line) > MAX_LINE_BYTES:
+            rule = f"must have at most {MAX_LINE_BYTES} bytes"
+            raise _line_error(path, number, rule, f"{len(line)} bytes")
         try:
             fields = line.decode("utf-8").split()
         except UnicodeDecodeError as error:
-            raise _refusal(path, number, "must be UTF-8", line) from error
+            raise _line_error(path, number, "must be UTF-8", line) from error
         if fields and not fields[0].startswith(";;"):
             yield number, fields
 
 
 def _seconds(path, number, name, text) -> Decimal:
     """A time as it is written."""
-    if not NUMBER.fullmatch(text) or not 0 <= Decimal(text) <= LATEST:
-        rule = f"must have its {name} in seconds, a number from 0 to {LATEST:g}"
-        raise _refusal(path, number, rule, text)
+    if not NUMBER.fullmatch(text) or not 0 <= Decimal(text) <= MAX_TIME_S:
+        rule = f"must have its {name} in seconds, a number from 0 to {MAX_TIME_S:g}"
+        raise _line_error(path, number, rule, text)
     return Decimal(text)
 
 
-def _refusal(path, number, rule, received) -> ValueError:
+def _line_error(path, number, rule, received) -> ValueError:
     if isinstance(received, list):
         received = " ".join(received)
     if not isinstance(received, bytes):
@@ -196,8 +297,8 @@ def _refusal(path, number, rule, received) -> ValueError:
     return ValueError(f"{path}: line {number} {rule}. Received: {received[:80]!r}")
 
 
-def _written(names, kind) -> dict[str, str]:
-    """Each name as it is written, without white space."""
+def _escape_names(names, kind) -> dict[str, str]:
+    """Name to the name without white space."""
     written = {name: re.sub(r"\s+", "_", name) for name in names}
     bad = [name for name in written if not name.strip() or name == UNKNOWN]
     if bad:
@@ -210,3 +311,10 @@ def _written(names, kind) -> dict[str, str]:
             f"Received: {sorted(written)}"
         )
     return written
+
+
+def _write_text(path, text):
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as unfinished:
+        unfinished.write_text(text, "utf-8", newline="\n")

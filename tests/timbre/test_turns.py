@@ -1,5 +1,6 @@
 """RTTM and UEM files: what is read is what is written, errors name their line."""
 
+import itertools
 import math
 import sys
 
@@ -115,7 +116,7 @@ def test_what_is_not_text_is_refused(path):
 
 
 def test_a_huge_file_is_refused_before_it_is_taken_apart(path, monkeypatch):
-    monkeypatch.setattr(turns, "LARGEST", 1000)
+    monkeypatch.setattr(turns, "MAX_BYTES", 1000)
     line = LINE.format(0, 1, "a") + "\n"
     path.write_text(line * (1000 // len(line)))
     assert len(read_rttm(path)["talk"]) == 1000 // len(line)
@@ -274,3 +275,54 @@ def test_real_files_come_back_as_they_were(real_data, path):
         write_rttm(path, turns)
         assert read_rttm(path) == turns
         assert [*read_uem(file.with_suffix(".uem"))] == [*turns]
+
+
+@pytest.mark.parametrize(
+    "seconds, decimals, text",
+    [(0, 0, "0:00"), (59.94, 1, "0:59.9"), (59.96, 1, "1:00.0"), (75, 0, "1:15")]
+    + [(3599.6, 0, "1:00:00"), (3661.25, 2, "1:01:01.25")],
+)
+def test_times_are_written_as_clocks_do(seconds, decimals, text):
+    assert turns.format_time(seconds, decimals) == text
+
+
+def test_exclusive_spans_are_those_of_a_fine_grid(rng):
+    """Times are whole numbers, so half-open cells of length one decide exactly."""
+    for _ in range(50):
+        starts = rng.integers(0, 30, size=6)
+        ends = starts + rng.integers(1, 8, size=6)
+        names = ["a", "b"] * 3
+        talk = [*map(Turn, starts, ends, names)]
+        grid = {name: np.zeros(40, bool) for name in "ab"}
+        for turn in talk:
+            grid[turn.speaker][int(turn.start) : int(turn.end)] = True
+        found = np.zeros(40, bool)
+        spans = turns.exclusive_spans(talk, "a")
+        for start, end in spans:
+            found[int(start) : int(end)] = True
+        np.testing.assert_array_equal(found, grid["a"] & ~grid["b"])
+        assert all(a[1] < b[0] for a, b in itertools.pairwise(spans))
+
+
+def test_spans_of_one_speaker_are_merged_across_short_gaps_only():
+    spans = [(0, 1, "a"), (1.25, 2, "a"), (2, 3, "b"), (3, 4, "a"), (4.5, 5, "a")]
+    expected = [(0, 2, "a"), (2, 3, "b"), (3, 4, "a"), (4.5, 5, "a")]
+    assert turns.merge_spans(spans, 0.25) == expected
+    assert turns.merge_spans(spans) == spans
+    assert turns.merge_spans([(0, 5, "a"), (1, 2, "a")]) == [(0, 5, "a")]
+
+
+def test_texts_of_turns_are_exact(tmp_path):
+    talk = [Turn(0.5, 61.25, "ann"), Turn(3661.0004, 3662, 'b "\tc')]
+    for suffix, text in {
+        ".csv": 'start,end,speaker\n0.500,61.250,ann\n3661.000,3662.000,"b ""\tc"\n',
+        ".srt": "1\n00:00:00,500 --> 00:01:01,250\n[ann]\n\n"
+        '2\n01:01:01,000 --> 01:01:02,000\n[b "\tc]\n',
+        ".txt": '0.500000\t61.250000\tann\n3661.000400\t3662.000000\tb " c\n',
+    }.items():
+        turns.write(tmp_path / f"new/talk{suffix}", talk)
+        assert (tmp_path / f"new/talk{suffix}").read_text("utf-8") == text
+    turns.write(tmp_path / "talk.rttm", talk[:1])
+    assert read_rttm(tmp_path / "talk.rttm") == {"talk": talk[:1]}
+    with pytest.raises(ValueError, match="ends in one of"):
+        turns.write(tmp_path / "talk.doc", talk)

@@ -32,7 +32,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 
-from timbre.turns import LATEST, Turn
+from timbre.turns import MAX_TIME_S, Turn
 
 TICKS = 10**10  # in a second: a whole number in a millisecond, or a sample at 16 kHz
 COLUMNS = {
@@ -238,9 +238,9 @@ def table(rows) -> str:
 def _ticks(seconds, name) -> np.ndarray:
     """Times as whole ticks, int64."""
     seconds = np.asarray(seconds, np.float64)
-    if not ((seconds >= 0) & (seconds <= LATEST)).all():
+    if not ((seconds >= 0) & (seconds <= MAX_TIME_S)).all():
         raise ValueError(
-            f"Times of `{name}` must be seconds from 0 to {LATEST:g}. "
+            f"Times of `{name}` must be seconds from 0 to {MAX_TIME_S:g}. "
             f"Received: {seconds.min()} to {seconds.max()}"
         )
     return np.rint(seconds * TICKS).astype(np.int64)

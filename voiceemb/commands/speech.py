@@ -21,6 +21,7 @@ from voiceemb.commands.io import (
     until_interrupted,
 )
 from voiceemb.diarization import pipeline
+from voiceemb.diarization.online import OnlineAssigner
 from voiceemb.enrolment.people import People
 from voiceemb.streaming import listener as listening
 from voiceemb.streaming import sources
@@ -257,6 +258,6 @@ def _listener(options):
     return listening.Listener(
         encoder,
         detector=detector,
-        people=pipeline.OnlineAssigner() if people is None else people,
+        people=OnlineAssigner() if people is None else people,
         every_s=options.every,
     )

@@ -1,19 +1,21 @@
-"""Clustering: which windows are of one voice, and how many voices there are.
+"""Speaker clustering with model selection.
 
-A voice is a point drawn from `N(0, likeness / dim)`, and each look at it adds
-`N(0, (1 - likeness) / dim)`: the model of PLDA, with one number. A partition into
-voices, of which the `k`-th has `n_k` looks that sum to `S_k`, is then likelier than
-noise by, for each of the dimensions,
+Candidate partitions (spectral, agglomerative: `voiceemb.diarization.partitions`) are
+scored by the marginal likelihood of a PLDA model with one parameter, the within-speaker
+correlation `rho`: a speaker's mean is `N(0, rho / dim)`, and observations (window
+embeddings) around it are `N(0, (1 - rho) / dim)`. A partition into speakers, of whom
+the `k`-th has `n_k` observations that sum to `S_k`, then has, over independent noise,
+the log-likelihood ratio, for each dimension,
 
-    evidence = sum_k likeness * |S_k|**2 / (2 * w * (w + likeness * n_k))
-               - log(1 + likeness * n_k / w) / 2,      w = 1 - likeness
+    llr = sum_k rho * |S_k|**2 / (2 * w * (w + rho * n_k))
+          - log(1 + rho * n_k / w) / 2,      w = 1 - rho
 
-The first term asks for pure voices, the second for few of them. Nothing in it wants
-voices to speak equally long, as cuts of a graph and `k` means do, and it says one where
-the eigengap of a short recording says anything. So scikit-learn proposes partitions,
-and the evidence chooses among them.
+The first term favours pure clusters, the second few of them. Unlike graph cuts and k
+means it does not favour clusters of equal size, and it finds one speaker in short
+recordings, where the eigengap is unreliable.
 
-Embeddings are unit vectors `[windows, dim]`, with the `seconds` that each stands for.
+Embeddings are unit vectors `[windows, dim]`, with the `seconds` of speech that each
+stands for.
 """
 
 import numpy as np
@@ -23,38 +25,46 @@ from voiceemb.diarization import partitions
 from voiceemb.encoder import unit
 
 METHODS = ("spectral", "agglomerative")  # of `voiceemb.diarization.partitions`
-LIKENESS = 0.5  # cosine of two looks at one voice, of about 1.5 s each
-LOOK_S = 3.5  # seconds of speech that say as much as one look at a voice of its own
-MOST_ALIKE = 0.65  # cosine of two voices' means from which they are one, however long
-LEAST_S = 1.0  # of speech; a voice that has less is a phantom, unless it is asked for
-MOST_VOICES = 50  # that can be asked for; the cost rises faster than their number
-MOST_WINDOWS = 1000  # that are compared with each other; the cost is their square
+RHO = 0.5  # within-speaker correlation: cosine of two windows of about 1.5 s
+OBSERVATION_S = 3.5  # seconds of speech that count as one independent observation
+MERGE_COSINE = 0.65  # of the means of two clusters, from which they are one speaker
+MIN_SPEECH_S = 1.0  # of a cluster; smaller ones are merged, unless asked for
+MAX_SPEAKERS = 50  # that can be asked for; the cost rises faster than their number
+MAX_WINDOWS = 1000  # that are compared with each other; the cost is their square
 BLOCK = 4096  # windows that are assigned at once
 
 
 def cluster(
-    embeddings, seconds, *, num=None, least=1, most=8, method="spectral", look_s=LOOK_S
+    embeddings,
+    seconds,
+    *,
+    num_speakers=None,
+    min_speakers=1,
+    max_speakers=8,
+    method="spectral",
+    observation_s=OBSERVATION_S,
 ):
-    """Parts windows by voice.
+    """Cluster windows by speaker.
 
-    The cost is linear in the windows: of more than `MOST_WINDOWS`, evenly drawn ones
-    are clustered, and all are given to the nearest mean.
+    The cost is linear in the windows: of more than `MAX_WINDOWS`, evenly spaced ones
+    are clustered, and all are assigned to the nearest mean.
 
     Args:
         embeddings: Unit vectors, `[windows, dim]`, in the order of time.
         seconds: Of speech that each stands for, `[windows]`.
-        num: Exact number of voices. Defaults to `None`: it is estimated.
-        least, most: Bounds of an estimate. Default to `1` and `8`.
-        method: What proposes partitions: `"spectral"` (k means of the eigenvectors of
+        num_speakers: Exact number. Defaults to `None`: it is estimated.
+        min_speakers, max_speakers: Bounds of the estimate. Default to `1` and `8`.
+        method: Source of candidates: `"spectral"` (k means of the eigenvectors of
             the pruned affinities) or `"agglomerative"` (average linkage of cosines).
-        look_s: Seconds of speech that count as one look. Defaults to `3.5`.
+        observation_s: Seconds of speech that count as one observation. Defaults to
+            `3.5`.
 
     Returns:
-        Voice of each window, int `[windows]`, numbered by first appearance. There are
-        fewer voices than asked for only where there are fewer windows.
+        Cluster of each window, int `[windows]`, numbered by first appearance. There are
+        fewer clusters than asked for only where there are fewer windows.
 
     Raises:
-        ValueError: If a bound or the method is none, or shapes do not fit.
+        ValueError: If a bound or the method is invalid, or shapes do not fit.
 
     References:
         Probabilistic Linear Discriminant Analysis (Ioffe, 2006),
@@ -62,164 +72,182 @@ def cluster(
         Speaker Diarization with LSTM (Wang et al., 2018), section 3, for the pruning of
         affinities, https://arxiv.org/abs/1710.10468
     """
-    least, most = check_asked(num, least, most, method)
-    embeddings, seconds = _checked(embeddings, seconds)
+    low, high = check_bounds(num_speakers, min_speakers, max_speakers)
+    check_method(method)
+    embeddings, seconds = _check_windows(embeddings, seconds)
     total = len(embeddings)
     if not total:
         return np.zeros(0, int)
-    drawn = np.unique(np.linspace(0, total - 1, min(total, MOST_WINDOWS)).astype(int))
-    share = np.diff([0, *((drawn[1:] + drawn[:-1] + 1) // 2), total])
+    rows = np.unique(np.linspace(0, total - 1, min(total, MAX_WINDOWS)).astype(int))
+    share = np.diff([0, *((rows[1:] + rows[:-1] + 1) // 2), total])
     parts = np.split(seconds, np.cumsum(share)[:-1])
-    total_s = np.array([part.sum() for part in parts])
-    voices = _Voices(embeddings[drawn], total_s, look_s)
-    low, high = min(least, len(drawn)), min(most, len(drawn))
+    counts = np.array([part.sum() for part in parts]) / observation_s
+    low, high = min(low, len(rows)), min(high, len(rows))
     # So little work is slower on several threads, and very slow on a busy machine.
     with threadpool_limits(1):
-        labels = voices.best(
-            getattr(partitions, method)(voices.points, high), low, high
-        )
-        everyone = nearest(embeddings, means(embeddings[drawn], labels))
-        everyone[drawn] = labels
-        if num is None:
-            everyone = without_phantoms(embeddings, everyone, seconds, low)
-    return by_appearance(everyone)
+        candidates = getattr(partitions, method)(embeddings[rows], high)
+        chosen = select_partition(embeddings[rows], counts, candidates, low, high)
+        labels = assign_nearest(embeddings, centroids(embeddings[rows], chosen))
+        labels[rows] = chosen
+        if num_speakers is None:
+            labels = merge_small_clusters(embeddings, labels, seconds, low)
+    return renumber(labels)
 
 
-def check_asked(num, least, most, method):
-    """The least and the most voices that are asked for, as of `cluster`.
+def check_bounds(num_speakers, min_speakers, max_speakers):
+    """The lowest and the highest number of speakers asked for, see `cluster`.
 
     Raises:
-        ValueError: If a number is under 1 or not whole, `most` is under `least`, or the
-            method is none.
+        ValueError: If a number is under 1 or not whole, or `max_speakers` is under
+            `min_speakers`.
     """
-    low, high = (least, most) if num is None else (num, num)
+    low, high = min_speakers, max_speakers
+    if num_speakers is not None:
+        low = high = num_speakers
     whole = all(isinstance(bound, int | np.integer) for bound in (low, high))
-    if not whole or not 1 <= low <= high <= MOST_VOICES:
+    if not whole or not 1 <= low <= high <= MAX_SPEAKERS:
         raise ValueError(
-            f"The number of speakers must be whole, from 1 to {MOST_VOICES}, and the "
-            f"least not above the most. Received: {num}, from {least} to {most}"
+            f"The number of speakers must be whole, from 1 to {MAX_SPEAKERS}, and the "
+            "minimum not above the maximum. "
+            f"Received: {num_speakers}, from {min_speakers} to {max_speakers}"
         )
-    if method not in METHODS:
-        raise ValueError(f"`method` must be one of {METHODS}. Received: {method!r}")
     return low, high
 
 
-def evidence(embeddings, labels, looks):
-    """How well voices explain windows, in nats for each dimension; see the module.
+def check_method(method):
+    """Raise ValueError unless it is one of `METHODS`."""
+    if method not in METHODS:
+        raise ValueError(f"`method` must be one of {METHODS}. Received: {method!r}")
+
+
+def log_likelihood_ratio(embeddings, labels, counts):
+    """The `llr` of the module docstring: of a partition over noise, in nats.
 
     Args:
         embeddings: Unit vectors, `[windows, dim]`.
-        labels: Voice of each, int from 0, `[windows]`.
-        looks: How much each window counts, `[windows]`; windows that overlap tell less
-            than their number.
+        labels: Cluster of each, int from 0, `[windows]`.
+        counts: Observations that each window counts as, `[windows]`; overlapping
+            windows are fewer observations than their number.
     """
-    member = np.eye(labels.max() + 1)[labels].T * looks  # [voices, windows]
-    return float(_gains(member.sum(axis=1), member @ embeddings).sum())
+    member = np.eye(labels.max() + 1)[labels].T * counts  # [clusters, windows]
+    return float(_cluster_llr(member.sum(axis=1), member @ embeddings).sum())
 
 
-def _gains(count, sums):
-    """What each voice adds to the evidence, of its looks and the sum of them."""
-    noise, inner = 1 - LIKENESS, (sums**2).sum(axis=-1)
-    fit = LIKENESS * inner / (noise * (noise + LIKENESS * count))
-    return (fit - np.log1p(LIKENESS * count / noise)) / 2
+def _cluster_llr(count, sums):
+    """The term of each cluster, from its number of observations and their sum."""
+    noise, inner = 1 - RHO, (sums**2).sum(axis=-1)
+    fit = RHO * inner / (noise * (noise + RHO * count))
+    return (fit - np.log1p(RHO * count / noise)) / 2
 
 
-def without_phantoms(embeddings, labels, seconds, least):
-    """Gives away voices that are too short or too alike, while there are over `least`.
+def select_partition(embeddings, counts, candidates, low, high):
+    """The partition of `low` to `high` clusters with the highest likelihood.
+
+    Every candidate is tried as it is, and with its windows reassigned to the nearest
+    mean. The best of each number of clusters is also split once more, which may beat
+    the candidates of the next number.
 
     Args:
         embeddings: Unit vectors, `[windows, dim]`.
-        labels: Voice of each, int from 0, `[windows]`.
-        seconds: Of speech that each stands for, `[windows]`.
-        least: Voices that stay in any case.
+        counts: Observations that each window counts as, `[windows]`.
+        candidates: Labels, int `[windows]` each.
+        low, high: Numbers of clusters.
 
     Returns:
-        Voice of each window, int `[windows]`.
+        Cluster of each window, int `[windows]`.
     """
-    while labels.max() + 1 > least:
-        share = np.bincount(labels, seconds)
-        centres = means(embeddings, labels)
-        alike = centres @ centres.T - 2 * np.eye(len(centres))
-        if share.min() < LEAST_S:
-            rows = labels == share.argmin()
-            others = np.delete(np.arange(len(centres)), share.argmin())
-            labels = labels.copy()
-            labels[rows] = others[nearest(embeddings[rows], centres[others])]
-        elif alike.max() > MOST_ALIKE:
-            one, other = np.unravel_index(alike.argmax(), alike.shape)
-            labels = np.where(labels == other, one, labels)
-        else:
-            break
-        labels = by_appearance(labels)
+
+    def llr(labels):
+        return log_likelihood_ratio(embeddings, labels, counts)
+
+    best = {1: np.zeros(len(embeddings), int)}  # of each number of clusters
+
+    def keep(num, labels):
+        if num not in best or llr(labels) > llr(best[num]):
+            best[num] = labels
+
+    for candidate in candidates:
+        nearest = assign_nearest(embeddings, centroids(embeddings, candidate))
+        for labels in (renumber(candidate), renumber(nearest)):
+            keep(labels.max() + 1, labels)
+    for num in range(2, high + 1):
+        keep(num, _split_once(embeddings, counts, best[num - 1]))
+    return max((best[num] for num in range(low, high + 1)), key=llr)
+
+
+def _split_once(embeddings, counts, labels):
+    """The partition with one cluster more that has the highest likelihood."""
+    best, best_gain = None, -np.inf
+    weighted = embeddings * counts[:, None]
+    for index in range(labels.max() + 1):
+        rows = np.flatnonzero(labels == index)
+        total, count = weighted[rows].sum(axis=0), counts[rows].sum()
+        for mask in partitions.bipartitions(embeddings[rows]):
+            half = rows[mask]
+            half_sum, half_count = weighted[half].sum(axis=0), counts[half].sum()
+            gain = _cluster_llr(half_count, half_sum)
+            gain = gain + _cluster_llr(count - half_count, total - half_sum)
+            gain = gain - _cluster_llr(count, total)
+            if gain > best_gain:
+                best, best_gain = half, gain
+    labels = labels.copy()
+    labels[best] = labels.max() + 1
     return labels
 
 
-def means(embeddings, labels):
-    """Mean direction of each voice, float32 `[voices, dim]`; zero where it has none."""
+def merge_small_clusters(embeddings, labels, seconds, min_speakers):
+    """Merge clusters that are too short or too alike, while there are enough.
+
+    Args:
+        embeddings: Unit vectors, `[windows, dim]`.
+        labels: Cluster of each, int from 0, `[windows]`.
+        seconds: Of speech that each stands for, `[windows]`.
+        min_speakers: Clusters that stay in any case.
+
+    Returns:
+        Cluster of each window, int `[windows]`.
+    """
+    while labels.max() + 1 > min_speakers:
+        cluster_s = np.bincount(labels, seconds)
+        means = centroids(embeddings, labels)
+        cosines = means @ means.T - 2 * np.eye(len(means))
+        if cluster_s.min() < MIN_SPEECH_S:
+            rows = labels == cluster_s.argmin()
+            others = np.delete(np.arange(len(means)), cluster_s.argmin())
+            labels = labels.copy()
+            labels[rows] = others[assign_nearest(embeddings[rows], means[others])]
+        elif cosines.max() > MERGE_COSINE:
+            one, other = np.unravel_index(cosines.argmax(), cosines.shape)
+            labels = np.where(labels == other, one, labels)
+        else:
+            break
+        labels = renumber(labels)
+    return labels
+
+
+def centroids(embeddings, labels):
+    """Mean direction of each cluster, float32 `[clusters, dim]`; zero if empty."""
     sums = np.zeros((labels.max() + 1, embeddings.shape[1]), np.float32)
     np.add.at(sums, labels, embeddings)
     return unit(sums)
 
 
-def nearest(embeddings, centres):
-    """The mean that is most like each window, int `[windows]`, a block at a time."""
+def assign_nearest(embeddings, means):
+    """Index of the most similar mean of each window, int `[windows]`, in blocks."""
     blocks = range(0, len(embeddings), BLOCK)
-    found = [(embeddings[b : b + BLOCK] @ centres.T).argmax(axis=1) for b in blocks]
+    found = [(embeddings[b : b + BLOCK] @ means.T).argmax(axis=1) for b in blocks]
     return np.concatenate([np.zeros(0, int), *found])
 
 
-def by_appearance(labels):
-    """Labels numbered from 0 in the order in which they first come."""
+def renumber(labels):
+    """Labels numbered from 0 by first appearance."""
     values, first, which = np.unique(labels, return_index=True, return_inverse=True)
     rank = np.empty(len(values), int)
     rank[np.argsort(first)] = np.arange(len(values))
     return rank[which]
 
 
-class _Voices:
-    """Windows that are compared with each other, and the choice of a partition."""
-
-    def __init__(self, points, seconds, look_s):
-        self.points, self.looks = points, seconds / look_s
-
-    def best(self, proposed, low, high):
-        """The partition of `low` to `high` voices with the most evidence."""
-        found = {1: np.zeros(len(self.points), int)}  # the best of each number
-        for labels in proposed:
-            for some in (labels, nearest(self.points, means(self.points, labels))):
-                some = by_appearance(some)
-                count = some.max() + 1
-                if count not in found or self._of(some) > self._of(found[count]):
-                    found[count] = some
-        # A smaller number's best, parted once more, may beat what was proposed.
-        for count in range(2, high + 1):
-            parted = self._parted(found[count - 1])
-            if count not in found or self._of(parted) > self._of(found[count]):
-                found[count] = parted
-        return max((found[count] for count in range(low, high + 1)), key=self._of)
-
-    def _of(self, labels):
-        return evidence(self.points, labels, self.looks)
-
-    def _parted(self, labels):
-        """The partition with one voice more, parted where that costs least evidence."""
-        best, most = None, -np.inf
-        weighed = self.points * self.looks[:, None]
-        for voice in range(labels.max() + 1):
-            rows = np.flatnonzero(labels == voice)
-            whole, count = weighed[rows].sum(axis=0), self.looks[rows].sum()
-            for part in partitions.parts(self.points[rows]):
-                inside = rows[part]
-                some, share = weighed[inside].sum(axis=0), self.looks[inside].sum()
-                gain = _gains(share, some) + _gains(count - share, whole - some)
-                if gain - _gains(count, whole) > most:
-                    best, most = inside, gain - _gains(count, whole)
-        parted = labels.copy()
-        parted[best] = labels.max() + 1
-        return parted
-
-
-def _checked(embeddings, seconds):
+def _check_windows(embeddings, seconds):
     embeddings = np.asarray(embeddings, np.float32)
     seconds = np.asarray(seconds, np.float64)
     if embeddings.ndim != 2 or seconds.shape != embeddings.shape[:1]:
@@ -227,9 +255,7 @@ def _checked(embeddings, seconds):
             "Windows are embeddings [windows, dim] with their seconds [windows]. "
             f"Received: shapes {embeddings.shape} and {seconds.shape}"
         )
-    some = np.abs(embeddings).max(axis=1, initial=0)
-    if not (np.isfinite(some) & (some > 0) & (seconds > 0)).all():
-        raise ValueError(
-            "Embeddings must be finite and not zero, seconds above 0. Received: others"
-        )
+    largest = np.abs(embeddings).max(axis=1, initial=0)
+    if not (np.isfinite(largest) & (largest > 0) & (seconds > 0)).all():
+        raise ValueError("Embeddings must be finite and not zero, seconds above 0.")
     return embeddings, seconds

@@ -1,8 +1,8 @@
-"""Online assignment: which voice of a stream an embedding is of, as soon as it comes.
+"""Online speaker clustering: each embedding of a stream is assigned as it arrives.
 
     voice = argmax_k cos(embedding, sum_k),   a new one if that is below the threshold
 
-The memory is one vector a voice, the cost of an embedding their number.
+Memory and cost are linear in the number of voices.
 """
 
 import numpy as np
@@ -13,15 +13,15 @@ from voiceemb.enrolment.identification import Identity
 
 
 class OnlineAssigner:
-    """Names the voices of a stream, one embedding at a time.
+    """Numbers the speakers of a stream, one embedding at a time.
 
-    A voice is the mean direction of all embeddings that it was given; another one is of
-    the voice that is most like it, or, below `threshold`, of a new one. Nothing is
-    forgotten and nothing taken back.
+    A speaker is the mean direction of the embeddings assigned so far; the next one is
+    assigned to the most similar speaker, or, below `threshold`, to a new one.
+    Assignments are final.
 
     Args:
-        threshold: Cosine below which a voice is new. Defaults to `0.4`.
-        max_speakers: When there are so many, nobody is new. Defaults to `8`.
+        threshold: Cosine below which a speaker is new. Defaults to `0.4`.
+        max_speakers: Maximum number of speakers. Defaults to `8`.
 
     Attributes:
         names: `speaker 1`, `speaker 2`, ..., in the order in which they came.
@@ -42,35 +42,35 @@ class OnlineAssigner:
         return unit(np.array(self._sums, np.float32))
 
     def assign(self, embedding) -> str:
-        """The name of the voice of an embedding `[dim]`, of any length above 0.
+        """Assign an embedding `[dim]`, of any length above 0, and return the name.
 
         Raises:
             ValueError: If it is not finite, zero, or of another length than the first.
         """
-        point = np.asarray(embedding, np.float64)
-        dim = len(self._sums[0]) if self._sums else point.size
-        length = np.linalg.norm(point)
-        if point.shape != (dim,) or not 0 < length < np.inf:
+        embedding = np.asarray(embedding, np.float64)
+        dim = len(self._sums[0]) if self._sums else embedding.size
+        length = np.linalg.norm(embedding)
+        if embedding.shape != (dim,) or not 0 < length < np.inf:
             raise ValueError(
                 f"An embedding has {dim} finite numbers, not all zero. "
-                f"Received: shape {point.shape}, length {length}"
+                f"Received: shape {embedding.shape}, length {length}"
             )
-        point = point / length
+        embedding = embedding / length
         if self._sums:
-            cosines = unit(np.array(self._sums)) @ point
+            cosines = unit(np.array(self._sums)) @ embedding
             voice = int(cosines.argmax())
             if cosines[voice] >= self.threshold or len(self.names) == self.max_speakers:
-                self._sums[voice] = self._sums[voice] + point
+                self._sums[voice] = self._sums[voice] + embedding
                 return self.names[voice]
-        self._sums.append(point)
+        self._sums.append(embedding)
         self.names.append(free_name(self.names))
         return self.names[-1]
 
     def identify(self, embedding) -> Identity:
-        """What `enrolment.People.identify` says, of voices whom nobody has enrolled.
+        """As `voiceemb.enrolment.people.People.identify`, for speakers not enrolled.
 
-        A `listening.Listener` that is given an assigner for its people numbers voices
-        as they come. There are no probabilities; the score is the cosine with the mean.
+        So a `voiceemb.streaming.listener.Listener` can have an assigner in place of
+        people. There are no probabilities; the score is the cosine with the mean.
         """
         name = self.assign(embedding)
         mean = self.centroids[self.names.index(name)]

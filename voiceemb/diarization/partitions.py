@@ -1,7 +1,7 @@
-"""Proposals: ways to part windows into groups, from scikit-learn.
+"""Candidate partitions of windows, by spectral and agglomerative clustering.
 
-They say who might be together, and `voiceemb.diarization.clustering` which of them to
-believe. Embeddings are unit vectors `[windows, dim]`, labels ints `[windows]` from 0.
+`voiceemb.diarization.clustering` selects among them. Embeddings are unit vectors
+`[windows, dim]`, labels ints `[windows]` from 0.
 """
 
 import warnings
@@ -11,14 +11,14 @@ import numpy as np
 from voiceemb.encoder import unit
 
 KEPT = (0.15, 0.3)  # shares of its neighbours that a window keeps in the graph
-BRANCHES = 8  # of the tree of a group that are tried as a part of their own
+BRANCHES = 8  # of the tree of a cluster, that are tried as one half
 
 
 def affinities(embeddings, kept):
-    """Likeness of windows in [0, 1], each with its nearest neighbours only.
+    """Affinity matrix in [0, 1], pruned to the nearest neighbours of each window.
 
     `(1 + cosine) / 2`, zero but for the share `kept` that is largest in its row, made
-    symmetric by the mean of both ways; float `[windows, windows]`, zero diagonal.
+    symmetric by the mean with its transpose; float `[windows, windows]`, zero diagonal.
     """
     full = (1 + embeddings @ embeddings.T) / 2
     np.fill_diagonal(full, 0)
@@ -28,11 +28,11 @@ def affinities(embeddings, kept):
     return np.clip((pruned + pruned.T) / 2, 0, None)
 
 
-def spectral(embeddings, most):
-    """Partitions into 2 to `most` groups, by the graphs of `KEPT`; yields labels.
+def spectral(embeddings, max_clusters):
+    """Partitions into 2 to `max_clusters`, for the graphs of `KEPT`; yields labels.
 
     K means of the rows, at unit length, of the first eigenvectors of the normalised
-    affinities `D**-0.5 @ A @ D**-0.5`; they are found once for all numbers of groups.
+    affinities `D**-0.5 @ A @ D**-0.5`, computed once for all numbers of clusters.
 
     Reference:
         On Spectral Clustering (Ng, Jordan and Weiss, 2001),
@@ -41,31 +41,31 @@ def spectral(embeddings, most):
     from scipy.linalg import eigh
 
     num = len(embeddings)
-    for kept in KEPT if num > 2 and most > 1 else ():
+    for kept in KEPT if num > 2 and max_clusters > 1 else ():
         graph = affinities(embeddings, kept)
         scale = 1 / np.sqrt(np.maximum(graph.sum(axis=1), 1e-9))
-        top = [max(num - most, 0), num - 1]
+        top = [max(num - max_clusters, 0), num - 1]
         vectors = eigh(graph * scale[:, None] * scale, subset_by_index=top)[1][:, ::-1]
-        for count in range(2, min(most, num - 1) + 1):
+        for count in range(2, min(max_clusters, num - 1) + 1):
             rows = unit(vectors[:, :count])
             yield _k_means(rows, count)
 
 
-def agglomerative(embeddings, most):
-    """Partitions into 2 to `most` groups by average linkage; yields labels."""
+def agglomerative(embeddings, max_clusters):
+    """Partitions into 2 to `max_clusters` by average linkage; yields labels."""
     children = _tree(embeddings)
-    for count in range(2, min(most, len(embeddings)) + 1):
+    for count in range(2, min(max_clusters, len(embeddings)) + 1):
         yield _cut(children, len(embeddings), count)
 
 
-def parts(points):
-    """Ways to part windows in two, as masks: two means, and branches of the tree."""
-    num = len(points)
+def bipartitions(embeddings):
+    """Candidate splits in two, as masks: by two means, and branches of the tree."""
+    num = len(embeddings)
     if num > 1:
-        halves = _k_means(points, 2) == 1
-        if halves.any():  # not where all points are equal
+        halves = _k_means(embeddings, 2) == 1
+        if halves.any():  # not where all embeddings are equal
             yield halves
-        children = _tree(points)
+        children = _tree(embeddings)
         branches = {}
         for count in range(2, min(BRANCHES, num) + 1):
             labels = _cut(children, num, count)
@@ -74,25 +74,25 @@ def parts(points):
         yield from branches.values()
 
 
-def _k_means(points, count):
+def _k_means(embeddings, count):
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
-    with warnings.catch_warnings():  # fewer points than groups, where many are equal
+    with warnings.catch_warnings():  # fewer points than clusters, where many are equal
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return KMeans(count, n_init=4, random_state=0).fit_predict(points)
+        return KMeans(count, n_init=4, random_state=0).fit_predict(embeddings)
 
 
-def _tree(points):
+def _tree(embeddings):
     """Merges of average linkage, int `[windows - 1, 2]`, the last the root."""
     from sklearn.cluster import AgglomerativeClustering
 
-    if len(points) < 2:
+    if len(embeddings) < 2:
         return np.zeros((0, 2), int)
     tree = AgglomerativeClustering(
         None, metric="cosine", linkage="average", distance_threshold=0.0
     )
-    return tree.fit(points).children_
+    return tree.fit(embeddings).children_
 
 
 def _cut(children, num, count):

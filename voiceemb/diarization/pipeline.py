@@ -1,12 +1,11 @@
-"""Diarization: who speaks when in a recording.
+"""Speaker diarization: who speaks when in a recording.
 
-    sound -> speech -> windows -> embeddings -> voices -> turns -> names
+    waveform -> speech segments -> windows -> embeddings -> clusters -> turns -> names
 
-The file is read once. Speech (`voiceemb.vad`) is covered by windows of 1.5 s, all of
-which go through the encoder in full batches; `voiceemb.diarization.clustering` says
-which are of one voice, `voiceemb.diarization.resegmentation` where one voice gives way
-to another, and enrolled people are called by their names. Cost and memory are linear in
-the duration.
+Speech (`voiceemb.vad`) is covered by sliding windows of 1.5 s, all of which go through
+the encoder in full batches; `voiceemb.diarization.clustering` clusters them by speaker,
+`voiceemb.diarization.resegmentation` finds the turns, and enrolled people get their
+names. Time and memory are linear in the duration.
 """
 
 import contextlib
@@ -19,25 +18,27 @@ import numpy as np
 from timbre.audio import wave
 from timbre.turns import Turn
 from voiceemb.diarization import clustering, resegmentation
-from voiceemb.diarization.online import OnlineAssigner
-from voiceemb.diarization.result import Diarization, Windows, free_name, voices
+from voiceemb.diarization.result import (
+    Diarization,
+    Windows,
+    free_name,
+    speaker_embeddings,
+)
 from voiceemb.encoder import Encoder
 from voiceemb.inference import LEAST_S
 from voiceemb.vad import detection
 from voiceemb.vad.base import SAMPLE_RATE
 
-__all__ = ["Diarization", "OnlineAssigner", "Windows", "cover", "diarize", "segment"]
-
 WINDOW_S = 1.5
 STEP_S = 0.25  # at most, between the starts of neighbouring windows
-STAGES = {
+STAGES = {  # share of the work, for `progress`
     "read": 0.02,
     "activity": 0.08,
     "embed": 0.75,
     "cluster": 0.1,
     "segment": 0.05,
 }
-LITTLE_S = 1.0  # of speech: less is hardly a recording of somebody
+LITTLE_SPEECH_S = 1.0  # of speech; less is noted
 
 
 def diarize(
@@ -52,20 +53,21 @@ def diarize(
     method="spectral",
     progress=None,
 ) -> Diarization:
-    """Finds who speaks when.
+    """Find who speaks when.
 
-    One speaker at a time is found: where two talk at once, one of them is missed.
+    One speaker at a time is found: in overlapped speech the other one is missed.
 
     Args:
         source: A path, or a waveform, float `[samples]` at 16 kHz.
         encoder: A `voiceemb.Encoder` of 16 kHz. Defaults to the pretrained one.
         detector: A `voiceemb.vad.Detector`. Defaults to that of `voiceemb.vad.load`.
-        people: An `enrolment.People`: speakers whom it knows get their names, and two
-            who are one person become one, unless `num_speakers` is given. Defaults to
-            `None`.
+        people: A `voiceemb.enrolment.people.People`: enrolled speakers get their names,
+            and two clusters of one person are merged, unless `num_speakers` is given.
+            Defaults to `None`.
         num_speakers: Exact number. Defaults to `None`: it is estimated.
         min_speakers, max_speakers: Bounds of the estimate. Default to `1` and `8`.
-        method: Of `clustering.cluster`, `"spectral"` or `"agglomerative"`.
+        method: `"spectral"` or `"agglomerative"`, see
+            `voiceemb.diarization.clustering.cluster`. Defaults to `"spectral"`.
         progress: Called with the name of the stage and the share of all work that is
             done, which rises to 1.
 
@@ -76,7 +78,7 @@ def diarize(
     Raises:
         timbre.audio.wave.AudioError: If a file can not be read.
         ValueError: If a waveform is not finite or of one axis, a number of speakers is
-            impossible, or the encoder hears another rate.
+            impossible, or the encoder has another sample rate.
 
     Example:
         ```python
@@ -85,23 +87,34 @@ def diarize(
             print(f"{turn.start:8.2f} {turn.end:8.2f} {turn.speaker}")
         ```
     """
-    asked = {"num": num_speakers, "least": min_speakers, "most": max_speakers}
-    clustering.check_asked(method=method, **asked)
-    work = _Work(progress)
+    clustering.check_bounds(num_speakers, min_speakers, max_speakers)
+    clustering.check_method(method)
+    work = _StageTimer(progress)
     with work.stage("read"):
         waveform = _read(source)
     duration_s = len(waveform) / SAMPLE_RATE
     with work.stage("activity"):
         activity = detection.detect(waveform, detector=detector)
     with work.stage("embed"):
-        starts_s, ends_s, seconds = cover(activity.segments, duration_s)
-        points = _embed(encoder, waveform, starts_s, ends_s, work.share)
+        starts_s, ends_s, seconds = slide_windows(activity.segments, duration_s)
+        embeddings = _embed(encoder, waveform, starts_s, ends_s, work.share)
     with work.stage("cluster"):
-        labels = clustering.cluster(points, seconds, method=method, **asked)
+        labels = clustering.cluster(
+            embeddings,
+            seconds,
+            num_speakers=num_speakers,
+            min_speakers=min_speakers,
+            max_speakers=max_speakers,
+            method=method,
+        )
     with work.stage("segment"):
-        least = min_speakers if num_speakers is None else num_speakers
         found = segment(
-            activity.segments, starts_s, ends_s, points, labels, least=least
+            activity.segments,
+            starts_s,
+            ends_s,
+            embeddings,
+            labels,
+            min_speakers=num_speakers or min_speakers,
         )
     found = dataclasses.replace(
         found,
@@ -111,18 +124,18 @@ def diarize(
     )
     if people is not None:
         with work.stage("name"):
-            found = _named(found, people, exact=num_speakers is not None)
+            found = _name_speakers(found, people, exact=num_speakers is not None)
     return found
 
 
-def cover(segments, duration_s):
-    """Windows that cover speech.
+def slide_windows(segments, duration_s):
+    """Sliding windows over speech.
 
-    A stretch of speech is covered evenly from end to end, by windows of 1.5 s that
-    start at most 0.25 s apart; one that is shorter has one window, around its middle.
+    A segment of speech is covered evenly from end to end, by windows of 1.5 s at most
+    0.25 s apart; a shorter one has one window, around its middle.
 
     Args:
-        segments: `(start, end)` of each stretch, seconds, in order.
+        segments: `(start, end)` of each segment, seconds, in order.
         duration_s: Of the recording: no window passes its end.
 
     Returns:
@@ -139,20 +152,22 @@ def cover(segments, duration_s):
             some = np.linspace(start, end - length, int(np.ceil(room / STEP_S)) + 1)
         starts.append(some)
         seconds.append(np.full(len(some), (end - start) / len(some)))
-    starts, seconds = (np.concatenate([np.zeros(0), *x]) for x in (starts, seconds))
-    return starts, starts + length, seconds
+    starts = np.concatenate([np.zeros(0), *starts])
+    return starts, starts + length, np.concatenate([np.zeros(0), *seconds])
 
 
-def segment(segments, starts_s, ends_s, embeddings, labels, *, least=1) -> Diarization:
-    """Turns from the voices of windows.
+def segment(
+    segments, starts_s, ends_s, embeddings, labels, *, min_speakers=1
+) -> Diarization:
+    """Turns from clustered windows.
 
     Args:
-        segments: `(start, end)` of each stretch of speech, seconds, in order.
+        segments: `(start, end)` of each segment of speech, seconds, in order.
         starts_s, ends_s: Of the windows, seconds, `[windows]`.
         embeddings: Unit vectors, `[windows, dim]`.
-        labels: Voice of each, int `[windows]`, as of `clustering.cluster`.
-        least: Voices that must speak: if fewer would, the others speak for a moment in
-            the middle of their surest window. Defaults to `1`.
+        labels: Cluster of each, int `[windows]`, as of `clustering.cluster`.
+        min_speakers: Speakers that must have a turn: where the path has fewer, others
+            get a short one in the middle of their best window. Defaults to `1`.
 
     Returns:
         A `Diarization` that lasts until the end of speech, without notes.
@@ -160,18 +175,19 @@ def segment(segments, starts_s, ends_s, embeddings, labels, *, least=1) -> Diari
     if not len(labels):
         return Diarization([], 0.0)
     cells = int(np.ceil(segments[-1][1] / resegmentation.CELL_S))
-    cosines = embeddings @ clustering.means(embeddings, labels).T
-    scores = resegmentation.scores(starts_s, ends_s, cosines, cells)
+    cosines = embeddings @ clustering.centroids(embeddings, labels).T
+    scores = resegmentation.cell_scores(starts_s, ends_s, cosines, cells)
     path = resegmentation.best_path(scores)
-    spans = resegmentation.spans(segments, path)
-    missing = [*set(range(labels.max() + 1)) - {speaker for *_, speaker in spans}]
-    lacking = max(min(least, labels.max() + 1) - labels.max() - 1 + len(missing), 0)
-    if lacking:
+    spans = resegmentation.path_spans(segments, path)
+    num = labels.max() + 1
+    missing = [*set(range(num)) - {speaker for *_, speaker in spans}]
+    num_forced = max(min(min_speakers, num) - num + len(missing), 0)
+    if num_forced:
         middles = (starts_s + ends_s) / 2
-        for speaker in missing[:lacking]:
-            sure = np.where(labels == speaker, cosines[:, speaker], -np.inf).argmax()
-            resegmentation.insist(path, middles[sure], speaker)
-        spans = resegmentation.spans(segments, path)
+        for speaker in missing[:num_forced]:
+            best = np.where(labels == speaker, cosines[:, speaker], -np.inf).argmax()
+            resegmentation.force_speaker(path, middles[best], speaker)
+        spans = resegmentation.path_spans(segments, path)
     speaking = dict.fromkeys(speaker for *_, speaker in spans)
     columns = np.array([*speaking])
     labels = columns[cosines[:, columns].argmax(axis=1)]
@@ -180,12 +196,15 @@ def segment(segments, starts_s, ends_s, embeddings, labels, *, least=1) -> Diari
     labels = np.array([names[speaker] for speaker in labels.tolist()], str)
     windows = Windows(starts_s, ends_s, np.asarray(embeddings, np.float32), labels)
     return Diarization(
-        turns, segments[-1][1], embeddings=voices(turns, windows), windows=windows
+        turns,
+        segments[-1][1],
+        embeddings=speaker_embeddings(turns, windows),
+        windows=windows,
     )
 
 
-class _Work:
-    """Measures the stages of the work and tells how much of it is done."""
+class _StageTimer:
+    """Measures the time of each stage and reports progress."""
 
     def __init__(self, progress):
         self.seconds, self._progress, self._done = {}, progress, 0.0
@@ -200,7 +219,7 @@ class _Work:
         self._done += STAGES.get(name, 0.0)
 
     def share(self, share):
-        """Tells that so much of the stage is done."""
+        """Report the share of the stage that is done, from 0 to 1."""
         if self._progress is not None:
             done = self._done + share * STAGES.get(self._name, 0.0)
             self._progress(self._name, min(done, 1.0))
@@ -238,12 +257,12 @@ def _notes(activity, found, asked):
     if not activity.segments:
         return ["No speech was found."]
     notes = []
-    if activity.speech_s < LITTLE_S:
+    if activity.speech_s < LITTLE_SPEECH_S:
         notes.append(f"Only {activity.speech_s:.1f} s of speech were found.")
     if len(found.windows) == 1:
         notes.append("There was one window of speech only, so one speaker was found.")
     elif not len(found.windows):
-        notes.append("The sound is too short to tell a voice.")
+        notes.append("The sound is too short for an embedding.")
     if asked is not None and len(found.speakers) < asked:
         notes.append(
             f"{asked} speakers were asked for; there is speech for "
@@ -252,8 +271,8 @@ def _notes(activity, found, asked):
     return notes
 
 
-def _named(found, people, *, exact):
-    """Speakers called by the names of people; two of one name become one."""
+def _name_speakers(found, people, *, exact):
+    """Rename speakers by enrolled people; two of one name are merged."""
     try:
         known = {n: people.identify(e) for n, e in found.embeddings.items()}
     except ValueError as error:  # a store without a calibration
@@ -274,7 +293,7 @@ def _named(found, people, *, exact):
             taken.add(names[name])
     merged = {p for p in names.values() if [*names.values()].count(p) > 1}
     identities = {names.get(n, n): i for n, i in known.items()}
-    found = found.called(names)
+    found = found.relabel(names)
     for person in merged:
         identities[person] = people.identify(found.embeddings[person])
     return dataclasses.replace(found, identities=identities, notes=notes)

@@ -1,27 +1,28 @@
-"""Re-segmentation: from windows that overlap to who speaks when, finer than their step.
+"""Resegmentation: speaker changes finer than the step of windows, by Viterbi decoding.
 
     score[t, k] = sum_w hat((t - centre_w) / length) * cos(e_w, mean_k) / sum_w hat(...)
 
-A window says most about its centre, `hat(u) = max(0, 1 - 2 * |u|)`, so between the
-centres of two windows the scores go over from one to the other, and change places where
-the voice does. The path of speakers is the one that maximises the sum of the scores,
-each change costing `CHANGE_S` seconds of a score difference of 1 (Viterbi). It is
-looked for in cells of 50 ms; where speech begins and ends, the activity decides to
-the frame.
+A window has the triangular weight `hat(u) = max(0, 1 - 2 * |u|)`, so between the
+centres of two windows the scores are interpolated, and they cross where the speaker
+changes. The Viterbi path of speakers maximises the sum of the scores, less `CHANGE_S`
+seconds of a score difference of 1 for each change. It has cells of 50 ms; where speech
+begins and ends is decided by the voice activity, to the frame.
 
-One speaker at a time: speech of two at once is given to the one who is heard better.
+One speaker at a time: overlapped speech is assigned to the speaker of higher score.
 """
 
 import numpy as np
 
-CELL_S = 0.05  # between two moments at which the speaker may change
-CHANGE_S = 0.05  # what a change costs, in seconds of a score difference of 1
-LEAST_GAP_S = 0.5  # silence between two turns of one speaker that is none
-LEAST_TURN_S = 0.25
+from timbre.turns import merge_spans
+
+CELL_S = 0.05  # time resolution of speaker changes
+CHANGE_S = 0.05  # penalty of a change, in seconds of a score difference of 1
+MIN_GAP_S = 0.5  # between two turns of one speaker; shorter ones are bridged
+MIN_TURN_S = 0.25
 
 
-def scores(starts_s, ends_s, cosines, num_cells):
-    """How much each cell sounds like each speaker.
+def cell_scores(starts_s, ends_s, cosines, num_cells):
+    """Scores of each cell against each speaker, see the module.
 
     Args:
         starts_s, ends_s: Of the windows, seconds, `[windows]`, in order.
@@ -29,8 +30,8 @@ def scores(starts_s, ends_s, cosines, num_cells):
         num_cells: Length of the result, in cells of 50 ms.
 
     Returns:
-        float32 `[cells, speakers]`; a cell that no window holds has the scores of the
-        nearest one that some window does, and all are 0 where there is no window.
+        float32 `[cells, speakers]`; a cell outside of all windows has the scores of the
+        nearest one inside, and all are 0 where there is no window.
     """
     cosines = np.asarray(cosines, np.float32)
     total = np.zeros((num_cells, cosines.shape[1]), np.float32)
@@ -55,7 +56,7 @@ def scores(starts_s, ends_s, cosines, num_cells):
 
 
 def best_path(scores, change=CHANGE_S / CELL_S):
-    """The path that maximises the sum of its scores less `change` for each change.
+    """The Viterbi path: the sum of its scores less `change` for each change is maximal.
 
     Args:
         scores: `[cells, speakers]`.
@@ -86,70 +87,53 @@ def best_path(scores, change=CHANGE_S / CELL_S):
     return path
 
 
-def insist(path, moment_s, speaker):
-    """Makes a speaker speak in a path, in place, for a moment."""
-    half = int(np.ceil(LEAST_TURN_S / CELL_S / 2))
-    cell = int(moment_s / CELL_S)
+def force_speaker(path, time_s, speaker):
+    """Assign a short turn around a time to a speaker, in place."""
+    half = int(np.ceil(MIN_TURN_S / CELL_S / 2))
+    cell = int(time_s / CELL_S)
     path[max(cell - half, 0) : cell + half + 1] = speaker
 
 
-def spans(segments, path, *, gap=LEAST_GAP_S):
-    """Turns of the speakers of a path, within stretches of speech.
+def path_spans(segments, path, *, gap=MIN_GAP_S):
+    """Spans of the speakers of a path within segments of speech.
 
-    Changes fall on the borders of cells, begins and ends on those of the stretches.
-    Turns of one speaker with at most `gap` seconds of silence between them are joined;
-    one that is shorter than `LEAST_TURN_S` goes to the neighbour whom it
-    touches, and stands where it touches none.
+    Changes fall on cell boundaries, starts and ends on those of the segments. Spans of
+    one speaker with at most `gap` seconds of silence between them are merged; one that
+    is shorter than `MIN_TURN_S` goes to a neighbour that it touches, if any.
 
     Args:
-        segments: `(start, end)` of each stretch, seconds, in order, apart.
+        segments: `(start, end)` of each segment, seconds, in order, apart.
         path: Speaker of each cell, int `[cells]`.
-        gap: Defaults to `LEAST_GAP_S`.
+        gap: Defaults to `MIN_GAP_S`.
 
     Returns:
         List of `(start, end, speaker)`, in order, apart or touching.
     """
     found = []
     for start, end in segments:
-        found += joined(_within(start, end, path), 0.0)
-    return joined(found, gap)
+        found += merge_spans(_segment_spans(start, end, path))
+    return merge_spans(found, gap)
 
 
-def _within(start, end, path):
-    """Turns of one stretch of speech; short ones gone to their neighbours."""
+def _segment_spans(start, end, path):
+    """Spans of one segment of speech, short ones merged with their neighbours."""
     first = min(int(start / CELL_S), len(path) - 1)
     last = max(min(int(np.ceil(end / CELL_S - 1e-9)), len(path)), first + 1)
     speakers = path[first:last]
     edges = np.flatnonzero(np.diff(speakers)) + 1
     borders = [start, *((first + edges) * CELL_S).tolist(), end]
     names = speakers[[0, *edges]].tolist()
-    turns = [*zip(borders, borders[1:], names, strict=False)]
-    turns = [turn for turn in turns if turn[1] > turn[0]]
-    while len(turns) > 1:
-        short = min(range(len(turns)), key=lambda i: turns[i][1] - turns[i][0])
-        start, end, _ = turns[short]
-        if end - start >= LEAST_TURN_S:
+    spans = [*zip(borders, borders[1:], names, strict=False)]
+    spans = [span for span in spans if span[1] > span[0]]
+    while len(spans) > 1:
+        short = min(range(len(spans)), key=lambda i: spans[i][1] - spans[i][0])
+        start, end, _ = spans[short]
+        if end - start >= MIN_TURN_S:
             break
         if short:  # the one before goes on
-            turns[short - 1] = (turns[short - 1][0], end, turns[short - 1][2])
+            spans[short - 1] = (spans[short - 1][0], end, spans[short - 1][2])
         else:
-            turns[1] = (start, *turns[1][1:])
-        del turns[short]
-        turns = joined(turns, 0.0)
-    return turns
-
-
-def joined(turns, gap):
-    """Joins neighbours of one speaker that are at most `gap` seconds apart.
-
-    Args:
-        turns: `(start, end, speaker)`, seconds, in order.
-        gap: In seconds; nobody else speaks in it, as only neighbours are joined.
-    """
-    done = []
-    for start, end, speaker in turns:
-        if done and done[-1][2] == speaker and start - done[-1][1] <= gap:
-            done[-1] = (done[-1][0], max(done[-1][1], end), speaker)
-        else:
-            done.append((start, end, speaker))
-    return done
+            spans[1] = (start, *spans[1][1:])
+        del spans[short]
+        spans = merge_spans(spans)
+    return spans

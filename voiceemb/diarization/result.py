@@ -1,10 +1,9 @@
-"""A conversation: who spoke when in a recording, to be corrected and to be kept.
+"""The result of speaker diarization, to be corrected, saved and loaded.
 
-    turns  = [(start, end, speaker), ...]      nobody twice at once, sorted by time
-    windows: what the turns were made of, so that a speaker can be parted once more
+    turns  = [(start, end, speaker), ...]      without overlap, sorted by time
+    windows: embeddings and labels of the windows, by which a speaker can be split
 
-What `diarization.diarize` finds. It does not change: each correction gives another one,
-so an interface can take steps back. On disk it is a JSON object of data only.
+Results are immutable: each correction returns a new one, so an interface can undo.
 """
 
 import dataclasses
@@ -12,17 +11,18 @@ from pathlib import Path
 
 import numpy as np
 
+from timbre import turns as turn_files
 from timbre.files import atomic_write
-from timbre.turns import Turn, write_rttm
+from timbre.turns import Turn, merge_spans
 from voiceemb.diarization import clustering, formats, resegmentation
 from voiceemb.names import checked_name
 
-FORMATS = (".json", ".rttm", *formats.TEXTS)
+FORMATS = (".json", *turn_files.FORMATS)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Windows:
-    """Stretches of speech, each long enough to tell a voice.
+    """Windows of speech with their embeddings and speakers.
 
     Args:
         starts_s, ends_s: Seconds, float64 `[windows]`, by start.
@@ -39,10 +39,10 @@ class Windows:
         return len(self.labels)
 
     @classmethod
-    def none(cls, dim=0):
+    def empty(cls):
         """No window."""
-        nothing = np.zeros(0)
-        return cls(nothing, nothing, np.zeros((0, dim), np.float32), np.zeros(0, str))
+        times = np.zeros(0)
+        return cls(times, times, np.zeros((0, 0), np.float32), np.zeros(0, str))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -53,12 +53,12 @@ class Diarization:
         turns: Of all speakers, sorted.
         duration_s: Of the recording.
         embeddings: Mean direction of the windows of each speaker, name to unit `[dim]`.
-        identities: Who each is among enrolled people, name to `enrolment.Identity`;
-            empty where there were none. It is not kept on disk.
-        stages: Seconds that each stage of the work took; over `duration_s` they are the
+        identities: Name to `voiceemb.enrolment.identification.Identity` among enrolled
+            people; empty where there were none. It is not saved.
+        stages: Seconds of computation of each stage; over `duration_s` they are the
             real-time factors.
-        windows: What the turns were made of.
-        notes: What a user should know, plain sentences.
+        windows: The windows that were clustered.
+        notes: Remarks for the user, plain sentences.
 
     Example:
         ```python
@@ -73,7 +73,7 @@ class Diarization:
     embeddings: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     identities: dict = dataclasses.field(default_factory=dict)
     stages: dict[str, float] = dataclasses.field(default_factory=dict)
-    windows: Windows = dataclasses.field(default_factory=Windows.none)
+    windows: Windows = dataclasses.field(default_factory=Windows.empty)
     notes: list[str] = dataclasses.field(default_factory=list)
 
     @property
@@ -85,7 +85,7 @@ class Diarization:
         return dict(sorted(seconds.items(), key=lambda item: -item[1]))
 
     def rename(self, old, new) -> "Diarization":
-        """Calls a speaker by another name, which must be nobody else's.
+        """Rename a speaker; nobody else may have the new name.
 
         Raises:
             KeyError: If there is no speaker `old`.
@@ -97,10 +97,10 @@ class Diarization:
             raise ValueError(
                 f"Two speakers need two names; merge them. Received: {new}"
             )
-        return self.called({old: new})
+        return self.relabel({old: new})
 
     def merge(self, one, other) -> "Diarization":
-        """Makes `other` a part of `one`.
+        """Merge speaker `other` into `one`.
 
         Raises:
             KeyError: If there is no speaker of these names.
@@ -108,65 +108,63 @@ class Diarization:
         """
         self._known(one, other)
         if one == other:
-            raise ValueError(f"Two speakers are merged. Received: {one} twice")
-        return self.called({other: one})
+            raise ValueError(f"Two different speakers are merged. Received: {one}")
+        return self.relabel({other: one})
 
     def split(self, name) -> "Diarization":
-        """Parts a speaker in two by the voices in their windows.
+        """Split a speaker in two, by clustering their windows.
 
-        Who has more windows keeps the name, the other becomes the first `speaker <n>`
-        that is free.
+        The one with more windows keeps the name, the other becomes the first free
+        `speaker <n>`.
 
         Raises:
             KeyError: If there is no speaker of this name.
-            ValueError: If the windows do not tell two voices apart.
+            ValueError: If there are no two clusters of windows.
         """
         self._known(name)
         rows = np.flatnonzero(self.windows.labels == name)
-        points, starts = self.windows.embeddings[rows], self.windows.starts_s[rows]
-        halves = clustering.cluster(points, np.ones(len(rows)), num=2)
+        embeddings, starts = self.windows.embeddings[rows], self.windows.starts_s[rows]
+        halves = clustering.cluster(embeddings, np.ones(len(rows)), num_speakers=2)
         if not halves.any():
             raise ValueError(
                 "A speaker is split by their windows, of which it takes two. "
                 f"Received: {name} with {len(rows)}"
             )
         halves ^= int(halves.mean() > 0.5)  # 0 keeps the name
-        cosines = points @ clustering.means(points, halves).T
+        cosines = embeddings @ clustering.centroids(embeddings, halves).T
         spans = [(t.start, t.end) for t in self.turns if t.speaker == name]
         cells = int(max(end for _, end in spans) / resegmentation.CELL_S) + 1
         ends = self.windows.ends_s[rows]
         path = resegmentation.best_path(
-            resegmentation.scores(starts, ends, cosines, cells)
+            resegmentation.cell_scores(starts, ends, cosines, cells)
         )
         names = [name, free_name(self._names())]
-        parted = [
-            Turn(start, end, names[one])
-            for start, end, one in resegmentation.spans(spans, path, gap=0.0)
+        split = [
+            Turn(start, end, names[half])
+            for start, end, half in resegmentation.path_spans(spans, path, gap=0.0)
         ]
-        if len({turn.speaker for turn in parted}) < 2:
-            raise ValueError(
-                f"Two voices are needed for a split. Received: one, {name}"
-            )
+        if len({turn.speaker for turn in split}) < 2:
+            raise ValueError(f"A split needs two voices. Received: one, {name}")
         labels = self.windows.labels.astype(object)  # of which names have any length
         labels[rows] = np.array(names, object)[halves]
-        turns = sorted(parted + [turn for turn in self.turns if turn.speaker != name])
+        turns = sorted(split + [turn for turn in self.turns if turn.speaker != name])
         windows = dataclasses.replace(self.windows, labels=labels.astype(str))
         return dataclasses.replace(
             self,
             turns=turns,
             windows=windows,
             identities={n: one for n, one in self.identities.items() if n != name},
-            embeddings=voices(turns, windows, self.embeddings),
+            embeddings=speaker_embeddings(turns, windows, self.embeddings),
         )
 
-    def called(self, names) -> "Diarization":
-        """The same with other names; speakers who get one name become one.
+    def relabel(self, names) -> "Diarization":
+        """Rename speakers; those who get the same name are merged.
 
         Args:
-            names: Old name to new name; who is missing keeps theirs.
+            names: Old name to new name; speakers without one keep theirs.
         """
         spans = [(t.start, t.end, names.get(t.speaker, t.speaker)) for t in self.turns]
-        spans = resegmentation.joined(spans, resegmentation.LEAST_GAP_S)
+        spans = merge_spans(spans, resegmentation.MIN_GAP_S)
         labels = [names.get(name, name) for name in self.windows.labels.tolist()]
         new = [names.get(name, name) for name in self.speakers]
         known = {names.get(name, name): e for name, e in self.embeddings.items()}
@@ -182,14 +180,14 @@ class Diarization:
             turns=turns,
             windows=windows,
             identities=identities,
-            embeddings=voices(turns, windows, known),
+            embeddings=speaker_embeddings(turns, windows, known),
         )
 
     def save(self, path):
-        """Writes what the suffix names, whole or not at all.
+        """Write the format of the suffix, atomically.
 
-        `.rttm` is the form of the field, `.json` is all but the identities, to be read
-        again; for `.csv`, `.srt` and `.txt` see `voiceemb.diarization.formats`.
+        `.json` has all but the identities, to be read again; for `.rttm`, `.csv`,
+        `.srt` and `.txt` see `timbre.turns.write`.
 
         Raises:
             ValueError: If the suffix is another one, or a name has no place in RTTM.
@@ -198,23 +196,19 @@ class Diarization:
         suffix = path.suffix.lower()
         if suffix not in FORMATS:
             raise ValueError(f"A file ends in one of {FORMATS}. Received: {path}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if suffix == ".rttm":
-            write_rttm(path, {path.stem: self.turns})
+        if suffix != ".json":
+            turn_files.write(path, self.turns)
             return
-        if suffix == ".json":
-            text = formats.to_json(self)
-        else:
-            text = formats.TEXTS[suffix](self.turns)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as unfinished:
-            unfinished.write_text(text, "utf-8", newline="\n")
+            unfinished.write_text(formats.to_json(self), "utf-8", newline="\n")
 
     @classmethod
     def read(cls, path) -> "Diarization":
-        """Reads what `save` wrote as `.json`; nothing in the file is executed.
+        """Read what `save` wrote as `.json`; nothing in the file is executed.
 
         Raises:
-            ValueError: If the file is none of these, or its parts do not fit.
+            ValueError: If the file is no such JSON, or its values do not fit.
         """
         held = formats.read_json(path)
         return cls(**{**held, "windows": Windows(*held["windows"])})
@@ -229,20 +223,20 @@ class Diarization:
 
 
 def free_name(taken) -> str:
-    """The first of `speaker 1`, `speaker 2`, ... that is not taken."""
+    """The first of `speaker 1`, `speaker 2`, ... that is free."""
     number = 1
     while f"speaker {number}" in taken:
         number += 1
     return f"speaker {number}"
 
 
-def voices(turns, windows, known=None) -> dict[str, np.ndarray]:
+def speaker_embeddings(turns, windows, known=None) -> dict[str, np.ndarray]:
     """The mean direction of the windows of each speaker of the turns.
 
     Args:
         turns: Of all speakers.
         windows: A `Windows`.
-        known: What a speaker without windows gets, name to unit `[dim]`.
+        known: For speakers without windows, name to unit `[dim]`.
 
     Returns:
         Name to unit vector, float32 `[dim]`, in the order of the turns.
@@ -251,7 +245,7 @@ def voices(turns, windows, known=None) -> dict[str, np.ndarray]:
     for name in dict.fromkeys(turn.speaker for turn in turns):
         rows = windows.embeddings[windows.labels == name]
         if len(rows):
-            found[name] = clustering.means(rows, np.zeros(len(rows), int))[0]
+            found[name] = clustering.centroids(rows, np.zeros(len(rows), int))[0]
         elif known and name in known:
             found[name] = known[name]
     return found

@@ -1,26 +1,26 @@
-"""The page itself: its parts, wired to what is done when they are used."""
+"""The page: its layout, wired to its handlers."""
 
 import functools
 from pathlib import Path
 
 from voiceemb.page import gradio_offline
-from voiceemb.page.handlers import Desk
+from voiceemb.page.handlers import Handlers
 from voiceemb.page.layout import lay_out
 
 gr = gradio_offline.load()
 HERE = Path(__file__).parent
 CLOSED = {"api_visibility": "private"}  # for the page, not for programs
-CLEAN_S = (600, 86400)  # how often leftovers are looked for, and from which age
+CLEAN_S = (600, 86400)  # interval of cleaning up, and age of what is removed
 
 
 def build(encoder=None, people=None, *, detector=None, diarize=None):
-    """Makes the page, to be served by `launch` or inside another Gradio page.
+    """Build the page, to be served by `launch` or inside another Gradio page.
 
     Args:
         encoder: The `voiceemb.Encoder`. Defaults to the pretrained one, loaded when
             the first recording is analysed.
-        people: An `enrolment.People`, by which speakers are named and in which they can
-            be enrolled from here; everybody who can open the page shares it.
+        people: A `voiceemb.enrolment.people.People`, by which speakers are named and in
+            which they can be enrolled; everybody who can open the page shares it.
         detector: A `voiceemb.vad.Detector`. Defaults to the one of `voiceemb.vad.load`.
         diarize: Used in place of `diarization.diarize`: a function of a waveform with
             `num_speakers`, `min_speakers`, `max_speakers` and `progress`, which takes
@@ -39,57 +39,59 @@ def build(encoder=None, people=None, *, detector=None, diarize=None):
         parts.state = state
         folder = parts.file.GRADIO_CACHE  # from here files are served
         diarize = diarize or _diarizer(encoder, detector, people)
-        desk = Desk(parts, gr.update, folder, people, diarize)
-        _wire_sources(desk, parts)
-        _wire_find(desk, parts)
-        _wire_edits(desk, parts)
+        handlers = Handlers(parts, gr.update, folder, people, diarize)
+        _wire_sources(handlers, parts)
+        _wire_find(handlers, parts)
+        _wire_edits(handlers, parts)
     return page
 
 
-def _wire_sources(desk, parts):
-    outputs = [parts.file, parts.microphone, parts.player, *desk.outputs]
+def _wire_sources(handlers, parts):
+    outputs = [parts.file, parts.microphone, parts.player, *handlers.outputs]
     for event, source, act in (
-        (parts.file.upload, parts.file, desk.take_file),
-        (parts.microphone.stop_recording, parts.microphone, desk.take_microphone),
+        (parts.file.upload, parts.file, handlers.load_file),
+        (parts.microphone.stop_recording, parts.microphone, handlers.load_microphone),
     ):
         inputs = [source, parts.state]
         event(act, inputs, outputs, show_progress_on=source, **CLOSED)
 
 
-def _wire_find(desk, parts):
+def _wire_find(handlers, parts):
     def find(*values, progress=gr.Progress()):  # noqa: B008 - where Gradio looks for it
         def report(stage, done):
             progress(done, desc=stage)
 
-        return desk.find(*values, progress=report)
+        return handlers.find(*values, progress=report)
 
-    numbers = [parts.exact, parts.least, parts.most]
+    numbers = [parts.exact, parts.low, parts.high]
     shown = [parts.numbers, *numbers]
-    parts.way.input(desk.ask, parts.way, shown, show_progress="hidden", **CLOSED)
-    inputs = [parts.state, parts.way, *numbers]
+    parts.mode.input(
+        handlers.show_numbers, parts.mode, shown, show_progress="hidden", **CLOSED
+    )
+    inputs = [parts.state, parts.mode, *numbers]
     parts.find.click(
-        find, inputs, desk.outputs, show_progress_on=parts.timeline, **CLOSED
+        find, inputs, handlers.outputs, show_progress_on=parts.timeline, **CLOSED
     )
 
 
-def _wire_edits(desk, parts):
+def _wire_edits(handlers, parts):
     def press(session, event: gr.EventData):
-        return desk.choose(session, event.speaker)
+        return handlers.choose(session, event.speaker)
 
     speaker = [parts.state, parts.speaker]
     for event, act, inputs in (
-        (parts.rename.click, desk.rename, [*speaker, parts.name]),
-        (parts.name.submit, desk.rename, [*speaker, parts.name]),
-        (parts.merge.click, desk.merge, [*speaker, parts.other]),
-        (parts.split.click, desk.split, speaker),
-        (parts.undo.click, desk.undo, speaker),
-        (parts.speaker.input, desk.choose, speaker),
+        (parts.rename.click, handlers.rename, [*speaker, parts.name]),
+        (parts.name.submit, handlers.rename, [*speaker, parts.name]),
+        (parts.merge.click, handlers.merge, [*speaker, parts.other]),
+        (parts.split.click, handlers.split, speaker),
+        (parts.undo.click, handlers.undo, speaker),
+        (parts.speaker.input, handlers.choose, speaker),
         (parts.timeline.select, press, [parts.state]),
     ):
-        event(act, inputs, desk.outputs, show_progress="hidden", **CLOSED)
-    outputs = desk.outputs
+        event(act, inputs, handlers.outputs, show_progress="hidden", **CLOSED)
+    outputs = handlers.outputs
     parts.enrol.click(
-        desk.enrol, speaker, outputs, show_progress_on=parts.table, **CLOSED
+        handlers.enrol, speaker, outputs, show_progress_on=parts.table, **CLOSED
     )
 
 
@@ -111,7 +113,14 @@ def _diarizer(encoder, detector, people):
     def diarize(waveform, *, progress=None, **speakers):
         from voiceemb.diarization.pipeline import diarize
 
-        given = dict(zip(("encoder", "detector"), models(), strict=True))
-        return diarize(waveform, people=people, progress=progress, **given, **speakers)
+        loaded_encoder, loaded_detector = models()
+        return diarize(
+            waveform,
+            encoder=loaded_encoder,
+            detector=loaded_detector,
+            people=people,
+            progress=progress,
+            **speakers,
+        )
 
     return diarize

@@ -1,7 +1,4 @@
-"""Gradio without the internet: loaded so that it asks nothing of anybody.
-
-By itself Gradio reports that it was imported and asks whether it is the newest.
-"""
+"""Gradio without the internet: telemetry and update checks are switched off."""
 
 import os
 from contextlib import contextmanager
@@ -14,7 +11,7 @@ LOCAL = "127.0.0.1,localhost,::1"
 
 
 def load():
-    """The module `gradio`, silenced.
+    """Import `gradio` with telemetry switched off.
 
     Raises:
         ImportError: If it is not installed.
@@ -30,7 +27,7 @@ def load():
 
 @contextmanager
 def environment(folder):
-    """Within it Gradio keeps its files in `folder` and talks to itself by no proxy."""
+    """Within it Gradio keeps its files in `folder` and reaches itself without proxy."""
     changed = {"GRADIO_TEMP_DIR": str(folder)}
     for name in ("no_proxy", "NO_PROXY"):
         changed[name] = ",".join(filter(None, (os.environ.get(name), LOCAL)))

@@ -1,41 +1,42 @@
-"""The desk: what is done when a part of the page is used."""
+"""Event handlers of the page."""
 
 import functools
 from pathlib import Path
 from urllib.parse import quote
 
 from voiceemb.page import timeline_html
-from voiceemb.page.session import Session, speakers_asked
+from voiceemb.page.session import Session, parse_num_speakers
 
-RECORDED = "Recording"  # what comes from the microphone is called
+RECORDED = "Recording"  # name of what comes from the microphone
 
 
-def _telling(act):
-    """The method `act`, with what a user can mend as a message on the page."""
+def _show_errors(method):
+    """Decorate a handler: errors of the user become messages on the page."""
 
-    @functools.wraps(act)
-    def telling(desk, *values, **options):
+    @functools.wraps(method)
+    def handler(handlers, *values, **options):
         try:
-            return act(desk, *values, **options)
+            return method(handlers, *values, **options)
         except ValueError as error:
-            return desk.say(error, "error")
-        except OSError as error:  # a full disk; its path is no business of the user's
-            return desk.say(error.strerror or error, "error")
+            return handlers.show_message(error, "error")
+        except OSError as error:  # a full disk; its path is not for the user
+            return handlers.show_message(error.strerror or error, "error")
 
-    return telling
+    return handler
 
 
-class Desk:
-    """Sessions and values in, updates of parts out.
+class Handlers:
+    """Event handlers: sessions and values in, updates of components out.
 
-    Every method takes the values of some parts and gives a dict of updates by part. An
-    error that the user can mend becomes a message on the page and changes nothing.
+    Every method takes the values of some components and returns a dict of updates by
+    component. An error of the user becomes a message on the page and changes nothing.
 
     Args:
-        parts: Namespace of the parts, see `layout`; `parts.state` holds the session.
-        update: Makes an update of more than the value of a part, from keywords.
+        parts: Namespace of the components, see `layout`; `parts.state` holds the
+            session.
+        update: Makes an update of more than the value of a component, from keywords.
         folder: Where sessions make theirs; the browser can read in it.
-        people: An `enrolment.People`, or `None`.
+        people: A `voiceemb.enrolment.people.People`, or `None`.
         diarize: As of `page.build`.
     """
 
@@ -46,84 +47,85 @@ class Desk:
         chosen = (parts.speaker, parts.other, parts.name, parts.undo)
         self.outputs = [parts.state, parts.notice, *kept, *chosen, *parts.downloads]
 
-    def take_file(self, path, session):
-        """Takes an uploaded file."""
-        return {self.parts.file: None, **self._take(path, Path(path).name, session)}
+    def load_file(self, path, session):
+        """Load an uploaded file."""
+        return {self.parts.file: None, **self._load(path, Path(path).name, session)}
 
-    def take_microphone(self, path, session):
-        """Takes what was recorded."""
+    def load_microphone(self, path, session):
+        """Load a recording of the microphone."""
         if not path:
-            return self.say("Nothing was recorded.", "error")
-        return {self.parts.microphone: None, **self._take(path, RECORDED, session)}
+            return self.show_message("Nothing was recorded.", "error")
+        return {self.parts.microphone: None, **self._load(path, RECORDED, session)}
 
-    def ask(self, way):
-        """Shows the numbers that belong to a way of asking."""
+    def show_numbers(self, mode):
+        """Show the number fields of a mode."""
         parts = self.parts
         return {
-            parts.numbers: self.update(visible=way != "estimated"),
-            parts.exact: self.update(visible=way == "exact"),
-            parts.least: self.update(visible=way == "between"),
-            parts.most: self.update(visible=way == "between"),
+            parts.numbers: self.update(visible=mode != "estimated"),
+            parts.exact: self.update(visible=mode == "exact"),
+            parts.low: self.update(visible=mode == "between"),
+            parts.high: self.update(visible=mode == "between"),
         }
 
-    @_telling
-    def find(self, session, way, exact, least, most, progress=None):
-        """Finds who speaks when; `progress` as of `Session.analyse`."""
-        asked = speakers_asked(way, exact, least, most)
-        if not _given(session).analyse(self.diarize, progress=progress, **asked):
-            return self.say("Another recording was chosen meanwhile.")
+    @_show_errors
+    def find(self, session, mode, exact, low, high, progress=None):
+        """Find who speaks when; `progress` as of `Session.analyse`."""
+        speakers = parse_num_speakers(mode, exact, low, high)
+        session = _require(session)
+        if not session.analyse(self.diarize, progress=progress, **speakers):
+            return self.show_message("Another recording was chosen meanwhile.")
         return self._show(session)
 
-    @_telling
+    @_show_errors
     def rename(self, session, speaker, name):
-        """Calls a speaker by another name."""
-        return self._show(session, _given(session).rename(speaker, name))
+        """Rename a speaker."""
+        return self._show(session, _require(session).rename(speaker, name))
 
-    @_telling
+    @_show_errors
     def merge(self, session, speaker, other):
-        """Makes two speakers one."""
-        _given(session).merge(speaker, other)
+        """Merge two speakers."""
+        _require(session).merge(speaker, other)
         return self._show(session, speaker)
 
-    @_telling
+    @_show_errors
     def split(self, session, speaker):
-        """Makes one speaker two."""
-        _given(session).split(speaker)
+        """Split a speaker."""
+        _require(session).split(speaker)
         return self._show(session, speaker)
 
-    @_telling
+    @_show_errors
     def undo(self, session, speaker):
-        """Takes the last edit back."""
-        _given(session).undo()
+        """Undo the last edit."""
+        _require(session).undo()
         return self._show(session, speaker)
 
-    @_telling
+    @_show_errors
     def enrol(self, session, speaker):
-        """Adds a speaker's voice to the people who are known."""
-        report = _given(session).enrol(self.people, speaker)
+        """Enrol a speaker."""
+        report = _require(session).enrol(self.people, speaker)
         if not report.enrolled:
-            return self.say(report, "error")
+            return self.show_message(report, "error")
         return self._show(session, speaker, str(report))
 
     def choose(self, session, speaker):
-        """Offers one speaker for changes, and the others for a merge."""
+        """Select a speaker for changes, and offer the others for a merge."""
         names = timeline_html.order(session.found) if session and session.found else []
         return self._offer(names, speaker) if speaker in names else {}
 
-    @_telling
-    def _take(self, path, name, session):
+    @_show_errors
+    def _load(self, path, name, session):
         session = session or Session(self.folder)
         try:
-            session.take(path, name)
+            session.load(path, name)
         finally:
             Path(path).unlink(missing_ok=True)  # the session keeps its own
         address = f"gradio_api/file={quote(str(session.recording.path))}"
-        heard = timeline_html.player(session.recording, address)
-        player = self.update(value=heard, visible=True)
+        html = timeline_html.player(session.recording, address)
+        player = self.update(value=html, visible=True)
         return {**self._show(session), self.parts.player: player}
 
-    def say(self, text, kind="note"):
-        """Shows a message until the next, or none."""
+    def show_message(self, text, kind="note"):
+        """Show a message, or none."""
         value = timeline_html.notice(str(text), kind)
         return {self.parts.notice: self.update(value=value, visible=bool(value))}
 
@@ -132,9 +134,9 @@ class Desk:
         parts, found = self.parts, session.found
         updates = {
             parts.state: session,
-            parts.timeline: timeline_html.draw(session.recording, found),
+            parts.timeline: timeline_html.render(session.recording, found),
             parts.answer: self.update(visible=bool(found and found.turns)),
-            **self.say(text),
+            **self.show_message(text),
         }
         if not found or not found.turns:
             return updates
@@ -158,7 +160,7 @@ class Desk:
         }
 
 
-def _given(session):
+def _require(session):
     if session is None:
         raise ValueError("Choose or record a sound first.")
     return session

@@ -1,13 +1,13 @@
-"""The layout: the parts of the page from top to bottom, and nothing they do."""
+"""The layout of the page: its components from top to bottom, without handlers."""
 
 from types import SimpleNamespace
 
 from voiceemb.names import LONGEST
 from voiceemb.page import gradio_offline, timeline_html
-from voiceemb.page.session import FORMATS, MOST_SPEAKERS
+from voiceemb.page.session import FORMATS, MAX_SPEAKERS
 
 gr = gradio_offline.load()
-WAYS = [("Estimated", "estimated"), ("Exactly", "exact"), ("Between", "between")]
+MODES = [("Estimated", "estimated"), ("Exactly", "exact"), ("Between", "between")]
 INTRO = (
     '<div class="when-intro"><h1>Who speaks when</h1><p>Give a recording, get a lane '
     "for each speaker. Nothing leaves this machine.</p></div>"
@@ -15,7 +15,7 @@ INTRO = (
 
 
 def lay_out(js, *, enrolling):
-    """Makes all parts, inside `gradio.Blocks`.
+    """Make all components, inside `gradio.Blocks`.
 
     Args:
         js: Script of the timeline.
@@ -46,7 +46,7 @@ def lay_out(js, *, enrolling):
 
 
 def _html(value=None, **options):
-    """HTML of our own, in our own style."""
+    """HTML without Gradio's style."""
     return gr.HTML(value, apply_default_css=False, **options)
 
 
@@ -70,14 +70,14 @@ def _lay_out_sources(parts):
 
 
 def _lay_out_numbers(parts):
-    parts.way = gr.Radio(
-        WAYS, value="estimated", label="Number of speakers", elem_id="way"
+    parts.mode = gr.Radio(
+        MODES, value="estimated", label="Number of speakers", elem_id="mode"
     )
-    whole = {"precision": 0, "minimum": 1, "maximum": MOST_SPEAKERS, "min_width": 100}
+    whole = {"precision": 0, "minimum": 1, "maximum": MAX_SPEAKERS, "min_width": 100}
     with gr.Row(visible=False) as parts.numbers:
         parts.exact = gr.Number(2, label="Speakers", elem_id="exact", **whole)
-        parts.least = gr.Number(1, label="At least", elem_id="least", **whole)
-        parts.most = gr.Number(8, label="At most", elem_id="most", **whole)
+        parts.low = gr.Number(1, label="At least", elem_id="low", **whole)
+        parts.high = gr.Number(8, label="At most", elem_id="high", **whole)
     parts.find = gr.Button("Who speaks when", variant="primary", elem_id="find")
 
 

@@ -1,10 +1,10 @@
-"""The guard: what may be asked of the page, and what the page may ask of others.
+"""Request filter: host and origin checks, and a Content-Security-Policy.
 
-A page on this machine can be reached by every web site that is open in a browser on
-it: by a form that posts to 127.0.0.1, or by a name that is made to mean 127.0.0.1
-(DNS rebinding). So whoever asks must name this machine, and a request that another
-site made is refused. The other way round, every answer tells the browser to load
-nothing and send nothing but from and to here.
+A local server can be reached by every web site that is open in a browser on this
+machine: by a form that posts to 127.0.0.1 (CSRF), or by a name that resolves to
+127.0.0.1 (DNS rebinding). So the `Host` header must name this machine, and requests of
+other origins are refused. The policy lets the browser load from, and send to, this
+server only.
 """
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -19,13 +19,13 @@ HEADERS = (
 )
 
 
-class Guard:
+class RequestFilter:
     """ASGI middleware that answers only this machine's own page.
 
     Args:
         app: The application behind it.
-        hosts: Names by which the page may be called, or `None` for any, when it is
-            served to other machines on purpose. Defaults to those of the loopback.
+        hosts: Allowed names in `Host`, or `None` for any, when the page is served to
+            other machines on purpose. Defaults to those of the loopback.
     """
 
     def __init__(self, app, hosts=LOOPBACK):
@@ -35,40 +35,43 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        reason = refusal(scope["path"], dict(scope["headers"]), self.hosts)
+        reason = refusal_reason(scope["path"], dict(scope["headers"]), self.hosts)
 
-        async def marked(message):
+        async def send_with_headers(message):
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), *HEADERS]
             await send(message)
 
         if reason is None:
-            await self.app(scope, receive, marked)
+            await self.app(scope, receive, send_with_headers)
             return
         kind = [(b"content-type", b"text/plain; charset=utf-8")]
-        await marked({"type": "http.response.start", "status": 403, "headers": kind})
+        await send_with_headers(
+            {"type": "http.response.start", "status": 403, "headers": kind}
+        )
         await send({"type": "http.response.body", "body": reason.encode()})
 
 
-def refusal(path, headers, hosts=LOOPBACK):
+def refusal_reason(path, headers, hosts=LOOPBACK):
     """Why a request is refused, or `None` if it is not.
 
     Args:
         path: Of the request, as `/gradio_api/upload`.
         headers: Dict of bytes, names in small letters.
-        hosts: As of `Guard`.
+        hosts: As of `RequestFilter`.
     """
-    host, origin = (headers.get(k, b"").decode("latin-1") for k in (b"host", b"origin"))
-    if hosts is not None and _name(host) not in hosts:
-        return f"This page answers to {', '.join(hosts)}. Received: another name"
+    host = headers.get(b"host", b"").decode("latin-1")
+    origin = headers.get(b"origin", b"").decode("latin-1")
+    if hosts is not None and _host_name(host) not in hosts:
+        return f"This page answers to {', '.join(hosts)} only."
     if origin and origin.partition("://")[2] != host:
-        return "Only the page itself may ask this. Received: another site's request"
+        return "Only the page itself may ask this, and no other site."
     if any(f"={scheme}:" in path.lower() for scheme in ("http", "https")):
-        return "This page fetches nothing from elsewhere. Received: an address"
+        return "This page fetches nothing from elsewhere: no addresses in requests."
     return None
 
 
-def _name(host):
+def _host_name(host):
     """The name in a `Host` header: without its port and without brackets."""
     if host.startswith("["):
         return host[1:].partition("]")[0]

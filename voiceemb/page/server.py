@@ -1,4 +1,4 @@
-"""Serving the page: to this machine alone, until it is interrupted."""
+"""Serve the page, to this machine alone, until it is interrupted."""
 
 import errno
 import ipaddress
@@ -12,9 +12,9 @@ from pathlib import Path
 
 from timbre.plotting import COLOURS
 from voiceemb.page import PORT, gradio_offline
-from voiceemb.page.request_filter import LOOPBACK, Guard
+from voiceemb.page.request_filter import LOOPBACK, RequestFilter
 
-MOST_PORT = 2**16 - 1
+MAX_PORT = 2**16 - 1
 MAX_UPLOAD = "1gb"  # of a sound file: an hour and a half of stereo WAV
 STYLE = Path(__file__).with_name("page.css")
 BLUE, DARKER_BLUE = COLOURS[0], "#005B8E"
@@ -23,7 +23,7 @@ MONO = ("ui-monospace", "Consolas", "DejaVu Sans Mono", "monospace")
 
 
 def launch(port=PORT, *, host="127.0.0.1", browser=False, **options):
-    """Serves the page until it is interrupted, then removes all that it has kept.
+    """Serve the page until it is interrupted, then remove its files.
 
     Args:
         port: Where, from 1 to 65535. Defaults to `PORT`, which is 7860.
@@ -35,7 +35,7 @@ def launch(port=PORT, *, host="127.0.0.1", browser=False, **options):
     Raises:
         ImportError: If the extra `page` is not installed.
         OSError: If the port is taken.
-        ValueError: If it is none.
+        ValueError: If it is no port.
     """
     gradio_offline.load()
     check_port(port, host)
@@ -55,17 +55,17 @@ def launch(port=PORT, *, host="127.0.0.1", browser=False, **options):
 
 
 def check_port(port, host="127.0.0.1"):
-    """Raises before any work if the page can not be served there.
+    """Raise before any work if the page can not be served there.
 
-    Port 0, by which a system chooses a free one, is none: nobody could be told it.
+    Port 0, by which a system chooses a free one, is refused.
 
     Raises:
         OSError: If the port is taken, or `host` is no address of this machine.
         ValueError: If it is no port.
     """
-    if not 1 <= port <= MOST_PORT:
+    if not 1 <= port <= MAX_PORT:
         raise ValueError(
-            f"A port is a whole number from 1 to {MOST_PORT}. Received: {port}"
+            f"A port is a whole number from 1 to {MAX_PORT}. Received: {port}"
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -86,7 +86,7 @@ def is_loopback(host) -> bool:
 
 
 def _service(host, port):
-    """Everything off that reaches out, shows more than the page, or keeps more."""
+    """Arguments of Gradio's server; all that calls out or shows more is off."""
     from starlette.middleware import Middleware
 
     hosts = (*LOOPBACK, host) if is_loopback(host) else None
@@ -101,13 +101,13 @@ def _service(host, port):
         "footer_links": [],
         "prevent_thread_lock": True,
         "max_file_size": MAX_UPLOAD,
-        "app_kwargs": {"middleware": [Middleware(Guard, hosts=hosts)]},
+        "app_kwargs": {"middleware": [Middleware(RequestFilter, hosts=hosts)]},
         "css": STYLE.read_text("utf-8"),
     }
 
 
 def _theme():
-    """Fonts of the machine, and contrasts of 4.5 and more between text and ground."""
+    """System fonts, and contrasts of 4.5 and more between text and background."""
     themes = gradio_offline.load().themes
     hues = {"primary_hue": "blue", "neutral_hue": "slate"}
     return themes.Base(**hues, font=FONTS, font_mono=MONO).set(
@@ -124,7 +124,7 @@ def _theme():
 
 @contextmanager
 def _stopping():
-    """Within it, being asked to end (SIGTERM) cleans up as an interrupt does."""
+    """Within it SIGTERM cleans up as an interrupt does."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

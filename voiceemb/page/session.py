@@ -1,8 +1,8 @@
-"""A session: what one open page holds, and what its buttons do.
+"""The state of one open page, and the actions of its buttons.
 
-Nobody sees the session of another: each has its recording in a folder of its own with
-a name that can not be guessed, and the folder goes when the session does. Nothing here
-knows of a browser; errors that a user can mend are `ValueError`.
+Sessions are separate: each has its recording in a folder of its own with an unguessable
+name, which is removed with the session. Nothing here depends on a browser; errors of
+the user are `ValueError`.
 """
 
 import re
@@ -16,25 +16,26 @@ from typing import NamedTuple
 import numpy as np
 
 from timbre.audio import wave
+from timbre.turns import exclusive_spans
 from voiceemb.names import checked_name
 
 SAMPLE_RATE = 16000
 BINS = 6000  # of the drawn waveform
 FORMATS = ("rttm", "csv", "json", "srt")
-MOST_SPEAKERS = 20
-LEAST_SAMPLE_S = 2.0  # turns as long as this are samples of a voice
-MOST_SAMPLE_S = 30.0  # longer turns are cut to this
-MOST_SAMPLES = 20  # taken for an enrolment, the longest first
-NAMELESS = re.compile(r"speaker \d+")  # what those are called who are not known
+MAX_SPEAKERS = 20
+MIN_SAMPLE_S = 2.0  # of a turn that is enrolled
+MAX_SAMPLE_S = 30.0  # longer turns are cut to this
+MAX_SAMPLES = 20  # of an enrolment, the longest first
+UNNAMED = re.compile(r"speaker \d+")  # labels of diarization
 
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """A recording as the page keeps it: 16 kHz, one channel, 16-bit PCM.
+    """A recording of a session: 16 kHz, one channel, 16-bit PCM.
 
     Attributes:
-        name: What the user called it; for the eye only, never a path.
-        path: The sound, in the folder of its session.
+        name: For display only, never a path.
+        path: The sound file, in the folder of the session.
         duration_s: Its length.
         peaks: Largest magnitude in each of equal parts, in [0, 1], `[bins]`.
     """
@@ -50,14 +51,14 @@ class Recording:
 
 
 class Version(NamedTuple):
-    """Turns, and the files that hold them."""
+    """A diarization result, and its files."""
 
     found: object
     files: tuple[str, ...]
 
 
 class Session:
-    """The recording of one open page and the turns found in it, newest last.
+    """The recording of one open page, and its diarization results, newest last.
 
     Args:
         root: Folder in which it makes its own, once there is a recording.
@@ -82,22 +83,22 @@ class Session:
         return self.versions[-1].files if self.versions else ()
 
     def close(self):
-        """Removes all that the session has on the disk."""
+        """Remove all files of the session."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def take(self, path, name):
-        """Takes a sound file in place of what was there; a bad one changes nothing.
+    def load(self, path, name):
+        """Load a sound file in place of the last one; a bad one changes nothing.
 
         Args:
             path: The file; not needed afterwards.
-            name: What to call it.
+            name: For display.
 
         Raises:
             ValueError: If it can not be read.
         """
         try:
             waveform = wave.read(path)
-        except wave.AudioError as error:  # it names the path, which is not the user's
+        except wave.AudioError as error:  # its path is an internal one
             raise ValueError(f"{name}: {error.reason}") from error
         self.folder.mkdir(mode=0o700, exist_ok=True)
         kept = Path(tempfile.mkdtemp(dir=self.folder)) / "sound.wav"
@@ -111,20 +112,20 @@ class Session:
             shutil.rmtree(old.path.parent, ignore_errors=True)
 
     def analyse(self, diarize, *, progress=None, **speakers):
-        """Finds who speaks when.
+        """Find who speaks when.
 
         Args:
             diarize: As `diarization.diarize`, of a waveform.
             progress: Passed on.
-            **speakers: What `speakers_asked` returned.
+            **speakers: What `parse_num_speakers` returned.
 
         Returns:
             False if another recording was taken meanwhile; the turns are then lost.
         """
-        recording = self._given()
+        recording = self._require_recording()
         found = diarize(recording.read(), progress=progress, **speakers)
         try:
-            versions = [_written(found, recording)]
+            versions = [_save_version(found, recording)]
         except OSError:
             if recording is self.recording:
                 raise
@@ -135,7 +136,7 @@ class Session:
         return True
 
     def rename(self, speaker, name):
-        """Calls a speaker by another name."""
+        """Rename a speaker."""
         name = checked_name(" ".join((name or "").split()))
         if name != speaker and name in self._found(speaker).speakers:
             raise ValueError(f"{name} is a speaker already; merge the two instead.")
@@ -143,24 +144,24 @@ class Session:
         return name
 
     def merge(self, speaker, other):
-        """Makes `other` a part of `speaker`."""
+        """Merge `other` into `speaker`."""
         if not other or other == speaker:
             raise ValueError("Choose two different speakers to merge.")
         self._found(other)
         self._edit(speaker, lambda found: found.merge(speaker, other))
 
     def split(self, speaker):
-        """Makes two speakers of one."""
+        """Split a speaker in two."""
         self._edit(speaker, lambda found: found.split(speaker))
 
     def undo(self):
-        """Takes the last edit back."""
+        """Undo the last edit."""
         if len(self.versions) < 2:
             raise ValueError("There is no change to take back.")
         self.versions.pop()
 
     def enrol(self, people, speaker):
-        """Adds the voice of a speaker to a store of people, under the speaker's name.
+        """Enrol a speaker under their name.
 
         Args:
             people: The `enrolment.People`.
@@ -173,16 +174,16 @@ class Session:
             ValueError: If the speaker has no name yet, or never speaks alone.
         """
         self._found(speaker)
-        if NAMELESS.fullmatch(speaker):
+        if UNNAMED.fullmatch(speaker):
             raise ValueError(f"Rename {speaker} first: people are kept by their name.")
-        taken = samples(self, self._found(speaker), speaker)
-        return people.enrol(speaker, [*taken.values()], names=[*taken])
+        samples = speaker_samples(self, self._found(speaker), speaker)
+        return people.enrol(speaker, [*samples.values()], names=[*samples])
 
     def _edit(self, speaker, change):
         recording, versions = self.recording, self.versions
-        versions.append(_written(change(self._found(speaker)), recording))
+        versions.append(_save_version(change(self._found(speaker)), recording))
 
-    def _given(self):
+    def _require_recording(self):
         if self.recording is None:
             raise ValueError("Choose or record a sound first.")
         if not self.recording.path.exists():
@@ -190,14 +191,14 @@ class Session:
         return self.recording
 
     def _found(self, speaker):
-        """The turns as they are now, in which `speaker` must be heard."""
-        self._given()
+        """The present result, in which `speaker` must have a turn."""
+        self._require_recording()
         if self.found is None or speaker not in self.found.speakers:
             raise ValueError("Choose a speaker of this recording first.")
         return self.found
 
 
-def _written(found, recording):
+def _save_version(found, recording):
     """A version with its files; a `ValueError` where a name has no place in one."""
     folder = Path(tempfile.mkdtemp(dir=recording.path.parent))
     paths = [folder / f"turns.{suffix}" for suffix in FORMATS]
@@ -207,11 +208,11 @@ def _written(found, recording):
 
 
 def peaks(waveform, bins=BINS) -> np.ndarray:
-    """The outline of a waveform: the largest magnitude in each of equal parts.
+    """The envelope of a waveform: the largest magnitude in each of equal parts.
 
     Args:
         waveform: Float `[samples]`.
-        bins: Most parts. Defaults to `6000`.
+        bins: Maximum number of parts. Defaults to `6000`.
 
     Returns:
         Float32 `[min(bins, samples)]`, scaled so that the largest is 1; zero if all is.
@@ -223,64 +224,45 @@ def peaks(waveform, bins=BINS) -> np.ndarray:
     return outline / max(float(outline.max()), 1e-9)
 
 
-def samples(session, found, speaker) -> dict[str, np.ndarray]:
-    """Waveforms of one speaker's turns by what they are called, the longest first.
+def speaker_samples(session, found, speaker) -> dict[str, np.ndarray]:
+    """Waveforms of one speaker's turns without overlap by name, the longest first.
 
-    Only what nobody else says at the same time counts. Where no turn is long enough to
-    be a sample, all of them together are one.
+    Where no turn is long enough to be a sample, all of them together are one.
     """
     recording, rate = session.recording, SAMPLE_RATE
-    waveform, spans = recording.read(), alone(found.turns, speaker)
+    waveform, spans = recording.read(), exclusive_spans(found.turns, speaker)
     spans.sort(key=lambda span: span[0] - span[1])
-    spans = [(start, min(end, start + MOST_SAMPLE_S)) for start, end in spans]
+    spans = [(start, min(end, start + MAX_SAMPLE_S)) for start, end in spans]
     parts = {(a, b): waveform[round(a * rate) : round(b * rate)] for a, b in spans}
     if not any(map(len, parts.values())):
         raise ValueError(f"{speaker} never speaks alone; nothing to enrol.")
-    long = [s for s in spans if len(parts[s]) >= LEAST_SAMPLE_S * rate][:MOST_SAMPLES]
+    long = [s for s in spans if len(parts[s]) >= MIN_SAMPLE_S * rate][:MAX_SAMPLES]
     if not long:
         long = [(min(spans)[0], max(spans)[1])]
         parts = {long[0]: np.concatenate([*parts.values()])}
     return {f"{recording.name} {a:.1f}-{b:.1f} s": parts[a, b] for a, b in long}
 
 
-def alone(turns, speaker) -> list[tuple[float, float]]:
-    """Spans in seconds where `speaker` speaks and nobody else does."""
-    edges = sorted({edge for turn in turns for edge in (turn.start, turn.end)})
-    own, others = np.zeros((2, len(edges)), int)
-    for turn in turns:
-        count = own if turn.speaker == speaker else others
-        count[np.searchsorted(edges, turn.start)] += 1
-        count[np.searchsorted(edges, turn.end)] -= 1
-    free = (np.cumsum(own) > 0) & (np.cumsum(others) == 0)
-    spans = []
-    for index in np.flatnonzero(free).tolist():
-        start, end = edges[index], edges[index + 1]
-        if spans and spans[-1][1] == start:
-            start = spans.pop()[0]
-        spans.append((start, end))
-    return spans
-
-
-def speakers_asked(way, exact, least, most) -> dict:
-    """Options of `diarize` from the control of the page.
+def parse_num_speakers(mode, exact, low, high) -> dict:
+    """Keyword arguments of `diarize` from the controls of the page.
 
     Args:
-        way: `"exact"`, `"between"`, or `"estimated"`.
-        exact, least, most: Whole numbers from 1 to 20, or `None` where left empty.
+        mode: `"exact"`, `"between"`, or `"estimated"`.
+        exact, low, high: Whole numbers from 1 to 20, or `None` where left empty.
 
     Raises:
-        ValueError: If a number that counts is none of these.
+        ValueError: If a number that is used is none of these.
     """
-    wanted = {"exact": (exact,), "between": (least, most)}.get(way, ())
-    for number in wanted:
-        if number is None or number != int(number) or not 1 <= number <= MOST_SPEAKERS:
+    numbers = {"exact": (exact,), "between": (low, high)}.get(mode, ())
+    for number in numbers:
+        if number is None or number != int(number) or not 1 <= number <= MAX_SPEAKERS:
             raise ValueError(
-                f"The number of speakers is a whole number from 1 to {MOST_SPEAKERS}."
+                f"The number of speakers is a whole number from 1 to {MAX_SPEAKERS}."
             )
-    if way == "exact":
+    if mode == "exact":
         return {"num_speakers": int(exact)}
-    if way != "between":
+    if mode != "between":
         return {}
-    if least > most:
+    if low > high:
         raise ValueError("At least must not be more than at most.")
-    return {"min_speakers": int(least), "max_speakers": int(most)}
+    return {"min_speakers": int(low), "max_speakers": int(high)}

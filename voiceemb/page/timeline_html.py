@@ -1,27 +1,18 @@
-"""The timeline as HTML: a lane for each speaker, under the waveform.
+"""The timeline as HTML: the waveform, and a lane for each speaker below it.
 
-Places are percentages of the recording, so the browser zooms by width alone. Whatever
-came from outside, names above all, is escaped here; nothing else is trusted to do so.
-Colours are those of all figures, and no meaning hangs on them alone: every lane bears
-its name, and from the eighth speaker on colours come again with stripes.
+Positions are percentages of the recording, so the browser zooms by width alone. All
+user input, names above all, is escaped here and nowhere else. Colours are those of all
+figures, and never the only cue: every lane has its name, and from the eighth speaker on
+colours repeat with stripes.
 """
 
 import math
 from html import escape
 
 from timbre.plotting import COLOURS
+from timbre.turns import format_time
 
 EMPTY = '<p class="when-empty">The turns will be drawn here.</p>'
-
-
-def clock(seconds, places=0) -> str:
-    """A time as `m:ss` or `h:mm:ss`, rounded to `places` decimals of a second."""
-    units = round(seconds * 10**places)
-    whole, part = divmod(units, 10**places)
-    minutes, s = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    text = f"{hours}:{minutes:02}:{s:02}" if hours else f"{minutes}:{s:02}"
-    return f"{text}.{part:0{places}}" if places else text
 
 
 def order(found) -> list[str]:
@@ -30,7 +21,7 @@ def order(found) -> list[str]:
 
 
 def player(recording, address) -> str:
-    """What to hear: the name of a recording and the browser's own player.
+    """The name of a recording and the browser's audio player.
 
     Args:
         recording: The `Recording`.
@@ -39,13 +30,13 @@ def player(recording, address) -> str:
     return (
         '<div class="when-player"><p class="when-title">'
         f"<strong>{escape(recording.name)}</strong> "
-        f"<span>{clock(recording.duration_s)}</span></p>"
+        f"<span>{format_time(recording.duration_s)}</span></p>"
         f'<audio controls preload="metadata" src="{escape(address)}" '
         'aria-label="Recording"></audio></div>'
     )
 
 
-def draw(recording, found=None) -> str:
+def render(recording, found=None) -> str:
     """The waveform, and the lanes once turns are found.
 
     Args:
@@ -75,7 +66,7 @@ def draw(recording, found=None) -> str:
 
 
 def table(found, enrolled=()) -> str:
-    """Speakers with what they say: seconds, share, turns, and who they are known as.
+    """A table of speakers: seconds, share, turns, and whether they are enrolled.
 
     Args:
         found: The `Diarization`.
@@ -89,7 +80,8 @@ def table(found, enrolled=()) -> str:
         share = 100 * seconds / total if total else 0.0
         rows.append(
             f'<tr><th scope="row"><p><span>{_swatch(index)} {escape(name)}</span>'
-            f"{_known(found, name, enrolled)}</p></th><td>{clock(seconds, 1)}</td>"
+            f"{_remark(found, name, enrolled)}</p></th>"
+            f"<td>{format_time(seconds, 1)}</td>"
             f'<td class="when-share"><b>{share:.0f} %</b><i style="width:'
             f'{0.6 * share:.1f}%;background:{_colour(index)}"></i></td>'
             f"<td>{turns}</td></tr>"
@@ -102,7 +94,7 @@ def table(found, enrolled=()) -> str:
 
 
 def stages(found) -> str:
-    """One small line: how long each stage worked, and that as a part of real time."""
+    """The time of each stage in one line, with its real-time factor."""
     if not found.stages:
         return ""
     length = max(found.duration_s, 1e-9)
@@ -119,7 +111,7 @@ def stages(found) -> str:
 
 
 def notice(text, kind="note") -> str:
-    """A message that stays until the next; `kind` is `"note"` or `"error"`."""
+    """A message on the page; `kind` is `"note"` or `"error"`."""
     if not text:
         return ""
     role = "alert" if kind == "error" else "status"
@@ -144,7 +136,7 @@ def _lane(found, index, name, recording):
     label = escape(name)
     cells = []
     for number, turn in enumerate(turns):
-        start, end = clock(turn.start, 1), clock(turn.end, 1)
+        start, end = format_time(turn.start, 1), format_time(turn.end, 1)
         text = f"{label}, {start} to {end}"
         place = _place(turn, recording.duration_s)
         cells.append(
@@ -189,13 +181,13 @@ def _place(turn, duration_s):
     return f"left:{left:.4f}%;width:{max(width, 0):.4f}%"
 
 
-def _known(found, name, enrolled):
-    """A remark on a speaker whom the store of people knows."""
+def _remark(found, name, enrolled):
+    """A remark on a speaker who is enrolled."""
     identity = (found.identities or {}).get(name)
-    chance = getattr(identity, "probability", None)
-    if identity is not None and identity.name == name and chance is not None:
+    probability = getattr(identity, "probability", None)
+    if identity is not None and identity.name == name and probability is not None:
         # never "100 %": a probability that is not 1 is not shown as if it were
-        percent = min(math.floor(100 * chance), 99)
+        percent = min(math.floor(100 * probability), 99)
         return f"<em>recognised, {percent} %</em>"
     return "<em>enrolled</em>" if name in enrolled else ""
 

@@ -241,7 +241,7 @@ def _save_arrays(path, slices):
 
 
 def _save_labels(path, slices):
-    from voiceemb.diarization.formats import labels
+    from timbre.turns import audacity_text as labels
 
     with atomic_write(path) as unfinished:
         unfinished.write_text(labels(turns(slices)), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Clustering: its evidence against the model it comes from, and what it promises."""
+"""Clustering: its likelihood against the model it comes from, and what it promises."""
 
 import warnings
 
@@ -8,7 +8,7 @@ from scipy.stats import multivariate_normal
 
 from tests.references import unit
 from voiceemb.diarization import clustering, partitions
-from voiceemb.diarization.clustering import LIKENESS, cluster, evidence
+from voiceemb.diarization.clustering import RHO, cluster, log_likelihood_ratio
 
 METHODS = pytest.mark.parametrize("method", clustering.METHODS)
 
@@ -28,10 +28,10 @@ def same(one, other):
     return len(pairs) == len({*one.tolist()}) == len({*other.tolist()})
 
 
-def test_evidence_is_the_log_likelihood_of_voices_over_that_of_noise(rng):
+def test_the_ratio_is_the_log_likelihood_of_voices_over_that_of_noise(rng):
     """Each coordinate of a voice's windows is a Gaussian vector of known covariance."""
     points, labels = unit(rng, 9, 6), np.array([0, 0, 1, 2, 1, 0, 1, 1, 2])
-    voice, noise, total = LIKENESS / 6, (1 - LIKENESS) / 6, 0.0
+    voice, noise, total = RHO / 6, (1 - RHO) / 6, 0.0
     for k in range(3):
         own = points[labels == k]
         num = len(own)
@@ -39,15 +39,17 @@ def test_evidence_is_the_log_likelihood_of_voices_over_that_of_noise(rng):
         for coordinate in own.T:
             total += multivariate_normal(cov=together).logpdf(coordinate)
             total -= multivariate_normal(cov=alone).logpdf(coordinate)
-    assert evidence(points, labels, np.ones(9)) == pytest.approx(total / 6, rel=1e-5)
+    assert log_likelihood_ratio(points, labels, np.ones(9)) == pytest.approx(
+        total / 6, rel=1e-5
+    )
 
 
-def test_evidence_does_not_care_who_is_who_nor_in_which_order(rng):
+def test_the_ratio_does_not_care_who_is_who_nor_in_which_order(rng):
     points, labels = voices(rng, [5, 9, 3])
-    looks, order = rng.uniform(0.1, 1, 17), rng.permutation(17)
-    expected = evidence(points, labels, looks)
-    assert evidence(points, 2 - labels, looks) == pytest.approx(expected)
-    shuffled = evidence(points[order], labels[order], looks[order])
+    counts, order = rng.uniform(0.1, 1, 17), rng.permutation(17)
+    expected = log_likelihood_ratio(points, labels, counts)
+    assert log_likelihood_ratio(points, 2 - labels, counts) == pytest.approx(expected)
+    shuffled = log_likelihood_ratio(points[order], labels[order], counts[order])
     assert shuffled == pytest.approx(expected)
 
 
@@ -72,22 +74,24 @@ def test_the_order_of_windows_changes_nobody(rng, method):
 @pytest.mark.parametrize("num", [1, 2, 3, 5, 8, 12])
 def test_an_exact_number_is_kept_whatever_the_windows_say(rng, method, num):
     points, _ = voices(rng, [20, 30])
-    labels = cluster(points, np.full(50, 0.1), num=num, method=method)
+    labels = cluster(points, np.full(50, 0.1), num_speakers=num, method=method)
     assert np.unique(labels).tolist() == list(range(num))
 
 
 @METHODS
 def test_bounds_of_an_estimate_are_kept(rng, method):
     points, _ = voices(rng, [20, 30, 25])
-    for least, most, expected in [(1, 8, 3), (5, 8, 5), (1, 2, 2), (4, 4, 4)]:
-        labels = cluster(points, np.ones(75), least=least, most=most, method=method)
+    for low, high, expected in [(1, 8, 3), (5, 8, 5), (1, 2, 2), (4, 4, 4)]:
+        labels = cluster(
+            points, np.ones(75), min_speakers=low, max_speakers=high, method=method
+        )
         assert labels.max() + 1 == expected
 
 
 def test_fewer_windows_than_voices_give_one_each(rng):
     points, _ = voices(rng, [3])
-    assert cluster(points, np.ones(3), num=5).tolist() == [0, 1, 2]
-    assert cluster(points[:1], [1.0], num=2).tolist() == [0]
+    assert cluster(points, np.ones(3), num_speakers=5).tolist() == [0, 1, 2]
+    assert cluster(points[:1], [1.0], num_speakers=2).tolist() == [0]
     assert cluster(points[:0], []).tolist() == []
 
 
@@ -95,7 +99,7 @@ def test_fewer_windows_than_voices_give_one_each(rng):
 @pytest.mark.parametrize(
     "seconds, is_somebody", [(0.2, False), (0.9, False), (3, True)]
 )
-def test_a_phantom_is_given_to_the_voice_that_is_most_like_it(
+def test_a_small_cluster_is_merged_with_the_voice_that_is_most_like_it(
     rng, method, seconds, is_somebody
 ):
     """Less than a second of another voice is nobody, unless somebody is asked for."""
@@ -106,19 +110,19 @@ def test_a_phantom_is_given_to_the_voice_that_is_most_like_it(
     found = cluster(points, weight, method=method)
     assert same(found[:60], labels[:60])
     assert same(found, labels) if is_somebody else (found[60:] == found[0]).all()
-    assert same(cluster(points, weight, num=3, method=method), labels)
+    assert same(cluster(points, weight, num_speakers=3, method=method), labels)
 
 
-def test_a_phantom_of_a_long_recording_is_one_too(rng, monkeypatch):
+def test_a_small_cluster_of_a_long_recording_is_merged_too(rng, monkeypatch):
     """A drawn window stands for many; what counts are its own seconds."""
-    monkeypatch.setattr(clustering, "MOST_WINDOWS", 61)
+    monkeypatch.setattr(clustering, "MAX_WINDOWS", 61)
     points, _ = voices(rng, [300, 1, 300], spread=0.1)
     found = cluster(points, np.full(601, 0.25))
     assert found.max() == 1 and np.bincount(found).min() >= 300
 
 
 def test_two_sides_of_one_voice_stay_one_however_long_it_speaks(rng):
-    """The evidence for two grows without end; their likeness says they are one."""
+    """The likelihood of two grows without end; their cosine says they are one."""
     side = unit(rng, 1, 32) * 0.45
     points = np.repeat(np.eye(2, 32, dtype="f4") * 0, 400, axis=0)
     points += np.linalg.qr(rng.normal(size=(32, 32)))[0][0].astype("f4")
@@ -126,22 +130,22 @@ def test_two_sides_of_one_voice_stay_one_however_long_it_speaks(rng):
     points[400:] -= side
     points += 0.5 * rng.normal(size=points.shape).astype("f4") / 32**0.5
     points /= np.linalg.norm(points, axis=1, keepdims=True)
-    halves, looks = np.arange(800) // 400, np.full(800, 1.0)
-    whole = evidence(points, 0 * halves, looks)
-    assert evidence(points, halves, looks) > whole
-    assert cluster(points, looks * 3.5).max() == 0
+    halves, counts = np.arange(800) // 400, np.full(800, 1.0)
+    whole = log_likelihood_ratio(points, 0 * halves, counts)
+    assert log_likelihood_ratio(points, halves, counts) > whole
+    assert cluster(points, counts * 3.5).max() == 0
 
 
 def test_the_linear_path_is_the_full_one_where_windows_are_clear(rng, monkeypatch):
     points, labels = voices(rng, [90, 60, 110], spread=0.5)
     order = rng.permutation(260)
     whole = cluster(points[order], np.ones(260))
-    monkeypatch.setattr(clustering, "MOST_WINDOWS", 60)
+    monkeypatch.setattr(clustering, "MAX_WINDOWS", 60)
     monkeypatch.setattr(clustering, "BLOCK", 7)
     drawn = cluster(points[order], np.ones(260))
     assert same(whole, labels[order])
     np.testing.assert_array_equal(drawn, whole)
-    exact = cluster(points[order], np.ones(260), num=6)
+    exact = cluster(points[order], np.ones(260), num_speakers=6)
     assert np.unique(exact).tolist() == list(range(6))
 
 
@@ -151,7 +155,7 @@ def test_the_linear_path_compares_no_more_windows_than_it_says(rng, monkeypatch)
     monkeypatch.setattr(
         partitions, "affinities", lambda e, kept: sizes.append(len(e)) or full(e, kept)
     )
-    monkeypatch.setattr(clustering, "MOST_WINDOWS", 50)
+    monkeypatch.setattr(clustering, "MAX_WINDOWS", 50)
     points, _ = voices(rng, [300, 300])
     cluster(points, np.ones(600))
     assert sizes and max(sizes) == 50
@@ -163,7 +167,9 @@ def test_equal_windows_are_one_voice_without_a_warning():
         warnings.simplefilter("error")
         for method in clustering.METHODS:
             assert cluster(points, np.ones(20), method=method).max() == 0
-            assert cluster(points, np.ones(20), num=3, method=method).max() == 2
+            assert (
+                cluster(points, np.ones(20), num_speakers=3, method=method).max() == 2
+            )
 
 
 def test_affinities_are_symmetric_pruned_and_know_nothing_of_themselves(rng):
@@ -185,7 +191,12 @@ def test_a_cut_of_the_tree_is_that_of_scikit_learn(rng):
 
 def test_what_can_not_be_clustered_is_refused(rng):
     points = unit(rng, 4, 3)
-    for wrong in ({"num": 0}, {"least": 0}, {"least": 3, "most": 2}, {"num": 1.5}):
+    for wrong in (
+        {"num_speakers": 0},
+        {"min_speakers": 0},
+        {"min_speakers": 3, "max_speakers": 2},
+        {"num_speakers": 1.5},
+    ):
         with pytest.raises(ValueError, match="number of speakers"):
             cluster(points, np.ones(4), **wrong)
     with pytest.raises(ValueError, match="`method`"):
@@ -203,4 +214,4 @@ def test_what_is_no_voice_and_too_many_voices_are_refused(rng):
     with pytest.raises(ValueError, match="not zero"):
         cluster(0 * points, np.ones(3))
     with pytest.raises(ValueError, match="from 1 to 50"):
-        cluster(points, np.ones(3), num=51)
+        cluster(points, np.ones(3), num_speakers=51)

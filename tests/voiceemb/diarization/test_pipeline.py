@@ -17,8 +17,9 @@ from tests.voiceemb.dialogues import (
 from timbre.audio import wave
 from timbre.metrics.diarization import DiarizationErrors, score
 from timbre.turns import read_rttm, read_uem
-from voiceemb.diarization import pipeline
-from voiceemb.diarization.pipeline import OnlineAssigner, cover, diarize
+from voiceemb.diarization.online import OnlineAssigner
+from voiceemb.diarization.pipeline import diarize, slide_windows
+from voiceemb.diarization.result import Diarization
 from voiceemb.enrolment.identification import Identity
 from voiceemb.vad.energy import EnergyDetector
 
@@ -129,15 +130,19 @@ def test_stages_are_measured_and_progress_rises_to_one(two):
 
 
 def test_windows_cover_speech_evenly_from_end_to_end():
-    starts, ends, seconds = cover([(1.0, 1.4), (3.0, 7.0), (8.0, 9.5)], 9.6)
+    starts, ends, seconds = slide_windows([(1.0, 1.4), (3.0, 7.0), (8.0, 9.5)], 9.6)
     np.testing.assert_allclose(ends - starts, 1.5)
     assert starts[0] == pytest.approx(0.45)  # around the middle of what is short
     long = starts[1:-1]
     assert long[0] == 3 and ends[1:-1][-1] == 7 and np.diff(long).max() <= 0.25 + 1e-9
     assert seconds.sum() == pytest.approx(0.4 + 4 + 1.5)
-    starts, ends, _ = cover([(0.0, 0.2), (0.9, 1.2)], 1.2)
+    starts, ends, _ = slide_windows([(0.0, 0.2), (0.9, 1.2)], 1.2)
     assert (starts >= 0).all() and (ends <= 1.2 + 1e-9).all()
-    assert len(cover([(0.0, 0.05)], 0.05)[0]) == len(cover([], 5.0)[0]) == 0
+    assert (
+        len(slide_windows([(0.0, 0.05)], 0.05)[0])
+        == len(slide_windows([], 5.0)[0])
+        == 0
+    )
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.01, 0.05, 0.2, 3.0])
@@ -190,7 +195,7 @@ def test_people_are_named_and_two_clusters_of_one_person_are_one(two):
     assert len(exact.speakers) == 2 and "sounds like Anna, too" in exact.notes[-1]
 
 
-def test_a_person_who_is_called_as_a_stranger_would_be_is_not_mixed_up(two):
+def test_a_person_who_is_called_as_an_unknown_speaker_would_be_is_not_mixed_up(two):
     found = run(two[0], people=Known({2: "speaker 2"}))
     assert {*found.speakers} == {"speaker 2", "speaker 1"}
     first = found.turns[0].speaker
@@ -283,4 +288,4 @@ def test_a_result_does_not_change(two):
     before = dataclasses.replace(found)
     found.rename("speaker 1", "Anna")
     assert found.turns is before.turns and "Anna" not in found.speakers
-    assert isinstance(found, pipeline.Diarization)
+    assert isinstance(found, Diarization)

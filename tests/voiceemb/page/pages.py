@@ -80,7 +80,7 @@ def recorded(path, spans=TALK):
 def analysed(folder, path, diarize=diarize):
     """A session with a recording and its turns."""
     opened = Session(folder)
-    opened.take(path, path.name)
+    opened.load(path, path.name)
     assert opened.analyse(diarize)
     return opened
 

@@ -44,7 +44,7 @@ class Lanes(HTMLParser):
 
 
 def test_each_has_a_lane_with_all_of_their_turns_in_place(opened):
-    drawn = Lanes(timeline_html.draw(opened.recording, opened.found))
+    drawn = Lanes(timeline_html.render(opened.recording, opened.found))
     for name, expected in (("speaker 1", LOW), ("speaker 2", HIGH)):
         turns = drawn.turns[name]
         times = [(float(a["data-start"]), float(a["data-end"])) for a in turns]

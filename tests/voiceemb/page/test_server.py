@@ -34,13 +34,15 @@ from voiceemb.page import PORT, gradio_offline, request_filter, server
 )
 def test_the_guard_knows_the_page_from_others(path, headers, refused):
     headers = {key.encode(): value.encode() for key, value in headers.items()}
-    assert bool(request_filter.refusal(path, headers)) is refused
+    assert bool(request_filter.refusal_reason(path, headers)) is refused
 
 
 def test_who_serves_others_on_purpose_answers_to_any_name_but_no_other_site():
     ours = {b"host": b"voices.lan", b"origin": b"http://voices.lan"}
-    assert request_filter.refusal("/", ours, hosts=None) is None
-    assert request_filter.refusal("/", ours | {b"origin": b"http://evil"}, hosts=None)
+    assert request_filter.refusal_reason("/", ours, hosts=None) is None
+    assert request_filter.refusal_reason(
+        "/", ours | {b"origin": b"http://evil"}, hosts=None
+    )
 
 
 @pytest.mark.parametrize("host, status", [(b"localhost", 200), (b"other", 403)])
@@ -55,7 +57,7 @@ def test_every_answer_forbids_to_reach_out(host, status):
         sent.append(message)
 
     scope = {"type": "http", "path": "/", "headers": [(b"host", host)]}
-    asyncio.run(request_filter.Guard(app)(scope, None, send))
+    asyncio.run(request_filter.RequestFilter(app)(scope, None, send))
     headers = dict(sent[0]["headers"])
     assert sent[0]["status"] == status and len(sent) == 2
     assert headers[b"content-security-policy"].startswith(b"default-src 'self' ")

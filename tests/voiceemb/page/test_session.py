@@ -11,7 +11,7 @@ from timbre.audio import wave
 from timbre.turns import Turn, read_rttm
 from voiceemb.diarization.result import Diarization
 from voiceemb.page import session
-from voiceemb.page.session import Session, alone, peaks, speakers_asked
+from voiceemb.page.session import Session, parse_num_speakers, peaks
 
 
 def test_the_turns_of_the_stand_in_are_those_of_the_sound(opened):
@@ -31,7 +31,7 @@ def test_a_bad_file_changes_nothing_and_is_called_by_the_users_name(opened, tmp_
     bad.write_text("not a sound")
     before, turns = opened.recording, opened.found
     with pytest.raises(ValueError, match="^my <talk>.wav: ") as caught:
-        opened.take(bad, "my <talk>.wav")
+        opened.load(bad, "my <talk>.wav")
     assert str(tmp_path) not in str(caught.value)
     assert opened.recording is before and opened.found is turns
 
@@ -40,20 +40,20 @@ def test_a_louder_sound_than_a_file_can_hold_keeps_its_shape(tmp_path):
     loud = 2.5 * conversation([(0, 1, 200)]) / 0.3
     soundfile.write(tmp_path / "loud.wav", loud, 16000, subtype="FLOAT")
     opened = Session(tmp_path)
-    opened.take(tmp_path / "loud.wav", "loud")
+    opened.load(tmp_path / "loud.wav", "loud")
     np.testing.assert_allclose(opened.recording.read(), loud / 2.5, atol=1e-4)
 
 
 def test_another_recording_takes_the_place_and_the_disk_of_the_first(opened, talk):
     first = opened.recording
-    opened.take(talk, "again")
+    opened.load(talk, "again")
     assert opened.found is None and not first.path.exists()
     assert opened.recording.read().size
 
 
 def test_a_name_is_never_a_path(tmp_path, talk):
     opened = Session(tmp_path / "..")
-    opened.take(talk, "../../etc/passwd")
+    opened.load(talk, "../../etc/passwd")
     assert opened.recording.path.name == "sound.wav"
     assert opened.folder in opened.recording.path.parents
     opened.close()
@@ -62,7 +62,7 @@ def test_a_name_is_never_a_path(tmp_path, talk):
 
 def test_turns_of_a_recording_that_was_replaced_meanwhile_are_dropped(opened, talk):
     def late(waveform, **options):
-        opened.take(talk, "newer")
+        opened.load(talk, "newer")
         return diarize(waveform, **options)
 
     assert opened.analyse(late) is False
@@ -80,7 +80,7 @@ def test_turns_of_a_recording_that_is_replaced_while_they_are_written_are_droppe
             if moment == "last":
                 super().save(path)
             if path.suffix == (".rttm" if moment == "first" else ".srt"):
-                opened.take(talk, "newer")
+                opened.load(talk, "newer")
             if moment == "first":
                 super().save(path)
 
@@ -145,31 +145,14 @@ def test_a_version_that_can_not_be_written_is_none(opened):
     assert set(opened.found.speakers) == {"Anna Bea", "speaker 2"}
 
 
-def test_alone_is_what_a_fine_grid_says(rng):
-    """Times are whole numbers, so half-open cells of length one decide exactly."""
-    for _ in range(50):
-        starts = rng.integers(0, 30, size=6)
-        ends = starts + rng.integers(1, 8, size=6)
-        turns = [Turn(a, b, "ab"[i % 2]) for i, (a, b) in enumerate(zip(starts, ends))]  # noqa: B905
-        grid = {name: np.zeros(40, bool) for name in "ab"}
-        for turn in turns:
-            grid[turn.speaker][int(turn.start) : int(turn.end)] = True
-        found = np.zeros(40, bool)
-        spans = alone(turns, "a")
-        for start, end in spans:
-            found[int(start) : int(end)] = True
-        np.testing.assert_array_equal(found, grid["a"] & ~grid["b"])
-        assert all(a[1] < b[0] for a, b in zip(spans, spans[1:]))  # noqa: B905
-
-
 def test_samples_are_the_longest_stretches_that_nobody_else_shares(opened):
     overlapped = [*opened.found.turns, Turn(4.5, 5.0, "speaker 2")]
     found = Diarization(overlapped, 8.5)
-    assert seconds(session.samples(opened, found, "speaker 1")) == {
+    assert seconds(session.speaker_samples(opened, found, "speaker 1")) == {
         "talk.wav 5.0-8.0 s": 3.0,
         "talk.wav 0.5-2.5 s": 2.0,
     }
-    short = session.samples(opened, found, "speaker 2")
+    short = session.speaker_samples(opened, found, "speaker 2")
     assert seconds(short) == {"talk.wav 3.0-4.0 s": 1.0}
 
 
@@ -207,10 +190,10 @@ def test_the_outline_of_silence_is_flat():
 
 
 def test_the_control_says_what_diarization_is_asked():
-    assert speakers_asked("estimated", 99, None, 0) == {}
-    assert speakers_asked("exact", 3.0, None, None) == {"num_speakers": 3}
+    assert parse_num_speakers("estimated", 99, None, 0) == {}
+    assert parse_num_speakers("exact", 3.0, None, None) == {"num_speakers": 3}
     between = {"min_speakers": 2, "max_speakers": 5}
-    assert speakers_asked("between", None, 2, 5) == between
+    assert parse_num_speakers("between", None, 2, 5) == between
 
 
 @pytest.mark.parametrize(
@@ -220,4 +203,4 @@ def test_the_control_says_what_diarization_is_asked():
 )
 def test_numbers_of_speakers_that_can_not_be_are_refused(asked):
     with pytest.raises(ValueError, match="whole number|not be more"):
-        speakers_asked(*asked)
+        parse_num_speakers(*asked)

@@ -38,17 +38,8 @@ class Tags(HTMLParser):
         return [a for _, a in self.found if kind in (a.get("class") or "").split()]
 
 
-@pytest.mark.parametrize(
-    "seconds, places, text",
-    [(0, 0, "0:00"), (59.94, 1, "0:59.9"), (59.96, 1, "1:00.0"), (75, 0, "1:15")]
-    + [(3599.6, 0, "1:00:00"), (3661.25, 2, "1:01:01.25")],
-)
-def test_times_are_written_as_clocks_do(seconds, places, text):
-    assert timeline_html.clock(seconds, places) == text
-
-
 def test_every_turn_is_a_button_in_its_place_with_words(opened):
-    drawn = Tags(timeline_html.draw(opened.recording, opened.found))
+    drawn = Tags(timeline_html.render(opened.recording, opened.found))
     turns = drawn.of("when-turn")
     assert [a["aria-label"] for a in turns] == [
         "speaker 1, 0:00.5 to 0:02.5",
@@ -69,7 +60,7 @@ def _lane(turn):
 
 def test_lanes_beyond_the_colours_are_told_apart_by_stripes(opened):
     turns = [Turn(i / 2, i / 2 + 0.4, f"voice {i}") for i in range(9)]
-    drawn = Tags(timeline_html.draw(opened.recording, Diarization(turns, 8.5)))
+    drawn = Tags(timeline_html.render(opened.recording, Diarization(turns, 8.5)))
     lanes = drawn.of("when-lane")
     looks = {(a["style"], "when-striped" in a["class"]) for a in lanes}
     assert len(looks) == 9 and len({a["style"] for a in lanes}) == len(COLOURS)
@@ -84,7 +75,7 @@ def test_nothing_that_a_user_wrote_becomes_a_tag(opened):
     known = SimpleNamespace(name=HOSTILE, probability=0.999)
     named = Diarization(found.turns, 8.5, identities={HOSTILE: known})
     texts = {
-        "draw": timeline_html.draw(bad, found),
+        "render": timeline_html.render(bad, found),
         "player": timeline_html.player(bad, HOSTILE),
         "table": timeline_html.table(named, [HOSTILE]),
         "stages": timeline_html.stages(found),
