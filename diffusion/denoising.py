@@ -1,18 +1,18 @@
-"""Denoising: what a network predicts, and what its mistakes cost.
+"""Denoising: prediction targets, their conversions, loss weights and the model.
 
 From `x_t = signal * x_0 + noise * z` a network may predict the noise `z`, the clean
 sample `x_0`, or the velocity `v = signal * z - noise * x_0`. With `signal**2 + noise**2
-= 1` each says the others exactly:
+= 1` each determines the others:
 
 `x_0 = (x_t - noise * z) / signal = signal * x_t - noise * v`
 `z = (x_t - signal * x_0) / noise = noise * x_t + signal * v`
 
-so a mistake in one is a mistake in all: with `snr = signal**2 / noise**2`
+so an error in one is an error in all: with `snr = signal**2 / noise**2`
 
 `d z**2 = snr * d x_0**2`, `d v**2 = (snr + 1) * d x_0**2`.
 
-Where no signal is left, the noise is all there is to see and says nothing of `x_0`; the
-clean sample and the velocity stay what they are.
+Where no signal is left, `x_t` is the noise, and predicting it does not determine `x_0`;
+the clean sample and the velocity do.
 
 Reference:
     Progressive Distillation (Salimans and Ho, 2022), appendix D,
@@ -33,11 +33,11 @@ P2_POWER, P2_OFFSET = 1.0, 1.0  # gamma and k of P2, as published
 
 
 def to_clean(kind, output, x_t, signal, noise):
-    """The clean sample that a prediction means.
+    """The clean sample of a prediction.
 
     Args:
         kind: One of `PREDICTIONS`.
-        output: What was predicted, `[batch, ...]`.
+        output: The prediction, `[batch, ...]`.
         x_t: The noisy sample, shaped as `output`.
         signal, noise: Levels that broadcast with it; `signal` above 0 for `"noise"`.
 
@@ -51,9 +51,9 @@ def to_clean(kind, output, x_t, signal, noise):
 
 
 def to_noise(kind, output, x_t, signal, noise):
-    """The noise that a prediction means; arguments as in `to_clean`.
+    """The noise of a prediction; arguments as in `to_clean`.
 
-    `noise` is above 0 for `"clean"`: at time 0 there is none to tell.
+    `noise` must be above 0 for `"clean"`.
     """
     _check("kind", kind, PREDICTIONS)
     if kind == "clean":
@@ -62,23 +62,23 @@ def to_noise(kind, output, x_t, signal, noise):
 
 
 def target(kind, x_0, z, signal, noise):
-    """What a network of that kind should predict, shaped as `x_0`."""
+    """The target of a network of that kind, shaped as `x_0`."""
     _check("kind", kind, PREDICTIONS)
     return {"noise": z, "clean": x_0, "velocity": signal * z - noise * x_0}[kind]
 
 
 def loss_weight(weighting, prediction, snr):
-    """How much a squared mistake counts at a signal-to-noise ratio.
+    """The weight of the squared error at a signal-to-noise ratio.
 
-    `"plain"` counts mistakes in what is predicted alike. The others weigh the noise's
-    mistakes, `"min_snr"` by `min(snr, 5) / snr` and `"p2"` by `1 / (1 + snr)`, and are
-    said here as the equal weight on what is predicted:
+    `"plain"` weighs errors of the prediction equally. The others weigh errors of the
+    noise, `"min_snr"` by `min(snr, 5) / snr` and `"p2"` by `1 / (1 + snr)`, and are
+    converted to the equivalent weight of the prediction:
 
     `weight(clean) = snr * weight(noise)`
     `weight(velocity) = snr / (snr + 1) * weight(noise)`
 
-    Both vanish for these two where no signal is left: from zero terminal SNR on only
-    `"plain"` teaches the last time.
+    Both vanish for these two where no signal is left: with zero terminal SNR only
+    `"plain"` trains the last time.
 
     Args:
         weighting: One of `WEIGHTINGS`.
@@ -105,12 +105,14 @@ def loss_weight(weighting, prediction, snr):
 
 @keras.saving.register_keras_serializable(package="diffusion")
 class Denoiser(NoisedModel):
-    """Learns to tell a sample from the noise on it; `clean` is what samplers call.
+    """A denoising model: a network with its schedule, target, loss and weighting.
+
+    Samplers call `denoise`.
 
     `loss = weight(snr[t]) * mean((target - network(x_t, t, labels))**2)`
 
-    In training the labels of some samples are dropped, so that the same network learns
-    to do without, which classifier-free guidance needs.
+    In training the labels of some samples are dropped, so that the same network is also
+    an unconditional one, which classifier-free guidance needs.
 
     Args:
         network: Maps `(x, t, labels)` to something shaped as `x`; has `steps` and
@@ -118,9 +120,9 @@ class Denoiser(NoisedModel):
         schedule: Dict of arguments of `diffusion.schedules.build`.
         prediction: `"noise"`, `"clean"` or `"velocity"`. Defaults to `"velocity"`.
         weighting: `"plain"`, `"min_snr"` or `"p2"`. Defaults to `"plain"`.
-        label_dropout: Chance that a sample loses all labels together; where there are
-            several, each other one is lost alone with the same chance, so that any
-            part of them may be given. Defaults to `0.1`.
+        label_dropout: Probability that all labels of a sample are dropped together;
+            where there are several, each is also dropped alone with the same
+            probability, so that any subset may be given. Defaults to `0.1`.
         seed: Seed of times, noise and dropped labels. Defaults to `0`.
 
     Call arguments:
@@ -131,7 +133,7 @@ class Denoiser(NoisedModel):
         The loss of each sample at a random time, `[batch]`.
 
     Raises:
-        ValueError: If the network is to predict noise and none but noise is left at T.
+        ValueError: If the network predicts noise and no signal is left at T.
 
     Example:
         ```python
@@ -167,7 +169,7 @@ class Denoiser(NoisedModel):
             raise ValueError(
                 "`prediction` must be 'velocity' or 'clean' where the schedule ends "
                 "without signal (zero terminal SNR): at T the noisy sample is the "
-                "noise, and predicting it says nothing of x_0. Received: 'noise'"
+                "noise, and x_0 does not follow from it. Received: 'noise'"
             )
         self.check_steps(network)
         self.network = network
@@ -183,7 +185,7 @@ class Denoiser(NoisedModel):
     def call(self, inputs, training=None):
         inputs = inputs if isinstance(inputs, dict) else {"x_0": inputs}
         x_0 = ops.cast(inputs["x_0"], "float32")
-        labels = self._known(inputs.get("labels"), x_0)
+        labels = self._labels(inputs.get("labels"), x_0)
         t, z = self.sample_times_and_noise(x_0)
         if training and self.network.classes:
             labels = self.drop_labels(labels)
@@ -201,19 +203,20 @@ class Denoiser(NoisedModel):
         """
         x_t = self.add_noise(x_0, t, z)
         output = ops.cast(self.network((x_t, t, labels), training=training), x_t.dtype)
-        right = target(self.prediction, x_0, z, *self.signal_and_noise(t, x_0))
-        mistake = ops.mean(ops.square(output - right), axis=range(1, x_0.ndim))
-        return ops.take(self._weight, t) * mistake
+        signal, noise = self.signal_and_noise(t, x_0)
+        error = output - target(self.prediction, x_0, z, signal, noise)
+        error = ops.mean(ops.square(error), axis=range(1, x_0.ndim))
+        return ops.take(self._weight, t) * error
 
     def drop_labels(self, labels):
-        """Labels `[batch, attributes]`, some of them replaced by -1, see the class."""
+        """Labels `[batch, attributes]`, some of them replaced by -1; see the class."""
         rows, attributes = ops.shape(labels)[0], labels.shape[1]
         chance = keras.random.uniform((rows, attributes + 1), seed=self.random_state)
         lost = chance < self.label_dropout
         lost = lost[:, :1] | lost[:, 1:] if attributes > 1 else lost[:, :1]
         return ops.where(lost, -1, labels)
 
-    def _known(self, labels, x):
+    def _labels(self, labels, x):
         if labels is None:
             return unknown_labels(x, len(self.network.classes))
         return ops.cast(labels, "int32")
@@ -221,7 +224,7 @@ class Denoiser(NoisedModel):
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        """The mean of the losses `y_pred`, weighted if so asked."""
+        """The mean of the losses `y_pred`, weighted by `sample_weight`."""
         return self.mean(ops.zeros_like(y_pred), y_pred, sample_weight)
 
     def denoise(self, x_t, t, labels=None):
@@ -237,13 +240,14 @@ class Denoiser(NoisedModel):
         """
         x_t = ops.cast(x_t, "float32")
         t = ops.cast(t, "int32")
-        # what is the same for all rows is told once, and the network spreads it
-        told = x_t[:1] if t.ndim == 0 and labels is None else x_t
-        labels = self._known(labels, told)
-        t = ops.broadcast_to(t, ops.shape(told)[:1])
+        # one row of times and labels where they are the same for all: it broadcasts
+        rows = x_t[:1] if t.ndim == 0 and labels is None else x_t
+        labels = self._labels(labels, rows)
+        t = ops.broadcast_to(t, ops.shape(rows)[:1])
         output = self.network((x_t, t, labels), training=False)
         output = ops.broadcast_to(ops.cast(output, x_t.dtype), ops.shape(x_t))
-        return to_clean(self.prediction, output, x_t, *self.signal_and_noise(t, x_t))
+        signal, noise = self.signal_and_noise(t, x_t)
+        return to_clean(self.prediction, output, x_t, signal, noise)
 
     def get_config(self):
         names = ("prediction", "weighting", "label_dropout", "seed", "name")

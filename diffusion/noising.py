@@ -1,9 +1,9 @@
-"""Noising: what a model is shown in training.
+"""The forward process in training: times, noise and noised samples.
 
 `x_t = signal[t] * x_0 + noise[t] * z`, `z ~ N(0, 1)`, at times `t` from 1 to T.
 
 Times come in antithetic pairs `t, T + 1 - t`: each is uniform, and a batch always holds
-as many early times as late ones, so that its loss varies less.
+as many early times as late ones, which reduces the variance of its loss.
 """
 
 import keras
@@ -22,7 +22,7 @@ def antithetic_times(count, steps, seed):
     """Times of a batch, of which row `i` and row `i + ceil(count / 2)` sum to T + 1.
 
     Args:
-        count: Size of the batch; the last row of an odd batch goes without partner.
+        count: Size of the batch; an odd batch has one time without its pair.
         steps: T.
         seed: A `keras.random.SeedGenerator`, or a seed.
 
@@ -34,11 +34,11 @@ def antithetic_times(count, steps, seed):
 
 
 class NoisedModel(keras.Model):
-    """A model that learns from noised samples, of any rank.
+    """Base of models that are trained on noised samples, of any rank.
 
     Args:
         schedule: Dict of arguments of `diffusion.schedules.build`.
-        seed: Seed of times, noise and what else is drawn. Defaults to `0`.
+        seed: Seed of times, noise and dropout. Defaults to `0`.
         **kwargs: Arguments of `keras.Model`.
 
     Attributes:
@@ -55,7 +55,7 @@ class NoisedModel(keras.Model):
     def sample_times_and_noise(self, x_0):
         """Times `[batch]`, antithetic, and noise shaped as `x_0`.
 
-        Replicas of a `tf.distribute` strategy share the seed and draw the same.
+        Replicas of a `tf.distribute` strategy share the seed and get the same.
         """
         shape = ops.shape(x_0)
         t = antithetic_times(shape[0], self.levels.steps, self.random_state)
@@ -83,7 +83,7 @@ class NoisedModel(keras.Model):
 
 
 def unknown_labels(x, attributes):
-    """Labels of samples `x` of which none is known, int32 `[batch, attributes]`."""
+    """The label -1, unknown, for all samples `x`, int32 `[batch, attributes]`."""
     return ops.full((ops.shape(x)[0], attributes), -1, dtype="int32")
 
 

@@ -5,7 +5,7 @@
 The papers' symbols: `alpha_t = signal[t]` (DDPM and DDIM write its square, `alpha_bar`
 and `alpha`), `sigma_t = noise[t]` (DPM-Solver; EDM's sigma is `noise[t] / signal[t]`),
 `lambda_t = log(alpha_t / sigma_t)`, half the log SNR. `x_0` is the clean estimate, and
-`keep` the coefficient of `x_t`: whatever it is, `alpha_t * x_0` goes to `alpha_s * x_0`.
+`keep` the coefficient of `x_t`: with any, `alpha_t * x_0` goes to `alpha_s * x_0`.
 
 Levels are float64 scalars, so that differences of near ones stay exact; they meet the
 samples, of any rank and dtype, in a product only.

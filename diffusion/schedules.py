@@ -1,15 +1,13 @@
-"""Noise schedules: how fast a clean sample drowns.
+"""Noise schedules of the forward process `x_t = signal[t] * x_0 + noise[t] * z`.
 
-`x_t = signal[t] * x_0 + noise[t] * z`, with `z ~ N(0, 1)` and `t = 0, ..., T`.
-
-Every schedule keeps `signal[t]**2 + noise[t]**2 = 1`, so unit-variance data stays
-unit-variance; starts clean, `signal[0] = 1`; and only ever drowns, `noise` rises. Most
-are said by the share `beta[t]` of noise that step `t` brings in:
+`z ~ N(0, 1)` and `t = 0, ..., T`. Every schedule is variance preserving,
+`signal[t]**2 + noise[t]**2 = 1`, starts without noise (`signal[0] = 1`), and `noise`
+increases strictly. Most are defined by the share `beta[t]` of noise that step t adds:
 
 `alpha_bar[t] = (1 - beta[1]) * ... * (1 - beta[t])`, `signal = sqrt(alpha_bar)`.
 
-A sampler begins with pure noise. A schedule whose last `alpha_bar` is far from 0 has
-never shown that to the network, and such a schedule warns when it is made.
+A sampler starts from pure noise. A network that was trained with a schedule whose last
+`alpha_bar` is far from 0 has never seen it, so such a schedule warns when it is made.
 
 Reference:
     Denoising Diffusion Probabilistic Models (Ho et al., 2020), equation 4,
@@ -29,25 +27,25 @@ class Schedule:
     All tables are float64, read-only and `[T + 1]`, indexed by `t`.
 
     Args:
-        signal: Falls from exactly 1; may end at exactly 0.
-        noise: Rises from exactly 0. Where it is so near to 1 that float64 no longer
-            tells its values apart, it may stand still as long as `signal` falls.
+        signal: Decreases from exactly 1; may end at exactly 0.
+        noise: Increases from exactly 0. Where it is so near to 1 that float64 can not
+            resolve its values, it may be constant as long as `signal` decreases.
 
     Raises:
         ValueError: If the tables break one of the laws above.
     """
 
     def __init__(self, signal, noise):
-        self.signal, self.noise = _frozen(signal), _frozen(noise)
+        self.signal, self.noise = _read_only(signal), _read_only(noise)
         _check(self.signal, self.noise)
         if self.alpha_bar[-1] > MAX_TERMINAL_ALPHA_BAR:
             warnings.warn(
                 f"at its last time the schedule still keeps alpha_bar[T] = "
                 f"{self.alpha_bar[-1]:.4g} of the signal's power (more than "
-                f"{MAX_TERMINAL_ALPHA_BAR:g}), so samples that start from pure noise come out "
-                "wrong: take more steps, a larger `end`, the cosine schedule, or "
-                "`rescale_zero_terminal_snr()` (`zero_terminal_snr=True`) with a network "
-                "that does not predict noise",
+                f"{MAX_TERMINAL_ALPHA_BAR:g}), so samples that start from pure noise "
+                "come out wrong: take more steps, a larger `end`, the cosine schedule, "
+                "or `rescale_zero_terminal_snr()` (`zero_terminal_snr=True`) with a "
+                "network that does not predict noise",
                 UserWarning,
                 stacklevel=4,
             )
@@ -59,29 +57,30 @@ class Schedule:
 
     @property
     def alpha_bar(self) -> np.ndarray:
-        """`signal**2`, the power of what is left of the sample."""
-        return _frozen(self.signal**2)
+        """`signal**2`, the power of the signal."""
+        return _read_only(self.signal**2)
 
     @property
     def beta(self) -> np.ndarray:
-        """`1 - alpha_bar[t] / alpha_bar[t - 1]`, the noise that step t brings in."""
+        """`1 - alpha_bar[t] / alpha_bar[t - 1]`, the noise that step t adds."""
         kept = np.concatenate([[1.0], self.signal[1:] / self.signal[:-1]])
         before = np.concatenate([[0.0], self.noise[:-1]])
-        return _frozen(self.noise**2 - before**2 * kept**2)  # exact for small betas
+        return _read_only(self.noise**2 - before**2 * kept**2)  # exact for small betas
 
     @property
     def log_snr(self) -> np.ndarray:
-        """`log(signal**2 / noise**2)`: infinite at 0, falling, perhaps to -infinity."""
+        """`log(signal**2 / noise**2)`: infinite at 0, decreasing to `log_snr[T]`."""
         with np.errstate(divide="ignore"):
-            return _frozen(2 * (np.log(self.signal) - np.log(self.noise)))
+            return _read_only(2 * (np.log(self.signal) - np.log(self.noise)))
 
     def rescale_zero_terminal_snr(self) -> "Schedule":
         """The same schedule with no signal left at T (zero terminal SNR).
 
         `signal'[t] = (signal[t] - signal[T]) * signal[1] / (signal[1] - signal[T])`
 
-        for `t >= 1`: time 1 stays as it was and time T becomes pure noise. There the
-        noise says nothing of `x_0`, so the network must predict `x_0` or the velocity.
+        for `t >= 1`: time 1 stays as it was and time T becomes pure noise. There `x_0`
+        does not follow from the noise, so the network must predict `x_0` or the
+        velocity.
 
         Reference:
             Common Diffusion Noise Schedules and Sample Steps are Flawed (Lin et al.,
@@ -99,7 +98,7 @@ class Schedule:
 
 
 def linear(steps, start=1e-4, end=0.02) -> Schedule:
-    """`beta` rises evenly from `start` to `end`.
+    """`beta` increases linearly from `start` to `end`.
 
     Args:
         steps: T, an int of at least 1. A single step has `beta = end`.
@@ -109,18 +108,18 @@ def linear(steps, start=1e-4, end=0.02) -> Schedule:
         Denoising Diffusion Probabilistic Models (Ho et al., 2020), section 4,
         https://arxiv.org/abs/2006.11239
     """
-    return _of_betas(start + (end - start) * _ramp(steps))
+    return _from_betas(start + (end - start) * _ramp(steps))
 
 
 def quad(steps, start=1e-4, end=0.02) -> Schedule:
-    """`sqrt(beta)` rises evenly from `sqrt(start)` to `sqrt(end)`.
+    """`sqrt(beta)` increases linearly from `sqrt(start)` to `sqrt(end)`.
 
     Args:
         steps: T, an int of at least 1. A single step has `beta = end`.
         start, end: The first and the last `beta`, between 0 and 1.
     """
     low, high = np.sqrt(start), np.sqrt(end)
-    return _of_betas((low + (high - low) * _ramp(steps)) ** 2)
+    return _from_betas((low + (high - low) * _ramp(steps)) ** 2)
 
 
 def sigmoid(steps, start=1e-4, end=0.02, span=6.0) -> Schedule:
@@ -128,19 +127,19 @@ def sigmoid(steps, start=1e-4, end=0.02, span=6.0) -> Schedule:
 
     Args:
         steps: T, an int of at least 1. A single step has `u = span`.
-        start, end: What `beta` leaves and comes to, between 0 and 1.
-        span: Float > 0, how much of the curve is taken. Defaults to `6`.
+        start, end: The asymptotes of `beta`, between 0 and 1.
+        span: Float > 0, half the width of the sigmoid. Defaults to `6`.
     """
     if span <= 0:
         raise ValueError(f"`span` must be above 0. Received: span={span}")
     rise = 1 / (1 + np.exp(-span * (2 * _ramp(steps) - 1)))
-    return _of_betas(start + (end - start) * rise)
+    return _from_betas(start + (end - start) * rise)
 
 
 def cosine(steps, offset=0.008) -> Schedule:
-    """`alpha_bar[t]` falls like `cos((t / T + offset) / (1 + offset) * pi / 2)**2`.
+    """`alpha_bar[t]` decreases like `cos((t / T + offset) / (1 + offset) * pi / 2)**2`.
 
-    Each `beta` is held to at most .999, which leaves a trace of signal at T.
+    Each `beta` is at most .999, which leaves a trace of signal at T.
 
     Args:
         steps: T, an int of at least 1.
@@ -156,7 +155,7 @@ def cosine(steps, offset=0.008) -> Schedule:
     angle = (t + offset) / (1 + offset) * np.pi / 2
     a, b = angle[:-1], angle[1:]
     beta = np.sin(b - a) * np.sin(b + a) / np.cos(a) ** 2  # 1 - cos(b)**2 / cos(a)**2
-    return _of_betas(np.minimum(beta, 0.999))
+    return _from_betas(np.minimum(beta, 0.999))
 
 
 def constant(steps, beta) -> Schedule:
@@ -166,14 +165,14 @@ def constant(steps, beta) -> Schedule:
         steps: T, an int of at least 1.
         beta: Float between 0 and 1.
     """
-    return _of_betas(np.full(_count(steps), beta, np.float64))
+    return _from_betas(np.full(_count(steps), beta, np.float64))
 
 
 def karras(steps, sigma_min=0.002, sigma_max=80.0, rho=7.0) -> Schedule:
-    """`sigma**(1 / rho)` rises evenly, where `sigma = noise / signal`.
+    """`sigma**(1 / rho)` increases linearly, where `sigma = noise / signal`.
 
     The original adds noise of deviation `sigma` to a signal of level 1; here both are
-    divided by `sqrt(1 + sigma**2)`, so that this schedule is one among the others.
+    divided by `sqrt(1 + sigma**2)`, which makes it variance preserving.
 
     Args:
         steps: T, an int of at least 1. A single step has `sigma_max`.
@@ -212,8 +211,8 @@ def build(name="cosine", steps=1000, zero_terminal_snr=False, **options) -> Sche
     Args:
         name: One of `SCHEDULES`. Defaults to `"cosine"`.
         steps: T. Defaults to `1000`.
-        zero_terminal_snr: Bool, whether to `rescale_zero_terminal_snr`. Defaults to `False`.
-        **options: What else the builder of that name takes.
+        zero_terminal_snr: Whether to `rescale_zero_terminal_snr`. Defaults to `False`.
+        **options: Further arguments of the builder of that name.
 
     Raises:
         ValueError: If there is no schedule of that name.
@@ -222,26 +221,26 @@ def build(name="cosine", steps=1000, zero_terminal_snr=False, **options) -> Sche
         raise ValueError(f"`name` must be one of {[*SCHEDULES]}. Received: name={name}")
     if not zero_terminal_snr:
         return SCHEDULES[name](steps, **options)
-    with warnings.catch_warnings():  # what is left at T is about to be taken away
+    with warnings.catch_warnings():  # the signal left at T is about to be removed
         warnings.simplefilter("ignore", UserWarning)
         schedule = SCHEDULES[name](steps, **options)
     return schedule.rescale_zero_terminal_snr()
 
 
 def _count(steps):
-    """`steps`, if it is a count."""
+    """`steps` as an int, if it is a count."""
     if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
         raise ValueError(f"`steps` must be an int of at least 1. Received: {steps!r}")
     return int(steps)
 
 
 def _ramp(steps):
-    """From 0 to 1 in even steps, float64 `[steps]`; a single step is at 1."""
+    """From 0 to 1 in equal steps, float64 `[steps]`; a single step is at 1."""
     return np.linspace(1, 0, _count(steps))[::-1]
 
 
-def _of_betas(beta):
-    """The schedule that brings in `beta`, `[T]`; exact however small the betas are."""
+def _from_betas(beta):
+    """The schedule of `beta`, `[T]`; exact however small the betas are."""
     if not ((beta > 0) & (beta < 1)).all():
         raise ValueError(
             "every `beta` must lie between 0 and 1. "
@@ -251,7 +250,7 @@ def _of_betas(beta):
     return Schedule(np.exp(log_alpha_bar / 2), np.sqrt(0 - np.expm1(log_alpha_bar)))
 
 
-def _frozen(table):
+def _read_only(table):
     table = np.array(table, np.float64)
     table.setflags(write=False)
     return table
@@ -259,18 +258,17 @@ def _frozen(table):
 
 def _check(signal, noise):
     """Refuses tables that break a law of the module."""
-
-    def law(holds, rule):
-        if not holds:
-            raise ValueError(f"{rule}. Received: signal={signal}, noise={noise}")
-
-    alike = signal.ndim == 1 and signal.shape == noise.shape and len(signal) > 1
-    law(alike, "`signal` and `noise` must be vectors of one length, at least 2")
-    law(
-        (signal[0], noise[0]) == (1, 0), "a schedule must start at signal 1 and noise 0"
-    )
-    whole = np.allclose(signal**2 + noise**2, 1, rtol=0, atol=1e-9)
-    law(whole, "`signal**2 + noise**2` must be 1")
-    moves = np.stack([-np.diff(signal), np.diff(noise)])
-    drowns = signal[-1] >= 0 and (moves >= 0).all() and (moves.max(axis=0) > 0).all()
-    law(drowns, "`signal` must fall, to 0 at the least, and `noise` rise at every step")
+    rule = None
+    if signal.ndim != 1 or signal.shape != noise.shape or len(signal) < 2:
+        rule = "`signal` and `noise` must be vectors of one length, at least 2"
+    elif (signal[0], noise[0]) != (1, 0):
+        rule = "a schedule must start at signal 1 and noise 0"
+    elif not np.allclose(signal**2 + noise**2, 1, rtol=0, atol=1e-9):
+        rule = "`signal**2 + noise**2` must be 1"
+    else:
+        changes = np.stack([-np.diff(signal), np.diff(noise)])
+        strict = (changes >= 0).all() and (changes.max(axis=0) > 0).all()
+        if signal[-1] < 0 or not strict:
+            rule = "`signal` must decrease, not below 0, and `noise` increase"
+    if rule:
+        raise ValueError(f"{rule}. Received: signal={signal}, noise={noise}")

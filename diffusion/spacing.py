@@ -1,13 +1,13 @@
-"""Spacings: which of a schedule's times a sampler of a few steps visits.
+"""Timestep spacing: the times of a schedule at which a sampler of few steps calls.
 
-Every spacing falls strictly, `T >= times[0] > ... > times[steps] = 0`, and with as many
-steps as the schedule has it visits every time. What differs is where the steps go:
+Every spacing decreases strictly, `T >= times[0] > ... > times[steps] = 0`, and with as
+many steps as the schedule has it visits every time. They differ in between:
 
-- `trailing`: even, from T on. The sampler starts where the noise is, at any count.
-- `leading`: even, up to time 1. It starts before T, where training has always left
-  some signal: kept for comparison with samplers that do so.
-- `linspace`: even, with both T and 1 among them.
-- `karras`: even in `(noise / signal)**(1 / 7)`, dense where little noise is left.
+- `trailing`: equal steps from T down. The sampler starts at T with any number of steps.
+- `leading`: equal steps that end at time 1. It starts before T, where some signal is
+  left: for comparison with samplers that do so.
+- `linspace`: equal steps from T to 1, both included.
+- `karras`: equal steps of `(noise / signal)**(1 / 7)`, dense at low noise.
 
 Reference:
     Common Diffusion Noise Schedules and Sample Steps are Flawed (Lin et al., 2023),
@@ -19,7 +19,9 @@ Reference:
 import numpy as np
 import tensorflow as tf
 
-MAX_SIGMA = 80.0  # Karras et al. (2022): beyond it data of deviation 1 is drowned
+MAX_SIGMA = (
+    80.0  # Karras et al. (2022): above it data of unit variance is lost in noise
+)
 
 
 def trailing(last, steps):
@@ -34,7 +36,7 @@ def leading(last, steps):
 
 
 def linspace(last, steps):
-    """Rounded even steps from `last` to 1, int64 `[steps]`; a single one is `last`."""
+    """Rounded equal steps from `last` to 1, int64 `[steps]`; a single one is `last`."""
     gaps = tf.maximum(steps - 1, 1)
     return last - (2 * (last - 1) * tf.range(steps) + gaps) // (2 * gaps)
 
@@ -42,16 +44,16 @@ def linspace(last, steps):
 def karras(schedule, steps, rho=7.0):
     """The times whose `sigma = noise / signal` are nearest to Karras' spacing.
 
-    It reaches from T, through what lies below a `sigma` of 80, to time 1. Times are
-    whole numbers: where several fall on one, they move up to the next ones free.
+    From T and from a `sigma` of at most 80 down to time 1. Times are integers: where
+    several round to one, they move up to the next free ones.
 
     Args:
         schedule: A `schedules.Schedule`.
         steps: An int, not a tensor.
-        rho: Float > 0, how dense the low noises are. Defaults to `7`.
+        rho: Float > 0; the larger, the denser at low noise. Defaults to `7`.
 
     Returns:
-        Falling times, int64 `[steps]`, NumPy.
+        Decreasing times, int64 `[steps]`, NumPy.
     """
     last = schedule.steps
     log_sigma = -schedule.log_snr[1:] / 2
@@ -76,11 +78,11 @@ def sampling_times(schedule, steps, spacing="trailing"):
     Args:
         schedule: A `schedules.Schedule` of T steps.
         steps: Int from 1 to T; for every spacing but `"karras"` also a scalar int
-            tensor, of which a traced graph needs no value.
+            tensor whose value is not known in the graph.
         spacing: One of `SPACINGS`. Defaults to `"trailing"`.
 
     Returns:
-        Falling times that end with 0, int32 `[steps + 1]`.
+        Decreasing times that end with 0, int32 `[steps + 1]`.
 
     Raises:
         ValueError: If `spacing` is unknown or `steps` out of bounds;
@@ -88,7 +90,7 @@ def sampling_times(schedule, steps, spacing="trailing"):
     """
     if spacing not in SPACINGS:
         raise ValueError(f"`spacing` must be one of {SPACINGS}. Received: {spacing}")
-    steps = _within(steps, schedule.steps, spacing)
+    steps = _check_steps(steps, schedule.steps, spacing)
     if spacing == "karras":
         t = tf.constant(karras(schedule, int(steps)))
     else:
@@ -99,8 +101,8 @@ def sampling_times(schedule, steps, spacing="trailing"):
     return tf.cast(tf.concat([t, [0]], axis=0), tf.int32)
 
 
-def _within(steps, last, spacing):
-    """`steps`, held to 1, ..., `last`; a NumPy value where it is known."""
+def _check_steps(steps, last, spacing):
+    """`steps`, checked to be 1, ..., `last`; a NumPy value where it is known."""
     known = tf.get_static_value(tf.convert_to_tensor(steps))
     rule = f"`steps` must be a scalar int from 1 to {last}, the steps of the schedule"
     if known is None:

@@ -171,9 +171,9 @@ def test_build_is_the_builder_of_that_name():
         (lambda: Schedule([1, 0.6], [0, 0.8, 1]), "vectors of one length"),
         (lambda: Schedule([0.8, 0.6], [0.6, 0.8]), "start at signal 1"),
         (lambda: Schedule([1, 0.5], [0, 0.5]), "must be 1"),
-        (lambda: Schedule([1, 0.6, 0.8], [0, 0.8, 0.6]), "must fall"),
-        (lambda: Schedule([1, 0.6, 0.6], [0, 0.8, 0.8]), "must fall"),
-        (lambda: Schedule([1, -0.6], [0, 0.8]), "must fall"),
+        (lambda: Schedule([1, 0.6, 0.8], [0, 0.8, 0.6]), "must decrease"),
+        (lambda: Schedule([1, 0.6, 0.6], [0, 0.8, 0.8]), "must decrease"),
+        (lambda: Schedule([1, -0.6], [0, 0.8]), "must decrease"),
         (lambda: Schedule([1, np.nan], [0, 0.8]), "must be 1"),
     ],
 )
