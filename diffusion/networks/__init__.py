@@ -1,1 +1,1 @@
-"""What predicts: networks from a noisy sample, its time and its labels."""
+"""Networks that denoise: from a noisy sample, its time and its labels."""

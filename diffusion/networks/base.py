@@ -1,18 +1,20 @@
-"""What all networks over vectors share.
+"""The base of networks over vectors: checks, config, and weights from the start.
 
-`network((x, t, labels))` maps noisy samples `[batch, dim]` at times `[batch]` to what
-`diffusion.denoising` is told they predict, `[batch, dim]`.
+`network((x, t, labels))` maps noisy samples `[batch, dim]` at times `[batch]` to the
+prediction that `diffusion.denoising` trains, `[batch, dim]`.
 """
+
+import inspect
 
 import keras
 from keras import ops
 
 
 class DenoisingNetwork(keras.Model):
-    """A denoising network: its checks, its config, and weights from the start.
+    """A denoising network over vectors.
 
-    A subclass names its own arguments in `ARGUMENTS`, keeps each as the attribute of
-    its name, and calls `build_weights` last.
+    A subclass keeps each argument of its constructor as the attribute of its name, and
+    calls `build_weights` last.
 
     Args:
         dim: Size of a sample.
@@ -21,20 +23,9 @@ class DenoisingNetwork(keras.Model):
 
     Call arguments:
         inputs: `(x, t, labels)`: `x` `[batch, dim]`; `t` int `[batch]` in 1, ..., T;
-            `labels` int `[batch, attributes]`, -1 where unknown. Both may have one row
-            that is meant for all.
-
-    Attributes:
-        ARGUMENTS: Names of the arguments that only this network has.
+            `labels` int `[batch, attributes]`, -1 where unknown. The last two may have
+            one row that is meant for all.
     """
-
-    ARGUMENTS = ()
-    SHARED = ("dim", "steps", "classes")
-
-    @classmethod
-    def arguments(cls):
-        """Names of the arguments it is built from, see `registry.build`."""
-        return {*cls.ARGUMENTS, *cls.SHARED}
 
     def __init__(self, dim, steps, classes=(), **kwargs):
         super().__init__(**kwargs)
@@ -43,15 +34,22 @@ class DenoisingNetwork(keras.Model):
         self.classes = tuple(classes)
         self.check_min(dim=1, steps=1, classes=1)
 
+    @classmethod
+    def arguments(cls):
+        """Names of the arguments it is built from, see `registry.build`."""
+        return {*inspect.signature(cls).parameters} - {"kwargs"}
+
     def check_min(self, **limits):
         """Refuses arguments, numbers or tuples of them, below their limits."""
         for name, limit in limits.items():
             value = getattr(self, name)
-            for number in value if isinstance(value, tuple) else (value,):
-                if number < limit:
-                    raise ValueError(
-                        f"`{name}` must be at least {limit}. Received: {value}"
-                    )
+            if (
+                min(value if isinstance(value, tuple) else (value,), default=limit)
+                < limit
+            ):
+                raise ValueError(
+                    f"`{name}` must be at least {limit}. Received: {value}"
+                )
 
     def build_weights(self):
         """Makes all weights at once: their shapes follow from the arguments."""
@@ -59,5 +57,5 @@ class DenoisingNetwork(keras.Model):
         self((ops.zeros((1, self.dim)), ops.ones((1,), "int32"), labels))
 
     def get_config(self):
-        names = (*self.SHARED, *self.ARGUMENTS, "name")
+        names = (*sorted(self.arguments()), "name")
         return {name: getattr(self, name) for name in names}

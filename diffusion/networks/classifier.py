@@ -1,7 +1,7 @@
-"""A classifier that sees through noise: what classifier guidance asks.
+"""A noise-conditional classifier, for classifier guidance.
 
-`log p(label | x_t, t)`, learned from noised samples. It is honest about late times: the
-more noise there is, the nearer its answer comes to the shares of the classes.
+`log p(label | x_t, t)`, learned from noised samples: the more noise, the nearer
+it comes to the class prior.
 """
 
 import keras
@@ -14,7 +14,7 @@ from diffusion.noising import NoisedModel, unknown_labels
 
 @keras.saving.register_keras_serializable(package="diffusion")
 class NoiseConditionalClassifier(NoisedModel):
-    """Names the class of a noisy vector; `compile` and `fit(x_0, labels)` train it.
+    """Classifies noisy vectors; `compile` and `fit(x_0, labels)` train it.
 
     Args:
         dim: Size of a sample.
@@ -22,7 +22,7 @@ class NoiseConditionalClassifier(NoisedModel):
         schedule: Dict of arguments of `diffusion.schedules.build`.
         width: Units of the residual stream. Defaults to `256`.
         num_blocks: Residual blocks. Defaults to `2`.
-        dropout: Share of the hidden layers that is dropped. Defaults to `0`.
+        dropout: Dropout rate of the hidden layers. Defaults to `0`.
         seed: Seed of times, noise and dropout. Defaults to `0`.
 
     Call arguments:
@@ -30,7 +30,7 @@ class NoiseConditionalClassifier(NoisedModel):
 
     Returns:
         Logits `[batch, num_classes]` of the samples, noised to random times. Labels of
-        -1 (unknown) teach nothing.
+        -1 (unknown) have no loss.
 
     Reference:
         Diffusion models beat GANs on image synthesis (Dhariwal and Nichol, 2021),
@@ -86,7 +86,7 @@ class NoiseConditionalClassifier(NoisedModel):
         Args:
             x_t: Noisy samples, `[batch, dim]`.
             t: Their times, int `[batch]`, or one for all.
-            training: Whether dropout drops.
+            training: Whether dropout is active.
         """
         t = ops.broadcast_to(ops.cast(t, "int32"), ops.shape(x_t)[:1])
         condition = ops.silu(self.conditioning(t, unknown_labels(x_t, 0)))

@@ -1,17 +1,17 @@
-"""Conditioning: what a network is told beside the noisy sample.
+"""Conditioning of a network on the time and the labels.
 
 `condition = MLP(sinusoids of t / T) + sum over attributes of embedding[label]`
 
 Each attribute of a sample (gender, language, ...) has a table of its own, with one more
-row for "unknown", which label -1 stands for: any part of the labels may be given, or
-none. Blocks listen to the condition through a scale and a shift (`FiLM`).
+row for "unknown", which label -1 stands for: any subset of the labels may be given.
+Blocks are conditioned by a scale and a shift of their channels (`FiLM`).
 """
 
 import keras
 import numpy as np
 from keras import layers, ops
 
-FASTEST = 1000.0  # radians of the fastest sinusoid, from t = 0 to t = T
+MAX_FREQUENCY = 1000.0  # radians from t = 0 to t = T
 
 
 @keras.saving.register_keras_serializable(package="diffusion")
@@ -39,7 +39,7 @@ class TimeFeatures(layers.Layer):
         self.num_features = num_features
 
     def call(self, t):
-        frequencies = np.geomspace(1, FASTEST, self.num_features // 2)
+        frequencies = np.geomspace(1, MAX_FREQUENCY, self.num_features // 2)
         angle = ops.expand_dims(ops.cast(t, "float32"), -1) / self.steps
         angle = angle * frequencies.astype("float32")  # [batch, num_features / 2]
         features = ops.concatenate([ops.sin(angle), ops.cos(angle)], axis=-1)
@@ -55,7 +55,7 @@ class TimeFeatures(layers.Layer):
 
 @keras.saving.register_keras_serializable(package="diffusion")
 class LabelEmbeddings(layers.Layer):
-    """The sum of one vector for each attribute's label; -1 has a vector, too.
+    """The sum of one embedding for each attribute's label; -1 has one, too.
 
     Args:
         classes: Number of classes of each attribute; at least one attribute.

@@ -1,9 +1,9 @@
-"""The original network of SpeakerDiff: dense layers that turn their units up and down.
+"""The original network of SpeakerDiff: dense layers whose units have gains by time.
 
 `x <- softplus(gain[t] * (x @ kernel + bias))`, four times, then one plain dense layer.
 
-Every time has its own learned gains, so times learn nothing from each other; kept to
-compare with. `resmlp` is the default.
+Every time has its own learned gains, so times share nothing; it is kept for comparison.
+`resmlp` is the default.
 """
 
 import keras
@@ -30,8 +30,6 @@ class Linear(DenoisingNetwork):
     Call arguments:
         inputs: See `DenoisingNetwork`.
     """
-
-    ARGUMENTS = ("hidden",)
 
     def __init__(self, dim, steps, classes=(), hidden=None, **kwargs):
         super().__init__(dim, steps, classes, **kwargs)

@@ -1,9 +1,9 @@
-"""The default network: a residual MLP, every block of it told the time and the labels.
+"""The default network: a residual MLP, each block conditioned on time and labels.
 
 `x <- x + MLP(FiLM(LayerNorm(x), condition))`
 
-The last layer begins at zero. For white data the best velocity is zero as well, so what
-is learned from the first step on is how the data differs from noise.
+The last layer is initialised to zero, which is the best velocity for white data: from
+the first step on the network learns how the data differs from noise.
 """
 
 import keras
@@ -12,7 +12,7 @@ from keras import layers, ops
 from diffusion.networks.base import DenoisingNetwork
 from diffusion.networks.conditioning import Conditioning, FiLM
 
-CONDITION = 128  # units that tell the time and the labels; a block has its own view
+MAX_CONDITION = 128  # units of the condition
 
 
 @keras.saving.register_keras_serializable(package="diffusion")
@@ -21,7 +21,7 @@ class ResidualBlock(layers.Layer):
 
     Args:
         expansion: Width of the hidden layer, in widths of `x`. Defaults to `1`.
-        dropout: Share of the hidden layer that is dropped. Defaults to `0`.
+        dropout: Dropout rate of the hidden layer. Defaults to `0`.
         seed: Seed of the dropout. Defaults to `0`.
 
     Call arguments:
@@ -67,14 +67,12 @@ class ResMLP(DenoisingNetwork):
         width: Units of the residual stream. Defaults to `512`.
         num_blocks: Defaults to `4`.
         expansion: Width of a block's hidden layer, in `width`. Defaults to `1`.
-        dropout: Share of the hidden layers that is dropped. Defaults to `0`.
+        dropout: Dropout rate of the hidden layers. Defaults to `0`.
         seed: Seed of the dropout. Defaults to `0`.
 
     Call arguments:
         inputs: See `DenoisingNetwork`.
     """
-
-    ARGUMENTS = ("width", "num_blocks", "expansion", "dropout", "seed")
 
     def __init__(
         self,
@@ -95,7 +93,7 @@ class ResMLP(DenoisingNetwork):
         self.dropout = dropout
         self.seed = seed
         self.check_min(width=1, num_blocks=1, expansion=1, dropout=0)
-        size = min(width, CONDITION)
+        size = min(width, MAX_CONDITION)
         self.conditioning = Conditioning(steps, self.classes, size, name="condition")
         self.enter = layers.Dense(width, name="enter")
         self.blocks = [

@@ -1,8 +1,8 @@
 """A one-dimensional U-Net: the vector as a signal of one channel.
 
-A convolution presumes that neighbours belong together. The axes of an embedding have no
-order, so this network has no inductive advantage over `resmlp`; it is kept for parity
-with the original, which had such a network and could not run it.
+A convolution presumes that neighbours are related. The axes of an embedding have no
+order, so this network has no useful inductive bias; it is kept for parity with the
+original, which had such a network and could not run it.
 """
 
 import keras
@@ -17,7 +17,7 @@ class ConvolutionBlock(layers.Layer):
     """`skip(x) + gate * conv(silu(FiLM(norm(conv(silu(norm(x)))))))`.
 
     `skip` is the identity, or a convolution of size 1 where the channels change. With
-    squeeze and excitation `gate` weighs the channels by their means over the signal.
+    squeeze and excitation `gate` scales the channels by their means over the signal.
 
     Args:
         channels: Channels of the output.
@@ -46,10 +46,10 @@ class ConvolutionBlock(layers.Layer):
     def build(self, x_shape, condition_shape):
         inner = (*x_shape[:-1], self.channels)
         policy = {"dtype": self.dtype_policy}
-        sizes = {"padding": "same", **policy}
         self.norms = [layers.GroupNormalization(self.groups, **policy) for _ in "12"]
         self.convolutions = [
-            layers.Conv1D(self.channels, self.kernel_size, **sizes) for _ in "12"
+            layers.Conv1D(self.channels, self.kernel_size, padding="same", **policy)
+            for _ in "12"
         ]
         for shape, norm, convolution in zip(
             (x_shape, inner), self.norms, self.convolutions, strict=True
@@ -84,9 +84,9 @@ class ConvolutionBlock(layers.Layer):
 
 @keras.saving.register_keras_serializable(package="diffusion")
 class UNet1D(DenoisingNetwork):
-    """Blocks at ever half the length, then back, each told what the way down saw.
+    """Blocks at half the length each, then back up, with skip connections.
 
-    A length that the halvings do not divide is padded with zeros and cut again.
+    A length that the halvings do not divide is padded with zeros and cropped again.
 
     Args:
         dim, steps, classes: See `DenoisingNetwork`.
@@ -94,13 +94,11 @@ class UNet1D(DenoisingNetwork):
             `dim`, `dim / 2`, `dim / 4`, `dim / 8`.
         groups: Groups of the normalisations. Defaults to `8`.
         kernel_size: Of the convolutions. Defaults to `3`.
-        squeeze_excitation: Whether blocks weigh their channels. Defaults to `False`.
+        squeeze_excitation: Whether blocks have a gate. Defaults to `False`.
 
     Call arguments:
         inputs: See `DenoisingNetwork`.
     """
-
-    ARGUMENTS = ("channels", "groups", "kernel_size", "squeeze_excitation")
 
     def __init__(
         self,
@@ -124,9 +122,8 @@ class UNet1D(DenoisingNetwork):
                 "`channels` must hold multiples of `groups`. "
                 f"Received: channels={channels}, groups={groups}"
             )
-        self.conditioning = Conditioning(
-            steps, self.classes, 4 * self.channels[0], name="condition"
-        )
+        size = 4 * self.channels[0]
+        self.conditioning = Conditioning(steps, self.classes, size, name="condition")
         self.enter = layers.Conv1D(self.channels[0], kernel_size, padding="same")
         self.down = self._blocks("down", self.channels)
         self.shrink = [
@@ -136,7 +133,8 @@ class UNet1D(DenoisingNetwork):
         self.up = self._blocks("up", self.channels[-2::-1])
         self.norm = layers.GroupNormalization(groups, name="norm")
         self.leave = layers.Conv1D(
-            *(1, kernel_size),
+            1,
+            kernel_size,
             padding="same",
             kernel_initializer="zeros",
             dtype="float32",
@@ -144,10 +142,15 @@ class UNet1D(DenoisingNetwork):
         )
         self.build_weights()
 
-    def _blocks(self, way, channels):
-        sizes = (self.groups, self.kernel_size, self.squeeze_excitation)
+    def _blocks(self, name, channels):
         return [
-            ConvolutionBlock(count, *sizes, name=f"{way}_{i}")
+            ConvolutionBlock(
+                count,
+                self.groups,
+                self.kernel_size,
+                self.squeeze_excitation,
+                name=f"{name}_{i}",
+            )
             for i, count in enumerate(channels)
         ]
 
@@ -156,13 +159,13 @@ class UNet1D(DenoisingNetwork):
         condition = ops.silu(self.conditioning(t, labels))
         missing = -self.dim % 2 ** len(self.shrink)
         x = ops.pad(ops.expand_dims(x, -1), ((0, 0), (0, missing), (0, 0)))
-        x, seen = self.enter(x), []
+        x, skips = self.enter(x), []
         for block, shrink in zip(self.down, self.shrink, strict=False):
-            seen.append(block(x, condition))
-            x = shrink(seen[-1])
+            skips.append(block(x, condition))
+            x = shrink(skips[-1])
         x = self.down[-1](x, condition)
         for block in self.up:
-            x = ops.concatenate([ops.repeat(x, 2, axis=1), seen.pop()], axis=-1)
+            x = ops.concatenate([ops.repeat(x, 2, axis=1), skips.pop()], axis=-1)
             x = block(x, condition)
         x = self.leave(ops.silu(self.norm(x)))
         return x[:, : self.dim, 0]
