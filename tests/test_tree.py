@@ -39,6 +39,14 @@ INSIDE = {
         ("report", "voice_conversion"),
         ("commands", "__main__"),
     ),
+    "diffusion": (
+        ("schedules", "spacing", "noising", "denoising", "guidance"),
+        ("linear_sde", "sde", "integrators"),
+        ("networks",),
+        ("sampler_steps", "multistep_samplers", "samplers"),
+        ("speakers",),
+        ("__main__",),
+    ),
 }
 ALONE = {"timbre.serving": {"timbre.files"}}  # parts that may import these only
 NUMPY_ONLY = (
