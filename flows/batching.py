@@ -1,40 +1,39 @@
-"""Blocks: functions of a model over more rows than it should see at once."""
+"""Functions of a model over more rows than fit into one batch."""
 
 import math
 
 import keras
 import numpy as np
 
-BLOCK = 2048  # rows mapped at once
+BLOCK = 2048  # rows of a batch
 
 
 def map_batches(function, *arrays, block=BLOCK):
-    """Maps rows by a function of a model, in blocks; compiled if there are many.
+    """Applies a function of a model to rows in batches; traced if there are many.
 
     Args:
-        function: Of tensors, one for each array; gives a tensor or a dict of such.
+        function: Of tensors, one for each array; returns a tensor or a dict of such.
         *arrays: NumPy `[rows, ...]`, as many rows each, one or more.
-        block: Rows at once. Defaults to `2048`.
+        block: Rows of a batch. Defaults to `2048`.
 
     Returns:
-        What the function gives, as NumPy.
+        What the function returns, as NumPy.
     """
-    if len(arrays[0]) > 2 * block:  # to trace takes as long as about three blocks
+    if len(arrays[0]) > 2 * block:  # tracing takes as long as about three
         function = trace_batches(function, *arrays)
     found = []
     for start in range(0, len(arrays[0]), block):
-        given = (keras.ops.convert_to_tensor(a[start : start + block]) for a in arrays)
-        found.append(
-            keras.tree.map_structure(keras.ops.convert_to_numpy, function(*given))
-        )
-    return keras.tree.map_structure(lambda *part: np.concatenate(part), *found)
+        rows = [keras.ops.convert_to_tensor(a[start : start + block]) for a in arrays]
+        result = function(*rows)
+        found.append(keras.tree.map_structure(keras.ops.convert_to_numpy, result))
+    return keras.tree.map_structure(lambda *values: np.concatenate(values), *found)
 
 
 def trace_batches(function, *arrays):
-    """A function traced once for blocks of such arrays, if there is a graph to trace.
+    """Traces a function once for batches of such arrays, where the backend has graphs.
 
     Args:
-        function: See map_batches; one that is traced already is given back.
+        function: See `map_batches`; one that is traced already is returned.
         *arrays: NumPy `[rows, ...]`.
     """
     if keras.backend.backend() != "tensorflow":
@@ -48,16 +47,16 @@ def trace_batches(function, *arrays):
     return graph.get_concrete_function()
 
 
-def bits(log_prob, x, labels):
+def bits_per_dim(log_prob, x, labels):
     """Mean `-log2 p(x | labels) / D`, in bits per dimension of the features.
 
-    Of a VAE it is the mean bound, which lies above. Scaling a feature by `s` adds
-    `log2(s)`, so these bits compare models of the same features only.
+    Of a VAE it is an upper bound. Scaling a feature by `s` adds `log2(s)`: compare
+    models of the same features only.
 
     Args:
         log_prob: Maps segments `[batch, *shape]` and labels to nats, `[batch]`.
         x: Segments `[n, *shape]` of D numbers each, one or more.
-        labels: Int32 `[n, F]`, -1 where they are not to be told.
+        labels: Class indices, int32 `[n, F]`, -1 to marginalise.
     """
     nats = map_batches(log_prob, x, labels).mean(dtype=float)
     return -float(nats) / math.prod(x.shape[1:]) / math.log(2)

@@ -93,7 +93,7 @@ def loaded(run, kind=None):
     from flows.models import registry
 
     _read(run, data.FACTS)
-    kinds = registry.kinds(run)
+    kinds = registry.list_kinds(run)
     if not kinds or kind not in (None, *kinds):
         raise ValueError(
             f"A model must be in the run {run}, which has {some(kinds) or 'none'}. "

@@ -6,7 +6,7 @@ import numpy as np
 
 from flows.batching import map_batches
 from flows.evaluation import tsne
-from flows.evaluation.manipulation import divided
+from flows.evaluation.manipulation import split_parts
 from timbre import plotting
 
 CHANCE = "chance\n(most frequent)"
@@ -89,7 +89,7 @@ def _code_figures(models, rows, found, seed):
     whole = {kind: told["parts"]["code"] for kind, told in found.items()}
     drawn = {"encoding": latents_figure(codes, labels, found=whole, seed=seed)}
     if "fdnf" in models:
-        own, told = divided(models["fdnf"], codes["fdnf"]), found["fdnf"]["parts"]
+        own, told = split_parts(models["fdnf"], codes["fdnf"]), found["fdnf"]["parts"]
         if own:
             drawn["parts"] = parts_figure(own, labels, found=told, seed=seed)
     return drawn

@@ -1,4 +1,4 @@
-"""Diagonal normals: their densities, and those that classes of rows suggest."""
+"""Diagonal normals: log-densities, and class means and priors estimated from rows."""
 
 import math
 
@@ -37,7 +37,7 @@ def log_normals(z, means, log_variances):
 
 
 def class_means(z, labels, num_classes) -> tuple[np.ndarray, np.ndarray]:
-    """Average of each class's rows, and how many there are.
+    """Mean of each class's rows, and how many there are.
 
     Args:
         z: `[n, dim]`.
@@ -45,16 +45,15 @@ def class_means(z, labels, num_classes) -> tuple[np.ndarray, np.ndarray]:
         num_classes: K.
 
     Returns:
-        Float64 `[K, dim]`, the average of all rows where a class has none, and int
-        `[K]`.
+        Float64 `[K, dim]`, the mean of all rows where a class has none, and int `[K]`.
     """
     rows = np.bincount(labels[labels >= 0], minlength=num_classes)
-    averages = np.tile(z.mean(axis=0, dtype=np.float64), (num_classes, 1))
+    means = np.tile(z.mean(axis=0, dtype=np.float64), (num_classes, 1))
     for label in np.flatnonzero(rows):
-        averages[label] = z[labels == label].mean(axis=0, dtype=np.float64)
-    return averages, rows
+        means[label] = z[labels == label].mean(axis=0, dtype=np.float64)
+    return means, rows
 
 
 def log_priors(rows) -> np.ndarray:
-    """Log-priors `[K]` of classes that were met so many times: once more, each."""
+    """Log-priors `[K]` of classes with so many rows, by add-one smoothing."""
     return np.log((rows + 1) / (rows + 1).sum())

@@ -24,5 +24,5 @@ def build(config, data):
         )
     return {
         kind: registry.build(kind, **registry.arguments(config, data.facts))
-        for kind in registry.names(config.models, data.vocabulary)
+        for kind in registry.expand_kinds(config.models, data.vocabulary)
     }

@@ -78,7 +78,7 @@ def _manipulate(model, segments, middle, num):
             z, columns = model.encode(tf.identity(x)), tf.unstack(to, axis=1)
         for factor, column in zip(model.vocabulary, columns, strict=True):
             if factor in model.factors:
-                z = model.moved(z, factor, column, alpha=alpha)
+                z = model.shift_latents(z, factor, column, alpha=alpha)
         return model.decode(z)
 
     asked = [
@@ -100,7 +100,7 @@ def _sample(model, num):
         with tf.control_dependencies(checks):
             count, labels = tf.identity(count), tf.identity(labels)
         first, second = tf.unstack(tf.random.split(seed, 2))
-        return model.drawn(
+        return model.generate(
             tf.random.stateless_normal([count, model.dim], first),
             tf.random.stateless_uniform([count, num], second),
             tf.tile(labels[None], [count, 1]),

@@ -1,6 +1,6 @@
 """Training of flows and of their baseline, one model after another."""
 
-from flows.batching import bits, trace_batches
+from flows.batching import bits_per_dim, trace_batches
 from flows.models.registry import weights_file
 from timbre.training import loop, optimisers
 from timbre.training.array_dataset import batches
@@ -63,7 +63,7 @@ def fit_model(config, model, data, *, kind, run, strategy):
         steps=config.steps,
         config=config,
         strategy=strategy,
-        validate=lambda: {"bits": bits(density, *held_out)},
+        validate=lambda: {"bits": bits_per_dim(density, *held_out)},
         monitor="bits",
     )
     if result.best_weights is None:

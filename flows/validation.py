@@ -1,33 +1,33 @@
-"""What may come in: labels, codes, segments, and what these shall become.
+"""Validation of segments, latents, labels and targets of a manipulation.
 
-Checked are numbers that are there; inside of a `tf.function` (or a traced function of
-JAX) there are none yet, and what is checked passes as it came.
+Inside of a `tf.function` (or a traced function of JAX) there are no numbers yet to
+validate, and values are returned as they are.
 """
 
 import numpy as np
 from keras import ops
 
-TAKEN = ("code", "rest")  # names of parts that are no factor
+RESERVED = ("code", "rest")  # names of parts that are no factor
 
 
 def validate_latents(z, labels, dim, classes) -> tuple[np.ndarray, np.ndarray]:
-    """Codes and labels as NumPy arrays, if classes can be made out of them.
+    """Latents and labels as NumPy arrays, from which class means can be estimated.
 
     Raises:
-        ValueError: If not: see `FactorialNormal.adapt`.
+        ValueError: See `FactorialNormal.adapt`.
     """
     z = np.asarray(ops.convert_to_numpy(z))
     if z.ndim != 2 or z.shape[1] != dim or len(z) < 2:
         raise ValueError(
-            f"Codes must be [n, {dim}], two rows or more. Received: shape {z.shape}"
+            f"Latents must be [n, {dim}], two rows or more. Received: shape {z.shape}"
         )
     if not np.isfinite(z).all():
-        raise ValueError("Codes must be finite. Received: NaN or infinity")
+        raise ValueError("Latents must be finite. Received: NaN or infinity")
     labels = validate_labels(labels, len(z), classes)
     for f, column in enumerate(labels.T):
         if (column < 0).all():
             raise ValueError(
-                "Every factor needs rows that are labelled. "
+                "Every factor needs labelled rows. "
                 f"Received: none in column {f} of labels {labels.shape}"
             )
     return z, labels
@@ -42,7 +42,7 @@ def validate_labels(labels, rows, classes) -> np.ndarray:
         classes: How many classes each factor has.
 
     Raises:
-        ValueError: If they are of another shape or kind, or name no class.
+        ValueError: If they are of another shape or dtype, or out of range.
     """
     shape = (rows, len(classes))
     if labels is None:
@@ -65,7 +65,7 @@ def validate_labels(labels, rows, classes) -> np.ndarray:
 
 
 def extract_arrays(x):
-    """Segments and labels, if `x` holds arrays of them as models take it."""
+    """Segments and labels of the inputs of a model; `None` if they are no arrays."""
     inputs = x if isinstance(x, dict) else {"x": x}
     segments, labels = inputs.get("x"), inputs.get("labels")
     if not hasattr(segments, "__array__"):
@@ -74,12 +74,12 @@ def extract_arrays(x):
 
 
 def validate_segments(x, shape, least=1):
-    """Segments as float32 NumPy; what is traced as it came.
+    """Segments as float32 NumPy; traced ones as they are.
 
     Args:
         x: `[n, *shape]`.
         shape: Of a segment.
-        least: How many there must be. Defaults to `1`.
+        least: Minimum of `n`. Defaults to `1`.
 
     Raises:
         ValueError: If they are of another shape, too few, or not finite.
@@ -97,15 +97,15 @@ def validate_segments(x, shape, least=1):
 
 
 def validate_target(given, factor, names, dim, rows, least=0):
-    """Classes or centres, as int32 or float32 NumPy; what is traced as it came.
+    """Class indices or centres, as int32 or float32 NumPy; traced ones as they are.
 
     Args:
-        given: Name or code of a class, or several; or centres `[dim]`, `[batch, dim]`.
+        given: Name or index of a class, or several; or centres `[dim]`, `[batch, dim]`.
         factor: What they are classes of.
-        names: Names of the classes, in the order of their codes.
+        names: Names of the classes, in the order of their indices.
         dim: Of a centre.
         rows: Of the batch; `None` if not known.
-        least: Least code. Defaults to `0`.
+        least: Lowest index. Defaults to `0`.
 
     Raises:
         ValueError: If there is no such class, they are not one or as many as rows, or
@@ -120,12 +120,12 @@ def validate_target(given, factor, names, dim, rows, least=0):
             f"Received: {len(values)}"
         )
     if values.dtype.kind in "USO":
-        codes = [class_index(factor, names, name) for name in values.ravel().tolist()]
-        return np.array(codes, np.int32).reshape(values.shape)
+        found = [class_index(factor, names, name) for name in values.ravel().tolist()]
+        return np.array(found, np.int32).reshape(values.shape)
     if values.dtype.kind in "iu":
         if values.ndim > 1 or ((values < least) | (values >= len(names))).any():
             raise ValueError(
-                f"Codes of {factor} must be one or [batch], "
+                f"Class indices of {factor} must be one or [batch], "
                 f"{least} to {len(names) - 1}. Received: {given}"
             )
         return values.astype(np.int32)
@@ -138,7 +138,7 @@ def validate_target(given, factor, names, dim, rows, least=0):
 
 
 def validate_alpha(alpha, rows):
-    """How much of the way, float32, one or `[rows]`; what is traced as it came."""
+    """`alpha` as float32, one or `[rows]`; traced as it is."""
     values = concrete(alpha)
     if values is None:
         return alpha
@@ -151,7 +151,7 @@ def validate_alpha(alpha, rows):
 
 
 def validate_vocabulary(vocabulary, own=()):
-    """Refuses factors of fewer than two classes, or named as other parts are.
+    """Refuses factors of fewer than two classes, or of reserved names.
 
     Args:
         vocabulary: Dict, each factor to the names of its classes.
@@ -163,9 +163,9 @@ def validate_vocabulary(vocabulary, own=()):
                 "Every factor needs two classes or more, of different names. "
                 f"Received: {factor}={names}"
             )
-        if factor in TAKEN:
+        if factor in RESERVED:
             raise ValueError(
-                f"Factors must not be named as other parts, {TAKEN}. "
+                f"Names of factors must not be reserved ones, {RESERVED}. "
                 f"Received: {factor!r}"
             )
     if not set(own) <= set(vocabulary) or len(set(own)) < len(own):
@@ -176,7 +176,7 @@ def validate_vocabulary(vocabulary, own=()):
 
 
 def class_indices(vocabulary, labels):
-    """Codes int32 `[F]` of a dict of factors to names, -1 for those not given.
+    """Class indices int32 `[F]` of a dict of factors to names, -1 for those not given.
 
     Raises:
         ValueError: If there is no such factor, or no such class of it.
@@ -186,15 +186,15 @@ def class_indices(vocabulary, labels):
             raise ValueError(
                 f"Factors must be among {tuple(vocabulary)}. Received: {factor!r}"
             )
-    given = [
+    found = [
         class_index(factor, names, labels[factor]) if factor in labels else -1
         for factor, names in vocabulary.items()
     ]
-    return np.array(given, np.int32)
+    return np.array(found, np.int32)
 
 
 def class_index(factor, names, name):
-    """The code of a class by its name.
+    """The index of a class by its name.
 
     Raises:
         ValueError: If there is no such class.
@@ -208,12 +208,12 @@ def class_index(factor, names, name):
 
 
 def concrete(value):
-    """The numbers or names of a value, as NumPy; `None` while it is traced."""
+    """A value as NumPy; `None` while it is traced."""
     try:
         if ops.is_tensor(value):
             return ops.convert_to_numpy(value)
         return np.asarray(value)
-    except (NotImplementedError, TypeError):  # TensorFlow's and JAX's way to say so
+    except (NotImplementedError, TypeError):  # of traced values in TensorFlow and JAX
         return None
 
 

@@ -1,11 +1,11 @@
-"""Autoregressive bijectors: each channel is scaled and shifted by those before it.
+"""Masked autoregressive flow (MAF): each channel is an affine map given those before.
 
 `z[i] = (x[i] - shift[i]) * exp(-log_scale[i])`, both functions of `x[:i]` alone, so the
-Jacobian is triangular and `log_det = -sum(log_scale)`. One network tells the shifts and
-log-scales of all channels in one pass, since masks hide from each what comes after it.
+Jacobian is triangular and `log_det = -sum(log_scale)`. One masked network (MADE)
+predicts the shifts and log-scales of all channels in one pass.
 
 Forward is one pass and inverse as many as there are channels. `Inverse` of it is the
-inverse autoregressive flow (IAF): quick to draw from, slow to learn densities with.
+inverse autoregressive flow (IAF): fast to sample from, slow to estimate densities with.
 
 Reference:
     MADE (Germain et al., 2015), equations 8 to 13, https://arxiv.org/abs/1502.03509;
@@ -23,13 +23,14 @@ from flows.bijectors.base import Bijector, event_sum
 
 @keras.saving.register_keras_serializable(package="flows")
 class MaskedDense(layers.Layer):
-    """A dense layer some of whose connections are cut.
+    """A dense layer with masked connections, as MADE has them.
 
-    `y = x @ (kernel * mask) + bias`, with `mask[i, j] = after[j] >= before[i]`: what is
-    known at unit `i` is told to those later in the order, and to no other.
+    `y = x @ (kernel * mask) + bias`, with `mask[i, j] = after[j] >= before[i]`: a unit
+    depends on inputs of its own degree or a lower one.
 
     Args:
-        before: Degree of each input, ints: the place in the order that it knows of.
+        before: Degree of each input, ints: the last channel in the order that it
+            depends on.
         after: Degree of each unit.
         kernel_initializer: Defaults to `"glorot_uniform"`.
 
@@ -57,7 +58,7 @@ class MaskedDense(layers.Layer):
 
     @property
     def masked(self):
-        """The kernel with zeros where connections are cut, `[inputs, units]`."""
+        """The kernel, zero where connections are masked, `[inputs, units]`."""
         return self.kernel * ops.cast(self.mask, self.kernel.dtype)
 
     def call(self, x):
@@ -74,22 +75,22 @@ class MaskedDense(layers.Layer):
 
 @keras.saving.register_keras_serializable(package="flows")
 class MADE(layers.Layer):
-    """Tells some numbers of each channel, from the channels before it alone.
+    """Predicts parameters of each channel from the channels before it alone.
 
-    Hidden units know evenly spread parts of the order, from the shortest to the
-    longest. Where there is a context, the first of them know nothing else, and tell it
-    to all channels; a layer of one unit has only that one, or the first channel's.
+    Degrees of hidden units are spread evenly over the order. Where there is a context,
+    the first of them depend on it alone and pass it on to all channels; a layer of one
+    unit has only that one, or the first channel's.
 
     Args:
         dim: Number of channels.
         hidden: Widths of the hidden layers, at least one.
-        numbers: How many are told of each channel. Defaults to `2`.
-        context_dim: Size of the context, which every number depends on. Defaults to
-            `0`, none.
+        numbers: Parameters of each channel. Defaults to `2`.
+        context_dim: Size of the context, which every parameter depends on. Defaults
+            to `0`, none.
         reverse: Whether the last channel is the first in the order. Defaults to
             `False`.
         orthogonal: Whether all kernels begin orthogonal. By default the last begins at
-            zero, and so does all that is told.
+            zero, and so do all parameters.
         seed: Of the first weights. Defaults to `0`.
 
     Call arguments:
@@ -122,30 +123,35 @@ class MADE(layers.Layer):
 
     def build(self, x_shape, context_shape=None):
         order = np.arange(self.dim)[:: -1 if self.reverse else 1]
-        known = [order, *(self._degrees(width) for width in self.hidden)]
-        known.append(np.tile(order - 1, self.numbers))
-        policy = {"dtype": self.dtype_policy}
-        seeds = np.random.default_rng(self.seed).integers(2**31, size=len(known))
+        degrees = [order, *(self._degrees(width) for width in self.hidden)]
+        degrees.append(np.tile(order - 1, self.numbers))
+        seeds = np.random.default_rng(self.seed).integers(2**31, size=len(degrees))
         self.stack = [
             MaskedDense(
-                before, after, self._start(seed, last=after is known[-1]), **policy
+                degrees[i],
+                degrees[i + 1],
+                self._initializer(seeds[i], last=i == len(self.hidden)),
+                dtype=self.dtype_policy,
             )
-            for before, after, seed in zip(known, known[1:], seeds, strict=False)
+            for i in range(len(self.hidden) + 1)
         ]
         for layer in self.stack:
             layer.build((None, len(layer.before)))
         if self.context_dim:
-            start = self._start(seeds[-1], last=False)
-            self.told = layers.Dense(
-                self.hidden[0], use_bias=False, kernel_initializer=start, **policy
+            self.told = layers.Dense(  # the name is that of weights on disk
+                self.hidden[0],
+                use_bias=False,
+                kernel_initializer=self._initializer(seeds[-1], last=False),
+                dtype=self.dtype_policy,
             )
             self.told.build((None, self.context_dim))
 
     def call(self, x, context=None):
-        return ops.split(self.reader(len(x.shape), context)(x), self.numbers, axis=-1)
+        predict = self.predictor(len(x.shape), context)
+        return ops.split(predict(x), self.numbers, axis=-1)
 
-    def reader(self, rank, context=None):
-        """What one pass takes, made once for many: masked kernels, the context's say.
+    def predictor(self, rank, context=None):
+        """Prepares masked kernels and the context's term, once for many passes.
 
         Args:
             rank: Number of axes of `x`.
@@ -153,27 +159,28 @@ class MADE(layers.Layer):
 
         Returns:
             A function of `x` `[batch, ..., dim]` and, by default `None`, a channel, an
-            int32 scalar: all numbers, `[batch, ..., numbers * dim]`, or those of the
-            channel, `[batch, ..., numbers]`.
+            int32 scalar: all parameters, `[batch, ..., numbers * dim]`, or those of
+            the channel, `[batch, ..., numbers]`.
         """
-        told = self._told(rank, context)
+        from_context = self._from_context(rank, context)
         kernels = [layer.masked for layer in self.stack]
         biases = [ops.convert_to_tensor(layer.bias) for layer in self.stack]
         shape = (-1, self.numbers, self.dim)
-        last = [ops.reshape(array, shape) for array in (kernels[-1], biases[-1])]
+        last_kernel = ops.reshape(kernels[-1], shape)
+        last_bias = ops.reshape(biases[-1], shape)
 
-        def read(x, channel=None):
-            h = ops.relu(x @ kernels[0] + biases[0] + told)
+        def predict(x, channel=None):
+            h = ops.relu(x @ kernels[0] + biases[0] + from_context)
             for kernel, bias in zip(kernels[1:-1], biases[1:-1], strict=True):
                 h = ops.relu(h @ kernel + bias)
             if channel is None:
                 return h @ kernels[-1] + biases[-1]
-            kernel, bias = (ops.take(array, channel, axis=-1) for array in last)
-            return h @ kernel + bias
+            kernel = ops.take(last_kernel, channel, axis=-1)
+            return h @ kernel + ops.take(last_bias, channel, axis=-1)
 
-        return read
+        return predict
 
-    def _told(self, rank, context):
+    def _from_context(self, rank, context):
         if not self.context_dim:
             return 0.0
         shape = None if context is None else tuple(context.shape)
@@ -184,13 +191,13 @@ class MADE(layers.Layer):
             )
         return self.told(context)
 
-    def _start(self, seed, last):
+    def _initializer(self, seed, last):
         if self.orthogonal:
             return keras.initializers.Orthogonal(seed=int(seed))
         return "zeros" if last else keras.initializers.GlorotUniform(int(seed))
 
     def _degrees(self, width):
-        """Degrees of `width` hidden units; the last channel is told to no unit."""
+        """Degrees of `width` hidden units; none depends on the last channel."""
         lowest = -1 if self.context_dim else 0
         steps = max(self.dim - 1 - lowest, 1)
         if width >= steps:
@@ -216,7 +223,7 @@ class MaskedAutoregressive(Bijector):
         context_dim: Size of the context. Defaults to `0`, none.
         reverse: Whether the order runs from the last channel to the first. Defaults to
             `False`.
-        bound: Largest log-scale, `bound * tanh(told / bound)`; `None` sets no bound.
+        bound: Largest log-scale, `bound * tanh(raw / bound)`; `None` sets no bound.
             Defaults to `2.0`.
         orthogonal: Whether all kernels begin orthogonal, as in the released code of
             DNF. By default the map begins as the identity.
@@ -251,10 +258,16 @@ class MaskedAutoregressive(Bijector):
         self.seed = seed
 
     def build(self, input_shape):
-        names = ("hidden", "context_dim", "reverse", "orthogonal", "seed")
-        told = {name: getattr(self, name) for name in names}
-        policy = self.dtype_policy
-        self.made = MADE(input_shape[-1], **told, dtype=policy, name="made")
+        self.made = MADE(
+            input_shape[-1],
+            self.hidden,
+            context_dim=self.context_dim,
+            reverse=self.reverse,
+            orthogonal=self.orthogonal,
+            seed=self.seed,
+            dtype=self.dtype_policy,
+            name="made",
+        )
         self.made.build(input_shape)
 
     def _forward(self, x, context):
@@ -265,14 +278,15 @@ class MaskedAutoregressive(Bijector):
 
     def _inverse(self, z, context):
         rank = len(z.shape)
-        read = self.made.reader(rank, context)
+        predict = self.made.predictor(rank, context)
         dim, places = z.shape[-1], tuple(range(1, rank - 1))
 
         def next_channel(i, state):
             x, log_det = state
             channel = dim - 1 - i if self.reverse else i
-            told = read(x, channel)
-            shift, log_scale = told[..., 0], self._bounded(told[..., 1])
+            parameters = predict(x, channel)
+            shift = parameters[..., 0]
+            log_scale = self._bounded(parameters[..., 1])
             value = ops.take(z, channel, axis=-1) * ops.exp(log_scale) + shift
             x = x + value[..., None] * ops.one_hot(channel, dim, dtype=z.dtype)
             return x, log_det + ops.sum(log_scale, axis=places)

@@ -1,23 +1,27 @@
-"""Backbones: whole flows by name, `[batch, dim]` to `[batch, dim]`.
+"""Backbones: whole flows by name, chains of bijectors on `[batch, dim]`.
 
-A step is ActNorm, a mixing of the channels, and a coupling, which scales and shifts
-(`realnvp`) or bends (`spline`) half of the channels as told by the other half, or each
-by those before it (`maf`, and `iaf` the other way round). `maf-plain` is the flow of
-the released code of DNF: ten MADEs in one and the same order and nothing between them,
-so that the first channel is never more than scaled and shifted.
+A step is ActNorm, a mixing of the channels, and a nonlinear bijector:
 
-Couplings take turns in which half moves. A permutation by lot comes after two of them:
-one before each would leave a channel where it is in `n` steps with chance `2**-n`, and
-of 800 some three in 8 steps.
+    realnvp      affine coupling: one half scales and shifts the other
+    spline       rational-quadratic spline coupling
+    maf, iaf     masked autoregressive flow, each channel by those before it, and its
+                 inverse
+    maf-plain    ten masked autoregressive networks in one order and nothing else, the
+                 flow of the released code of DNF: its first channel is never more than
+                 scaled and shifted
 
-Where codes are cut into parts, one for each factor, two things come last: a rotation
-that begins the parts where their classes differ (`flows.bijectors.lda_rotation`), and, if there is a
-rest, a coupling by which the parts tell it: what follows from phone and speaker is
-taken out of the rest, and comes back with another phone or speaker. `maf-plain` has
-neither.
+Couplings alternate which half conditions. A random permutation precedes every second
+one: before each, it would leave a channel untransformed in all of `n` steps with
+probability `2**-n`, three of 800 channels in 8 steps.
 
-Every backbone but `maf-plain` begins as a shuffle or a rotation of the channels: with
-Gaussian data of unit variance it is right from the start.
+Latents that are partitioned, a part for each factor, get two more bijectors at the end:
+an LDA rotation, which initialises the parts where their classes differ
+(`flows.bijectors.lda_rotation`), and, if there is a residual, a coupling in which the
+parts condition it: what follows from phone and speaker is removed from the residual,
+and comes back with another phone or speaker. `maf-plain` has neither.
+
+Every backbone but `maf-plain` begins as a permutation or a rotation of the channels,
+which is the right map for Gaussian data of unit variance.
 
 Reference:
     Density Estimation Using Real NVP (Dinh et al., 2017),
@@ -30,16 +34,17 @@ import numpy as np
 
 from flows.bijectors.autoregressive import MaskedAutoregressive
 from flows.bijectors.base import Chain, Inverse, Permutation, Reverse
-from flows.bijectors.coupling import AffineCoupling
+from flows.bijectors.conditioner import Conditioner
+from flows.bijectors.coupling import AffineCoupling, conditioning_mask
 from flows.bijectors.lda_rotation import Alignment
 from flows.bijectors.linear import InvertibleLinear
 from flows.bijectors.normalisation import ActNorm
 from flows.bijectors.spline import SplineCoupling
 
-COUPLINGS = {"realnvp": AffineCoupling, "spline": SplineCoupling}
-NAMES = ("realnvp", "spline", "maf", "iaf", "maf-plain")
+COUPLINGS = ("realnvp", "spline")
+NAMES = (*COUPLINGS, "maf", "iaf", "maf-plain")
 MIXINGS = ("permutation", "linear", "reverse")
-PLAIN_STEPS = 10  # MADEs of the released code of DNF
+NUM_PLAIN_STEPS = 10  # MADEs of the released code of DNF
 
 
 def build(
@@ -58,7 +63,7 @@ def build(
     seed=0,
     dtype="float32",
 ):
-    """A backbone, built.
+    """Builds a backbone.
 
     Args:
         name: `realnvp`, `spline`, `maf`, `iaf` or `maf-plain`. Defaults to `realnvp`.
@@ -66,15 +71,15 @@ def build(
         steps: Defaults to `8`.
         hidden: Width of the hidden layers of each step's network. Defaults to `128`.
         depth: Their number. Defaults to `2`.
-        mixing: `permutation` by lot, `linear` (LU, learned from the identity on) or
+        mixing: `permutation` (random), `linear` (LU, trained from the identity on) or
             `reverse`. Defaults to `permutation`.
         bound: Largest log-scale of a step of `realnvp`, `maf` or `iaf`. Defaults to
             `2.0`.
         num_bins, tail: Of `spline`, see `SplineCoupling`. Default to `8` and `5.0`.
-        context_dim: Size of what each step is told beside its channels. Defaults to
-            `0`, nothing.
-        dims: Channels of each factor's part, which come first; the rest is nobody's.
-            Defaults to none: the code is not cut.
+        context_dim: Size of the context that conditions each step. Defaults to `0`,
+            none.
+        dims: Channels of each factor's part, which come first; the rest is the
+            residual. Defaults to none: latents are not partitioned.
         seed: Of the permutations and the first weights. Defaults to `0`.
         dtype: Of weights and results. Defaults to `"float32"`.
 
@@ -91,33 +96,102 @@ def build(
     _check("mixing", mixing, MIXINGS)
     if dim < 2 or steps < 1:
         raise ValueError(
-            "`dim` must be at least 2, or nothing is told of one channel by another, "
-            f"and `steps` at least 1. Received: dim={dim}, steps={steps}"
+            "`dim` must be at least 2, or no channel can condition another, and "
+            f"`steps` at least 1. Received: dim={dim}, steps={steps}"
         )
-    typed = {"dtype": dtype}
+    widths = (hidden,) * depth
+
+    def coupling(mask, seed):
+        return build_coupling(
+            "spline" if name == "spline" else "realnvp",
+            dim,
+            mask=mask,
+            hidden=widths,
+            context_dim=context_dim,
+            bound=bound,
+            num_bins=num_bins,
+            tail=tail,
+            seed=seed,
+            dtype=dtype,
+        )
+
+    def step(alternate, seed):
+        if name in COUPLINGS:
+            return coupling("second" if alternate else "first", seed)
+        maf = MaskedAutoregressive(
+            hidden=widths,
+            context_dim=context_dim,
+            reverse=alternate,
+            bound=bound,
+            seed=seed,
+            dtype=dtype,
+        )
+        return Inverse(maf) if name == "iaf" else maf
+
     if name == "maf-plain":
-        chain = Chain(_plain(dim, {"context_dim": context_dim, **typed}, seed))
+        members = _plain(dim, context_dim, seed, dtype)
     else:
-        told = {"hidden": (hidden,) * depth, "context_dim": context_dim, **typed}
-        bends = {"num_bins": num_bins, "tail": tail}
-        told |= bends if name == "spline" else {"bound": bound}
         members = []
         *seeds, last = _seeds(seed, steps + 1)
-        for i, drawn in enumerate(seeds):
-            turned = _turned(name, mixing, i)
-            members += ActNorm(**typed), *_mixing(name, mixing, i, drawn, typed)
-            members.append(_step(name, turned, {"seed": drawn, **told}))
-        members += _cut(name, dim, tuple(dims), {"seed": last, **told})
-        chain = Chain(members)
+        for i, step_seed in enumerate(seeds):
+            members += ActNorm(dtype=dtype), *_mixing(name, mixing, i, step_seed, dtype)
+            members.append(step(_alternates(name, mixing, i), step_seed))
+        if len(dims) and sum(dims) < dim:
+            condition = [channel < sum(dims) for channel in range(dim)]
+            members += Alignment(dims, dtype=dtype), coupling(condition, last)
+        elif len(dims) > 1:
+            members.append(Alignment(dims, dtype=dtype))
+    chain = Chain(members)
     chain.build((None, dim))
     return chain
 
 
-def _plain(dim, told, seed):
+def build_coupling(
+    name,
+    channels,
+    *,
+    mask="first",
+    hidden=(128, 128),
+    context_dim=0,
+    bound=2.0,
+    num_bins=8,
+    tail=5.0,
+    seed=0,
+    dtype="float32",
+):
+    """Makes a coupling whose conditioner is a multilayer perceptron.
+
+    Args:
+        name: `realnvp`, an `AffineCoupling`, or `spline`, a `SplineCoupling`.
+        channels: Number of channels.
+        mask: See `flows.bijectors.coupling.conditioning_mask`. Defaults to `"first"`.
+        hidden, context_dim, seed: See `Conditioner`. Default to `(128, 128)`, `0`, `0`.
+        bound: See `AffineCoupling`. Defaults to `2.0`.
+        num_bins, tail: See `SplineCoupling`. Default to `8` and `5.0`.
+        dtype: Defaults to `"float32"`.
+    """
+    _check("name", name, COUPLINGS)
+    transformed = int((~conditioning_mask(mask, channels)).sum())
+    outputs = transformed * (3 * num_bins - 1 if name == "spline" else 2)
+    conditioner = Conditioner(hidden, outputs, context_dim, seed, dtype=dtype)
+    if name == "spline":
+        return SplineCoupling(conditioner, mask, num_bins, tail)
+    return AffineCoupling(conditioner, mask, bound)
+
+
+def _plain(dim, context_dim, seed, dtype):
     """The members of `maf-plain`."""
-    told = {"hidden": (dim, dim), "bound": None, "orthogonal": True, **told}
-    seeds = _seeds(seed, PLAIN_STEPS)
-    return [MaskedAutoregressive(seed=seed, **told) for seed in seeds]
+    return [
+        MaskedAutoregressive(
+            hidden=(dim, dim),
+            context_dim=context_dim,
+            bound=None,
+            orthogonal=True,
+            seed=step_seed,
+            dtype=dtype,
+        )
+        for step_seed in _seeds(seed, NUM_PLAIN_STEPS)
+    ]
 
 
 def _seeds(seed, count):
@@ -125,43 +199,26 @@ def _seeds(seed, count):
     return np.random.default_rng(seed).integers(2**31, size=count).tolist()
 
 
-def _step(name, turned, told):
-    """What is learned in a step; `turned`: of the other half, or in the other order."""
-    if name in COUPLINGS:
-        return COUPLINGS[name](swap=turned, **told)
-    step = MaskedAutoregressive(reverse=turned, **told)
-    return Inverse(step) if name == "iaf" else step
+def _alternates(name, mixing, i):
+    """Whether step `i` conditions on the second half, or runs from the last channel.
 
-
-def _cut(name, dim, dims, told):
-    """What makes parts of a code and a rest: a list, empty where there is one part."""
-    if dims in ((), (dim,)):
-        return []
-    members = [Alignment(dims, dtype=told["dtype"])]
-    if sum(dims) < dim:
-        kind = COUPLINGS.get(name, AffineCoupling)
-        members.append(kind(split=sum(dims), **told))
-    return members
-
-
-def _turned(name, mixing, i):
-    """Whether step `i` is turned, so that in a few steps every channel moves and tells.
-
-    Where channels are reversed halves take turns by that, but for the middle one of an
-    odd number, which belongs to the second: so every second pair is turned.
+    So in a few steps every channel is transformed and conditions others. Reversing the
+    channels alternates the halves by itself, but for the middle one of an odd number,
+    which belongs to the second half: so every second pair of steps alternates.
     """
     if mixing == "reverse":
         return name in COUPLINGS and i // 2 % 2 == 1
     return (mixing == "linear" or name in COUPLINGS) and i % 2 == 1
 
 
-def _mixing(name, mixing, i, seed, typed):
+def _mixing(name, mixing, i, seed, dtype):
     """What comes before step `i`: a list of one bijector, or of none."""
     if mixing == "linear":
-        return [InvertibleLinear(seed, **typed)]
+        return [InvertibleLinear(seed, dtype=dtype)]
     if mixing == "reverse":
-        return [Reverse(**typed)]
-    return [] if name in COUPLINGS and i % 2 == 1 else [Permutation(seed, **typed)]
+        return [Reverse(dtype=dtype)]
+    is_second = name in COUPLINGS and i % 2 == 1
+    return [] if is_second else [Permutation(seed, dtype=dtype)]
 
 
 def _check(name, value, known):

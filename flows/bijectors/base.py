@@ -1,4 +1,4 @@
-"""Bijectors: maps that can be undone, and that know by how much they stretch.
+"""Bijectors: invertible maps with a tractable log-determinant of the Jacobian.
 
 `z = forward(x)`, `x = inverse(z)`, `log_det = log |det dz / dx|`, one number for each
 row of the batch. Forward is the normalising direction: from data to latent. Events
@@ -17,7 +17,7 @@ from flows.batching import BLOCK
 
 
 class Bijector(keras.layers.Layer):
-    """What every bijector is; a member writes `_forward` and `_inverse`.
+    """The base of all bijectors; a member writes `_forward` and `_inverse`.
 
     Args:
         dtype: Of weights and results, a float type. Defaults to `"float32"`, whatever
@@ -26,7 +26,7 @@ class Bijector(keras.layers.Layer):
     Call arguments:
         x: `[batch, ..., channels]`.
         context: What the map may depend on, `[batch, ..., context_dim]` with as many
-            axes as `x`, for members that have a `context_dim`; others pass it over.
+            axes as `x`, for members that have a `context_dim`; others ignore it.
 
     Returns:
         `z`, shaped as the event is mapped, and `log_det`, `[batch]`.
@@ -37,11 +37,11 @@ class Bijector(keras.layers.Layer):
 
     def forward_and_log_det(self, x, context=None):
         """Data to latent: `z`, and `log |det dz / dx|` of each row, `[batch]`."""
-        return self._forward(*self._taken(x, context))
+        return self._forward(*self._as_tensors(x, context))
 
     def inverse_and_log_det(self, z, context=None):
         """Latent to data: `x`, and `log |det dx / dz|` of each row, `[batch]`."""
-        return self._inverse(*self._taken(z, context))
+        return self._inverse(*self._as_tensors(z, context))
 
     def forward(self, x, context=None):
         """Data to latent."""
@@ -52,22 +52,22 @@ class Bijector(keras.layers.Layer):
         return self.inverse_and_log_det(z, context)[0]
 
     def adapt(self, x, context=None, labels=None):
-        """Sets what depends on data, of this and all inner bijectors, by a first batch.
+        """Data-dependent initialisation of this and all inner bijectors.
 
         Args:
             x, context: As for `forward`.
-            labels: Int NumPy `[batch, factors]`, -1 where missing, for members that
-                depend on classes; others pass them over. Defaults to none.
+            labels: Class indices, int NumPy `[batch, factors]`, -1 where missing, for
+                members that depend on classes; others ignore them. Defaults to none.
 
         Returns:
             `z`, as `forward` gives it from then on.
         """
-        x, context = self._taken(x, context)
+        x, context = self._as_tensors(x, context)
         z = []
-        for at in range(0, max(len(x), 1), BLOCK):
-            rows = slice(at, at + BLOCK)
-            own = context is not None and len(context) == len(x)
-            z.append(self.forward(x[rows], context[rows] if own else context))
+        is_per_row = context is not None and len(context) == len(x)
+        for start in range(0, max(len(x), 1), BLOCK):
+            rows = slice(start, start + BLOCK)
+            z.append(self.forward(x[rows], context[rows] if is_per_row else context))
         return ops.concatenate(z)
 
     def call(self, x, context=None):
@@ -82,8 +82,8 @@ class Bijector(keras.layers.Layer):
     def _inverse(self, z, context):
         raise NotImplementedError
 
-    def _taken(self, x, context):
-        """Inputs as tensors of the bijector's type; its weights are there."""
+    def _as_tensors(self, x, context):
+        """Inputs as tensors of the bijector's dtype; builds the bijector if needed."""
         x = ops.convert_to_tensor(x, self.compute_dtype)
         if context is not None:
             context = ops.convert_to_tensor(context, self.compute_dtype)
@@ -94,15 +94,15 @@ class Bijector(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="flows")
 class Chain(Bijector):
-    """One bijector after the other: `log_det` is the sum of theirs.
+    """The composition of bijectors: `log_det` is the sum of theirs.
 
-    `forward` goes from first to last, `inverse` from last to first. A chain of nothing
-    is the identity.
+    `forward` goes from first to last, `inverse` from last to first. An empty chain is
+    the identity.
 
     Args:
         bijectors: Bijectors, all of one dtype, which is the chain's. A chain may be
             one of them.
-        dtype: Of a chain of nothing. Defaults to `"float32"`.
+        dtype: Of an empty chain. Defaults to `"float32"`.
 
     Call arguments:
         x, context: See `Bijector`; every bijector gets the same context.
@@ -125,7 +125,7 @@ class Chain(Bijector):
         return input_shape
 
     def adapt(self, x, context=None, labels=None):
-        x, context = self._taken(x, context)
+        x, context = self._as_tensors(x, context)
         for bijector in self.bijectors:
             x = bijector.adapt(x, context, labels)
         return x
@@ -156,10 +156,9 @@ class Chain(Bijector):
 
 @keras.saving.register_keras_serializable(package="flows")
 class Inverse(Bijector):
-    """A bijector the other way round: its `forward` is the other's `inverse`.
+    """The inverse of a bijector: its `forward` is the other's `inverse`.
 
-    `adapt` sets nothing: what the other one would set by data, it sets by what comes
-    in at its own front.
+    `adapt` sets nothing, for the inner bijector's input is not known before it is set.
 
     Args:
         bijector: A bijector that keeps the shape of events; the inverse has its dtype.
@@ -200,9 +199,9 @@ class Inverse(Bijector):
 
 @keras.saving.register_keras_serializable(package="flows")
 class Permutation(Bijector):
-    """Channels in another order: `z[..., i] = x[..., order[i]]`, and `log_det = 0`.
+    """A random permutation: `z[..., i] = x[..., order[i]]`, and `log_det = 0`.
 
-    The order is drawn once, by NumPy, and saved with the weights.
+    The order is sampled once, by NumPy, and saved with the weights.
 
     Args:
         seed: Of the order, an int. Defaults to `0`.
@@ -232,7 +231,7 @@ class Permutation(Bijector):
 
 @keras.saving.register_keras_serializable(package="flows")
 class Reverse(Bijector):
-    """Channels back to front: `log_det = 0`.
+    """Reverses the order of the channels: `log_det = 0`.
 
     Call arguments:
         x: See `Bijector`.
@@ -254,7 +253,7 @@ def event_sum(x):
 
 
 def add_constant(layer, name, value, dtype=None, trainable=False):
-    """Adds a weight to `layer` that begins as `value`, and stays if not `trainable`."""
+    """Adds a weight to `layer` that begins as `value`, fixed unless `trainable`."""
     return layer.add_weight(
         shape=np.shape(value),
         initializer=lambda shape, dtype=None: ops.convert_to_tensor(value, dtype),

@@ -1,4 +1,4 @@
-"""The network of a coupling: what half of the channels says about the other half."""
+"""The default conditioner of couplings: a multilayer perceptron at each place."""
 
 import keras
 import numpy as np
@@ -40,18 +40,19 @@ class Conditioner(layers.Layer):
 
     def build(self, input_shape):
         seeds = np.random.default_rng(self.seed).integers(2**31, size=len(self.hidden))
-        policy = {"dtype": self.dtype_policy}
         self.dense = [
             layers.Dense(
                 width,
                 "relu",
                 kernel_initializer=keras.initializers.GlorotUniform(int(seed)),
-                **policy,
+                dtype=self.dtype_policy,
             )
             for width, seed in zip(self.hidden, seeds, strict=True)
         ]
         self.dense.append(
-            layers.Dense(self.outputs, kernel_initializer="zeros", **policy)
+            layers.Dense(
+                self.outputs, kernel_initializer="zeros", dtype=self.dtype_policy
+            )
         )
         width = input_shape[-1] + self.context_dim
         for dense in self.dense:
@@ -60,23 +61,28 @@ class Conditioner(layers.Layer):
 
     def call(self, x, context=None):
         if self.context_dim:
-            x = ops.concatenate([x, self._beside(x, context)], axis=-1)
+            x = ops.concatenate([x, self._broadcast(x, context)], axis=-1)
         for dense in self.dense:
             x = dense(x)
         return x
 
-    def _beside(self, x, context):
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.outputs)
+
+    def _broadcast(self, x, context):
         """The context at every place of `x`."""
         expected = (len(x.shape), self.context_dim)
         found = None if context is None else (len(context.shape), context.shape[-1])
         if found != expected:
             raise ValueError(
-                "A map with a `context_dim` needs a `context` of as many axes as `x`, "
-                f"the last of {self.context_dim}. Received: x.shape={tuple(x.shape)}, "
-                f"context.shape={context if context is None else tuple(context.shape)}"
+                "A conditioner with a `context_dim` needs a `context` of as many axes "
+                f"as `x`, the last of {self.context_dim}. Received: "
+                f"x.shape={tuple(x.shape)}, context.shape="
+                f"{context if context is None else tuple(context.shape)}"
             )
         return context + ops.zeros_like(x[..., :1])
 
     def get_config(self):
-        own = {n: getattr(self, n) for n in ("hidden", "outputs", "context_dim")}
-        return {**super().get_config(), **own, "seed": self.seed}
+        names = ("hidden", "outputs", "context_dim", "seed")
+        own = {name: getattr(self, name) for name in names}
+        return {**super().get_config(), **own}

@@ -1,142 +1,194 @@
-"""Couplings: some of the channels stay, and say how the others move.
+"""Coupling bijectors: one part of the channels conditions the map of the other.
 
-`z_a = x_a` and `z_b = f(x_b; conditioner(x_a, context))`, where `f` acts on every
-number by itself. Whatever the conditioner is, the map can be undone, for `x_a` is
-still there, and its Jacobian is triangular: `log_det` is the sum of `log |f'|`.
-A coupling is the identity until it is trained.
+The input is split by a mask into `x_a` and `x_b`. With an elementwise `f` whose
+parameters `theta` a conditioner predicts:
+
+    forward            `z_a = x_a`, `z_b = f(x_b; theta(x_a, context))`
+    its log-det        `sum(log |f'(x_b)|)`
+    inverse            `x_a = z_a`, `x_b = f^-1(z_b; theta(z_a, context))`
+    its log-det        `-sum(log |f'(x_b)|)`
+
+The Jacobian is triangular and the conditioner is never inverted: it may be any network.
+One whose output begins at zero, such as `Conditioner`, begins as the identity.
+
+Reference:
+    Density estimation using Real NVP (Dinh et al., 2016), section 3.2.
+    https://arxiv.org/abs/1605.08803
 """
 
 import keras
+import numpy as np
 from keras import ops
 
 from flows.bijectors.base import Bijector, event_sum
-from flows.bijectors.conditioner import Conditioner
+
+MASKS = ("first", "second")
+
+
+def conditioning_mask(mask, channels) -> np.ndarray:
+    """Which channels condition, bool `[channels]`; the others are transformed.
+
+    Args:
+        mask: `"first"`, the first half, of an odd number the smaller one; `"second"`,
+            the other half; or a bool for each channel, in any order.
+        channels: Number of channels.
+
+    Raises:
+        ValueError: If there is no such mask, or no channel conditions, or none is
+            transformed.
+    """
+    if isinstance(mask, str):
+        if mask not in MASKS:
+            raise ValueError(f"`mask` must be one of {MASKS}. Received: {mask!r}")
+        first = np.arange(channels) < channels // 2
+        found = first if mask == "first" else ~first
+    else:
+        found = np.array(mask, bool)
+    if found.shape != (channels,) or found.all() or not found.any():
+        raise ValueError(
+            "A coupling needs two channels or more and a mask by which some condition "
+            f"and some are transformed. Received: {channels} channels, mask={mask}"
+        )
+    return found
 
 
 class Coupling(Bijector):
-    """What couplings share; a member writes `num_parameters` and `_move`.
+    """What couplings share; a member writes `num_parameters` and both transforms.
 
     Args:
-        hidden: Widths of the conditioner's hidden layers. Defaults to `(128, 128)`.
-        context_dim: Channels of the context, 0 for none. Defaults to `0`.
-        swap: Whether the first channels move and not the others. Defaults to `False`.
-        seed: Of the conditioner's first weights. Defaults to `0`.
-        split: How many channels are the first ones. Defaults to half of them; of an
-            odd number the second half is the larger one.
+        conditioner: A layer from `x_a`, `[batch, ..., conditioning]`, to
+            `[batch, ..., transformed * num_parameters]`; one with a `context_dim` above
+            0 is called with the context too. Its dtype is the coupling's.
+        mask: See `conditioning_mask`. Defaults to `"first"`: the first half conditions
+            the second.
 
     Call arguments:
         x: `[batch, ..., channels]`, two channels or more.
         context: `[batch, ..., context_dim]`, axes as `x` has, or of length 1.
 
     Raises:
-        ValueError: If no channel moves or none tells, or there is no context where one
-            is needed.
-
-    Reference:
-        Density estimation using Real NVP (Dinh et al., 2016), section 3.2.
-        https://arxiv.org/abs/1605.08803
+        ValueError: If the mask does not fit the channels, the conditioner gives another
+            number of parameters, or there is no context where one is needed.
     """
 
-    ARGUMENTS = ("hidden", "context_dim", "swap", "seed", "split")
-
-    def __init__(
-        self,
-        hidden=(128, 128),
-        context_dim=0,
-        swap=False,
-        seed=0,
-        split=None,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self.hidden = tuple(hidden)
-        self.context_dim = context_dim
-        self.swap = swap
-        self.seed = seed
-        self.split = split
+    def __init__(self, conditioner, mask="first", dtype=None, **kwargs):
+        super().__init__(dtype=dtype or conditioner.compute_dtype, **kwargs)
+        self.conditioner = conditioner
+        self.mask = mask if isinstance(mask, str) else tuple(map(bool, mask))
 
     @property
     def num_parameters(self):
-        """How many numbers say how one number moves."""
+        """How many parameters the map of one number has."""
         raise NotImplementedError
 
-    def _move(self, x, parameters, inverse):
-        """`x` moved (or back), `[..., moved]`, and its `log |f'|`, shaped alike.
+    def _transform(self, x, parameters):
+        """`f(x)` and `log |f'(x)|`, shaped as `x`, `[..., transformed]`.
 
-        `parameters` are `[..., moved, num_parameters]`; where they are all zero,
-        nothing moves.
+        `parameters` are `[..., transformed, num_parameters]`; where they are all zero,
+        `f` is the identity.
         """
         raise NotImplementedError
 
+    def _inverse_transform(self, z, parameters):
+        """`x = f^-1(z)` and `-log |f'(x)|`, shaped as `z`."""
+        raise NotImplementedError
+
     def build(self, input_shape):
-        channels = input_shape[-1]
-        self.first = channels // 2 if self.split is None else self.split
-        if not 0 < self.first < channels:
+        conditions = conditioning_mask(self.mask, input_shape[-1])
+        self._order = np.argsort(~conditions, kind="stable")  # `x_a`, then `x_b`
+        self._num_conditioning = int(conditions.sum())
+        self._swaps = not conditions[0]
+        edges = np.flatnonzero(np.diff(conditions)) + 1
+        self._edge = int(edges[0]) if len(edges) == 1 else None  # of two blocks
+        shape = (*input_shape[:-1], self._num_conditioning)
+        if not self.conditioner.built:
+            self.conditioner.build(shape)
+        outputs = (len(conditions) - self._num_conditioning) * self.num_parameters
+        found = self.conditioner.compute_output_shape(shape)[-1]
+        if found != outputs:
             raise ValueError(
-                "A coupling needs two channels or more, some to tell and some to move. "
-                f"Received: {channels}, of shape {tuple(input_shape)}, split at "
-                f"{self.first}"
+                f"The conditioner must give {self.num_parameters} parameters for each "
+                f"transformed channel, {outputs}. Received: {found}"
             )
-        sides = (self.first, channels - self.first)
-        told, moved = reversed(sides) if self.swap else sides
-        self.conditioner = Conditioner(
-            self.hidden,
-            moved * self.num_parameters,
-            self.context_dim,
-            self.seed,
-            dtype=self.dtype_policy,
-        )
-        self.conditioner.build((*input_shape[:-1], told))
 
     def _forward(self, x, context):
-        return self._coupled(x, context, inverse=False)
+        x_a, x_b = self._split(x)
+        z_b, log_slope = self._transform(x_b, self._parameters(x_a, x_b, context))
+        return self._join(x_a, z_b), event_sum(log_slope)
 
     def _inverse(self, z, context):
-        return self._coupled(z, context, inverse=True)
+        z_a, z_b = self._split(z)
+        parameters = self._parameters(z_a, z_b, context)
+        x_b, log_slope = self._inverse_transform(z_b, parameters)
+        return self._join(z_a, x_b), event_sum(log_slope)
 
-    def _coupled(self, x, context, inverse):
-        first, second = x[..., : self.first], x[..., self.first :]
-        told, moved = (second, first) if self.swap else (first, second)
-        parameters = ops.reshape(
-            self.conditioner(told, context),
-            (*ops.shape(moved), self.num_parameters),
-        )
-        moved, log_slope = self._move(moved, parameters, inverse)
-        sides = (moved, told) if self.swap else (told, moved)
-        return ops.concatenate(sides, axis=-1), event_sum(log_slope)
+    def _parameters(self, x_a, x_b, context):
+        """`theta(x_a, context)`, `[..., transformed, num_parameters]`."""
+        if getattr(self.conditioner, "context_dim", 0):
+            theta = self.conditioner(x_a, context)
+        else:
+            theta = self.conditioner(x_a)
+        return ops.reshape(theta, (*ops.shape(x_b), self.num_parameters))
+
+    def _split(self, x):
+        """`x_a`, which conditions, and `x_b`, which is transformed."""
+        if self._edge is None:
+            x, edge = ops.take(x, self._order, axis=-1), self._num_conditioning
+            return x[..., :edge], x[..., edge:]
+        first, second = x[..., : self._edge], x[..., self._edge :]
+        return (second, first) if self._swaps else (first, second)
+
+    def _join(self, x_a, x_b):
+        """Undoes `_split`."""
+        if self._edge is None:
+            x = ops.concatenate([x_a, x_b], axis=-1)
+            return ops.take(x, np.argsort(self._order), axis=-1)
+        return ops.concatenate([x_b, x_a] if self._swaps else [x_a, x_b], axis=-1)
 
     def get_config(self):
-        own = {name: getattr(self, name) for name in self.ARGUMENTS}
+        conditioner = keras.saving.serialize_keras_object(self.conditioner)
+        own = {"conditioner": conditioner, "mask": self.mask}
         return {**super().get_config(), **own}
+
+    @classmethod
+    def from_config(cls, config):
+        inner = keras.saving.deserialize_keras_object(config["conditioner"])
+        return cls(**{**config, "conditioner": inner})
 
 
 @keras.saving.register_keras_serializable(package="flows")
 class AffineCoupling(Coupling):
-    """Some of the channels are scaled and shifted as the others say.
+    """Scales and shifts: `z_b = x_b * exp(log_scale) + shift`, `log |f'| = log_scale`.
 
-    `z_b = x_b * exp(log_scale) + shift`, with `log_scale = bound * tanh(raw / bound)`:
-    no number grows or shrinks by more than `exp(bound)`.
+    `log_scale = bound * tanh(raw / bound)`: no number grows or shrinks by more than
+    `exp(bound)`. Inverse: `x_b = (z_b - shift) * exp(-log_scale)`.
 
     Args:
-        hidden, context_dim, swap, seed, split: See `Coupling`.
+        conditioner, mask: See `Coupling`; two parameters for each number.
         bound: Largest log-scale, a float > 0. Defaults to `2.0`.
 
     Call arguments:
         x, context: See `Coupling`.
     """
 
-    ARGUMENTS = (*Coupling.ARGUMENTS, "bound")
     num_parameters = 2
 
-    def __init__(self, hidden=(128, 128), context_dim=0, bound=2.0, **kwargs):
-        super().__init__(hidden, context_dim, **kwargs)
+    def __init__(self, conditioner, mask="first", bound=2.0, **kwargs):
+        super().__init__(conditioner, mask, **kwargs)
         if not bound > 0:
             raise ValueError(f"`bound` must be above 0. Received: bound={bound}")
         self.bound = bound
 
-    def _move(self, x, parameters, inverse):
-        raw, shift = parameters[..., 0], parameters[..., 1]
-        log_scale = self.bound * ops.tanh(raw / self.bound)
-        if inverse:
-            return (x - shift) * ops.exp(-log_scale), -log_scale
-        return x * ops.exp(log_scale) + shift, log_scale
+    def _transform(self, x, parameters):
+        log_scale = self._log_scale(parameters)
+        return x * ops.exp(log_scale) + parameters[..., 1], log_scale
+
+    def _inverse_transform(self, z, parameters):
+        log_scale = self._log_scale(parameters)
+        return (z - parameters[..., 1]) * ops.exp(-log_scale), -log_scale
+
+    def _log_scale(self, parameters):
+        return self.bound * ops.tanh(parameters[..., 0] / self.bound)
+
+    def get_config(self):
+        return {**super().get_config(), "bound": self.bound}

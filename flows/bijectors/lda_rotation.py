@@ -1,8 +1,8 @@
-"""Alignment: the channels of each part become the directions its classes differ in.
+"""Rotation to linear discriminant (LDA) directions, which initialises factor parts.
 
-Of normals of one covariance, `K` classes are told apart in `K - 1` directions, whatever
-the dimension. A flow that began anywhere would have to turn them into few channels by
-small steps; it begins there, and learns what a rotation can not do.
+`K` normal classes of one covariance are discriminated in `K - 1` directions, whatever
+the dimension. The channels of a factor's part are initialised as the directions in
+which its classes differ; the flow then learns what a rotation can not do.
 
 Reference:
     The Utilization of Multiple Measurements in Problems of Biological Classification
@@ -16,18 +16,18 @@ from keras import ops
 from flows.bijectors.base import Bijector, add_constant, event_sum
 from flows.gaussian import class_means
 
-ROUNDING = 1e-6  # of the scatter of a factor's classes: as little is none
+ROUNDING = 1e-6  # of the between-class scatter: less counts as none
 
 
 @keras.saving.register_keras_serializable(package="flows")
 class Alignment(Bijector):
-    """A rotation, set once by rows and their classes; never trained.
+    """A rotation to the LDA directions of labelled rows; not trained.
 
     `z = Q x` with `Q` orthogonal, so `log_det = 0` and the transpose undoes it. The
     identity until `adapt`.
 
     Args:
-        dims: Channels of each factor's part, which come first; those left are nobody's.
+        dims: Channels of each factor's part, which come first, before the residual.
 
     Call arguments:
         x: `[batch, channels]`.
@@ -41,40 +41,41 @@ class Alignment(Bijector):
         self.rotation = add_constant(self, "rotation", np.eye(input_shape[-1]))
 
     def adapt(self, x, context=None, labels=None):
-        """Turns the parts to where classes differ, by rows `[n, channels]`.
+        """Sets the rotation by rows `[n, channels]` and their classes.
 
         Args:
             x: See above.
-            context: Passed over.
-            labels: Int NumPy `[n, factors]`, -1 where missing. Defaults to none: then
-                nothing is turned.
+            context: Ignored.
+            labels: Class indices, int NumPy `[n, factors]`, -1 where missing. Defaults
+                to none: then the rotation stays as it is.
 
         Returns:
             `z`, as `forward` gives it from then on.
         """
-        x, _ = self._taken(x, None)
+        x, _ = self._as_tensors(x, None)
         if labels is not None:
             rows = ops.convert_to_numpy(x).astype(np.float64)
-            self.rotation.assign(directions(rows, labels, self.dims))
+            self.rotation.assign(discriminant_directions(rows, labels, self.dims))
         return self.forward(x)
 
     def _forward(self, x, context):
-        return ops.matmul(x, ops.transpose(self.rotation)), _nothing(x)
+        z = ops.matmul(x, ops.transpose(self.rotation))
+        return z, event_sum(ops.zeros_like(x))
 
     def _inverse(self, z, context):
-        return ops.matmul(z, self.rotation), _nothing(z)
+        return ops.matmul(z, self.rotation), event_sum(ops.zeros_like(z))
 
     def get_config(self):
         return {**super().get_config(), "dims": list(self.dims)}
 
 
-def directions(x, labels, dims) -> np.ndarray:
-    """An orthogonal matrix whose first rows are where classes differ, part by part.
+def discriminant_directions(x, labels, dims) -> np.ndarray:
+    """An orthogonal matrix whose first rows are the directions in which classes differ.
 
-    Of each factor the leading directions of the scatter of its class averages, in what
-    the factors of fewer classes have left: where speakers tell gender, gender keeps its
-    direction, and speakers have the others. Then, in parts that have more channels than
-    there are such directions and in the rest, whatever is perpendicular to all of them.
+    Of each factor the leading directions of the between-class scatter, perpendicular to
+    those of the factors with fewer classes: where speakers determine gender, gender
+    keeps its direction, and speakers have the others. Parts with more channels than
+    such directions, and the residual, are filled with the orthogonal complement.
 
     Args:
         x: `[n, dim]`.
@@ -84,30 +85,25 @@ def directions(x, labels, dims) -> np.ndarray:
     Returns:
         Float64 `[dim, dim]`.
     """
-    found, taken = {}, np.zeros((0, x.shape[1]))
+    found, used = {}, np.zeros((0, x.shape[1]))
     for f in np.argsort(labels.max(axis=0), kind="stable"):
-        found[f] = _leading(x, labels[:, f], taken)[: dims[f]]
-        taken = np.concatenate([taken, found[f]])
-    others = np.linalg.qr(taken.T, mode="complete")[0].T[len(taken) :]
+        found[f] = _leading(x, labels[:, f], used)[: dims[f]]
+        used = np.concatenate([used, found[f]])
+    complement = np.linalg.qr(used.T, mode="complete")[0].T[len(used) :]
     parts = []
     for f, size in enumerate(dims):
-        own, lacking = found[f], size - len(found[f])
-        parts += own, others[:lacking]
-        others = others[lacking:]
-    return np.concatenate([*parts, others])
+        missing = size - len(found[f])
+        parts += found[f], complement[:missing]
+        complement = complement[missing:]
+    return np.concatenate([*parts, complement])
 
 
-def _leading(x, labels, taken):
-    """Directions in which class averages scatter most, perpendicular to `taken`."""
-    averages, rows = class_means(x, labels, labels.max() + 1)
+def _leading(x, labels, used):
+    """Directions of the largest between-class scatter, perpendicular to `used`."""
+    means, rows = class_means(x, labels, labels.max() + 1)
     shares = rows / max(rows.sum(), 1)
-    spread = np.sqrt(shares)[:, None] * (averages - shares @ averages)
+    spread = np.sqrt(shares)[:, None] * (means - shares @ means)
     least = ROUNDING * np.linalg.norm(spread)
-    spread = spread - spread @ taken.T @ taken
+    spread = spread - spread @ used.T @ used
     _, sizes, axes = np.linalg.svd(spread, full_matrices=False)
     return axes[sizes > least]
-
-
-def _nothing(x):
-    """The log-determinant of a rotation, `[batch]`."""
-    return event_sum(ops.zeros_like(x))

@@ -1,4 +1,4 @@
-"""Linear bijectors: every channel becomes a mixture of all."""
+"""Invertible linear maps of the channels (invertible 1x1 convolution)."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ STARTS = ("identity", "rotation")
 
 @keras.saving.register_keras_serializable(package="flows")
 class InvertibleLinear(Bijector):
-    """A trained matrix, kept in factors, mixes the channels of every place.
+    """A trained matrix in LU factors mixes the channels of every place.
 
     `z = W x` with `W = P L (U + diag(s))`: `P` a fixed permutation, `L` unit lower and
     `U` strictly upper triangular, `s = sign * exp(log_scale)` with fixed signs, never
@@ -20,8 +20,8 @@ class InvertibleLinear(Bijector):
 
     Args:
         seed: Of the rotation, an int. Defaults to `0`.
-        start: `W` at first: `"identity"`, or `"rotation"`, an orthogonal matrix drawn
-            by lot. Defaults to `"identity"`.
+        start: `W` at first: `"identity"`, or `"rotation"`, an orthogonal matrix sampled
+            at random. Defaults to `"identity"`.
 
     Call arguments:
         x: See `Bijector`.

@@ -1,8 +1,8 @@
-"""Bijectors that start from data: each channel, or each number, at its own scale.
+"""Standardisation of channels (ActNorm) or of whole events (Scaler) as bijectors.
 
-`z = (x - mean) / deviation`, where mean and deviation are set by `adapt`, in float64.
-What is constant in the data, or nearly, has no scale of its own: its deviation is
-raised to a hundredth of the root mean square of all, or to 1 where all are constant.
+`z = (x - mean) / deviation`, where `adapt` estimates mean and deviation in float64.
+The deviation of what is constant in the data, or nearly, is raised to a hundredth of
+the root mean square of all, or to 1 where all are constant.
 """
 
 import math
@@ -13,7 +13,7 @@ from keras import ops
 
 from flows.bijectors.base import Bijector, add_constant, event_sum
 
-FLOOR = 0.01  # least deviation, in root mean squares of all of them
+MIN_DEVIATION = 0.01  # in root mean squares of all deviations
 ROUNDING = 1e-12  # deviation, in means, that equal numbers have by rounding alone
 
 
@@ -48,7 +48,7 @@ class ActNorm(Bijector):
         Raises:
             ValueError: If there are fewer rows, or numbers that are not finite.
         """
-        x, _ = self._taken(x, None)
+        x, _ = self._as_tensors(x, None)
         mean, deviation = _moments(x, axis=tuple(range(len(x.shape) - 1)))
         self.mean.assign(mean)
         self.log_scale.assign(-np.log(deviation))
@@ -66,7 +66,7 @@ class ActNorm(Bijector):
 
 @keras.saving.register_keras_serializable(package="flows")
 class Scaler(Bijector):
-    """Flattens events and standardises each number of them; never trained.
+    """Flattens events and standardises each number of them; not trained.
 
     `z = (flat(x) - mean) / scale`, and `log_det = -sum(log(scale))`: densities stay
     densities of the features, in their own units. The inverse gives back the shape.
@@ -108,7 +108,7 @@ class Scaler(Bijector):
         Raises:
             ValueError: If there are fewer rows, or numbers that are not finite.
         """
-        x, _ = self._taken(x, None)
+        x, _ = self._as_tensors(x, None)
         self._check(tuple(x.shape[1:]), self.shape)
         mean, deviation = _moments(ops.reshape(x, (len(x), -1)), axis=0)
         self.mean.assign(mean)
@@ -143,12 +143,12 @@ def _moments(x, axis):
     x = ops.convert_to_numpy(x)
     if len(x) < 2:
         raise ValueError(
-            f"A start needs at least two rows to find a scale. Received: {len(x)}"
+            f"`adapt` needs at least two rows to estimate a scale. Received: {len(x)}"
         )
     if not np.isfinite(x).all():
         bad = np.size(x) - np.isfinite(x).sum()
         raise ValueError(
-            f"A start needs finite numbers. Received: {bad} that are not, "
+            f"`adapt` needs finite numbers. Received: {bad} that are not, "
             f"of {np.size(x)}"
         )
     mean = np.mean(x, axis=axis, dtype="float64")
@@ -156,4 +156,4 @@ def _moments(x, axis):
     typical = np.sqrt(np.mean(deviation**2))
     if typical <= ROUNDING * np.abs(mean).max():
         return mean, np.ones_like(deviation)
-    return mean, np.maximum(deviation, FLOOR * typical)
+    return mean, np.maximum(deviation, MIN_DEVIATION * typical)

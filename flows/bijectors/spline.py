@@ -1,13 +1,13 @@
-"""Spline couplings: some of the channels bend as the others say.
+"""Spline couplings: elementwise monotone rational-quadratic splines.
 
-A monotone curve through `num_bins + 1` knots from `(-tail, -tail)` to `(tail, tail)`,
-between two of them a quotient of quadratics, beyond them the identity. With `w` and
-`h` a bin's width and height, `s = h / w`, `d_0` and `d_1` the slopes at its ends, and
-`u = (x - x_0) / w` in [0, 1],
+A spline has `num_bins` bins between `num_bins + 1` knots from `(-tail, -tail)` to
+`(tail, tail)` and is the identity outside of them. In a bin of width `w` and height
+`h`, with `s = h / w`, slopes `d_0` and `d_1` at its ends and `u = (x - x_0) / w` in
+[0, 1],
 
     `z = y_0 + h * (s * u**2 + d_0 * u * (1 - u)) / (s + curve * u * (1 - u))`,
 
-where `curve = d_0 + d_1 - 2 * s`; undone, a quadratic equation in `u`.
+where `curve = d_0 + d_1 - 2 * s`. The inverse solves a quadratic equation in `u`.
 
 Reference:
     Neural Spline Flows (Durkan et al., 2019), equations 4 to 8 and appendix A.
@@ -21,68 +21,57 @@ from keras import ops
 
 from flows.bijectors.coupling import Coupling
 
-LEAST = 1e-3  # width and height of a bin, in all of them; slope
-UNIT = math.log(math.expm1(1 - LEAST))  # `LEAST + softplus(UNIT) = 1`
-TINY = 1e-12  # least discriminant: the square root's gradient stays finite
+MIN_BIN = 1e-3  # width and height of a bin, in all of them; slope
+UNIT_SLOPE = math.log(math.expm1(1 - MIN_BIN))  # `MIN_BIN + softplus(UNIT_SLOPE) = 1`
+MIN_DISCRIMINANT = 1e-12  # the square root's gradient stays finite
 
 
-def rational_quadratic(x, widths, heights, slopes, tail, inverse=False):
-    """Moves every number along its own monotone rational-quadratic spline.
+def rational_quadratic(x, widths, heights, slopes, tail):
+    """Maps every number by its own monotone rational-quadratic spline.
 
     The identity where all parameters are zero.
 
     Args:
-        x: `[...]`, to be moved; what is beyond `tail` stays.
+        x: `[...]`; numbers beyond `tail` stay as they are.
         widths, heights: Of the `K` bins, before softmax, `[..., K]`.
         slopes: At the inner knots, before softplus, `[..., K - 1]`; at the outer ones
             the slope is 1, that of the identity.
         tail: Where the spline ends on both sides, a float > 0.
-        inverse: Whether to go back. Defaults to `False`.
 
     Returns:
-        `z` and `log |dz / dx|`, shaped as `x`; backwards `x` and `log |dx / dz|`.
+        `z` and `log |dz / dx|`, shaped as `x`.
     """
-    inside = ops.abs(x) <= tail
-    kept, x = x, ops.clip(x, -tail, tail)
+    clipped = ops.clip(x, -tail, tail)
     knots_x, knots_y = _knots(widths, tail), _knots(heights, tail)
-    num_bins = widths.shape[-1]
-    inner = (knots_y if inverse else knots_x)[..., 1:-1]
-    index = ops.sum(ops.cast(x[..., None] >= inner, "int32"), axis=-1)
-    chosen = ops.one_hot(index, num_bins, dtype=x.dtype)
-
-    def pick(values):
-        return ops.sum(chosen * values, axis=-1)
-
-    x_0, y_0 = pick(knots_x[..., :-1]), pick(knots_y[..., :-1])
-    w = pick(knots_x[..., 1:] - knots_x[..., :-1])
-    h = pick(knots_y[..., 1:] - knots_y[..., :-1])
-    slopes = LEAST + ops.softplus(slopes + UNIT)
-    end = ops.ones_like(knots_x[..., :1])
-    d_0 = pick(ops.concatenate([end, slopes], axis=-1))
-    d_1 = pick(ops.concatenate([slopes, end], axis=-1))
+    x_0, y_0, w, h, d_0, d_1 = _bins(clipped, knots_x, knots_x, knots_y, slopes)
     s = h / w
-    if inverse:
-        u = _root((x - y_0) / h, s, d_0, d_1)
-        moved = x_0 + w * u
-    else:
-        u = (x - x_0) / w
-        moved = y_0 + h * u * (s * u + d_0 * (1 - u)) / _denominator(u, s, d_0, d_1)
-    log_slope = _log_slope(u, s, d_0, d_1)
-    log_slope = -log_slope if inverse else log_slope
-    return (
-        ops.where(inside, moved, kept),
-        ops.where(inside, log_slope, ops.zeros_like(log_slope)),
-    )
+    u = (clipped - x_0) / w
+    z = y_0 + h * u * (s * u + d_0 * (1 - u)) / _denominator(u, s, d_0, d_1)
+    return _within(tail, x, z, _log_slope(u, s, d_0, d_1))
+
+
+def inverse_rational_quadratic(z, widths, heights, slopes, tail):
+    """Undoes `rational_quadratic`, with the same parameters.
+
+    Returns:
+        `x` and `log |dx / dz|`, shaped as `z`.
+    """
+    clipped = ops.clip(z, -tail, tail)
+    knots_x, knots_y = _knots(widths, tail), _knots(heights, tail)
+    x_0, y_0, w, h, d_0, d_1 = _bins(clipped, knots_y, knots_x, knots_y, slopes)
+    s = h / w
+    u = _root((clipped - y_0) / h, s, d_0, d_1)
+    return _within(tail, z, x_0 + w * u, -_log_slope(u, s, d_0, d_1))
 
 
 @keras.saving.register_keras_serializable(package="flows")
 class SplineCoupling(Coupling):
-    """Some of the channels move along splines that the others draw.
+    """Maps each transformed number by a spline; see `rational_quadratic`.
 
-    `3 * num_bins - 1` parameters for each number (see `rational_quadratic`).
+    `3 * num_bins - 1` parameters for each number.
 
     Args:
-        hidden, context_dim, swap, seed, split: See `Coupling`.
+        conditioner, mask: See `Coupling`.
         num_bins: Bins of a spline, an int of 2 or more. Defaults to `8`.
         tail: Beyond it the identity, a float > 0. Defaults to `5.0`.
 
@@ -90,16 +79,12 @@ class SplineCoupling(Coupling):
         x, context: See `Coupling`.
     """
 
-    ARGUMENTS = (*Coupling.ARGUMENTS, "num_bins", "tail")
-
-    def __init__(
-        self, hidden=(128, 128), context_dim=0, num_bins=8, tail=5.0, **kwargs
-    ):
-        super().__init__(hidden, context_dim, **kwargs)
-        if not 2 <= num_bins < 1 / LEAST or not tail > 0:
+    def __init__(self, conditioner, mask="first", num_bins=8, tail=5.0, **kwargs):
+        super().__init__(conditioner, mask, **kwargs)
+        if not 2 <= num_bins < 1 / MIN_BIN or not tail > 0:
             raise ValueError(
-                f"`num_bins` must be at least 2 and below {1 / LEAST:g}, `tail` above "
-                f"0. Received: num_bins={num_bins}, tail={tail}"
+                f"`num_bins` must be at least 2 and below {1 / MIN_BIN:g}, `tail` "
+                f"above 0. Received: num_bins={num_bins}, tail={tail}"
             )
         self.num_bins = num_bins
         self.tail = tail
@@ -108,17 +93,55 @@ class SplineCoupling(Coupling):
     def num_parameters(self):
         return 3 * self.num_bins - 1
 
-    def _move(self, x, parameters, inverse):
-        widths = parameters[..., : self.num_bins]
-        heights = parameters[..., self.num_bins : 2 * self.num_bins]
-        slopes = parameters[..., 2 * self.num_bins :]
-        return rational_quadratic(x, widths, heights, slopes, self.tail, inverse)
+    def _transform(self, x, parameters):
+        return rational_quadratic(x, *self._spline(parameters), self.tail)
+
+    def _inverse_transform(self, z, parameters):
+        return inverse_rational_quadratic(z, *self._spline(parameters), self.tail)
+
+    def _spline(self, parameters):
+        """Widths, heights and slopes."""
+        return (
+            parameters[..., : self.num_bins],
+            parameters[..., self.num_bins : 2 * self.num_bins],
+            parameters[..., 2 * self.num_bins :],
+        )
+
+    def get_config(self):
+        own = {"num_bins": self.num_bins, "tail": self.tail}
+        return {**super().get_config(), **own}
+
+
+def _bins(values, knots, knots_x, knots_y, slopes):
+    """Of the bin that each value is in by `knots`: `x_0, y_0, w, h, d_0, d_1`."""
+    index = ops.sum(ops.cast(values[..., None] >= knots[..., 1:-1], "int32"), axis=-1)
+    one_hot = ops.one_hot(index, knots.shape[-1] - 1, dtype=values.dtype)
+    slopes = MIN_BIN + ops.softplus(slopes + UNIT_SLOPE)
+    end = ops.ones_like(knots[..., :1])
+    bins = (
+        knots_x[..., :-1],
+        knots_y[..., :-1],
+        knots_x[..., 1:] - knots_x[..., :-1],
+        knots_y[..., 1:] - knots_y[..., :-1],
+        ops.concatenate([end, slopes], axis=-1),
+        ops.concatenate([slopes, end], axis=-1),
+    )
+    return [ops.sum(one_hot * of_bins, axis=-1) for of_bins in bins]
+
+
+def _within(tail, given, mapped, log_slope):
+    """Mapped values and log-slopes up to `tail`, the identity beyond it."""
+    inside = ops.abs(given) <= tail
+    return (
+        ops.where(inside, mapped, given),
+        ops.where(inside, log_slope, ops.zeros_like(log_slope)),
+    )
 
 
 def _knots(sizes, tail):
     """Where bins begin and end, `[..., K + 1]`, from -tail to tail exactly."""
     num_bins = sizes.shape[-1]
-    shares = LEAST + (1 - LEAST * num_bins) * ops.softmax(sizes, axis=-1)
+    shares = MIN_BIN + (1 - MIN_BIN * num_bins) * ops.softmax(sizes, axis=-1)
     inner = tail * (2 * ops.cumsum(shares, axis=-1)[..., :-1] - 1)
     end = tail * ops.ones_like(sizes[..., :1])
     return ops.concatenate([-end, inner, end], axis=-1)
@@ -144,7 +167,7 @@ def _root(v, s, d_0, d_1):
     """
     bent = v * (d_0 + d_1 - 2 * s)
     a, b, c = s - d_0 + bent, d_0 - bent, -s * v
-    root = ops.sqrt(ops.maximum(b**2 - 4 * a * c, TINY))
+    root = ops.sqrt(ops.maximum(b**2 - 4 * a * c, MIN_DISCRIMINANT))
     positive = b >= 0
     above = ops.where(positive, -2 * c, root - b)
     below = ops.where(positive, b + root, 2 * a)

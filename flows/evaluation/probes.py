@@ -1,8 +1,7 @@
-"""Probes: judges from outside, who say what they see in sound or in features.
+"""Probe classifiers: one for each factor, trained on real rows only.
 
-What a flow made of a segment is shown to classifiers that never saw the flow: one
-for each factor, trained on real rows. Their posteriors before and after are what a
-manipulation is measured by.
+They never see the models that they evaluate: a manipulation is measured by their
+posteriors of its input and of its output.
 """
 
 import copy
@@ -14,23 +13,23 @@ from threadpoolctl import threadpool_limits
 from timbre.metrics.folds import shuffle_by_class
 from timbre.progress import ProgressBar
 
-BLOCK = 8192  # rows judged at once
-EPOCHS = 40  # at most, or what makes STEPS steps if that is more
-STEPS = 1000
+BLOCK = 8192  # rows classified at once
+MAX_EPOCHS = 40  # or what makes MIN_STEPS steps if that is more
+MIN_STEPS = 1000
 PATIENCE = 8  # training stops when an 8th of all epochs brought no progress
 BATCH = 256  # or a tenth of the rows if that is less
-ASIDE = 10  # a tenth of the rows says when to stop, if no others are given
+HELD_OUT = 10  # a tenth of the rows is for early stopping, if no others are given
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Probe:
-    """A classifier of one factor: a network of dense layers, on standardised rows.
+    """A classifier of one factor: a multilayer perceptron on standardised rows.
 
     Args:
         network: A trained `sklearn.neural_network.MLPClassifier`.
         mean: Of each number of a row, float32 `[D]`.
         deviation: The same.
-        num_classes: Of the factor, whether or not rows of each were seen.
+        num_classes: Of the factor, with or without training rows.
     """
 
     network: object
@@ -51,69 +50,72 @@ class Probe:
         seed=0,
         epochs=None,
     ):
-        """Trains one on real rows. One thread, hence the same bits on any machine.
+        """Trains one on real rows, in one thread: the same bits on any machine.
 
-        The weights are those that gave held-out rows the highest likelihood: by
-        accuracy, training would end while posteriors are still timid. Held out are
-        `valid`, or else about a tenth of the groups, which leave every class some to
-        learn from; where no group can be spared, a tenth of the rows. Rows
-        labelled -1 are left out, and so is a class of a single row: its posterior is 0.
+        Early stopping is by the likelihood of held-out rows: by accuracy, training
+        would end while posteriors are still underconfident. Held out are `valid`, or
+        else about a tenth of the groups, such that every class keeps training rows;
+        where no group can be held out, a tenth of the rows. Rows labelled -1 are left
+        out, and so is a class of a single row: its posterior is 0.
 
         Args:
             x: `[rows, ...]`, of any shape.
             labels: Class of each row, -1 if unknown, `[rows]`.
             num_classes: How many classes the factor has.
-            valid: Rows `[m, ...]` and their labels `[m]` that are not learned from;
-                where none has a known class, as if they were not given. Defaults to
-                none.
-            groups: Name of the group of each row, as its recording, `[rows]`: what is
-                held out shares none with what is learned from. Defaults to none.
+            valid: Validation rows `[m, ...]` and their labels `[m]`; where none has a
+                known class, as if they were not given. Defaults to none.
+            groups: Name of the group of each row, as its recording, `[rows]`, none of
+                which is divided between training and held-out rows. Defaults to none.
             hidden: Widths of the hidden layers. Defaults to `(256, 256)`.
-            seed: Of the weights, of the batches and of the rows held out. Defaults
-                to `0`.
-            epochs: Most passes over the rows. Defaults to `40`, or more where rows are
-                so few that these would not make a thousand steps. Training stops
-                before, when rows held out become no more probable.
+            seed: Of the weights, the batches and the held-out rows. Defaults to `0`.
+            epochs: Most epochs. Defaults to `40`, or more where rows are so few that
+                these would not make a thousand steps.
 
         Raises:
             ValueError: If rows are not finite, a label is out of range, or fewer than
                 two classes have two rows.
         """
-        x, labels = _flat(x), _checked(labels, len(x), num_classes)
+        x, labels = _flat(x), _validate_labels(labels, len(x), num_classes)
         counts = np.bincount(labels[labels >= 0], minlength=num_classes)
         seen = np.flatnonzero(counts > 1)
         if len(seen) < 2:
             raise ValueError(
                 "A probe needs at least two classes with two rows or more. "
-                f"Received: {len(seen)} such of {num_classes}"
+                f"Received: {len(seen)} of {num_classes} classes"
             )
         keep = np.isin(labels, seen)
         x, labels = x[keep], labels[keep]
-        told = _known(valid, seen, num_classes)
-        if told is None:
+        held = _known(valid, seen, num_classes)
+        if held is None:
             groups = None if groups is None else np.asarray(groups)[keep]
-            aside = _hold_out(labels, groups, seed)
-            told = x[aside], labels[aside]
-            x, labels = x[~aside], labels[~aside]
+            held_out = _hold_out(labels, groups, seed)
+            held = x[held_out], labels[held_out]
+            x, labels = x[~held_out], labels[~held_out]
         mean = x.mean(axis=0, dtype="float64")
         deviation = x.std(axis=0, dtype="float64")
         deviation = np.where(np.ptp(x, axis=0) == 0, 1.0, deviation)
-        scale = mean.astype("float32"), deviation.astype("float32")
-        rows = ((each - scale[0]) / scale[1] for each in (x, told[0]))
-        settings = {"hidden": hidden, "seed": seed, "epochs": epochs}
+        mean, deviation = mean.astype("float32"), deviation.astype("float32")
         with threadpool_limits(1):
-            network = _trained(*rows, labels, told[1], **settings)
-        return cls(network, *scale, num_classes)
+            network = _train(
+                (x - mean) / deviation,
+                labels,
+                (held[0] - mean) / deviation,
+                held[1],
+                hidden=hidden,
+                seed=seed,
+                epochs=epochs,
+            )
+        return cls(network, mean, deviation, num_classes)
 
     def posterior(self, x):
-        """What it takes rows for.
+        """Posterior probabilities of the classes of rows.
 
         Args:
-            x: `[rows, ...]`, shaped as it was trained on.
+            x: `[rows, ...]`, shaped as in training.
 
         Returns:
-            float32 `[rows, num_classes]`, columns in the order of the codes; 0 for a
-            class that it was not taught.
+            float32 `[rows, num_classes]`, columns in the order of class indices; 0 for
+            a class without training rows.
         """
         x = _flat(x)
         if x.shape[1] != len(self.mean):
@@ -131,16 +133,16 @@ class Probe:
         return found
 
     def accuracy(self, x, labels):
-        """Share of the rows with a known class that it takes for just that.
+        """Accuracy on the rows with a known class.
 
         Args:
             x: `[rows, ...]`.
             labels: Class of each, -1 if unknown, `[rows]`.
         """
-        labels = _checked(labels, len(x), self.num_classes)
+        labels = _validate_labels(labels, len(x), self.num_classes)
         known = labels >= 0
         if not known.any():
-            raise ValueError("Rows must have a known class. Received: none that has")
+            raise ValueError("Some rows must have a known class")
         guess = self.posterior(np.asarray(x)[known]).argmax(axis=1)
         return float((guess == labels[known]).mean())
 
@@ -151,10 +153,10 @@ def fit(
     """Trains one probe for each factor.
 
     Args:
-        rows: `Rows` to learn from: `x`, true `labels` `[rows, factors]`, `recording`.
+        rows: Training `Rows`: `x`, true `labels` `[rows, factors]`, `recording`.
         vocabulary: Dict, each factor's name to those of its classes, in the order of
             the columns.
-        valid: `Rows` of other recordings, by which training ends. By default these are
+        valid: `Rows` of other recordings, for early stopping. By default these are
             held out of `rows`, by recording.
         hidden: Widths of the hidden layers. Defaults to `(256, 256)`.
         seed: Defaults to `0`.
@@ -167,70 +169,75 @@ def fit(
     found = {}
     with ProgressBar("probes", len(vocabulary), enabled=shown) as bar:
         for column, (name, classes) in enumerate(vocabulary.items()):
-            labels, told = np.asarray(rows.labels)[:, column], None
+            held = None
             if valid is not None and len(valid.x):
-                told = valid.x, np.asarray(valid.labels)[:, column]
+                held = valid.x, np.asarray(valid.labels)[:, column]
             found[name] = Probe.fit(
-                *(rows.x, labels, len(classes)),
-                **{"valid": told, "groups": rows.recording, "epochs": epochs},
-                **{"hidden": hidden, "seed": seed},
+                rows.x,
+                np.asarray(rows.labels)[:, column],
+                len(classes),
+                valid=held,
+                groups=rows.recording,
+                hidden=hidden,
+                seed=seed,
+                epochs=epochs,
             )
             bar.update()
     return found
 
 
 def _known(valid, seen, num_classes):
-    """Held-out rows of classes that are taught, and their labels; `None` if none is."""
+    """Validation rows of classes with training rows, and labels; `None` without any."""
     if valid is None:
         return None
     x = _flat(valid[0])
-    labels = _checked(valid[1], len(x), num_classes)
+    labels = _validate_labels(valid[1], len(x), num_classes)
     keep = np.isin(labels, seen)
     return (x[keep], labels[keep]) if keep.any() else None
 
 
 def _hold_out(labels, groups, seed):
-    """About a tenth of the rows, in groups of their own where they can be, a mask."""
-    aside, left = np.zeros(len(labels), bool), np.bincount(labels)
+    """Mask of about a tenth of the rows, of whole groups where that is possible."""
+    held, left = np.zeros(len(labels), bool), np.bincount(labels)
     names, number = np.unique(
         np.arange(len(labels)) if groups is None else groups, return_inverse=True
     )
-    lots = np.random.default_rng(seed).permutation(len(names))
-    for group in lots if len(names) < len(labels) else ():
-        mine = number == group
-        less = left - np.bincount(labels[mine], minlength=len(left))
-        if less[labels[mine]].all() and 2 * less.sum() >= len(labels):
-            aside, left = aside | mine, less
-        if ASIDE * aside.sum() >= len(labels):
-            return aside
-    if not aside.any():
-        aside[shuffle_by_class(labels, seed)[::ASIDE]] = (
-            True  # two rows of a class: one stays
-        )
-    return aside
+    order = np.random.default_rng(seed).permutation(len(names))
+    for group in order if len(names) < len(labels) else ():
+        rows = number == group
+        fewer = left - np.bincount(labels[rows], minlength=len(left))
+        if fewer[labels[rows]].all() and 2 * fewer.sum() >= len(labels):
+            held, left = held | rows, fewer
+        if HELD_OUT * held.sum() >= len(labels):
+            return held
+    if not held.any():
+        # of two rows of a class one stays
+        held[shuffle_by_class(labels, seed)[::HELD_OUT]] = True
+    return held
 
 
-def _trained(x, told, labels, truth, *, hidden, seed, epochs):
-    """A network with the weights of the epoch that rows `told` liked best."""
+def _train(x, labels, held, held_labels, *, hidden, seed, epochs):
+    """Trains a network, with early stopping by the likelihood of held-out rows."""
     from sklearn.neural_network import MLPClassifier
 
     state, classes = np.random.RandomState(seed), np.unique(labels)
-    place = np.searchsorted(classes, truth)
+    column = np.searchsorted(classes, held_labels)
     batch = min(BATCH, max(1, len(x) // 10))
     if epochs is None:
-        epochs = max(EPOCHS, STEPS * batch // len(x))
+        epochs = max(MAX_EPOCHS, MIN_STEPS * batch // len(x))
     network = MLPClassifier(tuple(hidden), batch_size=batch, random_state=state)
-    best, since, kept = np.inf, 0, None
+    best_loss, num_worse, best = np.inf, 0, None
     for _ in range(epochs):
         network.partial_fit(x, labels, classes=classes)
-        found = network.predict_proba(told)[np.arange(len(told)), place]
-        loss, since = -np.log(np.maximum(found, 1e-30)).mean(dtype=float), since + 1
-        if loss < best:
-            best, since = loss, 0
-            kept = copy.deepcopy((network.coefs_, network.intercepts_))
-        elif since >= max(1, epochs // PATIENCE):
+        posterior = network.predict_proba(held)[np.arange(len(held)), column]
+        loss = -np.log(np.maximum(posterior, 1e-30)).mean(dtype=float)
+        num_worse += 1
+        if loss < best_loss:
+            best_loss, num_worse = loss, 0
+            best = copy.deepcopy((network.coefs_, network.intercepts_))
+        elif num_worse >= max(1, epochs // PATIENCE):
             break
-    network.coefs_, network.intercepts_ = kept
+    network.coefs_, network.intercepts_ = best
     return network
 
 
@@ -244,7 +251,7 @@ def _flat(x):
     return x.reshape(len(x), -1)
 
 
-def _checked(labels, count, num_classes):
+def _validate_labels(labels, count, num_classes):
     labels = np.asarray(labels)
     if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(

@@ -1,17 +1,17 @@
-"""Bases: where codes lie, class by class and factor by factor.
+"""Base distributions of flows: class-conditional normals, factor by factor.
 
-A code is cut into parts, one for each factor (phone, speaker, ...), and a rest:
+A latent has a part for each factor (phone, speaker, ...) and a residual:
 
-`log p(z | y) = sum_f log N(z_f; mean[f, y_f], v_f) + log N(rest; 0, 1)`
+`log p(z | y) = sum_f log N(z_f; mean[f, y_f], v_f) + log N(residual; 0, 1)`
 
 `y = -1` is a label that is missing, and the factor's part then follows the mixture of
-its classes: `log sum_k prior[f, k] N(z_f; mean[f, k], v_f)`. Of a known label the prior
-is not counted: this is the density of the code given the labels, not of both.
+its classes: `log sum_k prior[f, k] N(z_f; mean[f, k], v_f)`. The prior of a known label
+is not counted: this is the density of the latent given the labels, not of both.
 
 By Bayes' rule `p(k | z_f) = prior[f, k] N(z_f; mean[f, k], v_f) / sum_j ...`.
 
-No factor and all rest is the normal base of an ordinary flow (NF), one factor that of
-a discriminative flow (DNF), several that of a factorial one (f-DNF).
+No factor and all residual is the normal base of an ordinary flow (NF), one factor that
+of a discriminative flow (DNF), several that of a factorial one (f-DNF).
 
 Reference:
     Deep Generative Factorization for Speech Signal (Sun et al., 2021),
@@ -31,22 +31,22 @@ from flows.gaussian import class_means, log_normal, log_normals, log_priors
 from flows.validation import validate_latents
 
 VARIANCES = ("unit", "shared", "class")
-LARGEST = 3.0  # log-variances lie between -3 and 3
+MAX_LOG_VARIANCE = 3.0  # either way
 
 
 @keras.saving.register_keras_serializable(package="flows")
 class FactorialNormal(keras.layers.Layer):
-    """Class-conditional normals side by side, one for each factor.
+    """The product of class-conditional normals, one for each factor.
 
     Args:
         classes: How many classes each factor has. Defaults to `(10, 12)`.
         dims: Dimensions of each factor's part. Defaults to `(32, 32)`.
-        residual: Dimensions of the rest, which no factor tells of. Defaults to `0`.
+        residual: Dimensions of the residual, which has no classes. Defaults to `0`.
         variance: `"unit"`: 1 in all directions; `"shared"`: a diagonal is learned for
             each factor; `"class"`: one for each class. Defaults to `"unit"`.
 
     Call arguments:
-        z: Codes `[batch, dim]`.
+        z: Latents `[batch, dim]`.
         labels: Int `[batch, factors]`, -1 where missing; `None`: all are.
 
     Returns:
@@ -54,13 +54,19 @@ class FactorialNormal(keras.layers.Layer):
 
     Raises:
         ValueError: If `dims` are not those of `classes`, a part has no dimension, a
-            factor fewer than two classes, or the code no dimension at all.
+            factor fewer than two classes, or the latent no dimension at all.
     """
 
     def __init__(
-        self, classes=(10, 12), dims=(32, 32), residual=0, variance="unit", **kwargs
+        self,
+        classes=(10, 12),
+        dims=(32, 32),
+        residual=0,
+        variance="unit",
+        dtype="float32",
+        **kwargs,
     ):
-        super().__init__(**{"dtype": "float32", **kwargs}, autocast=False)
+        super().__init__(dtype=dtype, autocast=False, **kwargs)
         self.classes, self.dims = tuple(classes), tuple(dims)
         self.residual = residual
         self.variance = variance
@@ -82,7 +88,7 @@ class FactorialNormal(keras.layers.Layer):
                     name=f"log_variance_{f}",
                     shape=(k if variance == "class" else 1, d),
                     initializer="zeros",
-                    constraint=_bounded,  # a step beyond the bound can come back
+                    constraint=_clip,  # a step beyond the bound can come back
                 )
                 for f, (k, d) in each
             ]
@@ -99,19 +105,16 @@ class FactorialNormal(keras.layers.Layer):
 
     @property
     def dim(self):
-        """Dimensions of a code, all parts together."""
+        """Dimensions of a latent, all parts together."""
         return sum(self.dims) + self.residual
 
     def call(self, z, labels=None):
         return self.log_prob(z, labels)
 
-    def parts(self, z):
-        """Codes `[batch, dim]` cut: `[batch, dims[f]]` of each factor, the rest last.
-
-        Where there is no residual, no rest is given.
-        """
-        cuts = self._slices if self.residual else self._slices[:-1]
-        return tuple(z[:, cut] for cut in cuts)
+    def split(self, z):
+        """Parts of latents: `[batch, dims[f]]` of each factor, the residual, if any."""
+        slices = self._slices if self.residual else self._slices[:-1]
+        return tuple(z[:, part] for part in slices)
 
     def means(self, f):
         """Means of the classes in their own part, `[classes[f], dims[f]]`."""
@@ -121,10 +124,10 @@ class FactorialNormal(keras.layers.Layer):
         """Log-variances of factor `f`, to broadcast with `[classes[f], dims[f]]`."""
         if self.variance == "unit":
             return ops.zeros((1, self.dims[f]), self.compute_dtype)
-        return _bounded(self._log_variances[f])
+        return _clip(self._log_variances[f])
 
     def log_prob(self, z, labels=None):
-        """Log-densities of codes given their labels.
+        """Log-densities of latents given their labels.
 
         Args:
             z: `[batch, dim]`.
@@ -141,9 +144,10 @@ class FactorialNormal(keras.layers.Layer):
         for f, joint in enumerate(self._log_joints(z)):
             density = ops.logsumexp(joint, axis=-1)
             if labels is not None:
-                given = ops.cast(ops.convert_to_tensor(labels), "int32")[:, f]
-                told = log_normal(z[:, self._slices[f]], *self._told(f, given))
-                density = ops.where(given < 0, density, told)
+                label = ops.cast(ops.convert_to_tensor(labels), "int32")[:, f]
+                mean, log_variance = self._of_classes(f, label)
+                known = log_normal(z[:, self._slices[f]], mean, log_variance)
+                density = ops.where(label < 0, density, known)
             total = total + density
         return total
 
@@ -153,23 +157,23 @@ class FactorialNormal(keras.layers.Layer):
         return tuple(ops.log_softmax(joint, axis=-1) for joint in self._log_joints(z))
 
     def centres(self, f):
-        """Means of the classes as codes, 0 in other parts, `[classes[f], dim]`."""
-        return self.place(f, self.means(f))
+        """Means of the classes as latents, 0 in other parts, `[classes[f], dim]`."""
+        return self.pad_part(f, self.means(f))
 
-    def place(self, f, part):
-        """Codes `[batch, dim]` of which part `f` is `part` and all else 0."""
+    def pad_part(self, f, part):
+        """Latents `[batch, dim]` of which part `f` is `part` and all else 0."""
         before = self._slices[f].start
         after = self.dim - self._slices[f].stop
         part = ops.convert_to_tensor(part, self.compute_dtype)
         return ops.pad(part, [[0, 0], [before, after]])
 
-    def draw(self, noise, uniform, labels=None, temperature=1.0):
-        """Codes out of noise.
+    def sample(self, noise, uniform, labels=None, temperature=1.0):
+        """Transforms noise to samples.
 
         Args:
             noise: Standard normal, `[batch, dim]`.
-            uniform: In [0, 1), `[batch, factors]`; says by the priors which class it
-                is where none is given.
+            uniform: In [0, 1), `[batch, factors]`; selects a class by the priors where
+                none is given.
             labels: Int `[batch, factors]`, -1 where missing; `None`: all are.
             temperature: Scales the noise; 0 gives the means. Defaults to `1.0`.
 
@@ -178,24 +182,24 @@ class FactorialNormal(keras.layers.Layer):
         """
         noise = ops.convert_to_tensor(noise, self.compute_dtype) * temperature
         uniform = ops.convert_to_tensor(uniform, self.compute_dtype)
-        drawn = list(self.parts(noise))
+        parts = list(self.split(noise))
         for f in range(len(self.classes)):
-            reached = ops.cumsum(ops.exp(self._log_priors[f]))[:-1]
-            chosen = ops.sum(ops.cast(uniform[:, f, None] >= reached, "int32"), axis=-1)
+            edges = ops.cumsum(ops.exp(self._log_priors[f]))[:-1]
+            label = ops.sum(ops.cast(uniform[:, f, None] >= edges, "int32"), axis=-1)
             if labels is not None:
                 given = ops.cast(ops.convert_to_tensor(labels), "int32")[:, f]
-                chosen = ops.where(given < 0, chosen, given)
-            mean, log_variance = self._told(f, chosen)
-            drawn[f] = mean + ops.exp(log_variance / 2) * drawn[f]
-        return ops.concatenate(drawn, axis=-1)
+                label = ops.where(given < 0, label, given)
+            mean, log_variance = self._of_classes(f, label)
+            parts[f] = mean + ops.exp(log_variance / 2) * parts[f]
+        return ops.concatenate(parts, axis=-1)
 
     def adapt(self, z, labels):
-        """Means become the class averages of codes, priors the shares of `rows + 1`.
+        """Sets means to class means of latents, priors to the shares of `rows + 1`.
 
-        A class without rows starts from the average of all rows. Variances stay.
+        A class without rows starts from the mean of all rows. Variances stay.
 
         Args:
-            z: Codes of the untrained flow, finite, NumPy `[n, dim]`, two or more.
+            z: Latents of the untrained flow, finite, NumPy `[n, dim]`, two or more.
             labels: Int NumPy `[n, factors]`, -1 where missing.
 
         Raises:
@@ -208,8 +212,8 @@ class FactorialNormal(keras.layers.Layer):
             self._means[f].assign(means)
             self._log_priors[f].assign(log_priors(rows))
 
-    def _told(self, f, labels):
-        """Means and log-variances of the classes of rows, unknown ones taken as 0."""
+    def _of_classes(self, f, labels):
+        """Means and log-variances of the classes of rows; unknown ones count as 0."""
         labels = ops.maximum(labels, 0)
         log_variance = self.log_variance(f)
         if self.variance == "class":
@@ -235,8 +239,8 @@ class FactorialNormal(keras.layers.Layer):
         }
 
 
-def _bounded(log_variance):
-    return ops.clip(log_variance, -LARGEST, LARGEST)
+def _clip(log_variance):
+    return ops.clip(log_variance, -MAX_LOG_VARIANCE, MAX_LOG_VARIANCE)
 
 
 def _check(classes, dims, residual, variance):

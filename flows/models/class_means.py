@@ -1,10 +1,10 @@
-"""ClassMeans: classes of codes for models that have none of their own.
+"""Gaussian class posteriors in latent space, for models trained without labels.
 
-A VAE or a plain flow is trained without labels. Afterwards the codes of each class are
-averaged, and each factor's classes are taken to be normal around their averages over
-the whole code, all with the variance that is left within them:
+Of a VAE or a plain flow the latents of each class are averaged after training. Each
+factor's classes are modelled as normals around their means over the whole latent, with
+one diagonal within-class covariance (linear discriminant analysis):
 
-`p(k | z) = prior[f, k] N(z; average[f, k], within[f]) / sum_j ...`
+`p(k | z) = prior[f, k] N(z; mean[f, k], within[f]) / sum_j ...`
 """
 
 import keras
@@ -14,29 +14,29 @@ from keras import ops
 from flows.gaussian import class_means, log_normals, log_priors
 from flows.validation import validate_latents
 
-FLOOR = 1e-4  # least variance, as a share of the mean variance of a factor
+MIN_VARIANCE = 1e-4  # as a share of the mean variance of a factor
 
 
 @keras.saving.register_keras_serializable(package="flows")
 class ClassMeans(keras.layers.Layer):
-    """Centres of classes in whole codes, set by `adapt` and never trained.
+    """Class means of whole latents, set by `adapt` and not trained.
 
     Args:
         classes: How many classes each factor has.
-        dim: Dimensions of a code.
+        dim: Dimensions of a latent.
 
     Attributes:
         is_set: 1 from `adapt` on, saved with the weights.
 
     Call arguments:
-        z: Codes `[batch, dim]`.
+        z: Latents `[batch, dim]`.
 
     Returns:
         Log-posteriors, for each factor `[batch, classes[f]]`.
     """
 
-    def __init__(self, classes, dim, **kwargs):
-        super().__init__(**{"dtype": "float32", **kwargs}, autocast=False)
+    def __init__(self, classes, dim, dtype="float32", **kwargs):
+        super().__init__(dtype=dtype, autocast=False, **kwargs)
         self.classes = tuple(classes)
         self.dim = dim
         if any(count < 2 for count in self.classes):
@@ -60,7 +60,7 @@ class ClassMeans(keras.layers.Layer):
         return self.log_posterior(z)
 
     def centres(self, f):
-        """ClassMeans of the classes of factor `f`, `[classes[f], dim]`."""
+        """Means of the classes of factor `f`, `[classes[f], dim]`."""
         return ops.convert_to_tensor(self._centres[f])
 
     def log_posterior(self, z):
@@ -75,12 +75,12 @@ class ClassMeans(keras.layers.Layer):
         return tuple(ops.log_softmax(joint, axis=-1) for joint in joints)
 
     def adapt(self, z, labels):
-        """Sets centres, variances within the classes and priors, `rows + 1`.
+        """Estimates class means, within-class variances and priors, `rows + 1`.
 
-        A class without rows gets the average of all rows.
+        A class without rows gets the mean of all rows.
 
         Args:
-            z: Codes, finite, NumPy `[n, dim]`, two or more.
+            z: Latents, finite, NumPy `[n, dim]`, two or more.
             labels: Int NumPy `[n, factors]`, -1 where missing.
 
         Raises:
@@ -92,7 +92,7 @@ class ClassMeans(keras.layers.Layer):
             centres, rows = class_means(z, column, num_classes)
             spread = z[column >= 0] - centres[column[column >= 0]]
             within = np.square(spread).mean(axis=0)
-            within = np.maximum(within, max(FLOOR * within.mean(), 1e-12))
+            within = np.maximum(within, max(MIN_VARIANCE * within.mean(), 1e-12))
             self._centres[f].assign(centres)
             self._log_variances[f].assign(np.log(within)[None])
             self._log_priors[f].assign(log_priors(rows))

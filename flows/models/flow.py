@@ -1,17 +1,17 @@
-"""Flows: the density of segments, by a change of variables.
+"""Normalising flows: the density of segments, by a change of variables.
 
 `log p(x | labels) = log p(z | labels) + log |det dz / dx|`, `z = bijector(scaler(x))`
 
-in nats, in the units of the features; the base says what `p(z | labels)` is, and with
-it whether this is a plain flow (NF), a discriminative (DNF) or a factorial one (f-DNF).
-Labels that are missing, -1, are summed over.
+in nats, in the units of the features. The base distribution `p(z | labels)` makes it a
+plain (NF), a discriminative (DNF) or a factorial flow (f-DNF). Labels that are missing,
+-1, are marginalised.
 
 Training minimises, for each row,
 
 `-log p(x | labels) - ce_weight * sum_f log p(y_f | z_f) + cross_penalty * sum scatter`
 
-of which the second sharpens the classes and the third keeps factors out of each other's
-parts; both are off by default, as in the paper.
+of which the second discriminates the classes and the third reduces leakage of factors
+into each other's parts; both are off by default, as in the paper.
 
 Reference:
     Deep Generative Factorization for Speech Signal (Sun et al., 2021), equation 6,
@@ -27,28 +27,28 @@ import numpy as np
 from keras import ops
 
 from flows.batching import map_batches
-from flows.models.latent_model import SOME, LatentModel
+from flows.models.latent_model import LatentModel
 from flows.validation import concrete, validate_labels
 
 
 @keras.saving.register_keras_serializable(package="flows")
 class Flow(LatentModel):
-    """A flow on segments: NF, DNF or f-DNF, by its base.
+    """A normalising flow of segments: NF, DNF or f-DNF, by its base.
 
     Args:
         bijector: A `flows.bijectors.base.Bijector` of `[batch, D]`.
         base: A `flows.models.base_distribution.FactorialNormal` of `D` dimensions.
         scaler: A `flows.bijectors.normalisation.Scaler` of the segments.
         vocabulary: Dict, each factor of the data to the names of its classes in the
-            order of their codes.
-        label_dropout: Chance that a label is hidden in training, each by itself.
-            Defaults to `0.0`.
+            order of their indices.
+        label_dropout: Probability that a label is masked in training, each
+            independently. Defaults to `0.0`.
         ce_weight: Weight of the cross-entropy of the classes. Defaults to `0.0`.
         cross_penalty: Weight of `scatter`, of each factor's classes in each part that
-            is another's or the rest. Defaults to `0.0`.
+            is another's or the residual. Defaults to `0.0`.
         jitter: Deviation of the noise added in training, in deviations of the data.
             Defaults to `0.0`.
-        seed: Of hidden labels and noise. Defaults to `0`.
+        seed: Of masked labels and noise. Defaults to `0`.
         own: The factors whose classes the base has. Defaults to all of `vocabulary`,
             or none where the base has no classes.
 
@@ -61,11 +61,11 @@ class Flow(LatentModel):
 
     Raises:
         ValueError: If base, scaler and vocabulary are not of one size, or a weight or
-            chance is out of its range.
+            probability is out of its range.
 
     Example:
         ```python
-        model = models.build("fdnf", shape=(20, 40), vocabulary=vocabulary)
+        model = registry.build("fdnf", shape=(20, 40), vocabulary=vocabulary)
         model.compile(optimizer=keras.optimizers.Adam(1e-3))
         model.fit({"x": x, "labels": labels}, epochs=10)
         changed = model.manipulate(x, "speaker", "s07")
@@ -90,8 +90,15 @@ class Flow(LatentModel):
     ):
         if own is None:
             own = tuple(vocabulary) if base.classes else ()
-        given = {"dim": base.dim, "own": own, "jitter": jitter, "seed": seed}
-        super().__init__(scaler, vocabulary, **given, **kwargs)
+        super().__init__(
+            scaler,
+            vocabulary,
+            dim=base.dim,
+            own=own,
+            jitter=jitter,
+            seed=seed,
+            **kwargs,
+        )
         self.bijector, self.base = bijector, base
         self.label_dropout = label_dropout
         self.ce_weight = ce_weight
@@ -102,18 +109,18 @@ class Flow(LatentModel):
 
     def call(self, inputs, training=None):
         x, labels = self._inputs(inputs)
-        scaled, stretch = self.scaler.forward_and_log_det(x)
+        scaled, scaler_log_det = self.scaler.forward_and_log_det(x)
         if training and self.label_dropout:
-            chance = keras.random.uniform(ops.shape(labels), seed=self.random_state)
-            labels = ops.where(chance < self.label_dropout, -1, labels)
+            uniform = keras.random.uniform(ops.shape(labels), seed=self.random_state)
+            labels = ops.where(uniform < self.label_dropout, -1, labels)
         scaled = self._jittered(scaled, training)
         z, log_det = self.bijector.forward_and_log_det(scaled)
-        labels = self._own(labels)
-        loss = -(self.base.log_prob(z, labels) + log_det + stretch)
+        labels = self._own_columns(labels)
+        loss = -(self.base.log_prob(z, labels) + log_det + scaler_log_det)
         if self.ce_weight and self.own:
             loss = loss + self.ce_weight * self._cross_entropy(z, labels)
         if self.cross_penalty and self.has_parts:
-            loss = loss + self.cross_penalty * self._crossed(z, labels)
+            loss = loss + self.cross_penalty * self._leakage(z, labels)
         return loss
 
     def encode(self, x):
@@ -136,19 +143,19 @@ class Flow(LatentModel):
             ValueError: If arrays are not finite or of another shape, or labels name no
                 class.
         """
-        scaled, stretch = self._scaled(x)
+        scaled, scaler_log_det = self._scaled(x)
         z, log_det = self.bijector.forward_and_log_det(scaled)
         if labels is not None:
             if concrete(labels) is not None:
-                labels = validate_labels(labels, x.shape[0], self.sizes)
-            labels = self._own(ops.cast(ops.convert_to_tensor(labels), "int32"))
-        return self.base.log_prob(z, labels) + log_det + stretch
+                labels = validate_labels(labels, x.shape[0], self.num_classes)
+            labels = ops.cast(ops.convert_to_tensor(labels), "int32")
+            labels = self._own_columns(labels)
+        return self.base.log_prob(z, labels) + log_det + scaler_log_det
 
-    def drawn(self, noise, uniform, labels, temperature=1.0):
-        labels, uniform = (
-            self._own(ops.convert_to_tensor(v)) for v in (labels, uniform)
-        )
-        return self.decode(self.base.draw(noise, uniform, labels, temperature))
+    def generate(self, noise, uniform, labels, temperature=1.0):
+        labels = self._own_columns(ops.convert_to_tensor(labels))
+        uniform = self._own_columns(ops.convert_to_tensor(uniform))
+        return self.decode(self.base.sample(noise, uniform, labels, temperature))
 
     @property
     def classifier(self):
@@ -156,28 +163,28 @@ class Flow(LatentModel):
 
     @property
     def has_parts(self):
-        return len(self._names) > 1
+        return len(self._part_names) > 1
 
-    def parts(self, z):
-        """Codes cut into named parts, one of each own factor, and the `rest`.
+    def split_latents(self, z):
+        """Dict of the parts of latents: of each own factor, and the residual, `rest`.
 
-        What is one part only, as of an NF or a DNF without rest, is named `code`.
+        What is one part only, as of an NF or a DNF without residual, is named `code`.
         """
         if not self.has_parts:
             return {"code": z}
-        return dict(zip(self._names, self.base.parts(z), strict=True))
+        return dict(zip(self._part_names, self.base.split(z), strict=True))
 
     @property
-    def _names(self):
+    def _part_names(self):
         return (*self.own, "rest") if self.base.residual else self.own
 
-    def _start(self, x, labels):
-        labels = ops.convert_to_numpy(self._own(labels))
-        few, told = self._some(x, SOME), self._some(labels, SOME)
-        scaled = ops.convert_to_numpy(self.scaler.forward(few))
+    def _adapt(self, x, labels):
+        labels = ops.convert_to_numpy(self._own_columns(labels))
+        scaled = ops.convert_to_numpy(self.scaler.forward(self._subset(x)))
         noise = np.random.default_rng(self.seed).normal(size=scaled.shape)
-        # as training will see it: what is constant but for noise is no larger than 1
-        self.bijector.adapt(scaled + self.jitter * noise, labels=told)
+        # with the noise of training: what is constant without it is no larger than 1
+        scaled = scaled + self.jitter * noise
+        self.bijector.adapt(scaled, labels=self._subset(labels))
         if self.own:
             self.base.adapt(map_batches(self.encode, x), labels)
 
@@ -185,25 +192,24 @@ class Flow(LatentModel):
         f = self._index(factor)
         if not self.own:
             return super()._mask(factor)
-        return self.base.place(f, ops.ones((1, self.base.dims[f])))[0]
+        return self.base.pad_part(f, ops.ones((1, self.base.dims[f])))[0]
 
-    def _own(self, columns):
-        """Columns `[batch, F]` of all factors, of those whose classes the base has."""
+    def _own_columns(self, columns):
+        """Of columns `[batch, F]` of all factors those of `own`."""
         names = list(self.vocabulary)
-        chosen = [columns[:, names.index(factor)] for factor in self.own]
-        return ops.stack(chosen, axis=-1) if chosen else columns[:, :0]
+        own = [columns[:, names.index(factor)] for factor in self.own]
+        return ops.stack(own, axis=-1) if own else columns[:, :0]
 
     def _cross_entropy(self, z, labels):
         """`-sum_f log p(y_f | z_f)` over the labels that are known, `[batch]`."""
-        told = enumerate(self.base.log_posterior(z))
         return -sum(
             ops.sum(ops.one_hot(labels[:, f], values.shape[-1]) * values, axis=-1)
-            for f, values in told
+            for f, values in enumerate(self.base.log_posterior(z))
         )
 
-    def _crossed(self, z, labels):
+    def _leakage(self, z, labels):
         """`scatter` of every own factor in every part but its own, summed."""
-        parts = self.base.parts(z)
+        parts = self.base.split(z)
         return sum(
             scatter(part, labels[:, f], num_classes)
             for f, num_classes in enumerate(self.base.classes)
@@ -216,7 +222,7 @@ class Flow(LatentModel):
         if self.base.classes != sizes:
             raise ValueError(
                 f"The base must have the classes of {self.own}, {sizes}. "
-                f"Received: {self.base.classes}; say whose they are by `own`"
+                f"Received: {self.base.classes}; name their factors by `own`"
             )
         numbers = math.prod(self.shape)
         if self.base.dim != numbers:
@@ -241,13 +247,13 @@ class Flow(LatentModel):
 
 
 def scatter(z, labels, num_classes):
-    """The share of a part's variance that lies between the classes of a factor.
+    """Between-class share of the variance of a part, for the classes of a factor.
 
     `sum_k n_k |mean_k - mean|**2 / sum_i |z_i - mean|**2`, over the rows of the batch
-    that are labelled: 1 where classes are points, 0 where their means are one. By
-    chance alone it is `(classes met - 1) / (rows - 1)`, about which nothing can be
-    done: take batches of many rows a class. Factors that go together in the data, such
-    as speaker and gender, are driven apart by it at the cost of truth.
+    that are labelled: 1 where classes are points, 0 where their means are equal. By
+    chance alone it is `(classes in the batch - 1) / (rows - 1)`: use batches of many
+    rows a class. Factors that are correlated in the data, such as speaker and gender,
+    are separated by it at the cost of likelihood.
 
     Args:
         z: `[batch, d]`.

@@ -1,59 +1,59 @@
-"""Coders: segments to codes and back, and whose codes lie where.
+"""Latent-variable models of segments: encode, decode, classify, manipulate, sample.
 
-`z = encode(x)`, `x = decode(z)`. Each factor (phone, speaker, ...) has a centre for
-each of its classes among the codes. Models that learn classes have centres that are 0
-outside of the factor's own part; for others they are averages of whole codes, set by
-`fit_class_means`.
+`z = encode(x)`, `x = decode(z)`. Each factor (phone, speaker, ...) has a centre in
+latent space for each of its classes. Models that are trained with labels have centres
+that are 0 outside of the factor's own part of the latent; for others they are class
+means of whole latents, set by `fit_class_means`. A factor is manipulated by
 
-What is asked by name, and arrays, are checked: inside of a `tf.function` there is
-nothing to check, and the same methods take tensors.
+`x' = decode(encode(x) + alpha * (centre[to] - centre[source]))`
+
+with the posterior-weighted mean of all centres where the source is not known. In models
+with parts the other parts stay what they are, to the bit.
+
+Names and arrays are validated. Inside of a `tf.function` there is nothing to validate,
+and the same methods take tensors.
+
+Reference:
+    Deep Generative Factorization for Speech Signal (Sun et al., 2021), section 3,
+    https://arxiv.org/abs/2010.14242
 """
 
 import keras
 import numpy as np
 from keras import ops
 
+from flows import validation
 from flows.batching import map_batches
 from flows.models.class_means import ClassMeans
-from flows.models.manipulation import Manipulation
-from flows.models.sampling import Sampling
-from flows.validation import (
-    class_indices,
-    concrete,
-    extract_arrays,
-    validate_labels,
-    validate_segments,
-    validate_vocabulary,
-)
 from timbre.training.losses import MeanOverReplicas
 
-SOME = 10_000  # most rows that scales and directions are found by
+MAX_ADAPT_ROWS = 10_000  # from which scales and directions are estimated
 
 
-class LatentModel(Manipulation, Sampling, keras.Model):
+class LatentModel(keras.Model):
     """What a VAE and the flows share; a member writes `call`, `encode` and `decode`.
 
-    A member calls it with `{"x": [batch, *shape], "labels": int [batch, F]}`, or bare
-    `x` where no label is known, and gives the loss of each row, `[batch]`. Labels have
-    a column for each factor of `vocabulary`, -1 where missing.
+    A member is called with `{"x": [batch, *shape], "labels": int [batch, F]}`, or bare
+    `x` where no label is known, and returns the loss of each row, `[batch]`. Labels are
+    class indices with a column for each factor of `vocabulary`, -1 where missing.
 
     Args:
         scaler: A `flows.bijectors.normalisation.Scaler` of the segments.
         vocabulary: Dict, each factor of the data to the names of its classes in the
-            order of their codes.
-        dim: Dimensions of a code.
-        own: The factors whose classes the model learns; the averages of codes stand in
-            for all factors where it learns none.
+            order of their indices.
+        dim: Dimensions of a latent.
+        own: The factors that the model is trained to classify; where there are none,
+            class means of latents stand in for all factors.
         jitter: Deviation of the noise added to segments in training, in deviations of
-            the data. Replicas each train on rows of their own, but draw the same noise,
-            as well as the same hidden labels. Defaults to `0.0`.
-        seed: Of all noise in training, and of the rows that scales are found by.
+            the data. Replicas each train on rows of their own, but sample the same
+            noise, as well as the same hidden labels. Defaults to `0.0`.
+        seed: Of all noise in training, and of the rows that scales are estimated from.
             Defaults to `0`.
         **kwargs: Arguments of `keras.Model`.
 
     Attributes:
-        factors: The factors it can tell and change: `own`, or all.
-        averages: A `flows.models.class_means.ClassMeans`, or `None` where it learns classes.
+        factors: The factors that can be classified and manipulated: `own`, or all.
+        averages: A `flows.models.class_means.ClassMeans`; `None` with `own` factors.
     """
 
     MADE_OF = ("scaler",)  # arguments of a member that are layers
@@ -63,7 +63,7 @@ class LatentModel(Manipulation, Sampling, keras.Model):
     ):
         super().__init__(autocast=False, **kwargs)
         self.vocabulary = {name: tuple(names) for name, names in vocabulary.items()}
-        validate_vocabulary(self.vocabulary, own)
+        validation.validate_vocabulary(self.vocabulary, own)
         if jitter < 0:
             raise ValueError(f"`jitter` must be at least 0. Received: {jitter}")
         self.scaler, self.dim = scaler, dim
@@ -72,7 +72,7 @@ class LatentModel(Manipulation, Sampling, keras.Model):
         self.factors = self.own or tuple(self.vocabulary)
         if not scaler.built:
             scaler.build((None, *self.shape))
-        self.averages = None if self.own else ClassMeans(self.sizes, dim)
+        self.averages = None if self.own else ClassMeans(self.num_classes, dim)
         self.random_state = keras.random.SeedGenerator(seed)
         self.mean = MeanOverReplicas()
         self.is_adapted = self.add_weight(
@@ -81,16 +81,16 @@ class LatentModel(Manipulation, Sampling, keras.Model):
         self.built = True  # members build what they hold
 
     def encode(self, x):
-        """Codes `[batch, dim]` of segments `[batch, *shape]`."""
+        """Latents `[batch, dim]` of segments `[batch, *shape]`."""
         raise NotImplementedError
 
     def decode(self, z):
-        """Segments `[batch, *shape]` of codes `[batch, dim]`."""
+        """Segments `[batch, *shape]` of latents `[batch, dim]`."""
         raise NotImplementedError
 
     @property
-    def sizes(self):
-        """How many classes each factor of the data has."""
+    def num_classes(self):
+        """Number of classes of each factor of the data."""
         return tuple(len(names) for names in self.vocabulary.values())
 
     @property
@@ -99,23 +99,29 @@ class LatentModel(Manipulation, Sampling, keras.Model):
         return bool(ops.convert_to_numpy(self.is_adapted))
 
     @property
+    def has_parts(self):
+        """Whether factors have parts of their own in a latent."""
+        return False
+
+    @property
     def classifier(self):
-        """What knows classes: a member's own base, or else the averages.
+        """The class-conditional densities: a member's own base, or the class means.
 
         Raises:
-            RuntimeError: If the averages have not been set.
+            RuntimeError: If the class means have not been set.
         """
-        is_set = concrete(self.averages.is_set)
+        is_set = validation.concrete(self.averages.is_set)
         if is_set is not None and not is_set:
             raise RuntimeError(
-                "A model that learns no classes knows them after `fit_class_means(x, labels)`"
+                "A model trained without labels has class means only after "
+                "`fit_class_means(x, labels)`"
             )
         return self.averages
 
     def adapt(self, x, labels=None):
         """Sets what depends on data before training: scales, first centres and priors.
 
-        Scales are found by up to 10,000 rows, drawn by lot; centres and priors count
+        Scales are estimated from up to 10,000 random rows; centres and priors count
         all rows.
 
         Args:
@@ -123,30 +129,28 @@ class LatentModel(Manipulation, Sampling, keras.Model):
             labels: Int NumPy `[n, F]`, -1 where missing; `None`: all are.
 
         Raises:
-            ValueError: If they are not that, or a factor that the model learns has no
-                labelled row.
+            ValueError: If they are not that, or a factor of `own` has no labelled row.
         """
-        x = validate_segments(x, self.shape, least=2)
-        labels = validate_labels(labels, len(x), self.sizes)
-        self.scaler.adapt(self._some(x, SOME))
-        self._start(x, labels)
+        x = validation.validate_segments(x, self.shape, least=2)
+        labels = validation.validate_labels(labels, len(x), self.num_classes)
+        self.scaler.adapt(self._subset(x))
+        self._adapt(x, labels)
         self.is_adapted.assign(1.0)
 
     def fit_class_means(self, x, labels):
-        """Sets the averages after training; nothing where classes are learned.
+        """Sets the class means after training; nothing for a model with `own` factors.
 
         Args:
             x, labels: As for `adapt`, with labelled rows of every factor.
         """
         if self.averages is not None:
-            x = validate_segments(x, self.shape, least=2)
+            x = validation.validate_segments(x, self.shape, least=2)
             self.averages.adapt(map_batches(self.encode, x), labels)
 
     def fit(self, x=None, *args, **kwargs):
-        """Trains as `keras.Model.fit` does, on arrays without further ado.
+        """Trains as `keras.Model.fit` does, adapting the model to arrays first.
 
-        A model that was never adapted is adapted to the arrays first, and labelled
-        arrays are summarised at the end.
+        The class means are set at the end where the arrays have labels of all factors.
 
         Args:
             x: Dict of `x` and `labels`, or bare segments; or what else Keras takes, a
@@ -160,10 +164,12 @@ class LatentModel(Manipulation, Sampling, keras.Model):
             ValueError: If arrays are not finite or not of the model's shape, or if the
                 model is not adapted and these are no arrays.
         """
-        arrays = extract_arrays(x)
+        arrays = validation.extract_arrays(x)
         if arrays is not None:
-            segments, labels = validate_segments(arrays[0], self.shape), arrays[1]
-            labels = validate_labels(labels, len(segments), self.sizes)
+            segments = validation.validate_segments(arrays[0], self.shape)
+            labels = validation.validate_labels(
+                arrays[1], len(segments), self.num_classes
+            )
             if not self.adapted:
                 self.adapt(segments, labels)
         elif not self.adapted:
@@ -184,24 +190,24 @@ class LatentModel(Manipulation, Sampling, keras.Model):
 
     def posterior(self, x):
         """`p(class | x)`: dict of each factor to `[batch, classes]`."""
-        told = self.log_posteriors(x)
-        return {factor: ops.exp(values) for factor, values in told.items()}
+        found = self.log_posterior(x)
+        return {factor: ops.exp(values) for factor, values in found.items()}
 
-    def log_posteriors(self, x):
-        """Logarithms of `posterior`."""
-        told = self.classifier.log_posterior(self.encode(x))
-        return dict(zip(self.factors, told, strict=True))
+    def log_posterior(self, x):
+        """`log p(class | x)`: dict of each factor to `[batch, classes]`."""
+        found = self.classifier.log_posterior(self.encode(x))
+        return dict(zip(self.factors, found, strict=True))
 
     def centres(self, factor):
         """Centres of the classes of a factor, `[classes, dim]`."""
         return self.classifier.centres(self._index(factor))
 
-    def parts(self, z):
-        """Codes cut into named parts; `code` where they are undivided."""
+    def split_latents(self, z):
+        """Dict of the named parts of latents; without parts the whole, as `code`."""
         return {"code": z}
 
-    def codes(self, labels):
-        """Codes of a dict of factors to names of classes.
+    def class_indices(self, labels):
+        """Class indices of a dict of factors to names of classes.
 
         Returns:
             Int32 NumPy `[F]`, -1 for factors not given.
@@ -209,37 +215,183 @@ class LatentModel(Manipulation, Sampling, keras.Model):
         Raises:
             ValueError: If there is no such factor, or no such class of it.
         """
-        return class_indices(self.vocabulary, labels)
+        return validation.class_indices(self.vocabulary, labels)
+
+    def manipulate(self, x, factor, to, *, source=None, alpha=1.0):
+        """Changes the class of one factor of segments.
+
+        Args:
+            x: `[batch, *shape]`.
+            factor: Name of the factor, one of `factors`.
+            to: Target: name or index of a class, names or indices `[batch]`, or a
+                centre, `[dim]` or `[batch, dim]`, such as `enrol` returns.
+            source: What the segments are, the same, with index -1 where it is not
+                known. Defaults to the posterior-weighted mean of all centres.
+            alpha: How far to shift, a float or `[batch]`. Defaults to `1.0`, all the
+                way.
+
+        Returns:
+            `[batch, *shape]`.
+
+        Raises:
+            ValueError: If factor or class are unknown, an index is out of range, a
+                shape is wrong, or anything is not finite.
+        """
+        names = self.vocabulary[self.factors[self._index(factor)]]
+        x = validation.validate_segments(x, self.shape)
+        rows = x.shape[0]
+        to = validation.validate_target(to, factor, names, self.dim, rows)
+        if source is not None:
+            source = validation.validate_target(
+                source, factor, names, self.dim, rows, least=-1
+            )
+        alpha = validation.validate_alpha(alpha, rows)
+        return self.decode(
+            self.shift_latents(self.encode(x), factor, to, source, alpha)
+        )
+
+    def shift_latents(self, z, factor, to, source=None, alpha=1.0):
+        """Latents `[batch, dim]`, shifted as `manipulate` does it, without validation.
+
+        Args:
+            z: `[batch, dim]`.
+            factor, alpha: See `manipulate`.
+            to, source: Class indices or centres, see `manipulate`.
+        """
+        alpha = ops.convert_to_tensor(alpha, "float32")
+        alpha = alpha[:, None] if alpha.ndim else alpha
+        change = self._centre(z, factor, to) - self._centre(z, factor, source)
+        return z + alpha * change
+
+    def swap(self, x1, x2, factor):
+        """Exchanges a factor between two batches of segments, row by row.
+
+        Where the factor has a part of the latent, parts are exchanged as they are, and
+        swapping twice restores the input. Otherwise the difference of the
+        posterior-weighted means is exchanged, and swapping twice restores it nearly.
+
+        Args:
+            x1, x2: `[batch, *shape]` each.
+            factor: Name of the factor, one of `factors`.
+
+        Returns:
+            `x1` with the factor of `x2`, and `x2` with that of `x1`.
+        """
+        self._index(factor)
+        x1 = validation.validate_segments(x1, self.shape)
+        x2 = validation.validate_segments(x2, self.shape)
+        if x1.shape[0] != x2.shape[0]:
+            raise ValueError(
+                "Batches that are swapped must have as many rows each. "
+                f"Received: {x1.shape[0]} and {x2.shape[0]}"
+            )
+        z1, z2 = self.encode(x1), self.encode(x2)
+        if self.has_parts:
+            part = self._mask(factor) > 0
+            new1, new2 = ops.where(part, z2, z1), ops.where(part, z1, z2)
+        else:
+            change = self._centre(z2, factor, None) - self._centre(z1, factor, None)
+            new1, new2 = z1 + change, z2 - change
+        return self.decode(new1), self.decode(new2)
+
+    def enrol(self, x, factor):
+        """The centre of a new class: the mean latent of its segments.
+
+        Args:
+            x: Segments of one class, `[n, *shape]`.
+            factor: Name of the factor.
+
+        Returns:
+            `[dim]`, 0 outside of the factor's part.
+        """
+        self._index(factor)
+        z = self.encode(validation.validate_segments(x, self.shape))
+        return self._mask(factor) * ops.mean(z, axis=0)
+
+    def sample(self, labels=None, count=None, seed=0, temperature=1.0):
+        """Samples segments.
+
+        Args:
+            labels: Dict of factors to names of classes, for all; or class indices, int
+                `[n, F]`, with -1 for a class sampled by the priors, of which a model
+                heeds the columns of `own`. Defaults to classes sampled by the priors.
+            count: How many. Defaults to the rows of `labels`, or 1.
+            seed: Which; the first of many are those of few. Defaults to `0`.
+            temperature: Scales the noise. Defaults to `1.0`.
+
+        Returns:
+            `[count, *shape]`.
+
+        Raises:
+            ValueError: If a class is unknown or its factor is not in `own`, or `count`
+                is below 1 or not that of `labels`.
+        """
+        if isinstance(labels, dict):
+            known = {name: self.vocabulary[name] for name in self.own}
+            validation.class_indices(known, labels)  # refuses factors not in `own`
+            indices = self.class_indices(labels)
+            labels = np.tile(indices, (1 if count is None else count, 1))
+        if count is None:
+            count = 1 if labels is None else len(labels)
+        if count < 1:
+            raise ValueError(f"`count` must be at least 1. Received: {count}")
+        labels = validation.validate_labels(labels, count, self.num_classes)
+        noise = np.random.default_rng(seed).standard_normal((count, self.dim))
+        uniform = np.random.default_rng([seed, 1]).random(labels.shape)
+        return self.generate(
+            noise.astype("float32"), uniform.astype("float32"), labels, temperature
+        )
+
+    def generate(self, noise, uniform, labels, temperature=1.0):
+        """Segments from given noise, without validation.
+
+        Args:
+            noise: Standard normal `[batch, dim]`.
+            uniform: In [0, 1), `[batch, F]`; selects the class where none is given.
+            labels: Class indices, int `[batch, F]`, -1 where none is given.
+            temperature: Scales the noise. Defaults to `1.0`.
+        """
+        return self.decode(ops.convert_to_tensor(noise) * temperature)
 
     # What members use, or replace
 
-    @property
-    def has_parts(self):
-        """Whether factors have parts of their own in a code."""
-        return False
-
-    def _start(self, x, labels):
+    def _adapt(self, x, labels):
         """What `adapt` sets beside the scaler."""
 
     def _mask(self, factor):
-        """1 where the part of a factor is in a code, else 0, `[dim]`."""
+        """1 where the part of a factor is in a latent, else 0, `[dim]`."""
         return ops.ones((self.dim,))
 
-    def _some(self, x, most):
-        """Up to `most` of the rows, by lot."""
-        if len(x) <= most:
+    def _centre(self, z, factor, given):
+        """Centres of `given`, class indices or centres, to broadcast with `z`.
+
+        Those not given, `None` or -1, are inferred from `z`, `[batch, dim]`.
+        """
+        f = self._index(factor)
+        centres = self.classifier.centres(f)
+        if given is None:
+            return ops.matmul(ops.exp(self.classifier.log_posterior(z)[f]), centres)
+        given = ops.convert_to_tensor(given)
+        if not keras.backend.is_int_dtype(given.dtype):
+            return ops.cast(given, "float32") * self._mask(factor)
+        known = ops.take(centres, ops.maximum(given, 0), axis=0)
+        return ops.where(given[..., None] < 0, self._centre(z, factor, None), known)
+
+    def _subset(self, x):
+        """Up to `MAX_ADAPT_ROWS` of the rows, at random."""
+        if len(x) <= MAX_ADAPT_ROWS:
             return x
         order = np.random.default_rng(self.seed).permutation(len(x))
-        return x[np.sort(order[:most])]
+        return x[np.sort(order[:MAX_ADAPT_ROWS])]
 
     def _scaled(self, x):
         """Scaled segments `[batch, D]` and log-determinants; arrays must be finite."""
         if isinstance(x, np.ndarray):
-            x = validate_segments(x, self.shape, least=0)
+            x = validation.validate_segments(x, self.shape, least=0)
         return self.scaler.forward_and_log_det(x)
 
     def _inputs(self, inputs):
-        """Segments `[batch, *shape]` and labels `[batch, F]` of what a model got."""
+        """Segments `[batch, *shape]` and labels `[batch, F]` of a call's inputs."""
         inputs = inputs if isinstance(inputs, dict) else {"x": inputs}
         x, labels = ops.cast(inputs["x"], "float32"), inputs.get("labels")
         if labels is None:
@@ -269,7 +421,7 @@ class LatentModel(Manipulation, Sampling, keras.Model):
         return cls(**{**config, **layers})
 
     def _config(self, *names):
-        """What `get_config` gives: layers, vocabulary and arguments by their names."""
+        """What `get_config` returns: layers, vocabulary and arguments by name."""
         layers = {name: getattr(self, name) for name in self.MADE_OF}
         return {
             **{k: keras.saving.serialize_keras_object(v) for k, v in layers.items()},

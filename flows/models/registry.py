@@ -1,8 +1,8 @@
 """Models by name: `vae`, `nf`, `dnf-<factor>` and `fdnf`, new and as runs left them.
 
-All of one run see the same segments and labels; they differ in what the classes of the
-labels have to do with the codes: nothing (`vae`, `nf`), one factor's with all of them
-(`dnf-<factor>`), each factor's with a part of its own (`fdnf`).
+All of one run see the same segments and labels. They differ in which classes condition
+the base distribution of latents: none (`vae`, `nf`), those of one factor
+(`dnf-<factor>`), or those of every factor, each in a part of its own (`fdnf`).
 """
 
 import json
@@ -40,35 +40,36 @@ def build(
     jitter=0.0,
     seed=0,
 ):
-    """Makes an untrained model out of names and numbers.
+    """Builds an untrained model.
 
     Args:
         kind: `"vae"`, `"nf"`, `"dnf-<factor>"` or `"fdnf"`.
         shape: Of a segment, D numbers in all.
         vocabulary: Dict, each factor to the names of its classes.
-        backbone: Dict of arguments of `flows.bijectors.backbones.build`. Defaults to its own.
-        dims: Dimensions of the factors' parts, of `fdnf`. See `split` for its defaults.
-        residual: Dimensions of no factor, of `fdnf`. Defaults to what `dims` leave.
+        backbone: Dict of arguments of `flows.bijectors.backbones.build`. Defaults to
+            none.
+        dims: Dimensions of the factors' parts, of `fdnf`. See `part_dims`.
+        residual: Dimensions of the residual, of `fdnf`. Defaults to what `dims` leave.
         variance: See `flows.models.base_distribution.FactorialNormal`.
         vae: Dict of `latent`, `hidden`, `depth`, `beta` and `deviation`, see
-            `flows.models.vae.VAE`. Defaults to 32, 256, 2, 1 and a learned one.
-        label_dropout, ce_weight, cross_penalty, jitter, seed: See `flows.models.flow.Flow`.
+            `flows.models.vae.VAE`. Defaults to 32, 256, 2, 1 and a trained one.
+        label_dropout, ce_weight, cross_penalty, jitter, seed: See
+            `flows.models.flow.Flow`.
 
     Returns:
-        A built `flows.models.latent_model.LatentModel` that has seen no data.
+        A built `flows.models.latent_model.LatentModel`, not adapted to data.
 
     Raises:
         ValueError: If there is no such kind, or the dimensions do not sum to D.
     """
     dim, vocabulary = math.prod(shape), dict(vocabulary)
     scaler = Scaler(tuple(shape))
-    learned = {"jitter": jitter, "seed": seed}
     if kind == "vae":
-        return _vae(dim, scaler, vocabulary, **(vae or {}), **learned)
+        return _vae(dim, scaler, vocabulary, jitter=jitter, seed=seed, **(vae or {}))
     own = _own(kind, vocabulary)
     classes = tuple(len(vocabulary[factor]) for factor in own)
     if kind == "fdnf":
-        dims = split(dim, classes, dims, residual)
+        dims = part_dims(dim, classes, dims, residual)
     else:
         dims = (dim,) if own else ()
     return Flow(
@@ -79,13 +80,14 @@ def build(
         label_dropout=label_dropout,
         ce_weight=ce_weight,
         cross_penalty=cross_penalty,
+        jitter=jitter,
+        seed=seed,
         own=own,
-        **learned,
     )
 
 
-def names(models, vocabulary):
-    """Kinds of models as a run has them: `dnf` becomes one for each factor.
+def expand_kinds(models, vocabulary):
+    """Kinds of models of a run: `dnf` becomes one for each factor.
 
     Args:
         models: Some of `KINDS`.
@@ -101,17 +103,17 @@ def names(models, vocabulary):
     ]
 
 
-def split(dim, classes, dims=(), residual=None):
+def part_dims(dim, classes, dims=(), residual=None):
     """Dimensions of the factors' parts.
 
     Args:
-        dim: Of a code.
+        dim: Of a latent.
         classes: How many classes each factor has.
-        dims: As wanted. Defaults to one fewer than classes each, as many as tell them
-            apart where normals have one covariance; if that is more than there is, or
+        dims: As wanted. Defaults to one fewer than classes each, as many as
+            discriminate normals of one covariance; if that is more than there is, or
             if a `residual` is given, to equal parts of what it leaves, the first ones
             larger by 1 where they do not divide.
-        residual: Dimensions of no factor. Defaults to what is left.
+        residual: Dimensions of the residual. Defaults to what is left.
 
     Raises:
         ValueError: If they are not as many as factors, or do not sum to `dim`.
@@ -135,7 +137,7 @@ def weights_file(kind):
     return f"{kind}{WEIGHTS}"
 
 
-def kinds(run_folder):
+def list_kinds(run_folder):
     """The models whose weights are in a run folder, in the order of `KINDS`."""
     found = [
         path.name.removesuffix(WEIGHTS) for path in Path(run_folder).glob(f"*{WEIGHTS}")
@@ -146,17 +148,16 @@ def kinds(run_folder):
 
 
 def load(run_folder, kind="fdnf"):
-    """Loads a model of the run folder that `train_flow.py` has left.
+    """Loads a model from a run folder of `train_flow.py`.
 
     Args:
         run_folder: The folder.
         kind: Which of its models. Defaults to `"fdnf"`.
 
     Raises:
-        FileNotFoundError: If there is no such run, it has no such model, or has not
-            finished it.
-        ValueError: If the weights are not those the run has written, or another version
-            of the model's.
+        FileNotFoundError: If there is no such run, or no finished model of this kind.
+        ValueError: If the weights are not those the run has written, or of another
+            version of the model.
     """
     folder, weights = Path(run_folder), weights_file(kind)
     needed = ("config.json", FACTS, weights, f"{weights}.sha256")
@@ -174,9 +175,9 @@ def load(run_folder, kind="fdnf"):
         model.load_weights(folder / weights)
     except ValueError as error:
         raise ValueError(
-            "A run's weights must be those of the model its config describes; train "
-            f"again what was trained by another version. Received: {folder / weights} "
-            f"({error})"
+            "Weights must be those of the model that the run's config describes; train "
+            "again what another version has trained. Received: "
+            f"{folder / weights} ({error})"
         ) from error
     return model
 
@@ -197,7 +198,7 @@ def arguments(config, facts):
 
 
 def _own(kind, vocabulary):
-    """The factors whose classes a kind of flow learns."""
+    """The factors whose classes a kind of flow is trained with."""
     known = {"nf": (), "fdnf": tuple(vocabulary)}
     known |= {f"dnf-{factor}": (factor,) for factor in vocabulary}
     if kind not in known:

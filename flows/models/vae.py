@@ -1,9 +1,9 @@
-"""The baseline: a variational autoencoder, which has codes but no exact inverse.
+"""The baseline: a Gaussian variational autoencoder, without an exact inverse.
 
 `log p(x) >= E[log N(x; decoder(z), deviation)] - KL(N(m, s) || N(0, 1)) = elbo(x)`
 
-with `z = m + s * noise` and `m, log s**2 = encoder(x)`, in nats, of one draw of noise.
-The code of a segment is `m`. Labels are not looked at in training.
+with `z = m + s * noise` and `m, log s**2 = encoder(x)`, in nats, by one noise sample.
+The latent of a segment is `m`. Labels are not used in training.
 
 Reference:
     Auto-Encoding Variational Bayes (Kingma and Welling, 2013), equation 10 and appendix
@@ -19,13 +19,13 @@ from keras import ops
 from flows.gaussian import log_normal
 from flows.models.latent_model import LatentModel
 
-LARGEST = 10.0  # of a code's log-variance, either way
-NARROWEST, WIDEST = math.log(1e-3), math.log(1e3)  # log-deviations of a decoder
+MAX_LOG_VARIANCE = 10.0  # of a latent, either way
+MAX_LOG_DEVIATION = math.log(1e3)  # of a decoder, either way
 
 
 @keras.saving.register_keras_serializable(package="flows")
 class Perceptron(keras.layers.Layer):
-    """Hidden layers with ReLU, then a linear one.
+    """A multilayer perceptron: hidden layers with ReLU, then a linear one.
 
     Args:
         hidden: Widths of the hidden layers. Defaults to `(256, 256)`.
@@ -39,8 +39,8 @@ class Perceptron(keras.layers.Layer):
         `[batch, outputs]`.
     """
 
-    def __init__(self, hidden=(256, 256), outputs=1, seed=0, **kwargs):
-        super().__init__(**{"dtype": "float32", **kwargs}, autocast=False)
+    def __init__(self, hidden=(256, 256), outputs=1, seed=0, dtype="float32", **kwargs):
+        super().__init__(dtype=dtype, autocast=False, **kwargs)
         self.hidden = tuple(hidden)
         self.outputs = outputs
         self.seed = seed
@@ -79,15 +79,15 @@ class Perceptron(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="flows")
 class VAE(LatentModel):
-    """A Gaussian variational autoencoder of segments.
+    """A Gaussian variational autoencoder (VAE) of segments.
 
     Args:
         encoder: A layer, scaled segments `[batch, D]` to `[batch, 2 * latent]`.
         decoder: A layer, `[batch, latent]` to `[batch, D]`.
         scaler: A `flows.bijectors.normalisation.Scaler` of the segments.
         vocabulary: Dict, each factor of the data to the names of its classes in the
-            order of their codes.
-        latent: Dimensions of a code. Defaults to `32`.
+            order of their indices.
+        latent: Dimensions of a latent. Defaults to `32`.
         beta: Weight of the divergence in training. Defaults to `1.0`.
         deviation: Of the decoder, in deviations of the data; `None` learns one for all
             numbers. Defaults to `None`.
@@ -100,11 +100,11 @@ class VAE(LatentModel):
 
     Returns:
         The loss of each row in nats, `[batch]`: `-elbo` of scaled segments where `beta`
-        is 1. In training the noise is drawn afresh, otherwise it is always the same.
+        is 1. In training the noise is sampled anew, otherwise it is always the same.
 
     Raises:
-        ValueError: If encoder or decoder give another width, or a number is out of its
-            range.
+        ValueError: If encoder or decoder are of another width, or a number is out of
+            its range.
     """
 
     MADE_OF = ("encoder", "decoder", "scaler")
@@ -143,24 +143,24 @@ class VAE(LatentModel):
                 name="log_deviation",
                 shape=(),
                 initializer="zeros",
-                constraint=_bounded,  # a step beyond the bound can come back
+                constraint=_clip,  # a step beyond the bound can come back
             )
 
     def call(self, inputs, training=None):
         x, _ = self._inputs(inputs)
         scaled = self._jittered(self.scaler.forward(x), training)
         seed = self.random_state if training else 0
-        missed, divergence = self._terms(scaled, seed)
-        return missed + self.beta * divergence
+        reconstruction, divergence = self._terms(scaled, seed)
+        return reconstruction + self.beta * divergence
 
     def encode(self, x):
-        return self._spread(self._scaled(x)[0])[0]
+        return self._approximate_posterior(self._scaled(x)[0])[0]
 
     def decode(self, z):
         return self.scaler.inverse(self.decoder(ops.convert_to_tensor(z, "float32")))
 
     def elbo(self, x, seed=0):
-        """A bound on the log-density of scaled segments, by one draw of noise.
+        """Evidence lower bound of scaled segments, by one noise sample.
 
         Args:
             x: `[batch, *shape]`.
@@ -172,11 +172,11 @@ class VAE(LatentModel):
         return self._bound(x, seed)[0]
 
     def log_prob(self, x, labels=None, seed=0):
-        """A bound on the log-density of segments, in the units of the features.
+        """Evidence lower bound of segments, in the units of the features.
 
         Args:
             x, seed: As for `elbo`.
-            labels: Not looked at.
+            labels: Ignored.
 
         Returns:
             Nats, `[batch]`.
@@ -185,38 +185,38 @@ class VAE(LatentModel):
 
     def _bound(self, x, seed):
         """The bound of scaled segments and their log-determinants, `[batch]` each."""
-        scaled, stretch = self._scaled(x)
-        missed, divergence = self._terms(scaled, seed)
-        return -missed - divergence, stretch
+        scaled, log_det = self._scaled(x)
+        reconstruction, divergence = self._terms(scaled, seed)
+        return -reconstruction - divergence, log_det
 
-    def _spread(self, scaled):
-        """Mean and log-variance of the codes of scaled segments, `[batch, latent]`."""
+    def _approximate_posterior(self, scaled):
+        """Mean and log-variance of `q(z | x)` of scaled segments, `[batch, latent]`."""
         mean, log_variance = ops.split(self.encoder(scaled), 2, axis=-1)
-        return mean, ops.clip(log_variance, -LARGEST, LARGEST)
+        return mean, ops.clip(log_variance, -MAX_LOG_VARIANCE, MAX_LOG_VARIANCE)
 
     def _terms(self, scaled, seed):
-        """What is missed and the divergence, in nats, `[batch]` each."""
-        mean, log_variance = self._spread(scaled)
+        """Negative log-likelihood and KL divergence, in nats, `[batch]` each."""
+        mean, log_variance = self._approximate_posterior(scaled)
         noise = keras.random.normal(ops.shape(mean), seed=seed)
         z = mean + ops.exp(log_variance / 2) * noise
         if self.deviation is None:
-            log_deviation = _bounded(self._log_deviation)
+            log_deviation = _clip(self._log_deviation)
         else:
             log_deviation = math.log(self.deviation)
-        missed = -log_normal(scaled, self.decoder(z), 2 * log_deviation)
+        reconstruction = -log_normal(scaled, self.decoder(z), 2 * log_deviation)
         square = ops.square(mean) + ops.exp(log_variance) - log_variance - 1
-        return missed, 0.5 * ops.sum(square, axis=-1)
+        return reconstruction, 0.5 * ops.sum(square, axis=-1)
 
     def get_config(self):
         return self._config("latent", "beta", "deviation", "jitter", "seed")
 
 
-def _bounded(log_deviation):
-    return ops.clip(log_deviation, NARROWEST, WIDEST)
+def _clip(log_deviation):
+    return ops.clip(log_deviation, -MAX_LOG_DEVIATION, MAX_LOG_DEVIATION)
 
 
 def _build(name, layer, inputs, outputs):
-    """Builds a layer, if it gives what it should."""
+    """Builds a layer and checks its output width."""
     if not layer.built:
         layer.build((None, inputs))
     width = layer.compute_output_shape((None, inputs))[-1]

@@ -1,7 +1,7 @@
-"""Rows, judges and models whose virtues and faults are known by hand.
+"""Rows, probes and models whose virtues and faults are known by hand.
 
 Rows are `[phone part, speaker part]`, two numbers each, of three phones and two
-speakers that are far apart; the judges know the true densities.
+speakers that are far apart; the probes know the true densities.
 """
 
 import dataclasses
@@ -55,7 +55,7 @@ def rows_of(rng, each=10):
     return Rows(x, labels.astype("int32"), np.array(["p", "q"])[labels[:, 1]])
 
 
-class Judge:
+class Probe:
     """Knows the truth about one factor."""
 
     mean, deviation = np.zeros(4, "float32"), np.ones(4, "float32")
@@ -74,7 +74,7 @@ class Judge:
         return float((self.posterior(x).argmax(axis=1) == labels).mean())
 
 
-JUDGES = {factor: Judge(factor) for factor in VOCABULARY}
+PROBES = {factor: Probe(factor) for factor in VOCABULARY}
 
 
 class Halves:
@@ -88,7 +88,7 @@ class Halves:
     def decode(self, z):
         return ops.reshape(z / self.scale, (-1, 2, 2))
 
-    def parts(self, z):
+    def split_latents(self, z):
         if not self.divides:
             return {"code": z}
         return {factor: z[:, place] for factor, place in PLACES.items()}

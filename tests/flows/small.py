@@ -1,4 +1,4 @@
-"""Small coders, made and stirred, and the segments they are tried on."""
+"""Small models, made and stirred, and the segments they are tried on."""
 
 import numpy as np
 
@@ -33,7 +33,7 @@ def untrained(kind="fdnf", **given):
     return registry.build(kind, **{**told, **given})
 
 
-def coder(kind="fdnf", **given):
+def model(kind="fdnf", **given):
     """One that is adapted, its weights moved away from where they start."""
     model, (x, labels) = untrained(kind, **given), rows()
     model.adapt(x, labels)
@@ -44,6 +44,6 @@ def coder(kind="fdnf", **given):
     return model
 
 
-def coders():
+def models():
     """One of each kind."""
-    return {kind: coder(kind) for kind in KINDS}
+    return {kind: model(kind) for kind in KINDS}

@@ -44,7 +44,7 @@ class Model:
 
         return ops.reshape(x, (ops.shape(x)[0], int(np.prod(self.shape))))
 
-    def parts(self, z):
+    def split_latents(self, z):
         if not self.divided:
             return {"code": z}
         middle = z.shape[1] // 2

@@ -173,7 +173,9 @@ def test_a_flow_of_embeddings_moves_rows_and_keeps_their_other_parts(tmp_path):
     x = np.asarray(made.embeddings, np.float32)
     expected = model.manipulate(x, "speaker", "F2")
     np.testing.assert_allclose(new.embeddings, expected, atol=1e-4)
-    parts = [model.parts(model.encode(rows))["mood"] for rows in (x, new.embeddings)]
+    parts = [
+        model.split_latents(model.encode(rows))["mood"] for rows in (x, new.embeddings)
+    ]
     np.testing.assert_allclose(*parts, atol=1e-3)
     call(*command, "--set", tmp_path / "set.npz", "--out", out, "--alpha", 0)
     np.testing.assert_allclose(EmbeddingSet.load(out).embeddings, x, atol=1e-4)

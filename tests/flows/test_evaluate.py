@@ -15,7 +15,7 @@ def parts(rng):
 
 
 def test_what_recordings_leave_unknown_of_classes_is_noted(parts):
-    told = {"pairs": 20, "probes": known.JUDGES, "shown": False}
+    told = {"pairs": 20, "probes": known.PROBES, "shown": False}
     assert not evaluate.evaluate({"fdnf": known.Halves()}, parts, **told)["notes"]
     rows = parts.test
     rows.recording = np.where(rows.labels[:, 0] == 2, "c", rows.recording)
@@ -30,7 +30,7 @@ def test_what_recordings_leave_unknown_of_classes_is_noted(parts):
 
 def test_a_factor_without_a_labelled_test_row_is_left_out_with_a_note(parts):
     parts.test.labels[:, 1] = -1
-    told = {"pairs": 20, "probes": known.JUDGES, "shown": False}
+    told = {"pairs": 20, "probes": known.PROBES, "shown": False}
     found = evaluate.evaluate(
         {"nf": known.Whole(), "fdnf": known.Halves()}, parts, **told
     )
@@ -38,20 +38,18 @@ def test_a_factor_without_a_labelled_test_row_is_left_out_with_a_note(parts):
     assert found["manipulation"]["speaker"] == {}
     assert found["manipulation"]["phone"]["fdnf"]["others"] == {}
     assert found["notes"] == [
-        "speaker: no test row has a label, so nothing is said of it."
+        "speaker: no test row has a label, so it is not measured."
     ]
     said = report.text(found)
     assert "Note: speaker: no test row" in said and "speaker changed" not in said
 
 
-def test_judges_end_by_other_recordings_and_see_all_that_is_learned_from(
-    parts, monkeypatch
-):
+def test_probes_stop_by_other_recordings_and_train_on_all_rows(parts, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        evaluate.judges,
+        evaluate.probe_classifiers,
         "fit",
-        lambda *a, **told: asked.append((a, told)) or known.JUDGES,
+        lambda *a, **told: asked.append((a, told)) or known.PROBES,
     )
     evaluate.evaluate({"fdnf": known.Halves()}, parts, pairs=20, shown=False)
     ((rows, vocabulary), told), *_ = asked
@@ -67,7 +65,7 @@ def test_the_whole_report_has_its_form_and_is_json(parts, capsys):
         "dnf-phone": known.OfPhones(),
         "fdnf": known.Halves(),
     }
-    found = evaluate.evaluate(models, parts, pairs=50, probes=known.JUDGES)
+    found = evaluate.evaluate(models, parts, pairs=50, probes=known.PROBES)
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found["factors"] == {"phone": 3, "speaker": 2}
     sizes = {"train": 60, "valid": 60, "test": 60, "unseen": 60, "dim": 4}
@@ -91,11 +89,11 @@ def test_the_whole_report_has_its_form_and_is_json(parts, capsys):
         note for note in found["notes"] if note.startswith("vae: bits are an upper")
     ]
     err = capsys.readouterr().err
-    assert all(f"judging {kind}" in err for kind in models)
+    assert all(f"evaluating {kind}" in err for kind in models)
 
 
 @pytest.mark.slow
-def test_without_judges_they_are_trained_on_the_rows_learned_from(parts):
+def test_by_default_probes_are_trained_on_the_training_rows(parts):
     found = evaluate.evaluate(
         {"fdnf": known.Halves()}, parts, pairs=50, hidden=(16,), shown=False
     )

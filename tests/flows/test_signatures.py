@@ -64,8 +64,8 @@ def test_the_c_loader_changes_factors_and_leaves_those_with_minus_one(
     x = segments()
     first = model.manipulate(x[:1], "phone", "phone01", alpha=0.5)
     second = model.manipulate(x[1:2], "speaker", "speaker02", alpha=0.5)
-    z = model.moved(model.encode(x[2:]), "phone", codes(3), alpha=0.5)
-    third = model.decode(model.moved(z, "speaker", codes(0), alpha=0.5))
+    z = model.shift_latents(model.encode(x[2:]), "phone", codes(3), alpha=0.5)
+    third = model.decode(model.shift_latents(z, "speaker", codes(0), alpha=0.5))
     expected = np.concatenate([first, second, third])
     np.testing.assert_allclose(found["x"], expected, atol=1e-4)
 

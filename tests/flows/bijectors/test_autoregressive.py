@@ -142,18 +142,18 @@ def test_log_scales_stay_within_the_bound():
 def test_inverse_is_traced_once_whatever_the_dim(monkeypatch):
     def passes(dim):
         bijector = maf(dim)
-        made, count = bijector.made.reader, []
+        made, count = bijector.made.predictor, []
 
-        def reader(*told):
-            read = made(*told)
+        def predictor(*arguments):
+            predict = made(*arguments)
 
-            def counted(*told):
-                count.append(told)
-                return read(*told)
+            def counted(*arguments):
+                count.append(arguments)
+                return predict(*arguments)
 
             return counted
 
-        monkeypatch.setattr(bijector.made, "reader", reader)
+        monkeypatch.setattr(bijector.made, "predictor", predictor)
         x = normal(3, dim)
         inverse = tf.function(bijector.inverse)
         z = bijector.forward(x)

@@ -6,6 +6,8 @@ import pytest
 
 from flows.bijectors import backbones
 from flows.bijectors.base import Inverse
+from flows.bijectors.coupling import AffineCoupling, Coupling
+from flows.bijectors.spline import SplineCoupling
 from tests.contracts import check_bijector
 from tests.flows.jacobians import shaken, slopes
 
@@ -49,7 +51,7 @@ def test_it_begins_as_a_shuffle(name, mixing, rng):
 
 
 @pytest.mark.parametrize("name, mixing", MIXED)
-def test_every_channel_bends_and_is_told_by_every_other(name, mixing, rng):
+def test_every_channel_is_transformed_and_conditioned_by_every_other(name, mixing, rng):
     chain = shaken(small(name, mixing, steps=6))
     way = chain.inverse if name == "iaf" else chain.forward  # the one of a single pass
     found = slopes(way, rng.normal(size=(40, DIM)))
@@ -59,29 +61,30 @@ def test_every_channel_bends_and_is_told_by_every_other(name, mixing, rng):
 @pytest.mark.parametrize("name", ["realnvp", "spline"])
 @pytest.mark.parametrize("mixing", backbones.MIXINGS)
 def test_two_couplings_move_every_channel(name, mixing, rng):
-    """By lot alone, a quarter of the channels would stay where they are."""
+    """By permutations alone, a quarter of the channels would stay where they are."""
     chain = small(name, mixing, dim=21, steps=2)
     for coupling in chain.bijectors:
-        if isinstance(coupling, tuple(backbones.COUPLINGS.values())):
+        if isinstance(coupling, Coupling):
             shaken(coupling)
     found = slopes(chain.forward, rng.normal(size=(8, 21)))
     assert (found.std(axis=0).max(axis=1) > 0).all()
 
 
 @pytest.mark.parametrize("name", ["realnvp", "spline", "maf", "iaf"])
-def test_parts_tell_the_rest_and_it_tells_them_nothing(name, rng):
-    """After what an uncut code has: a rotation, then one coupling of the rest alone."""
+def test_parts_condition_the_residual_and_are_not_conditioned_by_it(name, rng):
+    """After what an undivided latent has: a rotation, a coupling of the residual."""
     *same, turned, last = small(name, dims=(1, 2)).bijectors
     assert turned.dims == (1, 2)
     assert [type(b) for b in same] == [type(b) for b in small(name).bijectors]
-    assert isinstance(last, backbones.COUPLINGS.get(name, backbones.AffineCoupling))
+    kind = SplineCoupling if name == "spline" else AffineCoupling
+    assert isinstance(last, kind) and last.mask == (True,) * 3 + (False,) * 2
     found = slopes(shaken(last).forward, rng.normal(size=(8, DIM)))
     expected = np.eye(DIM, dtype=bool)
     expected[3:, :3] = True
     np.testing.assert_array_equal(np.abs(found).max(axis=0) > 1e-9, expected)
 
 
-def test_only_a_code_that_is_cut_is_turned_and_only_a_rest_is_told():
+def test_only_partitioned_latents_are_rotated_and_only_a_residual_is_conditioned():
     number = len(small("realnvp").bijectors)
     for dims, more in {(): 0, (DIM,): 0, (2, 3): 1, (4,): 2, (1, 1, 1): 2}.items():
         assert len(small("realnvp", dims=dims).bijectors) == number + more
@@ -113,11 +116,14 @@ def test_arguments_reach_the_steps():
         *_, last = backbones.build(name, dim=6, bound=0.5, **told).bijectors
         assert isinstance(last, Inverse) == (name == "iaf")
         last = last.bijector if name == "iaf" else last
-        assert last.hidden == (7, 7, 7) and last.bound == 0.5 and last.context_dim == 4
+        assert last.bound == 0.5
+        network = last.conditioner if name == "realnvp" else last
+        assert network.hidden == (7, 7, 7) and network.context_dim == 4
     chain = backbones.build("spline", dim=6, num_bins=5, tail=2.0, **told)
     assert len(chain.bijectors) == 2 + 1 + 2  # one shuffle
     last = chain.bijectors[-1]
-    assert (last.hidden, last.context_dim) == ((7, 7, 7), 4)
+    network = last.conditioner
+    assert (network.hidden, network.context_dim) == ((7, 7, 7), 4)
     assert (last.num_bins, last.tail) == (5, 2.0)
 
 
@@ -161,7 +167,7 @@ def test_data_start_and_config_go_through(name, rng):
     np.testing.assert_array_equal(copy.forward(x), z)
 
 
-def test_bad_input_is_told():
+def test_bad_input_is_refused():
     with pytest.raises(ValueError, match=r"`name` must be one of.*Received: 'glow'"):
         backbones.build("glow", dim=4)
     with pytest.raises(ValueError, match=r"`mixing` must be one of.*Received: 'none'"):

@@ -8,50 +8,61 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from flows.bijectors.backbones import build_coupling
 from flows.bijectors.base import Bijector, Chain, Inverse, Permutation, Reverse
-from flows.bijectors.coupling import AffineCoupling
 from flows.bijectors.linear import InvertibleLinear
 from flows.bijectors.normalisation import ActNorm, Scaler
-from flows.bijectors.spline import SplineCoupling
 from tests.backends import on_jax
 from tests.contracts import check_bijector, stir
 
 ROOT = Path(__file__).resolve().parents[3]
 EVENTS = [(6,), (5, 6), (3, 2, 4)]  # a voice; frames of a mel; a picture
-SMALL = {"hidden": (8,)}
-# name: what makes a member of a dtype, and whether it is the identity at first
+# name: what makes a member of channels and a dtype, and whether it begins as identity
 MEMBERS = {
-    "permutation": (lambda **k: Permutation(3, **k), False),
-    "reverse": (Reverse, False),
-    "act-norm": (ActNorm, True),
-    "linear": (InvertibleLinear, True),
-    "rotation": (lambda **k: InvertibleLinear(1, "rotation", **k), False),
-    "affine": (lambda **k: AffineCoupling(**SMALL, **k), True),
-    "affine-swapped": (lambda **k: AffineCoupling((), swap=True, **k), True),
-    "spline": (lambda **k: SplineCoupling(**SMALL, **k), True),
+    "permutation": (lambda n, **k: Permutation(3, **k), False),
+    "reverse": (lambda n, **k: Reverse(**k), False),
+    "act-norm": (lambda n, **k: ActNorm(**k), True),
+    "linear": (lambda n, **k: InvertibleLinear(**k), True),
+    "rotation": (lambda n, **k: InvertibleLinear(1, "rotation", **k), False),
+    "affine": (lambda n, **k: affine(n, **k), True),
+    "affine-swapped": (lambda n, **k: affine(n, (), mask="second", **k), True),
+    "spline": (lambda n, **k: spline(n, **k), True),
     "spline-swapped": (
-        lambda **k: SplineCoupling((8, 8), num_bins=3, tail=2.0, swap=True, **k),
+        lambda n, **k: spline(n, (8, 8), num_bins=3, tail=2.0, mask="second", **k),
         True,
     ),
-    "nothing": (lambda **k: Chain(**k), True),
-    "chain": (lambda **k: step(**k), False),
+    "affine-permuted": (lambda n, **k: affine(n, mask=every_second(n), **k), True),
+    "nothing": (lambda n, **k: Chain(**k), True),
+    "chain": (lambda n, **k: step(n, **k), False),
     "chain-of-chains": (
-        lambda **k: Chain([Chain(dtype=k["dtype"]), step(**k), Reverse(**k)]),
+        lambda n, **k: Chain([Chain(dtype=k["dtype"]), step(n, **k), Reverse(**k)]),
         False,
     ),
-    "inverse": (lambda **k: Inverse(step(**k)), False),
+    "inverse": (lambda n, **k: Inverse(step(n, **k)), False),
 }
 
 
-def step(**options):
+def affine(channels, hidden=(8,), **options):
+    return build_coupling("realnvp", channels, hidden=hidden, **options)
+
+
+def spline(channels, hidden=(8,), **options):
+    return build_coupling("spline", channels, hidden=hidden, **options)
+
+
+def every_second(channels):
+    return [channel % 2 == 1 for channel in range(channels)]
+
+
+def step(channels, **options):
     """A little of everything."""
     return Chain(
         [
             ActNorm(**options),
             Permutation(1, **options),
-            AffineCoupling(**SMALL, **options),
+            affine(channels, **options),
             InvertibleLinear(2, "rotation", **options),
-            SplineCoupling(**SMALL, swap=True, **options),
+            spline(channels, mask="second", **options),
         ]
     )
 
@@ -61,13 +72,14 @@ def step(**options):
 @pytest.mark.parametrize("name", MEMBERS)
 def test_member_keeps_the_contract(name, event, dtype, rng):
     make, identity = MEMBERS[name]
-    check_bijector(make(dtype=dtype), rng.normal(size=(3, *event)), identity=identity)
+    bijector = make(event[-1], dtype=dtype)
+    check_bijector(bijector, rng.normal(size=(3, *event)), identity=identity)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted({*MEMBERS} - {"chain-of-chains", "inverse"}))
 def test_members_run_in_graphs_of_any_batch(name, rng):
-    bijector = MEMBERS[name][0](dtype="float32")
+    bijector = MEMBERS[name][0](6, dtype="float32")
     x = rng.normal(size=(3, 4, 6)).astype("float32")
     stir(bijector, x)
     graph = tf.function(
@@ -106,7 +118,7 @@ def test_chain_has_the_dtype_of_its_members():
 def test_bijectors_stay_in_float32_whatever_the_policy():
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        coupling = AffineCoupling((8,))
+        coupling = affine(4)
         z, _ = coupling(np.ones((2, 4), "float32"))
     finally:
         keras.config.set_dtype_policy("float32")
@@ -133,7 +145,7 @@ def test_permutation_keeps_the_order_it_is_given_by_its_weights():
 def test_a_start_with_many_rows_is_forward(rng):
     """In blocks, with a context of each row, of all rows, or none; of no rows too."""
     x, context = rng.normal(size=(5000, 4)), rng.normal(size=(5000, 3))
-    coupling = AffineCoupling((8,), context_dim=3, dtype="float64")
+    coupling = affine(4, context_dim=3, dtype="float64")
     stir(coupling, x, context)
     for given in (context, context[:1]):
         z = coupling.adapt(x, given)
@@ -160,24 +172,28 @@ def test_linear_is_the_matrix_of_its_factors(rng):
 @pytest.mark.parametrize(
     ("make", "match"),
     [
-        (lambda: AffineCoupling().build((None, 1)), "two channels.*Received: 1"),
-        (lambda: SplineCoupling().build((None, 5, 1)), "two channels"),
-        (lambda: AffineCoupling(bound=0.0), "`bound`"),
-        (lambda: AffineCoupling((0,)).build((None, 4)), "`hidden`"),
-        (lambda: SplineCoupling(num_bins=1), "`num_bins`"),
-        (lambda: SplineCoupling(num_bins=1000), "`num_bins`"),
-        (lambda: SplineCoupling(tail=0.0), "`tail`"),
+        (lambda: affine(1), "two channels.*Received: 1"),
+        (
+            lambda: affine(4).build((None, 5)),
+            "2 parameters .*, 6. Received: 4",
+        ),
+        (lambda: affine(4, mask="third"), "`mask`.*Received: 'third'"),
+        (lambda: affine(3, mask=[True, False]), "Received: 3 channels"),
+        (lambda: spline(4).build((None, 5, 1)), "two channels"),
+        (lambda: affine(4, bound=0.0), "`bound`"),
+        (lambda: affine(4, (0,)), "`hidden`"),
+        (lambda: spline(4, num_bins=1), "`num_bins`"),
+        (lambda: spline(4, num_bins=1000), "`num_bins`"),
+        (lambda: spline(4, tail=0.0), "`tail`"),
         (lambda: InvertibleLinear(start="zero"), "`start` must be one of"),
         (lambda: Scaler(()), "`shape`"),
         (lambda: Scaler((2, 3)).forward(np.ones((4, 3, 2))), r"\(2, 3\).*\(3, 2\)"),
         (lambda: Scaler((2, 3)).adapt(np.ones((4, 6))), r"\(2, 3\)"),
         (lambda: Scaler((2, 3)).inverse(np.ones((4, 5))), r"\(6,\).*\(5,\)"),
         (lambda: Inverse(Scaler((2, 3))).build((None, 2, 3)), "keep the shape"),
-        (lambda: AffineCoupling(context_dim=2).forward(np.ones((3, 4))), "context"),
+        (lambda: affine(4, context_dim=2).forward(np.ones((3, 4))), "context"),
         (
-            lambda: AffineCoupling(context_dim=2).forward(
-                np.ones((3, 4)), np.ones((3, 5))
-            ),
+            lambda: affine(4, context_dim=2).forward(np.ones((3, 4)), np.ones((3, 5))),
             r"the last of 2.*\(3, 5\)",
         ),
     ],
@@ -200,7 +216,7 @@ def test_jax_gives_the_same_answers(tmp_path, rng):
     np.savez(tmp_path / "inputs.npz", x=x)
     expected = {}
     for name in ("chain", "reverse"):  # a chain has the others in it
-        bijector = MEMBERS[name][0](dtype="float32")
+        bijector = MEMBERS[name][0](6, dtype="float32")
         stir(bijector, x)
         config = keras.saving.serialize_keras_object(bijector)
         weights = [weight.tolist() for weight in bijector.get_weights()]

@@ -1,20 +1,21 @@
-"""Couplings: half stays, context is heard, and many of them keep their heads."""
+"""Couplings: a part conditions the other, by any network, and inverts stably."""
 
+import keras
 import numpy as np
 import pytest
 
+from flows.bijectors.backbones import COUPLINGS, build_coupling
 from flows.bijectors.base import Chain
 from flows.bijectors.coupling import AffineCoupling
-from flows.bijectors.spline import SplineCoupling
 from tests.contracts import check_bijector, stir
 
 EVENTS = [(6,), (5, 6), (3, 2, 4)]
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=str)
-@pytest.mark.parametrize("make", [AffineCoupling, SplineCoupling])
-def test_coupling_listens_to_its_context(make, event, rng):
-    coupling = make((8,), context_dim=3)
+@pytest.mark.parametrize("name", COUPLINGS)
+def test_coupling_depends_on_its_context(name, event, rng):
+    coupling = build_coupling(name, event[-1], hidden=(8,), context_dim=3)
     x, context = rng.normal(size=(3, *event)), rng.normal(size=(3, *event[:-1], 3))
     check_bijector(coupling, x, context, identity=True)
     assert np.abs(coupling.forward(x, context) - coupling.forward(x, 0 * context)).max()
@@ -24,47 +25,86 @@ def test_coupling_listens_to_its_context(make, event, rng):
     np.testing.assert_array_equal(alone, coupling.forward(x, heard))
 
 
-@pytest.mark.parametrize("make", [AffineCoupling, SplineCoupling])
-@pytest.mark.parametrize("swap", [False, True])
-def test_half_of_an_odd_number_of_channels_stays(make, swap, rng):
+@pytest.mark.parametrize("name", COUPLINGS)
+@pytest.mark.parametrize("mask", ["first", "second"])
+def test_half_of_an_odd_number_of_channels_stays(name, mask, rng):
     x = rng.normal(size=(3, 7)).astype("float32")
-    coupling = make((8,), swap=swap)
+    coupling = build_coupling(name, 7, hidden=(8,), mask=mask)
     check_bijector(coupling, x)
     z = np.asarray(coupling.forward(x))
-    stays = slice(3, 7) if swap else slice(0, 3)
+    stays = slice(3, 7) if mask == "second" else slice(0, 3)
     np.testing.assert_array_equal(z[:, stays], x[:, stays])
     assert (np.delete(z != x, np.arange(7)[stays], axis=1)).all()
 
 
-@pytest.mark.parametrize("make", [AffineCoupling, SplineCoupling])
-@pytest.mark.parametrize("swap", [False, True])
-def test_split_says_how_many_channels_tell(make, swap, rng):
+MASKS = {
+    "two-of-seven": [True] * 2 + [False] * 5,
+    "last-five-of-seven": [False] * 2 + [True] * 5,
+    "checkerboard": [True, False] * 3 + [True],
+    "one-amid-others": [False] * 3 + [True] + [False] * 3,
+}
+
+
+@pytest.mark.parametrize("name", COUPLINGS)
+@pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
+def test_mask_names_the_channels_that_condition(name, mask, rng):
     x = rng.normal(size=(3, 7)).astype("float32")
-    coupling = make((8,), swap=swap, split=2)
+    coupling = build_coupling(name, 7, hidden=(8,), mask=mask)
     check_bijector(coupling, x, identity=True)
     z = np.asarray(coupling.forward(x))
-    stays = slice(2, 7) if swap else slice(0, 2)
-    np.testing.assert_array_equal(z[:, stays], x[:, stays])
-    assert (np.delete(z != x, np.arange(7)[stays], axis=1)).all()
-    for split in (0, 7):
-        with pytest.raises(ValueError, match=f"Received: 7, .* split at {split}"):
-            make((8,), split=split).build((None, 7))
+    np.testing.assert_array_equal((z == x).all(axis=0), mask)
+    assert (z != x)[:, ~np.array(mask)].all()
+
+
+@pytest.mark.parametrize("mask", [[True] * 7, [False] * 7, [True] * 6])
+def test_a_mask_has_both_kinds_of_channels_and_all_of_them(mask):
+    with pytest.raises(ValueError, match="some condition.*Received: 7 channels"):
+        build_coupling("realnvp", 7, mask=mask)
+
+
+def test_a_permuted_mask_is_a_half_between_two_permutations(rng):
+    """The same conditioner says the same, wherever its channels are."""
+    x, order = rng.normal(size=(4, 6)), np.array([4, 0, 2, 1, 5, 3])
+    half = build_coupling("realnvp", 6, hidden=(8,), dtype="float64")
+    stir(half, x)
+    mask = np.isin(np.arange(6), order[:3])
+    order = np.concatenate([np.sort(order[:3]), np.sort(order[3:])])
+    permuted = AffineCoupling(half.conditioner, mask)
+    z, log_det = permuted.forward_and_log_det(x)
+    expected, same = half.forward_and_log_det(x[:, order])
+    np.testing.assert_array_equal(np.asarray(z)[:, order], expected)
+    np.testing.assert_array_equal(log_det, same)
+
+
+def test_any_network_can_condition_a_convolution_over_frames_say(rng):
+    """A frame's transform depends on its neighbours, through the other half alone."""
+    x = rng.normal(size=(2, 9, 6))
+    network = keras.layers.Conv1D(
+        6, 3, padding="same", kernel_initializer="zeros", dtype="float64"
+    )
+    coupling = AffineCoupling(network)
+    check_bijector(coupling, x, identity=True)
+    other = x.copy()
+    other[:, 4, 0] += 1
+    changed = np.asarray(coupling.forward(other) != coupling.forward(x))
+    frames = changed[..., 3:].any(axis=(0, 2))
+    np.testing.assert_array_equal(np.flatnonzero(frames), [3, 4, 5])
 
 
 def test_affine_coupling_is_bounded(rng):
     """No raw scale, however large, goes beyond `exp(bound)`."""
     x = rng.normal(size=(4, 6)).astype("float32")
-    coupling = AffineCoupling((8,), bound=1.5)
+    coupling = build_coupling("realnvp", 6, hidden=(8,), bound=1.5)
     stir(coupling, x, size=1000.0)
     np.testing.assert_array_less(np.abs(coupling(x)[1]), 3 * 1.5 + 1e-5)
 
 
 @pytest.mark.parametrize(
-    "make", [AffineCoupling, pytest.param(SplineCoupling, marks=pytest.mark.slow)]
+    "name", ["realnvp", pytest.param("spline", marks=pytest.mark.slow)]
 )
-def test_many_couplings_stay_finite_both_ways(make, rng):
+def test_many_couplings_stay_finite_both_ways(name, rng):
     x = rng.normal(size=(16, 20)).astype("float32")
-    chain = many(make)
+    chain = many(name)
     stir(chain, x)
     for values in (chain.forward_and_log_det(x), chain.inverse_and_log_det(x)):
         assert all(np.isfinite(value).all() for value in values)
@@ -72,15 +112,15 @@ def test_many_couplings_stay_finite_both_ways(make, rng):
 
 
 @pytest.mark.parametrize(
-    ("make", "size"),
+    ("name", "size"),
     [
-        (AffineCoupling, 0.02),
-        pytest.param(SplineCoupling, 0.04, marks=pytest.mark.slow),
+        ("realnvp", 0.02),
+        pytest.param("spline", 0.04, marks=pytest.mark.slow),
     ],
 )
-def test_many_couplings_can_be_undone(make, size, rng):
+def test_many_couplings_can_be_undone(name, size, rng):
     x = rng.normal(size=(16, 20)).astype("float32")
-    chain = many(make)
+    chain = many(name)
     stir(chain, x, size=size)
     z, log_det = chain.forward_and_log_det(x)
     assert np.abs(z - x).max() > 1
@@ -89,6 +129,12 @@ def test_many_couplings_can_be_undone(make, size, rng):
     np.testing.assert_allclose(undone, -log_det, atol=1e-3)
 
 
-def many(make):
+def many(name):
     """32 couplings, of both halves by turns."""
-    return Chain([make((32,), swap=bool(n % 2), seed=n) for n in range(32)])
+    masks = ["first", "second"] * 16
+    return Chain(
+        [
+            build_coupling(name, 20, hidden=(32,), mask=mask, seed=seed)
+            for seed, mask in enumerate(masks)
+        ]
+    )

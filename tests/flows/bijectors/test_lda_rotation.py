@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from flows.bijectors.lda_rotation import Alignment, directions
+from flows.bijectors.lda_rotation import Alignment, discriminant_directions
 from tests.contracts import check_bijector
 
 DIM = 8
@@ -54,7 +54,7 @@ def test_contract(dtype, rng):
 def test_it_turns_and_does_not_stretch(rng):
     x, labels, _ = told_apart(rng)
     for dims in [(2, 3), (4, 4), (1, 1), (3, 5)]:
-        rotation = directions(x, labels, dims)
+        rotation = discriminant_directions(x, labels, dims)
         np.testing.assert_allclose(rotation @ rotation.T, np.eye(DIM), atol=1e-12)
         _, z = started(dims, x, labels)
         np.testing.assert_allclose(z, x @ rotation.T, atol=1e-12)
@@ -74,7 +74,7 @@ def test_first_part_holds_all_that_averages_of_its_classes_differ_in(rng):
 def test_true_places_are_found(rng):
     """With many rows, the principal angles to where classes really differ are small."""
     x, labels, places = told_apart(rng, count=24_000)
-    rotation = directions(x, labels, (2, 3))
+    rotation = discriminant_directions(x, labels, (2, 3))
     for found, place in zip((rotation[:2], rotation[2:5]), places, strict=True):
         cosines = np.linalg.svd(found @ place.T)[1]
         assert cosines.min() > 0.999
@@ -85,7 +85,9 @@ def test_small_part_gets_the_leading_directions(rng):
     x, labels, _ = told_apart(rng)
     stays = (labels[:, 0] != 2) | (np.arange(len(x)) < 30)
     x, labels = x[stays], labels[stays]
-    full, small = (directions(x, labels, dims) for dims in ((2, 3), (1, 2)))
+    full, small = (
+        discriminant_directions(x, labels, dims) for dims in ((2, 3), (1, 2))
+    )
     np.testing.assert_allclose(np.abs(small[0] @ full[0]), 1)
     means = np.stack([x[labels[:, 0] == k].mean(axis=0) for k in range(3)])
     most = np.linalg.eigvalsh(
@@ -98,7 +100,7 @@ def test_factor_within_another_keeps_its_direction(rng):
     """Where speaker says the gender, the speaker's part has what is left of both."""
     x, labels, _ = told_apart(rng)
     nested = np.stack([labels[:, 1], labels[:, 1] // 2], axis=1)
-    rotation = directions(x, nested, (3, 1))
+    rotation = discriminant_directions(x, nested, (3, 1))
     np.testing.assert_allclose(rotation @ rotation.T, np.eye(DIM), atol=1e-12)
     gender, speaker = (between(x @ rotation.T, nested[:, f]) for f in (1, 0))
     np.testing.assert_allclose(np.delete(gender, 3), 0, atol=1e-12)
@@ -110,11 +112,13 @@ def test_missing_labels_and_missing_classes_count_for_nothing(rng):
     x, labels, _ = told_apart(rng)
     hidden = labels.copy()
     hidden[200:] = -1
-    found = directions(x, hidden, (2, 3))
-    expected = directions(x[:200], labels[:200], (2, 3))
+    found = discriminant_directions(x, hidden, (2, 3))
+    expected = discriminant_directions(x[:200], labels[:200], (2, 3))
     np.testing.assert_allclose(np.abs(found[:5] @ expected[:5].T), np.eye(5), atol=1e-9)
     higher = labels + [[1, 0]]  # nobody is of class 0
-    found, expected = (directions(x, given, (2, 3)) for given in (higher, labels))
+    found, expected = (
+        discriminant_directions(x, given, (2, 3)) for given in (higher, labels)
+    )
     np.testing.assert_allclose(np.abs(found[:5] @ expected[:5].T), np.eye(5), atol=1e-9)
     for given in (None, np.full_like(labels, -1)):
         _, z = started((2, 3), x, given)

@@ -1,4 +1,4 @@
-"""Tables: how well models change a factor and tell speakers apart, known by hand."""
+"""How well models change a factor and discriminate speakers, known by hand."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from flows.batching import map_batches
 from flows.evaluation import manipulation
-from flows.evaluation.manipulation import sample_pairs
+from flows.evaluation.manipulation import evaluate_manipulation, sample_pairs
 from tests.flows import known
 
 
@@ -18,8 +18,8 @@ def parts(rng):
 
 def test_a_perfect_model_changes_what_it_should_and_nothing_else(parts):
     for factor, other in (("phone", "speaker"), ("speaker", "phone")):
-        found = manipulation.manipulation(
-            {"fdnf": known.Halves()}, parts.test, known.JUDGES, factor
+        found = evaluate_manipulation(
+            {"fdnf": known.Halves()}, parts.test, known.PROBES, factor
         )
         found = found["fdnf"]
         assert found["pairs"] == {"phone": 120, "speaker": 60}[factor]
@@ -36,7 +36,7 @@ def test_a_model_that_moves_both_halves_has_a_side_effect(parts):
     of two speakers: half of all rows lose their speaker.
     """
     models = {"fdnf": known.Halves(), "dnf-phone": known.OfPhones()}
-    found = manipulation.manipulation(models, parts.test, known.JUDGES, "phone")[
+    found = evaluate_manipulation(models, parts.test, known.PROBES, "phone")[
         "dnf-phone"
     ]
     assert found["target"]["change"] == pytest.approx(1, abs=1e-6)
@@ -44,21 +44,21 @@ def test_a_model_that_moves_both_halves_has_a_side_effect(parts):
     assert found["others"]["speaker"] == pytest.approx(expected, abs=1e-6)
 
 
-def test_judges_are_asked_for_the_new_class_and_the_rows_own(parts):
-    """A judge that only ever hears phone c: a third of the pairs go there."""
+def test_probes_are_asked_for_the_new_class_and_the_rows_own(parts):
+    """A probe that only ever finds phone c: a third of the pairs go there."""
 
-    class Deaf(known.Judge):
+    class Constant(known.Probe):
         def posterior(self, x):
             return np.tile([0.0, 0.0, 1.0][: self.num_classes], (len(x), 1))
 
-    judges = {factor: Deaf(factor) for factor in known.VOCABULARY}
-    found = manipulation.manipulation(
-        {"m": known.Halves()}, parts.test, judges, "phone"
-    )["m"]
+    probes = {factor: Constant(factor) for factor in known.VOCABULARY}
+    found = evaluate_manipulation({"m": known.Halves()}, parts.test, probes, "phone")[
+        "m"
+    ]
     assert found["target"]["before"] == found["target"]["after"] == pytest.approx(1 / 3)
-    found = manipulation.manipulation(
-        {"m": known.Halves()}, parts.test, judges, "speaker"
-    )["m"]
+    found = evaluate_manipulation({"m": known.Halves()}, parts.test, probes, "speaker")[
+        "m"
+    ]
     assert found["others"]["phone"]["after"] == pytest.approx(1 / 3)
 
 
@@ -67,27 +67,27 @@ def test_rows_without_a_label_are_not_changed_and_have_no_side_effect(parts):
     rows = parts.test
     rows.labels[:6, 0] = -1
     rows.labels[::2, 1] = -1  # only those of q are known
-    found = manipulation.manipulation(
-        {"m": known.Whole()}, rows, known.JUDGES, "phone"
-    )["m"]
+    found = evaluate_manipulation({"m": known.Whole()}, rows, known.PROBES, "phone")[
+        "m"
+    ]
     assert found["pairs"] == 2 * 54
     assert found["others"]["speaker"]["before"] == pytest.approx(1, abs=1e-6)
     rows.labels[:, 1] = -1
-    found = manipulation.manipulation(
-        {"m": known.Whole()}, rows, known.JUDGES, "phone"
-    )["m"]
+    found = evaluate_manipulation({"m": known.Whole()}, rows, known.PROBES, "phone")[
+        "m"
+    ]
     assert found["others"] == {}
     with pytest.raises(ValueError, match="0 labelled rows"):
-        manipulation.manipulation({"m": known.Whole()}, rows, known.JUDGES, "speaker")
+        evaluate_manipulation({"m": known.Whole()}, rows, known.PROBES, "speaker")
 
 
-def test_what_is_no_sound_any_more_counts_as_nothing_and_is_said(parts):
-    asked = {"fdnf": known.Bursting()}, parts.test, known.JUDGES
-    row = manipulation.manipulation(*asked, "phone")["fdnf"]
+def test_features_out_of_range_count_as_nothing_and_are_reported(parts):
+    asked = {"fdnf": known.Bursting()}, parts.test, known.PROBES
+    row = evaluate_manipulation(*asked, "phone")["fdnf"]
     assert row["lost"] == 40  # a third of 120 pairs
     assert row["target"]["after"] == pytest.approx(2 / 3, abs=1e-6)
     assert row["others"]["speaker"]["after"] == pytest.approx(2 / 3, abs=1e-6)
-    assert "lost" not in manipulation.manipulation(*asked, "speaker")["fdnf"]
+    assert "lost" not in evaluate_manipulation(*asked, "speaker")["fdnf"]
 
 
 def test_pairs_are_all_there_are_or_so_many(parts):
@@ -104,14 +104,14 @@ def test_pairs_are_all_there_are_or_so_many(parts):
 
 
 def test_every_pair_is_as_likely_as_any_other():
-    """20 of 60 drawn, 900 times: each pair 300 times, give or take 14."""
+    """20 of 60 sampled, 900 times: each pair 300 times, give or take 14."""
     labels, counts = np.arange(20) % 4, np.zeros((20, 4))
     for seed in range(900):
         index, source, target = sample_pairs(labels, 4, 20, seed)
         counts[index, target] += 1
         assert (source == labels[index]).all() and (source != target).all()
-    drawn = counts[counts > 0]
-    assert drawn.size == 60 and np.abs(drawn - 300).max() < 60
+    sampled = counts[counts > 0]
+    assert sampled.size == 60 and np.abs(sampled - 300).max() < 60
 
 
 def test_all_models_get_the_same_pairs(parts):
@@ -123,10 +123,10 @@ def test_all_models_get_the_same_pairs(parts):
 
     models = {"a": known.Halves(), "b": known.Halves()}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(manipulation, "mapped", noted)
+        patch.setattr(manipulation, "map_batches", noted)
         for seed in (3, 3, 4):
-            manipulation.manipulation(
-                models, parts.test, known.JUDGES, "phone", pairs=30, seed=seed
+            evaluate_manipulation(
+                models, parts.test, known.PROBES, "phone", pairs=30, seed=seed
             )
     for other in seen[1:4]:
         assert all((a == b).all() for a, b in zip(seen[0], other, strict=True))
@@ -136,16 +136,16 @@ def test_all_models_get_the_same_pairs(parts):
 def test_posteriors_of_all_classes_are_kept_of_one_block_only(parts, monkeypatch):
     sizes = []
 
-    class Counting(known.Judge):
+    class Counting(known.Probe):
         def posterior(self, x):
             sizes.append(len(x))
             return super().posterior(x)
 
-    asked = {"m": known.Whole()}, parts.test, known.JUDGES, "phone"
-    whole = manipulation.manipulation(*asked)
+    asked = {"m": known.Whole()}, parts.test, known.PROBES, "phone"
+    whole = evaluate_manipulation(*asked)
     monkeypatch.setattr(manipulation, "BLOCK", 25)
-    judges = {factor: Counting(factor) for factor in known.VOCABULARY}
-    found = manipulation.manipulation(*asked[:2], judges, "phone")
+    probes = {factor: Counting(factor) for factor in known.VOCABULARY}
+    found = evaluate_manipulation(*asked[:2], probes, "phone")
     assert sizes == [60, 60] + [25, 25, 25, 25, 20] * 2
     assert found["m"]["target"] == pytest.approx(whole["m"]["target"])
     expected = whole["m"]["others"]["speaker"]
@@ -153,7 +153,7 @@ def test_posteriors_of_all_classes_are_kept_of_one_block_only(parts, monkeypatch
 
 
 class Voices(known.Halves):
-    """Codes of embeddings, in which a channel is loud; it turns it down."""
+    """Latents of embeddings, in which a channel is loud; it turns it down."""
 
     divides = False
 
@@ -193,7 +193,7 @@ def voices(rng):
 def test_error_rates_are_those_of_all_pairs_of_unseen_speakers(voices):
     voices.unseen.x[:, 0] += 20  # what is taken away is learned from others
     voices.unseen.x[:, 7] *= 0.1
-    found, note = manipulation.verification({"nf": Voices()}, voices)
+    found, note = manipulation.evaluate_verification({"nf": Voices()}, voices)
     x, speaker = voices.unseen.x.astype(float), voices.unseen.speaker
     learned = voices.train.x.astype(float)
     lda = LinearDiscriminantAnalysis().fit(learned, voices.train.speaker)
@@ -208,7 +208,7 @@ def test_error_rates_are_those_of_all_pairs_of_unseen_speakers(voices):
 
 
 def test_a_part_for_speakers_is_compared_on_its_own(parts):
-    found, _ = manipulation.verification({"fdnf": known.Halves()}, parts)
+    found, _ = manipulation.evaluate_verification({"fdnf": known.Halves()}, parts)
     assert list(found) == ["before", "centred", "lda", "fdnf", "fdnf/speaker"]
     assert found["fdnf/speaker"] < 0.1 < 0.3 < found["fdnf"]
 
@@ -217,23 +217,21 @@ def test_rates_are_left_out_where_there_are_no_pairs(voices):
     lone = voices.unseen
     for unseen in (None, lone.subset(slice(0, 12)), lone.subset(slice(0, None, 12))):
         voices.unseen = unseen
-        found, note = manipulation.verification({"nf": Voices()}, voices)
+        found, note = manipulation.evaluate_verification({"nf": Voices()}, voices)
         assert found == {} and "two unseen speakers" in note
     lone.speaker[12:] = ""  # nobody knows who they are
     voices.unseen = lone
-    assert manipulation.verification({"nf": Voices()}, voices)[0] == {}
+    assert manipulation.evaluate_verification({"nf": Voices()}, voices)[0] == {}
 
 
-def test_a_compiled_change_is_that_of_a_call(parts, monkeypatch):
-    asked = {"m": known.Whole()}, parts.test, known.JUDGES, "phone"
-    called = manipulation.manipulation(*asked)
+def test_a_traced_change_is_that_of_a_call(parts, monkeypatch):
+    asked = {"m": known.Whole()}, parts.test, known.PROBES, "phone"
+    called = evaluate_manipulation(*asked)
     monkeypatch.setattr(manipulation.map_batches, "__kwdefaults__", {"block": 50})
-    compiled = manipulation.manipulation(*asked)
-    assert compiled["m"]["others"]["speaker"] == called["m"]["others"]["speaker"]
+    traced = evaluate_manipulation(*asked)
+    assert traced["m"]["others"]["speaker"] == called["m"]["others"]["speaker"]
 
 
 def test_a_factor_that_is_not_there_is_refused(parts):
     with pytest.raises(ValueError, match="A factor must be one of"):
-        manipulation.manipulation(
-            {"m": known.Halves()}, parts.test, known.JUDGES, "mood"
-        )
+        evaluate_manipulation({"m": known.Halves()}, parts.test, known.PROBES, "mood")

@@ -1,4 +1,4 @@
-"""Judges from outside: what they learn, and that they say it in the right column."""
+"""Probe classifiers: training, early stopping, and posteriors in the right column."""
 
 from types import SimpleNamespace
 
@@ -62,7 +62,7 @@ def test_posteriors_are_those_of_bayes_rule_where_classes_overlap(rng):
     assert probe.accuracy(x, labels) == pytest.approx(stats.norm.cdf(1), abs=0.02)
 
 
-def test_the_same_seed_makes_the_same_judge(rng):
+def test_the_same_seed_makes_the_same_probe(rng):
     x, labels = points(rng, [0, 1], apart=0.5)
     a, b, other = (
         Probe.fit(x, labels, 2, hidden=(8,), seed=seed, epochs=5).posterior(x)
@@ -117,15 +117,15 @@ def test_few_rows_are_met_often_enough_and_training_still_ends(rng):
 
 
 def test_the_weights_are_those_of_the_best_epoch(rng):
-    """Labels drawn by lot: who knew the rows by heart would be sure, and wrong."""
+    """Random labels: who knew the rows by heart would be sure, and wrong."""
     x, labels = rng.normal(size=(200, 40)), np.arange(200) % 2
     probe = Probe.fit(x, labels, 2)
     sure = probe.posterior(rng.normal(size=(500, 40))).max(axis=1).mean()
     assert sure < 0.63  # 0.58; 0.68 at the last epoch
 
 
-def test_each_factor_gets_the_judge_of_its_own_column(rng, capsys, monkeypatch):
-    monkeypatch.setattr(probes, "STEPS", 400)
+def test_each_factor_gets_the_probe_of_its_own_column(rng, capsys, monkeypatch):
+    monkeypatch.setattr(probes, "MIN_STEPS", 400)
     x, phone = points(rng, [0, 1, 2], rows=120)
     speaker = rng.integers(2, size=360)
     x[:, 0, 0] += 500 * speaker
@@ -179,13 +179,13 @@ def test_what_is_held_out_shares_no_recording_and_takes_no_class_away(rng):
 
 def test_rows_given_to_end_by_are_not_learned_from_and_all_others_are(rng, monkeypatch):
     seen = []
-    whole = probes._trained
+    whole = probes._train
 
     def noted(*given, **settings):
-        seen.append([len(each) for each in given])
+        seen.append([len(given[0]), len(given[2])])  # rows, held-out rows
         return whole(*given, **settings)
 
-    monkeypatch.setattr(probes, "_trained", noted)
+    monkeypatch.setattr(probes, "_train", noted)
     x, labels = points(rng, [0, 1], rows=30)
     valid, truth = points(rng, [0, 1, 2], rows=4)
     unknown = np.where(truth == 1, -1, truth)
@@ -193,13 +193,13 @@ def test_rows_given_to_end_by_are_not_learned_from_and_all_others_are(rng, monke
         Probe.fit(x, labels, 3, valid=(valid, told), hidden=(4,), epochs=1)
     groups = np.arange(60) // 3
     Probe.fit(x, labels, 3, groups=groups, hidden=(4,), epochs=1)
-    assert [each[:2] for each in seen] == [[60, 8], [60, 4], *[[54, 6]] * 3]
+    assert seen == [[60, 8], [60, 4], *[[54, 6]] * 3]
     rows = SimpleNamespace(x=x, labels=labels[:, None], recording=groups)
     held = SimpleNamespace(x=valid, labels=truth[:, None])
     few = {"hidden": (4,), "shown": False, "epochs": 1}
     for given in (held, None, SimpleNamespace(x=valid[:0], labels=truth[:0, None])):
         probes.fit(rows, {"phone": "abc"}, valid=given, **few)
-    assert [each[:2] for each in seen[5:]] == [[60, 8], *[[54, 6]] * 2]
+    assert seen[5:] == [[60, 8], *[[54, 6]] * 2]
 
 
 def test_bad_rows_and_labels_are_refused(rng):

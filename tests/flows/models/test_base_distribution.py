@@ -61,7 +61,7 @@ def reference(made, z, labels):
     return total, joints
 
 
-def codes(made, rng, count=9):
+def latents(made, rng, count=9):
     z = rng.normal(size=(count, made.dim)).astype("float32")
     return z, rng.integers(-1, [*made.classes], size=(count, len(made.classes)))
 
@@ -70,7 +70,7 @@ def codes(made, rng, count=9):
 @pytest.mark.parametrize("kind", BASES)
 def test_densities_are_those_of_scipy(kind, variance, rng):
     made = base(kind, variance)
-    z, labels = codes(made, rng)
+    z, labels = latents(made, rng)
     expected, _ = reference(made, z, labels)
     np.testing.assert_allclose(made.log_prob(z, labels), expected, rtol=1e-5)
     nothing = np.full_like(labels, -1)
@@ -82,7 +82,7 @@ def test_densities_are_those_of_scipy(kind, variance, rng):
 @pytest.mark.parametrize("kind", BASES)
 def test_posteriors_are_bayes_rule(kind, rng):
     made = base(kind)
-    z, labels = codes(made, rng)
+    z, labels = latents(made, rng)
     _, joints = reference(made, z, labels)
     told = made.log_posterior(z)
     assert len(told) == len(made.classes)
@@ -113,14 +113,14 @@ def test_many_wide_normals_keep_their_digits(rng):
 def test_one_factor_with_equal_means_is_no_factor_at_all(rng):
     """DNF with all means 0 is NF: its classes tell nothing."""
     dnf, nf = (FactorialNormal(**BASES[kind]) for kind in ("dnf", "nf"))
-    z, labels = codes(dnf, rng)
+    z, labels = latents(dnf, rng)
     np.testing.assert_allclose(dnf.log_prob(z, labels), nf.log_prob(z), rtol=1e-6)
     np.testing.assert_allclose(dnf.log_prob(z), nf.log_prob(z), rtol=1e-6)
     np.testing.assert_allclose(dnf.log_posterior(z)[0], -np.log(3), rtol=1e-6)
 
 
 def test_the_density_integrates_to_one():
-    """Over a grid of 2-D codes, for labels known, partly known and missing."""
+    """Over a grid of 2-D latents, for labels known, partly known and missing."""
     made = FactorialNormal((3, 2), (1, 1), variance="class")
     rng = np.random.default_rng(4)
     for weight in made.trainable_weights:
@@ -135,7 +135,7 @@ def test_the_density_integrates_to_one():
 
 def test_a_missing_label_sums_the_known_ones_by_their_priors(rng):
     made = base("rest")
-    z, _ = codes(made, rng)
+    z, _ = latents(made, rng)
     priors = [values for *_, values in pieces(made)]
     total = 0
     for k in range(3):
@@ -147,25 +147,25 @@ def test_a_missing_label_sums_the_known_ones_by_their_priors(rng):
 
 def test_parts_places_and_centres_fit_together(rng):
     made = base("rest")
-    z, _ = codes(made, rng)
-    first, second, rest = made.parts(z)
+    z, _ = latents(made, rng)
+    first, second, rest = made.split(z)
     assert (first.shape, second.shape, rest.shape) == ((9, 2), (9, 1), (9, 1))
     np.testing.assert_array_equal(np.concatenate([first, second, rest], axis=1), z)
     np.testing.assert_array_equal(
-        np.delete(made.place(1, second), 2, axis=1), np.zeros((9, 3))
+        np.delete(made.pad_part(1, second), 2, axis=1), np.zeros((9, 3))
     )
-    np.testing.assert_array_equal(made.place(1, second)[:, 2:3], second)
+    np.testing.assert_array_equal(made.pad_part(1, second)[:, 2:3], second)
     assert made.centres(0).shape == (3, 4)
     np.testing.assert_array_equal(made.centres(0)[:, :2], made.means(0))
     np.testing.assert_array_equal(made.centres(0)[:, 2:], np.zeros((3, 2)))
-    assert len(base("fdnf").parts(z)) == 2
+    assert len(base("fdnf").split(z)) == 2
 
 
 def test_draws_lie_where_the_classes_lie(rng):
     made = base("rest", "class")
     noise = rng.normal(size=(20_000, 4))
     z = np.asarray(
-        made.draw(noise, rng.random((20_000, 2)), np.tile([2, 0], (20_000, 1)))
+        made.sample(noise, rng.random((20_000, 2)), np.tile([2, 0], (20_000, 1)))
     )
     (means, variances, _), (others, spread, _) = pieces(made)
     expected = np.concatenate([means[2], others[0], [0]])
@@ -176,8 +176,8 @@ def test_draws_lie_where_the_classes_lie(rng):
 
 def test_classes_are_drawn_by_their_priors(rng):
     made = base("rest")
-    z = np.asarray(made.draw(np.zeros((5000, 4)), rng.random((5000, 2))))
-    for (means, _, priors), part in zip(pieces(made), made.parts(z), strict=False):
+    z = np.asarray(made.sample(np.zeros((5000, 4)), rng.random((5000, 2))))
+    for (means, _, priors), part in zip(pieces(made), made.split(z), strict=False):
         distance = np.square(part[:, None] - means).sum(axis=-1)
         shares = np.bincount(distance.argmin(axis=1), minlength=len(means)) / 5000
         np.testing.assert_allclose(shares, priors, atol=0.02)
@@ -186,7 +186,7 @@ def test_classes_are_drawn_by_their_priors(rng):
 def test_no_noise_gives_the_means(rng):
     made = base("fdnf")
     noise, uniform = rng.normal(size=(2, 4)), np.zeros((2, 2))
-    z = made.draw(noise, uniform, np.array([[1, 0], [2, 1]]), temperature=0.0)
+    z = made.sample(noise, uniform, np.array([[1, 0], [2, 1]]), temperature=0.0)
     means = np.concatenate([made.means(0)[1:], made.means(1)], axis=1)
     np.testing.assert_allclose(z, means, rtol=1e-6)
 
@@ -196,7 +196,7 @@ def test_a_draw_at_either_end_of_chance_has_a_class(largest):
     made = FactorialNormal((3,), (1,))
     made._means[0].assign([[1.0], [2.0], [3.0]])
     uniform = np.full((1, 1), np.nextafter(1, 0) if largest else 0, "float32")
-    z = made.draw(np.zeros((1, 1)), uniform)
+    z = made.sample(np.zeros((1, 1)), uniform)
     assert float(z[0, 0]) == (3 if largest else 1)
 
 
@@ -228,7 +228,7 @@ def test_log_variances_stay_within_their_bound():
 @pytest.mark.parametrize("kind", BASES)
 def test_a_base_is_a_layer(kind, rng):
     made = base(kind)
-    z, labels = codes(made, rng)
+    z, labels = latents(made, rng)
     check_layer(made, z, labels)
     if made.trainable_weights:
         check_gradients(made, z, labels)

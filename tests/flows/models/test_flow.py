@@ -22,7 +22,7 @@ def loss(model, x, labels=None, training=False):
 @pytest.mark.parametrize("kind", ["nf", "dnf-phone", "fdnf"])
 def test_log_prob_is_the_base_and_the_stretch(kind):
     """`log p(z | labels) + log |det dz / dx|`, by the Jacobian of `encode`."""
-    model, (x, labels) = small.coder(kind), small.rows(4)
+    model, (x, labels) = small.model(kind), small.rows(4)
     flat = tf.constant(x.reshape(4, 6))
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(flat)
@@ -54,7 +54,7 @@ def test_the_density_of_segments_integrates_to_one():
 
 
 def test_no_labels_and_missing_labels_are_one():
-    model, (x, labels) = small.coder(), small.rows(5)
+    model, (x, labels) = small.model(), small.rows(5)
     nothing = np.full_like(labels, -1)
     np.testing.assert_array_equal(model.log_prob(x), model.log_prob(x, nothing))
     np.testing.assert_array_equal(loss(model, x), loss(model, x, nothing))
@@ -62,7 +62,7 @@ def test_no_labels_and_missing_labels_are_one():
 
 
 def test_a_missing_label_gives_the_mixture():
-    model, (x, labels) = small.coder(), small.rows(5)
+    model, (x, labels) = small.model(), small.rows(5)
     priors = np.exp(model.base._log_priors[0])
     total = 0
     for phone, prior in enumerate(priors):
@@ -74,7 +74,7 @@ def test_a_missing_label_gives_the_mixture():
 
 def test_a_dnf_without_distances_is_a_plain_flow():
     """All means one, and all weights of the bijectors too: DNF says what NF says."""
-    nf, dnf = small.coder("nf"), small.coder("dnf-phone")
+    nf, dnf = small.model("nf"), small.model("dnf-phone")
     dnf.bijector.set_weights(nf.bijector.get_weights())
     dnf.base._means[0].assign(np.zeros((3, 6)))
     x, labels = small.rows(5)
@@ -83,7 +83,7 @@ def test_a_dnf_without_distances_is_a_plain_flow():
 
 
 def test_a_dnf_heeds_its_own_column_only():
-    model, (x, labels) = small.coder("dnf-speaker"), small.rows(5)
+    model, (x, labels) = small.model("dnf-speaker"), small.rows(5)
     other = np.stack([(labels[:, 0] + 1) % 3, labels[:, 1]], axis=1)
     np.testing.assert_array_equal(loss(model, x, labels), loss(model, x, other))
     changed = np.stack([labels[:, 0], 1 - labels[:, 1]], axis=1)
@@ -91,7 +91,7 @@ def test_a_dnf_heeds_its_own_column_only():
 
 
 def test_adapting_sets_scales_and_classes():
-    """Scaled numbers are standard, and means are those of the codes of their class."""
+    """Scaled numbers are standard, and means are those of the class's latents."""
     model, (x, labels) = small.untrained("fdnf"), small.rows(60)
     assert not model.adapted
     model.adapt(x, labels)
@@ -99,7 +99,7 @@ def test_adapting_sets_scales_and_classes():
     scaled = np.asarray(model.scaler.forward(x))
     np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-5)
     np.testing.assert_allclose(scaled.std(axis=0), 1, rtol=1e-4)
-    parts = model.parts(np.asarray(model.encode(x)))
+    parts = model.split_latents(np.asarray(model.encode(x)))
     for f, (factor, names) in enumerate(small.VOCABULARY.items()):
         for k in range(len(names)):
             mean = parts[factor][labels[:, f] == k].mean(axis=0)
@@ -109,7 +109,7 @@ def test_adapting_sets_scales_and_classes():
 def test_a_class_without_rows_starts_from_all(rng):
     model, (x, labels) = small.untrained("fdnf"), small.rows(60)
     model.adapt(x, np.where(labels == [2, 9], -1, labels))
-    mean = np.asarray(model.parts(model.encode(x))["phone"]).mean(axis=0)
+    mean = np.asarray(model.split_latents(model.encode(x))["phone"]).mean(axis=0)
     np.testing.assert_allclose(model.base.means(0)[2], mean, atol=1e-5)
 
 
@@ -118,9 +118,9 @@ def test_many_rows_are_taken_in_blocks():
     model, (x, labels) = small.untrained("fdnf"), small.rows(12_000)
     model.adapt(x, labels)
     order = np.random.default_rng(model.seed).permutation(len(x))
-    few = x[order[: latent_model.SOME]].reshape(-1, 6)
+    few = x[order[: latent_model.MAX_ADAPT_ROWS]].reshape(-1, 6)
     np.testing.assert_allclose(model.scaler.mean, few.mean(axis=0), rtol=1e-4)
-    z = np.asarray(model.parts(model.encode(x))["speaker"])
+    z = np.asarray(model.split_latents(model.encode(x))["speaker"])
     for k in range(2):
         mean = z[labels[:, 1] == k].mean(axis=0)
         np.testing.assert_allclose(model.base.means(1)[k], mean, atol=1e-4)
@@ -138,9 +138,9 @@ def test_parts_begin_where_their_classes_differ():
 
 
 def test_cross_entropy_counts_known_labels():
-    plain, sharp = small.coder(), small.coder(ce_weight=2.0)
+    plain, sharp = small.model(), small.model(ce_weight=2.0)
     x, labels = small.rows(5)
-    told = [np.asarray(values) for values in plain.log_posteriors(x).values()]
+    told = [np.asarray(values) for values in plain.log_posterior(x).values()]
     each = [values[np.arange(5), labels[:, f]] for f, values in enumerate(told)]
     more = loss(sharp, x, labels) - loss(plain, x, labels)
     np.testing.assert_allclose(more, -2 * sum(each), atol=1e-3)
@@ -171,9 +171,9 @@ def test_scatter_is_one_for_points_and_zero_without_labels():
 
 
 def test_the_cross_penalty_is_the_scatter_in_the_other_parts():
-    plain, apart = (small.coder(residual=2, cross_penalty=w) for w in (0.0, 3.0))
+    plain, apart = (small.model(residual=2, cross_penalty=w) for w in (0.0, 3.0))
     x, labels = small.rows(30)
-    parts = plain.parts(np.asarray(plain.encode(x)))
+    parts = plain.split_latents(np.asarray(plain.encode(x)))
     expected = sum(
         float(flow.scatter(part, labels[:, f], len(names)))
         for f, (factor, names) in enumerate(small.VOCABULARY.items())
@@ -187,16 +187,16 @@ def test_the_cross_penalty_is_the_scatter_in_the_other_parts():
 
 def test_training_alone_hides_labels_and_adds_noise():
     x, labels = small.rows(200)
-    model = small.coder(label_dropout=0.4)
+    model = small.model(label_dropout=0.4)
     known, none = loss(model, x, labels), loss(model, x)
     np.testing.assert_array_equal(loss(model, x, labels), known)
     first, second = (loss(model, x, labels, training=True) for _ in range(2))
     assert (first != second).any()
     kept, lost = (np.isclose(first, other, atol=1e-5) for other in (known, none))
     assert abs(kept.mean() - 0.36) < 0.12 and abs(lost.mean() - 0.16) < 0.12
-    every = small.coder(label_dropout=1.0)
+    every = small.model(label_dropout=1.0)
     np.testing.assert_allclose(loss(every, x, labels, training=True), none, rtol=1e-5)
-    noisy = small.coder(jitter=0.1)
+    noisy = small.model(jitter=0.1)
     known = loss(noisy, x, labels)
     np.testing.assert_array_equal(loss(noisy, x, labels), known)
     assert (loss(noisy, x, labels, training=True) != known).all()
@@ -204,7 +204,7 @@ def test_training_alone_hides_labels_and_adds_noise():
 
 def test_the_loss_is_the_mean_and_reaches_every_weight():
     told = {"ce_weight": 0.1, "cross_penalty": 0.1, "variance": "class", "residual": 2}
-    model, (x, labels) = small.coder(**told), small.rows(20)
+    model, (x, labels) = small.model(**told), small.rows(20)
     inputs = {"x": x, "labels": labels}
     check_gradients(model, inputs)
     rows = model(inputs)
@@ -217,7 +217,7 @@ def test_the_loss_is_the_mean_and_reaches_every_weight():
 
 
 def test_half_of_the_labels_give_gradients_that_are_finite():
-    model, (x, labels) = small.coder(ce_weight=1.0, cross_penalty=1.0), small.rows(20)
+    model, (x, labels) = small.model(ce_weight=1.0, cross_penalty=1.0), small.rows(20)
     labels[::2, 0] = -1
     labels[:, 1] = -1
     check_gradients(model, {"x": x, "labels": labels})
@@ -225,7 +225,7 @@ def test_half_of_the_labels_give_gradients_that_are_finite():
 
 @pytest.mark.parametrize("kind", ["nf", "dnf-phone", "fdnf"])
 def test_a_flow_is_rebuilt_from_its_config(kind, tmp_path):
-    model = small.coder(kind, label_dropout=0.2, jitter=0.1)
+    model = small.model(kind, label_dropout=0.2, jitter=0.1)
     config = keras.saving.serialize_keras_object(model)
     copy = keras.saving.deserialize_keras_object(config)
     model.save_weights(tmp_path / "a.weights.h5")
@@ -248,7 +248,7 @@ def parts_of_a_flow():
     "wrong, rule",
     [
         ({"base": FactorialNormal((3, 2), (3, 2))}, "numbers, 6. Received: 5"),
-        ({"base": FactorialNormal((3,), (6,))}, "say whose they are by `own`"),
+        ({"base": FactorialNormal((3,), (6,))}, "name their factors by `own`"),
         ({"own": ("phone",)}, r"\(3,\). Received: \(3, 2\)"),
         ({"own": ("phone", "mood")}, "must be among"),
         ({"own": ("phone", "phone")}, "each once"),
@@ -264,7 +264,7 @@ def test_what_is_no_flow_is_refused(wrong, rule):
 
 
 def test_labels_of_no_class_have_no_density():
-    model, (x, labels) = small.coder(), small.rows(5)
+    model, (x, labels) = small.model(), small.rows(5)
     for wrong in (labels + 3, labels - 9, labels[:, :1], labels[:3]):
         with pytest.raises(ValueError, match="Labels must be"):
             model.log_prob(x, wrong)

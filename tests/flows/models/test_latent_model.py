@@ -13,54 +13,57 @@ from tests.flows import small
 
 
 @pytest.fixture(scope="module")
-def coders():
-    return small.coders()
+def models():
+    return small.models()
 
 
 @pytest.mark.parametrize("kind", small.KINDS)
-def test_posteriors_sum_to_one(coders, kind):
-    model, (x, _) = coders[kind], small.rows(7)
+def test_posteriors_sum_to_one(models, kind):
+    model, (x, _) = models[kind], small.rows(7)
     told = model.posterior(x)
     assert tuple(told) == model.factors
     for factor, values in told.items():
         assert values.shape == (7, len(small.VOCABULARY[factor]))
         np.testing.assert_allclose(np.sum(values, axis=1), 1, rtol=1e-5)
-        log = model.log_posteriors(x)[factor]
+        log = model.log_posterior(x)[factor]
         np.testing.assert_allclose(np.exp(log), values, atol=1e-6)
 
 
-def test_models_tell_what_they_know(coders):
-    assert coders["dnf-phone"].factors == ("phone",)
+def test_models_tell_what_they_know(models):
+    assert models["dnf-phone"].factors == ("phone",)
     for kind in ("vae", "nf", "fdnf"):
-        assert coders[kind].factors == ("phone", "speaker")
+        assert models[kind].factors == ("phone", "speaker")
     with pytest.raises(ValueError, match="Received: 'speaker'"):
-        coders["dnf-phone"].centres("speaker")
+        models["dnf-phone"].centres("speaker")
 
 
-def test_parts_are_named(coders):
+def test_parts_are_named(models):
     z = np.zeros((2, 6), "float32")
-    assert {k: v.shape[1] for k, v in coders["fdnf"].parts(z).items()} == {
+    assert {k: v.shape[1] for k, v in models["fdnf"].split_latents(z).items()} == {
         "phone": 2,
         "speaker": 1,
         "rest": 3,
     }
     rest = registry.build("fdnf", shape=(6,), vocabulary=small.VOCABULARY, residual=1)
-    parts = {k: v.shape[1] for k, v in rest.parts(z).items()}
+    parts = {k: v.shape[1] for k, v in rest.split_latents(z).items()}
     assert parts == {"phone": 3, "speaker": 2, "rest": 1}
     for kind in ("vae", "nf", "dnf-phone"):
-        assert list(coders[kind].parts(z)) == ["code"]
+        assert list(models[kind].split_latents(z)) == ["code"]
 
 
-def test_codes_of_names(coders):
-    assert coders["nf"].codes({"speaker": "M02"}).tolist() == [-1, 1]
-    assert coders["nf"].codes({"speaker": "F01", "phone": "s"}).tolist() == [2, 0]
+def test_codes_of_names(models):
+    assert models["nf"].class_indices({"speaker": "M02"}).tolist() == [-1, 1]
+    assert models["nf"].class_indices({"speaker": "F01", "phone": "s"}).tolist() == [
+        2,
+        0,
+    ]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["nf", "fdnf"])
-def test_a_graph_answers_as_python_does(coders, kind):
+def test_a_graph_answers_as_python_does(models, kind):
     """Names and checks are for Python; tensors pass into a `tf.function`."""
-    model, (x, labels) = coders[kind], small.rows(4)
+    model, (x, labels) = models[kind], small.rows(4)
     shape = [None, *small.SHAPE]
 
     @tf.function(
@@ -118,8 +121,8 @@ def spoilt(x, value):
         (lambda m, x: m.posterior(spoilt(x, np.inf)), "finite"),
         (lambda m, x: m.log_prob(spoilt(x, np.nan)), "finite"),
         (lambda m, x: m.enrol(spoilt(x, np.nan), "phone"), "finite"),
-        (lambda m, x: m.codes({"mood": "sad"}), "Received: 'mood'"),
-        (lambda m, x: m.codes({"phone": "z"}), "Received: 'z'"),
+        (lambda m, x: m.class_indices({"mood": "sad"}), "Received: 'mood'"),
+        (lambda m, x: m.class_indices({"phone": "z"}), "Received: 'z'"),
         (lambda m, x: m.sample({"phone": "z"}), "Received: 'z'"),
         (lambda m, x: m.sample({"mood": "sad"}), "Received: 'mood'"),
         (lambda m, x: m.sample(count=0), "at least 1"),
@@ -129,16 +132,16 @@ def spoilt(x, value):
         (lambda m, x: m.adapt(x[:1]), "at least 2"),
         (lambda m, x: m.adapt(x, [[0, 0], [1, 1], [3, 0], [0, 0]]), "Received: 3"),
         (lambda m, x: m.adapt(x, [[0, 0]] * 3), r"integers \[4, 2\]"),
-        (lambda m, x: m.adapt(x), "needs rows that are labelled"),
+        (lambda m, x: m.adapt(x), "needs labelled rows"),
     ],
 )
-def test_what_can_not_be_done_is_refused(coders, ask, rule):
+def test_what_can_not_be_done_is_refused(models, ask, rule):
     with pytest.raises(ValueError, match=rule):
-        ask(coders["fdnf"], small.rows(4)[0])
+        ask(models["fdnf"], small.rows(4)[0])
 
 
 @pytest.mark.parametrize("kind", ["nf", "vae"])
-def test_models_without_classes_know_them_only_once_summarised(kind):
+def test_models_without_classes_know_them_only_once_class_means_are_set(kind):
     x, labels = small.rows(8)
     told = {"shape": small.SHAPE, "vocabulary": small.VOCABULARY}
     model = registry.build(kind, **told, vae={"hidden": 8}, backbone={"hidden": 8})
@@ -155,7 +158,7 @@ def test_models_without_classes_know_them_only_once_summarised(kind):
     [
         ({"phone": ("a",)}, "two classes or more"),
         ({"phone": ("a", "a")}, "different names"),
-        ({"rest": ("a", "b")}, "named as other parts"),
+        ({"rest": ("a", "b")}, "reserved"),
     ],
 )
 @pytest.mark.parametrize("kind", ["nf", "vae"])
@@ -216,7 +219,7 @@ def test_only_arrays_adapt_a_model_by_themselves():
 @pytest.mark.parametrize("kind", ["vae", "fdnf"])
 def test_what_is_not_finite_is_not_learned_from(kind):
     """Nor told: a NaN would be in all weights at once, and in all that is said."""
-    model, (x, labels) = small.coder(kind), small.rows(8)
+    model, (x, labels) = small.model(kind), small.rows(8)
     model.compile(optimizer="sgd")
     x[5, 1, 2] = np.nan
     before = model.get_weights()
@@ -241,17 +244,17 @@ def test_bare_segments_teach_a_flow_without_factors():
 
 
 @pytest.mark.slow
-def test_jax_answers_as_tensorflow_does(coders, tmp_path):
-    """Codes, densities and manipulated segments of one set of weights."""
+def test_jax_answers_as_tensorflow_does(models, tmp_path):
+    """Latents, densities and manipulated segments of one set of weights."""
     x, labels = small.rows(6)
     for kind in ("vae", "fdnf"):
-        coders[kind].save_weights(tmp_path / f"{kind}.weights.h5")
+        models[kind].save_weights(tmp_path / f"{kind}.weights.h5")
     expected = {
-        "vae.z": coders["vae"].encode(x),
-        "fdnf.moved": coders["fdnf"].manipulate(x, "phone", "i", alpha=0.5),
-        "fdnf.log_prob": coders["fdnf"].log_prob(x, labels),
+        "vae.z": models["vae"].encode(x),
+        "fdnf.moved": models["fdnf"].manipulate(x, "phone", "i", alpha=0.5),
+        "fdnf.log_prob": models["fdnf"].log_prob(x, labels),
     }
-    on_jax("flows/coder_backend.py", tmp_path)
+    on_jax("flows/model_backend.py", tmp_path)
     with np.load(tmp_path / "answers.npz") as answers:
         for name, value in expected.items():
             np.testing.assert_allclose(answers[name], value, atol=1e-4, err_msg=name)

@@ -32,10 +32,10 @@ def test_kinds_are_what_they_are_called():
 
 
 def test_names_are_those_of_a_run():
-    found = registry.names(("vae", "nf", "dnf", "fdnf"), small.VOCABULARY)
+    found = registry.expand_kinds(("vae", "nf", "dnf", "fdnf"), small.VOCABULARY)
     assert found == ["vae", "nf", "dnf-phone", "dnf-speaker", "fdnf"]
     with pytest.raises(ValueError, match="gan"):
-        registry.names(("gan",), small.VOCABULARY)
+        registry.expand_kinds(("gan",), small.VOCABULARY)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_names_are_those_of_a_run():
     ],
 )
 def test_parts_are_of_one_fewer_than_classes_or_equal_or_as_wanted(given, expected):
-    assert registry.split(*given) == expected
+    assert registry.part_dims(*given) == expected
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_parts_are_of_one_fewer_than_classes_or_equal_or_as_wanted(given, expect
 )
 def test_parts_that_do_not_fit_are_refused(given, received):
     with pytest.raises(ValueError, match=received):
-        registry.split(*given)
+        registry.part_dims(*given)
 
 
 @pytest.mark.parametrize("kind", ["gan", "dnf", "dnf-mood"])
@@ -83,7 +83,7 @@ def test_an_unknown_kind_is_refused(kind):
 def test_a_seed_makes_the_same_model():
     x, labels = small.rows(5)
     for kind in ("vae", "fdnf"):
-        first, same, other = (small.coder(kind, seed=seed) for seed in (1, 1, 2))
+        first, same, other = (small.model(kind, seed=seed) for seed in (1, 1, 2))
         np.testing.assert_array_equal(first.encode(x), same.encode(x))
         assert np.abs(first.encode(x) - other.encode(x)).max() > 0.01
 
@@ -132,7 +132,7 @@ def test_a_runs_models_are_named_in_order(tmp_path):
     names = ("fdnf", "dnf-b", "vae", "dnf-a", "gan", "nf")
     for name in names:
         (tmp_path / registry.weights_file(name)).touch()
-    assert registry.kinds(tmp_path) == ["vae", "nf", "dnf-a", "dnf-b", "fdnf"]
+    assert registry.list_kinds(tmp_path) == ["vae", "nf", "dnf-a", "dnf-b", "fdnf"]
     assert registry.FACTS is data.FACTS
 
 

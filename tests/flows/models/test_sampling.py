@@ -7,42 +7,42 @@ from tests.flows import small
 
 
 @pytest.fixture(scope="module")
-def coders():
-    return small.coders()
+def models():
+    return small.models()
 
 
 @pytest.mark.parametrize("kind", small.KINDS)
-def test_few_samples_are_the_first_of_many(coders, kind):
-    model = coders[kind]
+def test_few_samples_are_the_first_of_many(models, kind):
+    model = models[kind]
     many, few = model.sample(count=20, seed=5), model.sample(count=3, seed=5)
     assert many.shape == (20, *small.SHAPE)
     np.testing.assert_allclose(many[:3], few, atol=1e-5)
     assert np.abs(model.sample(count=3, seed=6) - few).max() > 0.1
 
 
-def test_samples_of_classes_are_of_these_classes(coders):
-    model = coders["fdnf"]
+def test_samples_of_classes_are_of_these_classes(models):
+    model = models["fdnf"]
     x = model.sample({"phone": "i", "speaker": "M02"}, count=3, temperature=0.0)
     centre = model.centres("phone")[1] + model.centres("speaker")[1]
     np.testing.assert_allclose(model.encode(x), np.tile(centre, (3, 1)), atol=1e-4)
-    codes = np.array([[1, 1]] * 3)
-    np.testing.assert_array_equal(model.sample(codes, temperature=0.0), x)
+    indices = np.array([[1, 1]] * 3)
+    np.testing.assert_array_equal(model.sample(indices, temperature=0.0), x)
     assert model.sample({"phone": "i"}).shape == (1, *small.SHAPE)
-    one = coders["dnf-phone"]  # heeds only what it has learned
+    one = models["dnf-phone"]  # heeds only what it has learned
     np.testing.assert_array_equal(
-        one.sample(codes, temperature=0.0),
+        one.sample(indices, temperature=0.0),
         one.sample({"phone": "i"}, count=3, temperature=0.0),
     )
 
 
-def test_another_seed_draws_other_classes(coders):
+def test_another_seed_draws_other_classes(models):
     """Without noise, what is left to chance is the class."""
-    draws = [coders["fdnf"].sample(count=50, seed=s, temperature=0.0) for s in (1, 2)]
+    draws = [models["fdnf"].sample(count=50, seed=s, temperature=0.0) for s in (1, 2)]
     different = np.abs(draws[0] - draws[1]).max(axis=(1, 2)) > 1e-3
     assert 0.5 < different.mean() < 1.0  # 1 - sum of squares, of six classes or so
 
 
 @pytest.mark.parametrize("kind", ["nf", "vae"])
-def test_models_without_classes_draw_none(coders, kind):
+def test_models_without_classes_draw_none(models, kind):
     with pytest.raises(ValueError, match="among"):
-        coders[kind].sample({"phone": "a"})
+        models[kind].sample({"phone": "a"})

@@ -50,7 +50,7 @@ def test_the_bound_is_exact_for_the_true_posterior():
 def test_the_loss_is_what_is_missed_and_the_divergence(beta, deviation):
     """By NumPy, with an encoder so sure that its noise is nothing."""
     told = {"latent": 4, "hidden": 16, "beta": beta, "deviation": deviation}
-    model, (x, _) = small.coder("vae", vae=told), small.rows(5)
+    model, (x, _) = small.model("vae", vae=told), small.rows(5)
     last = model.encoder._layers_in_turn[-1]
     kernel, bias = last.get_weights()
     kernel[:, 4:], bias[4:] = 0, -40  # clipped to -10
@@ -67,7 +67,7 @@ def test_the_loss_is_what_is_missed_and_the_divergence(beta, deviation):
 
 
 def test_a_bound_in_features_counts_their_scale():
-    model, (x, labels) = small.coder("vae"), small.rows(5)
+    model, (x, labels) = small.model("vae"), small.rows(5)
     scale = np.log(np.asarray(model.scaler.scale)).sum()
     expected = model.elbo(x, seed=3) - scale
     np.testing.assert_allclose(model.log_prob(x, labels, seed=3), expected, rtol=1e-4)
@@ -76,7 +76,7 @@ def test_a_bound_in_features_counts_their_scale():
 
 
 def test_noise_is_drawn_afresh_in_training_alone():
-    model, (x, _) = small.coder("vae"), small.rows(5)
+    model, (x, _) = small.model("vae"), small.rows(5)
     before = model(x)
     first, second = (model(x, training=True) for _ in range(2))
     assert np.abs(first - second).max() > 1e-3
@@ -84,19 +84,19 @@ def test_noise_is_drawn_afresh_in_training_alone():
 
 
 def test_codes_are_the_means_and_labels_are_not_looked_at():
-    model, (x, labels) = small.coder("vae"), small.rows(5)
+    model, (x, labels) = small.model("vae"), small.rows(5)
     mean = np.asarray(model.encoder(model.scaler.forward(x)))[:, :4]
     np.testing.assert_array_equal(model.encode(x), mean)
     assert model.decode(mean).shape == x.shape
-    first, second = small.coder("vae", seed=1), small.coder("vae", seed=1)
+    first, second = small.model("vae", seed=1), small.model("vae", seed=1)
     np.testing.assert_array_equal(first({"x": x, "labels": labels}), second(x))
 
 
 def test_every_weight_learns():
-    model, (x, labels) = small.coder("vae"), small.rows(20)
+    model, (x, labels) = small.model("vae"), small.rows(20)
     check_gradients(model, {"x": x, "labels": labels})
     assert any(weight.name == "log_deviation" for weight in model.trainable_weights)
-    fixed = small.coder("vae", vae={"latent": 4, "hidden": 8, "deviation": 0.5})
+    fixed = small.model("vae", vae={"latent": 4, "hidden": 8, "deviation": 0.5})
     assert all(weight.name != "log_deviation" for weight in fixed.trainable_weights)
 
 
@@ -110,7 +110,7 @@ def test_a_perceptron_is_a_layer(rng):
 
 
 def test_a_vae_is_rebuilt_from_its_config(tmp_path):
-    model = small.coder("vae", vae={"latent": 4, "hidden": 8, "beta": 2.0})
+    model = small.model("vae", vae={"latent": 4, "hidden": 8, "beta": 2.0})
     config = keras.saving.serialize_keras_object(model)
     copy = keras.saving.deserialize_keras_object(config)
     model.save_weights(tmp_path / "a.weights.h5")

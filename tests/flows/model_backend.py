@@ -1,6 +1,6 @@
-"""Asks the coders of a folder by Keras alone, and trains them; a program of its own.
+"""Asks the models of a folder by Keras alone, and trains them; a program of its own.
 
-KERAS_BACKEND=jax python coder_backend.py FOLDER
+KERAS_BACKEND=jax python model_backend.py FOLDER
 """
 
 import sys
