@@ -57,7 +57,7 @@ def figure(options):
             f". Received: {some([*results['models']])}"
         )
     rows = options.run / "history.csv"
-    for path in figures.draw(
+    for path in figures.save_figures(
         models,
         _parts(options.run, plan),
         folder,

@@ -3,7 +3,7 @@
 from flows import figures
 from flows.evaluate import evaluate
 from flows.evaluation import card
-from flows.figures import name, part_name
+from flows.figures import model_name, part_name
 from flows.models.registry import weights_file
 from flows.segments import features
 from flows.signatures import signatures
@@ -63,7 +63,7 @@ def finish(config, model, data, results, *, run):
         for kind, one in results.items()
     }
     run.write_json("metrics.json", {**found, "training": steps})
-    figures.draw(
+    figures.save_figures(
         model,
         data,
         run.path("figures"),
@@ -146,7 +146,7 @@ def sentence(results) -> str:
             harm = {k: abs(row["others"][other]["change"]) for k, row in rows.items()}
             words.append(f"a side effect on {other} of {_lead(harm, 'smallest', -1)}")
             if (dnf := f"dnf-{factor}") in harm:
-                words[-1] += f" and {_beside(harm['fdnf'], harm[dnf], name(dnf))}"
+                words[-1] += f" and {_beside(harm['fdnf'], harm[dnf], model_name(dnf))}"
         said.append(f"Changing {factor}, f-DNF has {', and '.join(words)}.")
     return "\n".join(said)
 
@@ -156,7 +156,7 @@ def _lead(values, best, sign):
     ours, rest = values["fdnf"], {k: v for k, v in values.items() if k != "fdnf"}
     rival = max(rest, key=lambda kind: sign * rest[kind])
     gap = sign * (ours - rest[rival])
-    beside = f"{name(rival)}: {rest[rival]:.3f}"
+    beside = f"{model_name(rival)}: {rest[rival]:.3f}"
     if abs(gap) < SLACK:
         return f"{ours:.3f}, level with the {best} of the others ({beside})"
     place = f"the {best}" if gap > 0 else f"not the {best}"
@@ -195,7 +195,7 @@ def _manipulation(factor, rows, known):
             cells = _triple(pick(row))
             if kind in known:
                 cells += _triple(pick(known[kind]))
-            lines.append(f"  {name(kind):<20}{cells}")
+            lines.append(f"  {model_name(kind):<20}{cells}")
     return lines
 
 
@@ -230,7 +230,7 @@ def _structure(models):
             for factor, row in factors.items():
                 cells = "".join(f"{row[key]:11.3f}" for key in keys)
                 lines.append(
-                    f"{name(kind):<14}{part_name(part):<12}{factor:<12}{cells}"
+                    f"{model_name(kind):<14}{part_name(part):<12}{factor:<12}{cells}"
                 )
     return lines
 
@@ -258,7 +258,7 @@ def _density(models):
         )
         cells += f"{found['round_trip']:12.1e}"
         cells += "".join(_number(found["bayes"].get(f), 16) for f in factors)
-        lines.append(f"{name(kind):<14}{cells}")
+        lines.append(f"{model_name(kind):<14}{cells}")
     return lines
 
 
@@ -278,7 +278,7 @@ def _gaussianity(models):
     ]
     for kind, factor, row in rows:
         cells = "".join(_number(row.get(key), 16) for key in keys)
-        lines.append(f"{name(kind):<14}{factor:<12}{cells}")
+        lines.append(f"{model_name(kind):<14}{factor:<12}{cells}")
     return [*lines, ""]
 
 
@@ -287,7 +287,7 @@ def _verification(rates):
     if not rates:
         return []
     lines = ["Equal error rate of cosines, speakers never trained on"]
-    lines += [f"  {name(kind):<20}{rate:.2%}" for kind, rate in rates.items()]
+    lines += [f"  {model_name(kind):<20}{rate:.2%}" for kind, rate in rates.items()]
     return [*lines, ""]
 
 

@@ -1,18 +1,18 @@
-"""The card of a run of flows: what it is, what it is for and what it is not."""
+"""Model card of a run of flows: contents, intended use and limits."""
 
 import json
 
-from flows.figures import name
+from flows.figures import model_name
 from timbre.files import verify_sha256
 
 CARD = """# What is said, apart from who says it: `{name}`
 
-Reversible maps of speech onto codes in which classes have places: move a code from one
-class to another, go back, and what it was made of changes there.
+Normalising flows from segments of speech to latents in which classes have means: shift
+a latent from one class mean to another, invert the flow, and the segment changes class.
 
 | | |
 | --- | --- |
-| learned from | {data} |
+| trained on | {data} |
 | factors | {factors} |
 | rows | {rows} |
 | an input | {shape}, {dim} numbers |
@@ -25,36 +25,36 @@ class to another, go back, and what it was made of changes there.
 {text}
 ```
 
-`figures/encoding.png` shows the codes, `manipulation.png` and `segments.png` what
-changing a factor does.
+`figures/encoding.png` shows the latents, `manipulation.png` and `segments.png` the
+effect of changing a factor.
 
 ## Intended use
 
-To study what speech is made of, to change a factor of a segment or of an embedding, and
-to prepare embeddings for comparison. A model means something to features by the front
-end that is written above, scaled as it has learned, and to nothing else.
+To study factors of speech, to change a factor of a segment or of an embedding, and to
+normalise embeddings for comparison. A model is valid for features of the front end
+above only.
 
 ## Limits
 
-Changing a speaker is not anonymisation: what is changed keeps what no factor holds, the
-map of a flow is reversible, and whoever has it can go back. Never make a person say
-what they did not without asking them. What a model makes of speakers and rooms it never
-met is not measured here, but where the figures say "unseen". Posteriors are those of
-networks trained on the same data, not of listeners. What the data lacked, in languages,
-ages, or ways to speak, the models lack too.
+Changing a speaker is not anonymisation: the residual is kept, the flow is invertible,
+and whoever has it can undo the change. Never make a person say what they did not
+without their consent. Speakers and rooms outside of the training data are not measured
+here, but where the figures say "unseen". Posteriors are those of networks trained on
+the same data, not of listeners. Languages, ages and speaking styles that the data
+lacks, the models lack too.
 """
 
 
 def text(run, models, parts, results, result_by_kind, report):
-    """What a reader needs to know of a run before using a model of it.
+    """Writes the card of a run.
 
     Args:
-        run: A `timbre.training.run.Run` in which each model's `<kind>.weights.h5` is written.
+        run: A `timbre.training.run.Run` with each model's `<kind>.weights.h5`.
         models: Dict, kind to a trained `flows.models.latent_model.LatentModel`.
-        parts: The `flows.data.Parts` they learned from.
-        results: What `flows.evaluate.evaluate` has found.
+        parts: The `flows.data.Parts` of their training.
+        results: What `flows.evaluate.evaluate` returns.
         result_by_kind: Dict, kind to its `timbre.training.loop.Result`.
-        report: What `flows.report.text` says of the results.
+        report: What `flows.report.text` returns.
 
     Returns:
         Markdown.
@@ -86,9 +86,9 @@ def _model(run, kind, model, result):
     digest = verify_sha256(run.folder / file)
     size = f"{model.count_params():,} numbers, {result.step} steps"
     skipped = f"{result.skipped} skipped"
-    return f"| {name(kind)} | {size}, {skipped}; `{file}`, sha256 `{digest}` |"
+    return f"| {model_name(kind)} | {size}, {skipped}; `{file}`, sha256 `{digest}` |"
 
 
 def _plain(words):
-    """Words of a file, in one cell of a table."""
+    """Text in one cell of a table."""
     return " ".join(str(words).replace("|", "/").replace("`", "'").split())[:400]

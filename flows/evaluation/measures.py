@@ -58,7 +58,8 @@ def class_separability(latents, vocabulary, rows, *, seed=0):
         seed: See there. Defaults to `0`.
 
     Returns:
-        Dict, part to factor to what `clusters.class_separability` returns. Factors without two classes of two rows are left out.
+        Dict, part to factor to what `clusters.class_separability` returns. Factors
+        without two classes of two rows are left out.
     """
     labels = _measurable(rows, vocabulary)
     return {

@@ -77,7 +77,7 @@ def test_figure_draws_what_the_run_has_found_again(
         asked.update(told, folder=folder)
         return [folder / "encoding.png"]
 
-    monkeypatch.setattr(figures, "draw", draw)
+    monkeypatch.setattr(figures, "save_figures", draw)
     assert "has no metrics.json" in refused("figure", "--run", run)
     assert "has no metrics.json" in refused("figure", "--run", tmp_path / "typo")
     assert not (run / "figures").exists() and not (tmp_path / "typo").exists()

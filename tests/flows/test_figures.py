@@ -1,9 +1,10 @@
-"""Figures of codes and changes: what is drawn is what was found."""
+"""Figures of latents and changes: what is plotted is what was measured."""
 
 import numpy as np
 import pytest
 
 from flows import figures
+from flows.evaluation.projections import projection_figure
 from flows.report import PUBLISHED
 from tests.flows import stand_ins
 
@@ -24,7 +25,7 @@ def test_a_run_gets_its_figures(tmp_path):
     }
     history = [{"step": i, "phase": "fdnf", "loss": 1.0 / i} for i in (1, 2)]
     told = {"results": results, "published": PUBLISHED, "history": history}
-    paths = figures.draw(models, stand_ins.parts(), tmp_path / "new", **told)
+    paths = figures.save_figures(models, stand_ins.parts(), tmp_path / "new", **told)
     names = ("encoding", "parts", "leakage", "manipulation", "segments", "history")
     assert [path.name for path in paths] == [f"{name}.png" for name in names]
     assert all(path.read_bytes()[:4] == b"\x89PNG" for path in paths)
@@ -38,19 +39,21 @@ def test_there_is_no_figure_of_what_there_is_not(tmp_path):
     results["manipulation"] = {"phone": {}, "speaker": {}}
     models = {"vae": stand_ins.Model(shape=(24,), divided=False)}
     parts = stand_ins.parts(shape=(24,))
-    paths = figures.draw(models, parts, tmp_path, results=results)
+    paths = figures.save_figures(models, parts, tmp_path, results=results)
     assert [path.name for path in paths] == ["encoding.png"]
     parts.test = parts.test.subset(np.arange(3))  # too few for a plane
-    assert figures.draw(models, parts, tmp_path, results=results) == []
+    assert figures.save_figures(models, parts, tmp_path, results=results) == []
 
 
 @pytest.mark.slow
 def test_models_have_the_names_of_the_paper(rng):
     kinds = ("vae", "nf", "dnf-phone", "dnf-speaker", "fdnf")
-    codes = {kind: rng.normal(size=(12, 3)) for kind in kinds}
+    latents = {kind: rng.normal(size=(12, 3)) for kind in kinds}
     labels = {"phone": np.array([*"abc"] * 4), "speaker": np.array([*"xy"] * 6)}
     found = {"fdnf": {"phone": {"knn": 0.5}, "speaker": {"knn": 0.25}}}
-    drawn = figures.latents_figure(codes, labels, found=found)
+    named = {figures.model_name(kind): z for kind, z in latents.items()}
+    found = {figures.model_name(kind): of for kind, of in found.items()}
+    drawn = projection_figure(named, labels, found=found)
     names = ("VAE", "NF", "phone-DNF", "speaker-DNF", "f-DNF")
     assert titles(drawn) == [
         f"({letter}) {name}"
@@ -60,10 +63,15 @@ def test_models_have_the_names_of_the_paper(rng):
     assert below == [""] * 4 + ["kNN 50%"] + [""] * 4 + ["kNN 25%"]
 
 
-def test_each_part_of_a_code_has_a_plane_of_its_own(rng):
-    parts = {"phone": rng.normal(size=(8, 3)), "rest": rng.normal(size=(8, 1))}
-    drawn = figures.parts_figure(parts, {"phone": np.array([*"ab"] * 4)})
-    assert titles(drawn) == ["(a) part: phone", "(b) part: rest"]
+def test_latents_and_each_part_of_them_are_projected(rng):
+    models = {"nf": stand_ins.Model(divided=False), "fdnf": stand_ins.Model()}
+    found = stand_ins.results()["models"]
+    found = {kind: found[kind] for kind in models}
+    drawn = figures._latent_figures(models, stand_ins.rows(8), found, 0)
+    assert titles(drawn["encoding"])[:2] == ["(a) NF", "(b) f-DNF"]
+    assert titles(drawn["parts"])[:2] == ["(a) part: phone", "(b) part: speaker"]
+    below = [axes.get_xlabel() for axes in drawn["parts"].axes]
+    assert below == ["kNN 75%", "kNN 25%", "kNN 25%", "kNN 75%"]
 
 
 def test_leakage_shows_every_part_and_every_factor_and_chance():
@@ -71,7 +79,7 @@ def test_leakage_shows_every_part_and_every_factor_and_chance():
     drawn = figures.leakage_figure({"fdnf": found})
     axes = drawn.axes[0]
     rows = [text.get_text() for text in axes.get_yticklabels()]
-    assert rows == ["whole code", "phone", "speaker", "chance\n(most frequent)"]
+    assert rows == ["latent", "phone", "speaker", "chance\n(most frequent)"]
     cells = [float(text.get_text()) for text in axes.texts]
     assert cells == [0.75, 0.75, 0.75, 0.25, 0.25, 0.75, 0.25, 0.25]
     image = np.asarray(axes.images[0].get_array())

@@ -63,7 +63,7 @@ def test_everything_found_is_in_the_text():
     said = report.text(results)
     assert line(said, "phone: 90.0% (chance 30.0%)")
     whole = line(said, "Class structure", "f-DNF").split()
-    assert whole == "f-DNF whole code phone 3.000 0.750 0.100 0.800 0.250".split()
+    assert whole == "f-DNF latent phone 3.000 0.750 0.100 0.800 0.250".split()
     assert "f-DNF         speaker     phone             0.000      0.250" in said
     bits = line(said, "Bits per dimension of the features", "NF").split()
     assert bits == ["NF", "1.250", "-", "1.125", "-", "2.0e-06", "0.875", "0.875"]
@@ -192,7 +192,7 @@ def finished(tmp_path, monkeypatch):
         asked["draw"] = told | {"folder": folder}
 
     monkeypatch.setattr(report, "evaluate", evaluate)
-    monkeypatch.setattr(figures, "draw", draw)
+    monkeypatch.setattr(figures, "save_figures", draw)
     monkeypatch.setattr(report, "signatures", lambda *of: of)
     run = Run.open(tmp_path / "flow", {"backbone": {"name": "realnvp", "steps": 4}})
     models = {kind: stand_ins.Model() for kind in ("nf", "fdnf")}

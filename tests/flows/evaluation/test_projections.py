@@ -1,16 +1,17 @@
-"""Codes on planes: what is placed, how it looks, what is written beside it."""
+"""t-SNE projections: what is placed, how it looks, what is written beside it."""
 
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from flows.evaluation import tsne
+from flows.evaluation import projections
+from flows.evaluation.projections import projection_figure
 from timbre import plotting
 
 
 @pytest.fixture(scope="module")
 def clusters():
-    """60 codes of three classes far apart, and a factor that they do not show."""
+    """60 latents of three classes far apart, and a factor that they do not show."""
     rng = np.random.default_rng(0)
     code = np.arange(60) % 3
     z = 20 * np.eye(3, 5)[code] + rng.normal(size=(60, 5))
@@ -22,7 +23,7 @@ def drawn(clusters):
     z, own, other = clusters
     found = {"two": {"own": {"knn": 0.987}}}
     columns = {"one": np.random.default_rng(1).normal(size=z.shape), "two": z}
-    return tsne.grid(columns, {"own": own, "other": other}, found=found)
+    return projection_figure(columns, {"own": own, "other": other}, found=found)
 
 
 def placed(axes):
@@ -43,12 +44,12 @@ def test_letters_go_on_after_z_and_four_factors_are_drawn(monkeypatch, rng):
     z, names = rng.normal(size=(4, 2)), np.array([*"abab"])
     columns = {str(i): z for i in range(14)}
     labels = {factor: names for factor in ("one", "two", "three", "four", "five")}
-    drawn = tsne.grid(columns, labels, found={})
+    drawn = projection_figure(columns, labels)
     titles = [axes.get_title("left").split()[0] for axes in drawn.axes]
     assert len(titles) == 56 and len({*titles}) == 56
     assert titles[25:28] + titles[51:54] == [*"(z) (aa) (ab) (az) (ba) (bb)".split()]
     assert drawn.axes[-14].get_ylabel() == "coloured by four"
-    assert tsne._letter(26 * 27) == "aaa"
+    assert projections._letter(26 * 27) == "aaa"
 
 
 def test_one_fit_serves_all_rows_of_panels(drawn):
@@ -68,8 +69,8 @@ def test_classes_that_are_apart_stay_apart(drawn):
 
 def test_the_same_seed_draws_the_same(clusters):
     z, own, _ = clusters
-    told = {"found": {}, "most": 20, "seed": 3}
-    twice = [tsne.grid({"z": z}, {"own": own}, **told) for _ in range(2)]
+    told = {"max_rows": 20, "seed": 3}
+    twice = [projection_figure({"z": z}, {"own": own}, **told) for _ in range(2)]
     one, two = (placed(figure.axes[0]) for figure in twice)
     assert sum(map(len, one.values())) == 20
     for name, places in one.items():
@@ -80,7 +81,7 @@ def test_rows_without_a_class_are_grey_and_many_names_stand_in_columns(clusters)
     z, own, _ = clusters
     many = np.array([f"class {i % 30}" for i in range(60)])
     some = np.where(np.arange(60) < 6, "", own)
-    figure = tsne.grid({"z": z}, {"some": some, "many": many}, found={})
+    figure = projection_figure({"z": z}, {"some": some, "many": many})
     grey = figure.axes[0].collections[0]
     assert grey.get_label() == "?" and len(grey.get_offsets()) == 6
     assert np.ptp(grey.get_facecolor()[0][:3]) == 0
@@ -88,10 +89,10 @@ def test_rows_without_a_class_are_grey_and_many_names_stand_in_columns(clusters)
     assert [legend._ncols for legend in legends] == [1, 3]
 
 
-def test_equal_codes_and_codes_of_one_dimension_can_be_drawn(clusters):
+def test_equal_latents_and_latents_of_one_dimension_can_be_projected(clusters):
     _, own, _ = clusters
     columns = {"equal": np.ones((60, 4)), "narrow": np.arange(60.0)[:, None]}
-    figure = tsne.grid(columns, {"own": own}, found={})
+    figure = projection_figure(columns, {"own": own})
     for axes in figure.axes:
         assert np.isfinite(np.concatenate([*placed(axes).values()])).all()
 
@@ -99,6 +100,6 @@ def test_equal_codes_and_codes_of_one_dimension_can_be_drawn(clusters):
 def test_rows_that_do_not_match_are_refused(clusters):
     z, own, _ = clusters
     with pytest.raises(ValueError, match=r"Received: \[59, 60\] rows"):
-        tsne.grid({"z": z}, {"own": own[1:]}, found={})
+        projection_figure({"z": z}, {"own": own[1:]})
     with pytest.raises(ValueError, match="four or more"):
-        tsne.grid({"z": z[:3]}, {"own": own[:3]}, found={})
+        projection_figure({"z": z[:3]}, {"own": own[:3]})
