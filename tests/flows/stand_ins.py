@@ -84,7 +84,7 @@ def rows(count=24, shape=(4, 6), seed=0):
 
 def parts(**told):
     each = rows(**told)
-    about = {"source": "synthetic", "name": "a | name", "sample_rate": 16000}
+    about = {"source": "synthetic", "name": "a | name"}
     return SimpleNamespace(
         train=each,
         valid=each,

@@ -57,10 +57,10 @@ def test_bits_of_a_standard_normal_at_its_middle_are_half_a_log_of_two_pi():
 
     many = np.zeros((batching.BLOCK + 7, 2, 3))
     expected = math.log2(2 * math.pi) / 2
-    assert np.isclose(batching.bits(log_prob, *given(many)), expected)
+    assert np.isclose(batching.bits_per_dim(log_prob, *given(many)), expected)
     many[-7:] = 1.0  # half a nat more for each number, of the last portion only
     more = 7 / len(many) / 2 / math.log(2)
-    assert np.isclose(batching.bits(log_prob, *given(many)), expected + more)
+    assert np.isclose(batching.bits_per_dim(log_prob, *given(many)), expected + more)
 
 
 @pytest.mark.slow
@@ -72,7 +72,7 @@ def test_features_twice_as_large_take_one_bit_more_each(learned, kind):
         model = untrained(kind, plan, parts)
         part = dataclasses.replace(parts.train, x=scale * parts.train.x)
         model.adapt(part.x, part.labels)
-        found.append(batching.bits(model.log_prob, part.x, part.labels))
+        found.append(batching.bits_per_dim(model.log_prob, part.x, part.labels))
     assert np.isclose(found[1] - found[0], 1, atol=1e-4)
 
 
@@ -139,7 +139,7 @@ def test_what_is_left_are_the_weights_that_held_out_rows_liked_best(learned, who
     told = {row["step"]: row["bits"] for row in result.history if "bits" in row}
     assert result.best == min(told.values()) == told[result.best_step]
     assert result.best_step < result.step == 60, "it should know its rows by heart"
-    found = batching.bits(model.log_prob, learned[1].valid.x, learned[1].valid.labels)
+    found = batching.bits_per_dim(model.log_prob, learned[1].valid.x, learned[1].valid.labels)
     assert np.isclose(found, result.best, atol=1e-6)
     again = untrained("fdnf", *learned)
     run.load_weights(again, "fdnf.weights.h5")
@@ -212,7 +212,7 @@ def test_a_batch_of_more_rows_than_there_are_is_refused(learned):
 def test_densities_that_are_never_finite_leave_no_weights(
     learned, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(train, "bits", lambda *given: math.nan)
+    monkeypatch.setattr(train, "bits_per_dim", lambda *given: math.nan)
     with pytest.raises(Diverged, match="No weights of nf gave held-out rows a finite"):
         fit(learned, tmp_path, kind="nf", steps=6)
     assert not (tmp_path / "nf.weights.h5").exists()
