@@ -92,6 +92,7 @@ def parts(**told):
         unseen=None,
         vocabulary=VOCABULARY,
         about=about,
+        facts={"vocabulary": {}, "shape": [], "about": about, "sha256": {}},
     )
 
 
