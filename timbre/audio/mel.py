@@ -153,7 +153,7 @@ class LogMel(FrontEnd):
 
     @property
     def matrix(self):
-        """The weight of every bin in every band, float32 `[window // 2 + 1, num_bands]`."""
+        """Weights of bins in bands, float32 `[window // 2 + 1, num_bands]`."""
         return self._matrix
 
     @property

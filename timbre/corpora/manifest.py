@@ -15,6 +15,7 @@ Every other column is kept, as text, in `Utterance.extra`; an empty cell is left
 """
 
 import csv
+import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -102,6 +103,37 @@ def read_rows(
         ) from error
     if line is None:
         raise ValueError(f"{kind} must have rows. Received: {path} is empty")
+
+
+def is_rendered(folder: Path, order: dict) -> bool:
+    """Whether a folder holds a corpus that was rendered as ordered.
+
+    Args:
+        folder: The folder; its `about.json` holds the order, perhaps below `order`.
+        order: What to render, ready for JSON.
+
+    Raises:
+        ValueError: If the folder holds anything else.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return False
+    try:
+        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        found = about | about.get("order", {})
+    except (OSError, ValueError, AttributeError, TypeError):
+        differing = ["something else"]
+    else:
+        differing = [
+            f"{key}={found.get(key)!r} instead of {value!r}"
+            for key, value in order.items()
+            if key not in found or found[key] != value
+        ]
+    if differing:
+        raise ValueError(
+            "A corpus is rendered into a folder of its own, which holds this very "
+            f"corpus or nothing. Received: {folder} with {', '.join(differing)}"
+        )
+    return True
 
 
 def name_of(path: Path, usual: str) -> str:

@@ -156,7 +156,7 @@ def augment(
         "count": count,
         "seed": seed,
     }
-    if not _is_rendered(folder, order):
+    if not manifest.is_rendered(folder, order):
         _world()
         _write(corpus, folder, order, threads or min(os.cpu_count() or 1, 8), progress)
     return manifest.read(folder / "manifest.csv", name=corpus.name)
@@ -246,19 +246,3 @@ def _augment_one(folder, place, number, key, utterance, order):
             Utterance(path, utterance.speaker, text=utterance.text, extra=extra)
         )
     return rows
-
-
-def _is_rendered(folder, order):
-    """Whether the folder holds this result; an error if it holds anything else."""
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return False
-    try:
-        found = json.loads((folder / "about.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        found = None
-    if found != order:
-        raise ValueError(
-            "Styles are written into a folder of their own, which holds this very "
-            f"result or nothing. Received: {folder} for {order}"
-        )
-    return True

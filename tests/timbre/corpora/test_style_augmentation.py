@@ -1,4 +1,4 @@
-"""Style augmentation: what a style names changes, by the amount it says, and no more."""
+"""Style augmentation: what a style names changes, by what it says, and no more."""
 
 import dataclasses
 import sys
@@ -190,9 +190,9 @@ def test_a_result_is_read_again_and_another_is_refused(corpus, tmp_path):
         corpus, tmp_path / "out", count=1, progress=False
     )
     assert again.utterances[-1].path.stat().st_mtime_ns == written
-    with pytest.raises(ValueError, match="folder of their own"):
+    with pytest.raises(ValueError, match="folder of its own"):
         style_augmentation.augment(corpus, tmp_path / "out", count=2, progress=False)
-    with pytest.raises(ValueError, match="folder of their own"):
+    with pytest.raises(ValueError, match="folder of its own"):
         style_augmentation.augment(corpus, tmp_path / "in", count=1, progress=False)
     with pytest.raises(ValueError, match="`count` must be at least 1"):
         style_augmentation.augment(corpus, tmp_path / "none", count=0)

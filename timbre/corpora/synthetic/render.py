@@ -81,50 +81,25 @@ def render(
         language=language,
         texts=None if texts is None else tuple(texts),
     )
-    if not _is_rendered(folder, config):
+    order = {"recipe": RECIPE, **_as_json(config)}
+    if not manifest.is_rendered(folder, order):
         espeak.load_package()
-        _render(folder, config, workers or os.cpu_count() or 1, progress)
+        try:
+            _render(folder, config, workers or os.cpu_count() or 1, progress)
+        except OSError:
+            if not manifest.is_rendered(folder, order):  # by a faster process
+                raise
     return manifest.read(folder / "manifest.csv")
-
-
-def _is_rendered(folder, config):
-    """Whether the folder holds this corpus; an error if it holds anything else."""
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return False
-    try:
-        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
-        found = {"recipe": about["recipe"], **about["order"]}
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ValueError(
-            "A corpus is rendered into a folder of its own. Received one that holds "
-            f"something else: {folder}"
-        ) from None
-    wanted = {"recipe": RECIPE, **_as_json(config)}
-    differing = [key for key in wanted if found.get(key) != wanted[key]]
-    if differing:
-        differences = ", ".join(
-            f"{key}={found.get(key)!r} instead of {wanted[key]!r}" for key in differing
-        )
-        raise ValueError(
-            "The folder holds a corpus of another configuration; render to another "
-            f"folder or remove it. Received: {folder} with {differences}"
-        )
-    return True
 
 
 def _render(folder, config, workers, progress):
     total = config.num_speakers * config.utterances
-    try:
-        with atomic_folder(folder) as partial:
-            with ProgressBar(
-                "synthetic corpus", total, enabled=progress, unit=" utterances"
-            ) as bar:
-                rows = _run(config, partial, min(workers, config.num_speakers), bar)
-            _write_tables(partial, rows)
-            _write_about(partial, config, rows)
-    except OSError:
-        if not _is_rendered(folder, config):  # else another process was faster
-            raise
+    bar = ProgressBar("synthetic corpus", total, enabled=progress, unit=" utterances")
+    with atomic_folder(folder) as partial:
+        with bar:
+            rows = _run(config, partial, min(workers, config.num_speakers), bar)
+        _write_tables(partial, rows)
+        _write_about(partial, config, rows)
 
 
 def _run(config, folder, num_workers, bar):

@@ -196,7 +196,8 @@ def test_an_interrupted_rendering_leaves_nothing(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_killed_rendering_leaves_nothing_that_looks_complete(tmp_path):
-    code = f"from timbre.corpora.synthetic.render import render; render({str(tmp_path / 'c')!r})"
+    code = "from timbre.corpora.synthetic.render import render; render({!r})"
+    code = code.format(str(tmp_path / "c"))
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
     while not list(tmp_path.rglob("*.flac")):
         assert process.poll() is None
@@ -215,7 +216,10 @@ def test_progress_goes_to_standard_error(tmp_path, capsys):
 
 
 def test_workers_do_without_tensorflow():
-    code = "import sys, timbre.corpora.synthetic.worker; print('tensorflow' in sys.modules)"
+    code = (
+        "import sys, timbre.corpora.synthetic.worker; "
+        "print('tensorflow' in sys.modules)"
+    )
     answer = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,
