@@ -62,7 +62,7 @@ def figure(options):
         _parts(options.run, plan),
         folder,
         results=results,
-        published=report.published(results),
+        published=report.select_published(results),
         history=history.read(rows) if rows.is_file() else (),
         seed=plan["seed"],
     ):

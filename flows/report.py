@@ -68,7 +68,7 @@ def finish(config, model, data, results, *, run):
         data,
         run.path("figures"),
         results=found,
-        published=published(found),
+        published=select_published(found),
         history=[row for one in results.values() for row in one.history],
         seed=config.seed,
     )
@@ -98,7 +98,7 @@ def describe(run, kind, data):
     }
 
 
-def published(results):
+def select_published(results):
     """The paper's table where the factors are the paper's; otherwise an empty dict."""
     return PUBLISHED if {*results["factors"]} == {*PUBLISHED} else {}
 
@@ -109,7 +109,7 @@ def text(results) -> str:
     Args:
         results: What `flows.evaluate.evaluate` returns.
     """
-    known = published(results)
+    known = select_published(results)
     lines = []
     changed = {f: rows for f, rows in results["manipulation"].items() if rows}
     for factor, rows in changed.items():

@@ -72,7 +72,7 @@ def finish(config, model, data, results, *, run):
     trained = Encoder.load(run.folder)
     extractors = {
         run.folder.name: trained.embed_utterances,
-        "untrained network": untrained(run.folder).embed_utterances,
+        "untrained network": build_untrained(run.folder).embed_utterances,
         evaluate.BASELINE: evaluate.cepstra(trained.sample_rate),
     }
     evaluations = {}
@@ -108,7 +108,7 @@ def finish(config, model, data, results, *, run):
     return signatures(trained.model, window=trained.window), trained.about
 
 
-def untrained(run):
+def build_untrained(run):
     """The network of a run as it was before training, a `voiceemb.Encoder`.
 
     Args:

@@ -69,7 +69,7 @@ def test_a_fused_encoder_knows_all_whom_its_members_heard(runs, tmp_path, capsys
     assert heard == {"anna", "bert", "carl", "eve"}
     card = (tmp_path / "fused" / "card.md").read_text("utf-8")
     assert "# one" in card and "# third" in card
-    untrained = report.untrained(tmp_path / "fused")
+    untrained = report.build_untrained(tmp_path / "fused")
     assert isinstance(untrained.model.network, Fusion)
 
 

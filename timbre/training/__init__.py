@@ -1,1 +1,1 @@
-"""What every run shares: its folder, its loop, its safety."""
+"""Training: run folders, the loop, optimisers, checkpoints, distribution."""

@@ -1,20 +1,24 @@
-"""Batches out of arrays that fit in memory, as a function of seed and step.
+"""Shuffled batches of arrays in memory, as a pure function of seed and step.
 
-Epoch by epoch every row comes once, in an order drawn afresh; a batch that crosses the
-end of an epoch goes on in the next. So a run that is resumed sees the rows it would
-have seen.
+Every epoch has every row once, in an order of its own; a batch that crosses the end of
+an epoch continues in the next. A run that is resumed sees the rows it would have seen.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
 
-def batches(arrays, *, batch, seed=0):
-    """Gives what `timbre.training.loop.fit` asks for: the batches that follow a step.
+def batches(
+    arrays: Any, *, batch: int, seed: int = 0
+) -> Callable[[int], tf.data.Dataset]:
+    """The batches of a training, for `timbre.training.loop.fit`.
 
     Args:
         arrays: An array `[rows, ...]`, or a dict of arrays of as many rows.
         batch: Rows of a batch.
-        seed: Another seed draws other orders.
+        seed: Of the orders.
 
     Returns:
         A function of a step, giving the `tf.data.Dataset` of batches from there on,
@@ -43,7 +47,7 @@ def batches(arrays, *, batch, seed=0):
         index = rows(step)
         return (tf.nest.map_structure(lambda x: tf.gather(x, index), columns),)
 
-    def following(step):
+    def after(step):
         return tf.data.Dataset.counter(step).map(take).prefetch(8)
 
-    return following
+    return after

@@ -1,4 +1,4 @@
-"""Resuming: all that a step depends on, saved together and found again to the bit.
+"""Checkpoints: all that a step depends on, saved and restored to the bit.
 
 The state of a phase is the model's variables (weights, statistics, states of
 seed generators), the optimiser's (moments, averages, iterations, loss scale),
@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import shutil
+from pathlib import Path
 
 import keras
 import tensorflow as tf
@@ -19,7 +20,7 @@ from timbre.training.run import RunError
 
 
 class TrainState:
-    """What a phase of training is made of between two steps, on disk and back.
+    """State of a phase between two steps, saved and restored.
 
     Variables are saved by their order in the model and the optimiser, and must
     all exist: build both first.
@@ -31,7 +32,9 @@ class TrainState:
         write: Whether this process writes files. Defaults to `True`.
     """
 
-    def __init__(self, model, folder, *, keep=2, write=True):
+    def __init__(
+        self, model: keras.Model, folder: Path, *, keep: int = 2, write: bool = True
+    ):
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.skipped = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.streak = tf.Variable(0, dtype=tf.int64, trainable=False)
@@ -57,7 +60,7 @@ class TrainState:
         )
 
     @property
-    def num_bytes(self):
+    def num_bytes(self) -> int:
         """Size of one checkpoint, roughly."""
         return sum(v.shape.num_elements() * v.dtype.size for v in self._all)
 
@@ -65,7 +68,7 @@ class TrainState:
     def _all(self):
         return self._model + self._optimizer
 
-    def restore(self):
+    def restore(self) -> int:
         """Restore the newest whole checkpoint; returns its step, 0 without one."""
         for path in reversed(self.manager.checkpoints):
             try:
@@ -82,7 +85,7 @@ class TrainState:
             raise RunError(f"No checkpoint is readable. Received: {self.folder}")
         return 0
 
-    def save(self, step):
+    def save(self, step: int) -> None:
         """Save a step's state; if that fails, the previous checkpoint stays whole.
 
         Raises:
@@ -111,7 +114,7 @@ class TrainState:
                 f"Received: {self.folder}, {str(error).splitlines()[0]}"
             ) from error
 
-    def tidy(self):
+    def tidy(self) -> None:
         """Remove what a killed or failed save has left in the folder."""
         listed = tuple(self.manager.checkpoints)
         for path in self.folder.glob("last-*"):
@@ -121,7 +124,7 @@ class TrainState:
                 path.unlink()
 
 
-def digest(model):
+def digest(model: keras.Model) -> str:
     """SHA-256 of a model's variables, in hex: equal for weights equal to the bit."""
     sha = hashlib.sha256()
     for variable in model.variables:
@@ -140,12 +143,12 @@ class Window(tf.train.experimental.PythonState):
         super().__init__()
         self._values = {}
 
-    def add(self, scalars):
+    def add(self, scalars: dict) -> None:
         """Add one step's dict of scalars."""
         for name, value in scalars.items():
             self._values.setdefault(name, []).append(value)
 
-    def take_means(self):
+    def take_means(self) -> dict[str, float]:
         """The mean of each scalar's finite values, NaN without one; empties it."""
         values, self._values = self._fetched(), {}
         return {name: _mean(numbers) for name, numbers in values.items()}

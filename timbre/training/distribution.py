@@ -1,4 +1,6 @@
-"""Devices: where a model's copies live, and which process speaks for all."""
+"""Distribution: strategies by name, the chief process, votes among processes."""
+
+from collections.abc import Mapping
 
 import keras
 import tensorflow as tf
@@ -10,7 +12,9 @@ STRATEGIES = {
 }
 
 
-def open_strategy(name="default", *, policy="float32"):
+def open_strategy(
+    name: str = "default", *, policy: str = "float32"
+) -> tf.distribute.Strategy:
     """A `tf.distribute.Strategy` by name, and the number format of new layers.
 
     Build and compile the model inside `strategy.scope()`.
@@ -30,7 +34,9 @@ def open_strategy(name="default", *, policy="float32"):
     return STRATEGIES[name]()
 
 
-def check_batch_sizes(sizes, strategy):
+def check_batch_sizes(
+    sizes: Mapping[str, int], strategy: tf.distribute.Strategy
+) -> None:
     """Check that replicas get equal shares of every batch, which weigh the same.
 
     Args:
@@ -45,17 +51,17 @@ def check_batch_sizes(sizes, strategy):
             )
 
 
-def is_chief(strategy):
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process writes the files of the run."""
     return strategy.extended.should_checkpoint
 
 
-def is_multiworker(strategy):
+def is_multiworker(strategy: tf.distribute.Strategy) -> bool:
     """Whether other processes train in step with this one."""
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
-def anyone(strategy, flag):
+def anyone(strategy: tf.distribute.Strategy, flag: bool) -> bool:
     """Whether `flag` is true in any of the processes; all must ask together."""
     return bool(_count(strategy, tf.constant(int(flag))))
 
@@ -66,7 +72,7 @@ def _count(strategy, flag):
     return strategy.reduce("SUM", votes, axis=None)
 
 
-def wait_for_all(strategy):
+def wait_for_all(strategy: tf.distribute.Strategy) -> None:
     """Return once every process has come here; alone, at once."""
     if is_multiworker(strategy):
         anyone(strategy, False)

@@ -1,25 +1,26 @@
 """EMA: the exponential moving average of a model's weights.
 
-The optimiser keeps the exponential moving average (`use_ema=True`),
-`average = momentum * average + (1 - momentum) * weight`, from the first step on.
+The optimiser keeps it (`use_ema=True`) from the first step on,
+`average = momentum * average + (1 - momentum) * weight`.
 """
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import keras
 
 
 @contextmanager
-def averaged(model):
-    """Lend a model the averages its optimiser keeps, to evaluate or save it.
+def use_averages(model: keras.Model) -> Iterator[keras.Model]:
+    """Give a model its averages for as long as the context lasts.
 
     Without `use_ema`, or before the first step, the weights stay as they are.
 
     Args:
         model: A compiled `keras.Model`.
     """
-    inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    if not inner.use_ema or not keras.ops.convert_to_numpy(inner.iterations):
+    optimizer = _inner_optimizer(model)
+    if not optimizer.use_ema or not keras.ops.convert_to_numpy(optimizer.iterations):
         yield model
         return
     weights = [weight.value for weight in model.trainable_variables]
@@ -32,8 +33,13 @@ def averaged(model):
             weight.assign(value)
 
 
-def finalise(model):
+def finalise(model: keras.Model) -> None:
     """Replace a model's weights by the averages its optimiser keeps, if it does."""
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    optimizer = _inner_optimizer(model)
     if optimizer.use_ema:
         optimizer.finalize_variable_values(model.trainable_variables)
+
+
+def _inner_optimizer(model):
+    """The optimiser that keeps the averages, inside one that scales the loss."""
+    return getattr(model.optimizer, "inner_optimizer", model.optimizer)

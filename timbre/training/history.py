@@ -1,4 +1,4 @@
-"""History: what a run measured, one row per logged step.
+"""Training history: one row per logged step, as CSV and TensorBoard events.
 
 `history.csv` has the columns `phase`, `step` and one per quantity. Rows wait in
 memory and are written together with a checkpoint, just before it, so that after
@@ -9,8 +9,13 @@ TensorBoard events under `events/<phase>` hold the same rows.
 
 import csv
 import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
+
+from timbre.training.run import Run
 
 TEXT = ("phase", "weights")  # columns that hold no number
 
@@ -25,23 +30,23 @@ class History:
         write: Whether this process writes files. Defaults to `True`.
     """
 
-    def __init__(self, run, phase, *, step=0, write=True):
+    def __init__(self, run: Run, phase: str, *, step: int = 0, write: bool = True):
         self._run, self.path = run, run.path("history.csv")
         self.phase = phase
         rows = read(self.path) if self.path.exists() else []
         self._all = [r for r in rows if r["phase"] != phase or r["step"] <= step]
-        self._drawn = len(self.rows)
+        self._written = len(self.rows)
         self._write = write
         self._dirty = len(rows) != len(self._all)
         self._events_folder = run.folder / "events" / phase
         self._events = None
 
     @property
-    def rows(self):
+    def rows(self) -> list[dict[str, Any]]:
         """The rows of this phase, dicts of numbers and the `weights` of saved steps."""
         return [row for row in self._all if row["phase"] == self.phase]
 
-    def add(self, step, values):
+    def add(self, step: int, values: Mapping[str, Any]) -> None:
         """Add values measured at a step to the row of that step."""
         last = self._all[-1] if self._all else {}
         if (last.get("phase"), last.get("step")) != (self.phase, step):
@@ -49,7 +54,7 @@ class History:
         self._all[-1].update(values)
         self._dirty = True
 
-    def flush(self):
+    def flush(self) -> None:
         """Write all rows: the CSV whole or not at all, then new events."""
         if not (self._write and self._dirty):
             return
@@ -59,21 +64,21 @@ class History:
         writer.writeheader()
         writer.writerows(self._all)
         self._run.write_text(self.path.name, text.getvalue())
-        self._draw()
+        self._write_events()
         self._dirty = False
 
-    def _draw(self):
+    def _write_events(self):
         if self._events is None:
             self._events = tf.summary.create_file_writer(str(self._events_folder))
         with self._events.as_default():
-            for row in self.rows[self._drawn :]:
+            for row in self.rows[self._written :]:
                 for name in row.keys() - {*TEXT, "step"}:
                     tf.summary.scalar(name, row[name], step=row["step"])
         self._events.flush()
-        self._drawn = len(self.rows)
+        self._written = len(self.rows)
 
 
-def read(path):
+def read(path: str | Path) -> list[dict[str, Any]]:
     """The rows of a `history.csv`: dicts without the empty cells, numbers parsed."""
     with open(path, newline="", encoding="utf-8") as file:
         return [

@@ -1,4 +1,4 @@
-"""Safety: the same bits twice, a polite stop, and a sentence when training fails.
+"""Determinism, clean stops by signals, and errors of training.
 
 The first Ctrl-C (SIGINT) or SIGTERM lets the running step end, saves, and leaves
 with exit code 130; the second one quits at once. Checkpoints are written whole or
@@ -20,7 +20,7 @@ from timbre.training.run import TrainingError
 class Interrupted(SystemExit):
     """The run was asked to stop and has saved: uncaught, it exits with code 130."""
 
-    def __init__(self, step):
+    def __init__(self, step: int):
         super().__init__(130)
         self.step = step
 
@@ -29,14 +29,14 @@ class Diverged(TrainingError):
     """Loss, gradients or weights are not finite any more."""
 
 
-def make_deterministic(seed):
+def make_deterministic(seed: int) -> None:
     """Make the same program give the same bits on the same machine.
 
     Seeds Python, NumPy, TensorFlow and Keras, and makes TensorFlow choose
     deterministic kernels. Call it before models and datasets are built.
 
     Args:
-        seed: Int.
+        seed: Of Python, NumPy, TensorFlow and Keras.
     """
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
@@ -56,27 +56,27 @@ class Interrupts:
 
     def __init__(self):
         self.requested = False
-        self._found = {}
+        self._handlers: dict = {}
 
     def __enter__(self):
         if threading.current_thread() is threading.main_thread():
-            self._found = {s: signal.signal(s, self._handle) for s in self.signals}
+            self._handlers = {s: signal.signal(s, self._handle) for s in self.signals}
         return self
 
     def __exit__(self, *error):
-        for number, handler in self._found.items():
+        for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
     def _handle(self, number, frame):
         self.requested = True
-        for each in self.signals:  # the system itself quits, even amid a long step
-            signal.signal(each, signal.SIG_DFL)
+        for one in self.signals:  # the system itself quits, even amid a long step
+            signal.signal(one, signal.SIG_DFL)
         # not print(): a handler may interrupt a write to the same buffer
         message = "\nStopping after this step; once more quits at once.\n"
         os.write(sys.__stderr__.fileno(), message.encode())
 
 
-def how_to_go_on():
+def how_to_go_on() -> str:
     """The sentence that tells how to go on with a run: the same command again.
 
     Without `--fresh`, which would start over.

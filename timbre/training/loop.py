@@ -1,4 +1,4 @@
-"""The loop: one way to train every model here, over `tf.distribute`.
+"""The training loop of every model, over `tf.distribute`.
 
 A phase takes `steps` steps on batches that are a function of the step alone, so
 `train 2N` equals `train N, be killed, resume, train to 2N`, to the bit. Scalars
@@ -8,6 +8,7 @@ saved, or be a function of the step, as the data is.
 """
 
 import math
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ from timbre.training.distribution import (
 )
 from timbre.training.history import History
 from timbre.training.interrupts import Diverged, Interrupted, Interrupts, how_to_go_on
+from timbre.training.run import Run
 from timbre.training.train_step import compile_step
 
 
@@ -51,23 +53,23 @@ class Result:
 
 
 def fit(
-    model,
-    batches,
+    model: keras.Model,
+    batches: Callable[[int], tf.data.Dataset],
     *,
-    run,
-    phase,
-    steps,
-    config=None,
-    strategy=None,
-    measure=None,
-    watch=None,
-    validate=None,
-    monitor=None,
-    better="lower",
-):
+    run: Run,
+    phase: str,
+    steps: int,
+    config: LoopConfig | None = None,
+    strategy: tf.distribute.Strategy | None = None,
+    measure: Callable[..., dict] | None = None,
+    watch: Callable[[int, dict], None] | None = None,
+    validate: Callable[[], dict] | None = None,
+    monitor: str | None = None,
+    better: str = "lower",
+) -> Result:
     """Train a compiled model for a number of steps, resuming where it was left.
 
-    The model ends with its last weights (`ema.averaged` lends the averages,
+    The model ends with its last weights (`ema.use_averages` lends the averages,
     `run.load_weights(model, result.best_weights)` the best). A phase that has
     ended before returns at once with the same.
 
@@ -94,6 +96,7 @@ def fit(
             where the optimiser keeps averages. Its values go to the history.
         monitor: The validated quantity that decides which weights are best.
         better: Whether `"lower"` or `"higher"` is better.
+
     Returns:
         A `Result`.
 
@@ -146,12 +149,19 @@ def fit(
     return state.result()
 
 
-def best_weights_name(phase):
+def best_weights_name(phase: str) -> str:
     """Name in a run of the weights that a phase leaves."""
     return f"checkpoints/{phase}/best.weights.h5"
 
 
-def select_weights(model, result, *, run, phase, strategy):
+def select_weights(
+    model: keras.Model,
+    result: Result,
+    *,
+    run: Run,
+    phase: str,
+    strategy: tf.distribute.Strategy,
+) -> None:
     """Give a trained model its best weights, on every process alike.
 
     Without a best, for want of a monitor, those are its averages, or the last weights
@@ -235,7 +245,7 @@ class _PhaseState:
 
     def evaluate(self, step):
         """Validate, and keep the weights if they are the best so far."""
-        with ema.averaged(self.model):
+        with ema.use_averages(self.model):
             values = {name: float(value) for name, value in self.validate().items()}
             self.history.add(step, values)
             if self.monitor and self._is_best(values):

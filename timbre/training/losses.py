@@ -1,11 +1,11 @@
-"""Losses that are already there, for models that compute their own."""
+"""The loss of models that compute their own losses."""
 
 import keras
 
 
 @keras.saving.register_keras_serializable(package="training")
 class MeanOverReplicas(keras.losses.Loss):
-    """The mean of losses that are already there; the first argument is unused.
+    """The mean of losses that a model has computed; the first argument is unused.
 
     Each replica returns its share, so that replicas sum to the mean of the whole batch.
 

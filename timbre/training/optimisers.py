@@ -1,13 +1,15 @@
-"""Optimisers from names and numbers, so that a config can say all there is."""
+"""Optimisers and learning rate schedules, built from a config."""
 
 import math
 
 import keras
 
+from timbre.training.config import OptimiserConfig
+
 DECAYS = ("cosine", "linear", "none")
 
 
-def build(config, *, steps):
+def build(config: OptimiserConfig, *, steps: int) -> keras.optimizers.Optimizer:
     """Builds a Keras optimiser whose rate rises, then falls until the last step.
 
     Args:
@@ -114,5 +116,4 @@ class Rate(keras.optimizers.schedules.LearningRateSchedule):
         return ops.where(step < self.warm_up, self.learning_rate * rise, rate)
 
     def get_config(self):
-        names = ("learning_rate", "final_rate", "decay", "warm_up", "steps")
-        return {name: getattr(self, name) for name in names}
+        return dict(vars(self))

@@ -1,4 +1,4 @@
-"""A run: one folder that holds everything one training made.
+"""The run folder, which holds all that one training makes.
 
 `config.json` (the whole config and the versions it ran with), `history.csv`,
 `checkpoints/`, `model.weights.h5` with its sha256 beside it, `metrics.json`,
@@ -13,10 +13,12 @@ import platform
 import shutil
 import tempfile
 import weakref
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from timbre.files import atomic_write, sha256, verify_sha256
 
@@ -43,7 +45,7 @@ class Run:
         folder: The folder of this run, `runs/<name>`.
         config: The config the run was opened with.
         resumed: Whether the folder held this run before.
-        hold: What keeps other processes out, as long as it lives.
+        hold: The lock that keeps other processes out, as long as it lives.
     """
 
     folder: Path
@@ -54,15 +56,15 @@ class Run:
     @classmethod
     def open(
         cls,
-        folder,
-        config,
+        folder: str | Path,
+        config: dict,
         *,
-        resume=True,
-        may_change=(),
-        upgrade=None,
-        needed_bytes=0,
-        exclusive=True,
-    ):
+        resume: bool = True,
+        may_change: Iterable[str] = (),
+        upgrade: Callable[[dict], dict] | None = None,
+        needed_bytes: int = 0,
+        exclusive: bool = True,
+    ) -> "Run":
         """Make or reopen a run folder, or say why it cannot be used.
 
         Args:
@@ -89,34 +91,34 @@ class Run:
         if not exclusive:
             return cls(folder, config, resumed=True)
         if not resume and (folder / "config.json").exists():
-            hold = _Hold.on(folder)
+            hold = _FolderLock.acquire(folder)
             _set_aside(folder)
         _check_writable(folder)
         resumed = _check_same(folder, config, may_change, upgrade)
-        hold = _Hold.on(folder)
+        hold = _FolderLock.acquire(folder)
         run = cls(folder, config, resumed, hold)
         run.check_space(needed_bytes)
         run.write_json("config.json", {"config": config, "versions": _versions()})
         return run
 
-    def path(self, name):
+    def path(self, name: str) -> Path:
         """The path of `name` in the run, its parent folder made."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def write_text(self, name, text):
+    def write_text(self, name: str, text: str) -> Path:
         """Write a text file whole or not at all; returns its path."""
         with _written(self.path(name)) as temporary:
             temporary.write_text(text, encoding="utf-8")
         return self.folder / name
 
-    def write_json(self, name, value):
+    def write_json(self, name: str, value: Any) -> Path:
         """Write a JSON file whole or not at all; returns its path."""
         text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
         return self.write_text(name, text + "\n")
 
-    def lock_data(self, name, facts, *, write=True):
+    def lock_data(self, name: str, facts: dict, *, write: bool = True) -> None:
         """Write what the data decided; a run is never resumed with other data.
 
         Args:
@@ -147,11 +149,11 @@ class Run:
         if write:
             self.write_json(name, facts)
 
-    def write_card(self, text):
+    def write_card(self, text: str) -> Path:
         """Write `card.md`, which tells a reader what this run is."""
         return self.write_text("card.md", text.rstrip() + "\n")
 
-    def save_weights(self, model, name="model.weights.h5"):
+    def save_weights(self, model: Any, name: str = "model.weights.h5") -> Path:
         """Write a model's weights, and only those, and their sha256.
 
         Args:
@@ -168,7 +170,7 @@ class Run:
         self.write_text(f"{name}.sha256", f"{digest}  {path.name}\n")
         return path
 
-    def load_weights(self, model, name="model.weights.h5"):
+    def load_weights(self, model: Any, name: str = "model.weights.h5") -> None:
         """Load weights into a built model, once their sha256 is checked."""
         path = self.folder / name
         if not path.exists():
@@ -182,7 +184,7 @@ class Run:
         with _without_optimizer(model):
             model.load_weights(path)
 
-    def check_space(self, needed_bytes):
+    def check_space(self, needed_bytes: int) -> None:
         """Raise `RunError` unless the disk has `needed_bytes` and a reserve free."""
         free, needed = shutil.disk_usage(self.folder).free, needed_bytes + SPARE_BYTES
         if free < needed:
@@ -192,10 +194,10 @@ class Run:
             )
 
 
-class _Hold:
-    """This process' hold on a folder: let go when nobody refers to it any more.
+class _FolderLock:
+    """This process' lock on a folder, released when nobody refers to it any more.
 
-    The system lets go of it when the process ends, however it ends.
+    The operating system releases it when the process ends, however it ends.
     """
 
     _all = weakref.WeakValueDictionary()
@@ -204,8 +206,8 @@ class _Hold:
         weakref.finalize(self, os.close, file)
 
     @classmethod
-    def on(cls, folder):
-        """The hold on a folder, shared by all who have it open in this process."""
+    def acquire(cls, folder):
+        """The lock on a folder, shared by all who have it open in this process."""
         try:
             import fcntl
         except ImportError:  # Windows

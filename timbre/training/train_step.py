@@ -1,4 +1,4 @@
-"""One guarded step: a batch that is not finite leaves no trace but a count.
+"""One training step, skipped and counted where the batch is not finite.
 
 `ok = every replica's loss, gradients and batch statistics are finite`; if so all
 replicas apply the summed gradients, else all put back what the forward pass touched
@@ -10,11 +10,24 @@ Keras leaves each replica its own batch statistics. Here they are averaged after
 every step, so that all replicas count and one copy, the saved one, is all there is.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import tensorflow as tf
 
+from timbre.training.checkpoint import TrainState
 
-def compile_step(model, state, signature, *, strategy, measure=None, jit_compile=False):
+
+def compile_step(
+    model: keras.Model,
+    state: TrainState,
+    signature: Any,
+    *,
+    strategy: tf.distribute.Strategy,
+    measure: Callable[..., dict] | None = None,
+    jit_compile: bool = False,
+) -> Callable[..., dict]:
     """A `tf.function` that takes one step and returns what it measured.
 
     Args:
@@ -53,7 +66,7 @@ def compile_step(model, state, signature, *, strategy, measure=None, jit_compile
         for copy, value in zip(copies, before, strict=True):
             copy.assign(value)
         if scaled:  # its own rule for bad gradients: lower the scale, touch no weight
-            strategy.run(lambda g: optimizer.apply(_spoilt(g), weights), (gradients,))
+            strategy.run(lambda g: optimizer.apply(_make_nan(g), weights), (gradients,))
         return tf.constant(1, tf.int64)
 
     if jit_compile:
@@ -99,5 +112,5 @@ def _finite(tensors):
     return tf.cast(tf.reduce_all(flags), tf.int32)
 
 
-def _spoilt(gradients):
+def _make_nan(gradients):
     return [g if g is None else g * float("nan") for g in gradients]

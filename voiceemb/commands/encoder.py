@@ -101,7 +101,7 @@ def evaluate(options):
     name = encoder.about["extractor"]
     extractors = {name: encoder.embed_utterances}
     if encoder.model is not None:
-        untrained = report.untrained(_folder(encoder, options.run))
+        untrained = report.build_untrained(_folder(encoder, options.run))
         extractors["untrained network"] = untrained.embed_utterances
     extractors[evaluation.BASELINE] = evaluation.cepstra(encoder.sample_rate)
     lists = [options.trials and read_trials(options.trials)]

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from timbre.training.ema import averaged
+from timbre.training.ema import use_averages
 
 
 def line(optimizer):
@@ -22,11 +22,11 @@ def test_the_average_is_the_recurrence_worked_by_hand(scaled):
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     model, weight = line(optimizer)
     weight.assign([[4.0]])
-    with averaged(model):
-        assert weight.numpy() == 4  # nothing averaged yet
+    with use_averages(model):
+        assert weight.numpy() == 4  # nothing use_averages yet
     for _ in range(3):
         optimizer.apply([keras.ops.ones((1, 1)) * scale])  # 3, 2, 1
-    with averaged(model):
+    with use_averages(model):
         # 3, then .75 * 3 + .25 * 2 = 2.75, then .75 * 2.75 + .25 * 1
         assert weight.numpy() == 2.3125
     assert weight.numpy() == 1
@@ -37,7 +37,7 @@ def test_weights_come_back_after_an_error():
     for _ in range(2):
         model.optimizer.apply([keras.ops.ones((1, 1))])
     before = weight.numpy()
-    with pytest.raises(KeyError), averaged(model):
+    with pytest.raises(KeyError), use_averages(model):
         assert weight.numpy() != before
         raise KeyError
     np.testing.assert_array_equal(weight.numpy(), before)
@@ -47,5 +47,5 @@ def test_an_optimiser_without_averages_lends_the_weights():
     model, weight = line(keras.optimizers.SGD(1.0))
     model.optimizer.apply([keras.ops.ones((1, 1))])
     before = weight.numpy()
-    with averaged(model) as lent:
+    with use_averages(model) as lent:
         assert lent is model and weight.numpy() == before

@@ -312,7 +312,7 @@ def test_the_network_answers_alike_on_jax_and_learns_there(sound, tmp_path):
     np.save(tmp_path / "sound.npy", sound)
     network = untrained()
     folder = leave(tmp_path / "run", network)
-    on_jax("voiceemb/activity_backend.py", tmp_path / "sound.npy", folder)
+    on_jax("voiceemb/vad/backend.py", tmp_path / "sound.npy", folder)
     expected = network(sound[None])
     np.testing.assert_allclose(np.load(folder / "logits.npy"), expected, atol=1e-4)
     assert np.std(expected) > 1e-2
