@@ -39,8 +39,9 @@ from timbre.audio import wave
 from timbre.metrics.diarization import DiarizationErrors, score
 from timbre.turns import read_rttm, read_uem
 from voiceemb.diarization import clustering, pipeline
-from voiceemb.encoder import Encoder, unit
+from voiceemb.encoder import Encoder
 from voiceemb.evaluation.mfcc_baseline import cepstral_statistics, standardise
+from voiceemb.inference import unit
 from voiceemb.vad import detection
 from voiceemb.vad.base import SAMPLE_RATE
 

@@ -79,7 +79,7 @@ class Ours:
 
         model = speaker_encoder.build(**dataclasses.asdict(network))
         window = crop_samples(model.filterbank, CROP)
-        self.encoder = Encoder.of(model, window=window)
+        self.encoder = Encoder.from_model(model, window=window)
         self.sources = {"files": files, "waveforms": [wave.read(f) for f in files]}
         self.parameters, self.dim = model.count_params(), model.embedding_dim
 

@@ -158,7 +158,7 @@ def main(arguments=None):
         size = f"{encoder.about['parameters']:,}"
         about[name] = (size, f"{speed(folder):.0f}", f"{minutes:.1f}")
         found[name] = encoder.embed_utterances
-    found[evaluate.BASELINE] = evaluate.cepstra()
+    found[evaluate.BASELINE] = evaluate.mfcc_extractor()
     about[evaluate.BASELINE] = ("0", "", "")
     cells = {name: [] for name in found}
     for corpus in tests:

@@ -63,7 +63,7 @@ class Stopwatch:
 
 
 class Side:
-    """A learner of its own; both sides start from the same weights."""
+    """A trainer of its own; both sides start from the same weights."""
 
     def __init__(self, encoder):
         import keras
@@ -71,14 +71,14 @@ class Side:
         from timbre.training import optimisers
         from timbre.training.config import OptimiserConfig
         from voiceemb.networks import speaker_encoder
-        from voiceemb.training.trainers import TripletLearner
+        from voiceemb.training.trainers import TripletTrainer
 
         keras.utils.set_random_seed(0)
         self.encoder = speaker_encoder.build(**encoder)
-        self.learner = TripletLearner(self.encoder, "random")
+        self.trainer = TripletTrainer(self.encoder, "random")
         optimiser = optimisers.build(OptimiserConfig(final_rate=0.0), steps=1000)
         # By default Keras lets XLA compile `fit`, which is slower on a processor.
-        self.learner.compile(optimizer=optimiser, jit_compile=False)
+        self.trainer.compile(optimizer=optimiser, jit_compile=False)
 
 
 class Ours(Side):
@@ -122,12 +122,12 @@ class Ours(Side):
 
         watch = Stopwatch(WARM, WARM + steps)
         loop.fit(
-            self.learner,
+            self.trainer,
             batches,
             run=self.run,
             phase=f"phase{next(self.phases)}",
             steps=WARM + steps,
-            measure=self.learner.measure,
+            measure=self.trainer.measure,
             watch=watch,
             config=LoopConfig(log_every=WARM, validate_every=500, save_every=500),
         )
@@ -185,7 +185,7 @@ class Generator(Side):
         batches = self.input()
         if in_memory:
             batches = (batch for batch in itertools.repeat(next(batches)))
-        self.learner.fit(
+        self.trainer.fit(
             batches,
             steps_per_epoch=WARM + steps,
             shuffle=False,

@@ -18,7 +18,7 @@ import numpy as np
 from timbre.audio import wave
 from timbre.corpora.synthetic.render import render
 from voiceemb.networks import speaker_encoder
-from voiceemb.training.trainers import TripletLearner
+from voiceemb.training.trainers import TripletTrainer
 
 SPEAKERS, UTTERANCES, FRAMES = 4, 6, 160
 
@@ -36,16 +36,16 @@ def main():
     batch = crops.reshape(SPEAKERS, UTTERANCES, FRAMES, 64)
     speakers = np.repeat(np.arange(SPEAKERS), UTTERANCES).reshape(SPEAKERS, -1)
 
-    learner = TripletLearner(encoder, strategy="semi_hard", margin=0.2)
-    learner.compile(optimizer=keras.optimizers.Adam(3e-3))
-    show("untrained", learner, batch, speakers)
-    learner.fit(batch, speakers, batch_size=SPEAKERS, epochs=60, verbose=0)
-    show("trained", learner, batch, speakers)
+    trainer = TripletTrainer(encoder, strategy="semi_hard", margin=0.2)
+    trainer.compile(optimizer=keras.optimizers.Adam(3e-3))
+    show("untrained", trainer, batch, speakers)
+    trainer.fit(batch, speakers, batch_size=SPEAKERS, epochs=60, verbose=0)
+    show("trained", trainer, batch, speakers)
 
 
-def show(when, learner, batch, speakers):
+def show(when, trainer, batch, speakers):
     """Prints the mean cosines of one voice and of two."""
-    measured = learner.measure(batch, speakers, learner(batch, training=True))
+    measured = trainer.measure(batch, speakers, trainer(batch, training=True))
     same, other = float(measured["same"]), float(measured["other"])
     print(f"{when:9}  cosine of one voice {same:.2f}, of two {other:.2f}")
 

@@ -1,9 +1,9 @@
-"""Calibrations of encoders: fitted on trials, kept beside the weights they are for.
+"""Calibration of an encoder's cosines: fit on trials, and file beside the weights.
 
-A calibration file is JSON: the numbers (`timbre.metrics.calibration`), the sha256 of the
-weights whose cosines they were fitted on, the corpora and trials of the fit, and what
-scores are like in each corpus (`timbre.metrics.score_adaptation`). It is refused beside any other
-weights, since it would answer with confidence and be wrong.
+A calibration file is JSON: the parameters (`timbre.metrics.calibration`), the sha256 of
+the weights whose cosines they were fitted on, the corpora and trials of the fit, and the
+distributions of scores in each corpus (`timbre.metrics.score_adaptation`). It is refused
+beside other weights, for which its probabilities would be wrong.
 """
 
 import dataclasses
@@ -20,35 +20,38 @@ FILE = "calibration.json"
 
 
 @dataclasses.dataclass(frozen=True)
-class Kept:
-    """What a calibration file holds.
+class EncoderCalibration:
+    """The content of a calibration file.
 
     Args:
         calibration: A `timbre.metrics.calibration.Calibration`.
-        places: Name of a corpus to the `timbre.metrics.score_adaptation.ScoreDistribution` of one voice and of
-            two in it; empty if the calibration is to be believed as it is.
+        corpus_scores: Name of a corpus to two `timbre.metrics.score_adaptation.ScoreDistribution`,
+            of trials of one speaker and of two; empty if the calibration is not to be
+            adapted.
         about: Dict of everything else in the file.
     """
 
     calibration: Calibration
-    places: dict[str, tuple[ScoreDistribution, ScoreDistribution]]
+    corpus_scores: dict[str, tuple[ScoreDistribution, ScoreDistribution]]
     about: dict
 
 
-def fit(evaluations, extractor, *, kind="logistic", elsewhere=()):
-    """Learns from cosines what evidence they are; each corpus counts alike.
+def fit(evaluations, extractor, *, kind="logistic", other_corpora=()):
+    """Fits a map from cosines to log-likelihood ratios; each corpus counts equally.
 
     Args:
         evaluations: `voiceemb.evaluate.Evaluation`s of speakers never trained on.
         extractor: Name of the extractor in them.
-        kind: `"logistic"`, two numbers that keep the order of scores, or `"isotonic"`,
-            a staircase that needs many trials. Defaults to `"logistic"`.
-        elsewhere: `Evaluation`s of more corpora. If there are some, what scores are
-            like in all corpora is kept, and a store of people adapts to that. Defaults
-            to none: stores believe the calibration as it is.
+        kind: `"logistic"`, two parameters that keep the order of scores, or
+            `"isotonic"`, a step function that needs many trials. Defaults to
+            `"logistic"`.
+        other_corpora: `Evaluation`s of more corpora. With them, the distributions of
+            scores in all corpora are kept, and stores of enrolled speakers adapt the
+            calibration by them. Defaults to none: stores use it as it is.
 
     Returns:
-        A `timbre.metrics.calibration.Calibration`, and a dict that says what it was fitted on.
+        A `timbre.metrics.calibration.Calibration`, and a dict that describes the data
+        of the fit.
     """
     if kind not in KINDS:
         raise ValueError(f"`kind` must be one of {list(KINDS)}. Received: {kind!r}")
@@ -66,31 +69,35 @@ def fit(evaluations, extractor, *, kind="logistic", elsewhere=()):
         weights=np.concatenate(weights),
     )
     about = {"protocol": evaluations[0].protocol, "corpora": corpora}
-    if elsewhere:
-        everywhere = (*evaluations, *elsewhere)
-        places = {one.corpus: _place(one, extractor) for one in everywhere}
-        about["places"] = to_json(places)
+    if other_corpora:
+        corpus_scores = {
+            one.corpus: _scores(one, extractor)
+            for one in (*evaluations, *other_corpora)
+        }
+        about["places"] = scores_to_json(corpus_scores)
     return calibration, about
 
 
-def _place(one, extractor):
-    """`Scores` of one voice and of two in an evaluation."""
+def _scores(one, extractor):
+    """`ScoreDistribution` of trials of one speaker and of two in an evaluation."""
     scores, label = one.scores["all-pairs", extractor], one.trials["all-pairs"].label
     try:
-        return _parted(
+        return _check_order(
             one.corpus,
             ScoreDistribution.from_scores(scores[label]),
             ScoreDistribution.from_scores(scores[~label]),
         )
     except ValueError as error:
-        raise ValueError(f"Scores in {one.corpus!r} tell nothing: {error}") from error
+        raise ValueError(
+            f"Scores in {one.corpus!r} can not be used: {error}"
+        ) from error
 
 
-def _parted(name, same, different):
-    """Both kinds of `Scores`, if the first is the higher one."""
+def _check_order(name, same, different):
+    """Both kinds of `ScoreDistribution`, if those of one speaker are higher."""
     if same.mean <= different.mean:
         raise ValueError(
-            f"Scores of one voice must be higher in {name!r} than those of two. "
+            f"Scores of one speaker must be higher in {name!r} than those of two. "
             f"Received: {same.mean:.6g} and {different.mean:.6g}"
         )
     return same, different
@@ -105,8 +112,8 @@ def write(path, calibration, *, sha256, about):
         sha256: Of the weights it was fitted for.
         about: What it was fitted on, ready for JSON.
     """
-    numbers = json.loads(calibration.to_json())
-    text = json.dumps({"calibration": numbers, "weights": sha256, **about}, indent=2)
+    parameters = json.loads(calibration.to_json())
+    text = json.dumps({"calibration": parameters, "weights": sha256, **about}, indent=2)
     with atomic_write(Path(path)) as unfinished:
         unfinished.write_text(text + "\n", encoding="utf-8")
 
@@ -119,16 +126,16 @@ def read(path, *, sha256):
         sha256: Of the weights it is to be used with.
 
     Returns:
-        A `Kept`.
+        An `EncoderCalibration`.
 
     Raises:
         ValueError: If it is no calibration, or one for other weights.
     """
     try:
         held = json.loads(Path(path).read_text("utf-8"))
-        numbers, weights = held.pop("calibration"), held.pop("weights")
-        places = {
-            name: _parted(
+        parameters, weights = held.pop("calibration"), held.pop("weights")
+        corpus_scores = {
+            name: _check_order(
                 name,
                 ScoreDistribution(*kinds["same"]),
                 ScoreDistribution(*kinds["different"]),
@@ -145,15 +152,15 @@ def read(path, *, sha256):
             "A calibration holds for the weights it was fitted on, those of sha256 "
             f"{str(weights)[:12]}. Received: {path} beside those of {sha256[:12]}"
         )
-    return Kept(from_json(numbers), places, held)
+    return EncoderCalibration(from_json(parameters), corpus_scores, held)
 
 
-def to_json(places) -> dict:
-    """The places of a `Kept`, ready for JSON, as `about` of `write` has them."""
+def scores_to_json(corpus_scores) -> dict:
+    """Scores of corpora ready for JSON, as `"places"` in `about` of `write`."""
     return {
         name: {
             "same": dataclasses.astuple(same),
             "different": dataclasses.astuple(different),
         }
-        for name, (same, different) in places.items()
+        for name, (same, different) in corpus_scores.items()
     }

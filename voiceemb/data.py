@@ -19,10 +19,10 @@ from timbre.corpora.splits import without
 from voiceemb import model
 from voiceemb.inference import crop_samples
 from voiceemb.training import batch_sampler
-from voiceemb.training.augmentation import augmenter, preparation
-from voiceemb.training.speed_perturbation import AtSpeeds
+from voiceemb.training.augmentation import build_augmenter, build_batch_transform
+from voiceemb.training.speed_perturbation import SpeedPerturbedRecords
 from voiceemb.training.splits import split
-from voiceemb.training.validation import judge
+from voiceemb.training.validation import validation_eer
 
 FACTS = "speakers.json"  # who is in which split, and the digests of the rows
 MIN_FRAMES = 10  # 0.1 s
@@ -48,7 +48,7 @@ def prepare(config):
     num_masks, speeds = augmentation.pop("num_masks"), augmentation.pop("speeds")
     augment = None
     if augmentation.pop("enabled"):
-        augment = augmenter(sample_rate=filterbank.sample_rate, **augmentation)
+        augment = build_augmenter(sample_rate=filterbank.sample_rate, **augmentation)
     waveforms = augment is not None or speeds != (1.0,)
     cache = open_cache(corpus, config.cache, filterbank, waveforms=waveforms)
     if len(cache) < len(corpus):
@@ -194,7 +194,7 @@ class EncoderData:
         self.splits = splits
         self.train = cache.select(corpus.rows(splits.train))
         if tuple(speeds) != (1.0,):
-            self.train = AtSpeeds(self.train, speeds)
+            self.train = SpeedPerturbedRecords(self.train, speeds)
         self.validation = splits.validation and cache.select(
             corpus.rows(splits.validation)
         )
@@ -202,9 +202,11 @@ class EncoderData:
         self._filterbank = filterbank
         self.crop = self._units(crop_frames)
         self.crops = [self._units(frames) for frames in crop_lengths] or self.crop
-        self.prepare = preparation(filterbank, self.waveforms, augment, num_masks)
+        self.transform = build_batch_transform(
+            filterbank, self.waveforms, augment, num_masks
+        )
         corpora = np.array([corpus_of(name) for name in self.train.speakers])
-        self.draw = batch_sampler.Draw(
+        self.draw = batch_sampler.BatchSampler(
             self.train.speaker,
             self.train.length,
             crop=self.crop,
@@ -236,7 +238,7 @@ class EncoderData:
                 crop=crop,
                 step=step,
                 steps=steps,
-                prepare=self.prepare,
+                transform=self.transform,
                 seed=self.seed,
             )
 
@@ -246,4 +248,4 @@ class EncoderData:
         """The function that computes the validation EER; `None` without validation."""
         if self.validation is None:
             return None
-        return judge(encoder, self.validation, window=self.crop)
+        return validation_eer(encoder, self.validation, window=self.crop)

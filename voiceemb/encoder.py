@@ -1,4 +1,4 @@
-"""From a recording to an embedding: the encoder as its users meet it."""
+"""Speaker encoder for users: from a recording to an embedding, and cosines of two."""
 
 import json
 from pathlib import Path
@@ -9,15 +9,18 @@ from timbre.audio import wave
 from timbre.files import verify_sha256
 from voiceemb import calibration
 from voiceemb.inference import (
-    AT_ONCE,
-    LEAST_S,
-    MOST_S,
+    BATCH_WINDOWS,
+    MAX_S,
+    MIN_S,
     crop_samples,
     embed_function,
+    unit,
     window_starts,
+    windowed_mean,
 )
 
 PRETRAINED = Path(__file__).with_name("pretrained")  # weights of the package
+REQUIRED = ("extractor", "dim", "sample_rate", "window_samples")  # in `about`
 
 
 class Encoder:
@@ -25,16 +28,21 @@ class Encoder:
 
     Args:
         embed: Function of waveforms `[batch, samples]` giving unit embeddings
-            `[batch, dim]`, such as `embed_function` makes.
-        about: Dict that says what it is: `extractor`, `sha256`, `dim`, `sample_rate`,
-            `window_samples`.
+            `[batch, dim]`.
+        about: Dict that describes it, ready for JSON: `extractor` (its name), `dim`,
+            `sample_rate`, `window_samples`, and perhaps `sha256` of the weights,
+            `normalisation` and `parameters`.
+        model: The `SpeakerEncoder` inside; `None` for one that was exported.
+        folder: Where it was loaded from, or `None`.
+        calibration: A `voiceemb.calibration.EncoderCalibration` that turns its cosines
+            into probabilities, or `None`.
 
     Attributes:
-        model: The `SpeakerEncoder` inside, or `None` for one that was exported.
-        folder: Where it was loaded from, or `None`.
-        calibration: What makes a cosine a probability, see `timbre.metrics.calibration`, or
-            `None` if that was never measured.
-        places: What cosines are like in some corpora, see `calibrations.Kept`.
+        about, model, folder: As the arguments.
+        sample_rate, dim, window: As in `about`; the window in samples.
+        calibration: The `timbre.metrics.calibration.Calibration`, or `None`.
+        corpus_scores: Distributions of scores in some corpora, see
+            `voiceemb.calibration.EncoderCalibration`.
 
     Example:
         ```python
@@ -44,21 +52,27 @@ class Encoder:
         ```
     """
 
-    def __init__(self, embed, about):
+    def __init__(self, embed, about, *, model=None, folder=None, calibration=None):
+        missing = [name for name in REQUIRED if name not in about]
+        if missing:
+            raise ValueError(f"`about` must have {list(REQUIRED)}. Missing: {missing}")
         self._embed = embed
         self.about = dict(about)
         self.sample_rate = int(about["sample_rate"])
         self.dim = int(about["dim"])
         self.window = int(about["window_samples"])
-        self.model = self.folder = self.calibration = None
-        self.places = {}
+        self.model = model
+        self.folder = folder
+        self.calibration = calibration and calibration.calibration
+        self.corpus_scores = calibration.corpus_scores if calibration else {}
 
     @classmethod
-    def pretrained(cls, name="small"):
+    def pretrained(cls, name="small", *, calibration_file=None):
         """Loads weights that come with the package; nothing is downloaded.
 
         Args:
             name: Defaults to `"small"`; its `card.md` says what it is and is not for.
+            calibration_file: See `load`.
 
         Raises:
             ValueError: If the package has no weights of that name.
@@ -69,11 +83,18 @@ class Encoder:
                 f"`name` must be one of {known}, the weights that come with the "
                 f"package. Received: {name!r}"
             )
-        return cls.load(PRETRAINED / name)
+        return cls.load(PRETRAINED / name, calibration_file=calibration_file)
 
     @classmethod
-    def of(cls, model, *, window, about=None):
-        """Wraps a `SpeakerEncoder` in memory; `window` in samples."""
+    def from_model(cls, model, *, window, about=None, **parts):
+        """Wraps a `SpeakerEncoder` in memory.
+
+        Args:
+            model: A built `voiceemb.networks.speaker_encoder.SpeakerEncoder`.
+            window: In samples.
+            about: More entries of `about`. Defaults to none.
+            **parts: `folder` and `calibration` of the class.
+        """
         import tensorflow as tf
 
         about = {
@@ -91,43 +112,39 @@ class Encoder:
             input_signature=[spec],
             autograph=False,  # it has no Python control flow to be translated
         )
-        encoder = cls(lambda waveform: embed(waveform).numpy(), about)
-        encoder.model = model
-        return encoder
+        return cls(
+            lambda waveform: embed(waveform).numpy(), about, model=model, **parts
+        )
 
     @classmethod
-    def load(cls, path):
-        """Loads what training left behind: a run folder, or an exported SavedModel.
+    def load(cls, path, *, calibration_file=None):
+        """Loads a run folder or an exported SavedModel.
 
         Args:
             path: A run folder (`config.json` and `model.weights.h5`), a SavedModel, or
                 the folder of its numbered versions, of which the newest is taken.
+            calibration_file: Used instead of the one in the run folder, which is
+                optional.
 
         Raises:
             FileNotFoundError: If there is neither at `path`.
-            ValueError: If the weights are not those the run has written.
+            ValueError: If the weights or the calibration do not belong to the run.
         """
         path = Path(path)
         if (path / "model.weights.h5").is_file():
-            encoder = cls._load_run(path)
-            encoder.folder = path
-            if (path / calibration.FILE).is_file():
-                sha = encoder.about["sha256"]
-                kept = calibration.read(path / calibration.FILE, sha256=sha)
-                encoder.calibration, encoder.places = kept.calibration, kept.places
-            return encoder
+            return cls._load_run(path, calibration_file)
         versions = [p for p in path.glob("*/saved_model.pb") if p.parent.name.isdigit()]
         if versions:
             path = max(versions, key=lambda p: int(p.parent.name)).parent
         if (path / "saved_model.pb").is_file():
-            return cls._load_export(path)
+            return cls._load_export(path, calibration_file)
         raise FileNotFoundError(
             "Expected a run folder (with model.weights.h5) or a SavedModel (with "
             f"saved_model.pb). Received: {path}"
         )
 
     @classmethod
-    def _load_run(cls, path):
+    def _load_run(cls, path, calibration_file):
         from voiceemb.networks import speaker_encoder
 
         config = json.loads((path / "config.json").read_text("utf-8"))["config"]
@@ -135,23 +152,33 @@ class Encoder:
         digest = verify_sha256(weights)
         model = speaker_encoder.build(**config["encoder"])
         model.load_weights(weights)
-        window = crop_samples(model.filterbank, config["crop_frames"])
-        about = {"extractor": path.resolve().name, "sha256": digest}
-        return cls.of(model, window=window, about=about)
+        if calibration_file is None and (path / calibration.FILE).is_file():
+            calibration_file = path / calibration.FILE
+        return cls.from_model(
+            model,
+            window=crop_samples(model.filterbank, config["crop_frames"]),
+            about={"extractor": path.resolve().name, "sha256": digest},
+            folder=path,
+            calibration=calibration_file
+            and calibration.read(calibration_file, sha256=digest),
+        )
 
     @classmethod
-    def _load_export(cls, path):
+    def _load_export(cls, path, calibration_file):
         import tensorflow as tf
 
-        model = tf.saved_model.load(str(path))
-        embed = model.signatures["embed"]
+        exported = tf.saved_model.load(str(path))
+        signature = exported.signatures["embed"]
         about = json.loads((path / "assets.extra" / "about.json").read_text())
 
-        def run(waveform):
-            return embed(waveform=tf.constant(waveform))["embedding"].numpy()
+        def embed(waveform):
+            return signature(waveform=tf.constant(waveform))["embedding"].numpy()
 
-        run.model = model  # a signature holds its model only weakly
-        return cls(run, about)
+        embed.exported = exported  # a signature holds its model only weakly
+        kept = calibration_file and calibration.read(
+            calibration_file, sha256=about["sha256"]
+        )
+        return cls(embed, about, calibration=kept)
 
     def embed_utterance(self, source):
         """The embedding of one utterance.
@@ -179,33 +206,19 @@ class Encoder:
         Returns:
             Unit vectors, float32 `[utterances, dim]`.
         """
-        means, rows, owners = [], [], []
 
-        def flush():
-            if rows:
-                points = self._embed(np.stack(rows))
-                for owner, point in zip(owners, points, strict=True):
-                    means[owner] += point
-                rows.clear()
-                owners.clear()
-
-        for number, source in enumerate(sources):
-            waveform = self._waveform(source)
-            means.append(np.zeros(self.dim, np.float32))
-            if len(waveform) < self.window:
-                means[number] += self._embed(waveform[None])[0]
-            else:
+        def windows():
+            for number, source in enumerate(sources):
+                waveform = self._waveform(source)
                 for start in window_starts(len(waveform), self.window).tolist():
-                    rows.append(waveform[start : start + self.window])
-                    owners.append(number)
-                    if len(rows) == AT_ONCE:
-                        flush()
-            if progress is not None:
-                progress(number + 1)
-        flush()
-        if not means:
-            return np.zeros((0, self.dim), np.float32)
-        return unit(np.stack(means))
+                    yield number, waveform[start : start + self.window]
+                if progress is not None:
+                    progress(number + 1)
+
+        embeddings = windowed_mean(
+            self._embed, windows(), self.window, batch=BATCH_WINDOWS
+        )
+        return embeddings.reshape(-1, self.dim)
 
     def embed_windows(self, waveform, starts, *, length=None, progress=None):
         """The embeddings of windows of one waveform, in full batches.
@@ -248,12 +261,12 @@ class Encoder:
                 f"Windows of {length} samples must lie in the waveform of "
                 f"{len(waveform)}. Received: starts {starts.min()} to {starts.max()}"
             )
-        for first in range(0, len(starts), AT_ONCE):
-            some = starts[first : first + AT_ONCE]
-            rows = np.stack([self._waveform(waveform[s : s + length]) for s in some])
-            embeddings[first : first + AT_ONCE] = self._embed(rows)
+        for first in range(0, len(starts), BATCH_WINDOWS):
+            rows = slice(first, first + BATCH_WINDOWS)
+            windows = [self._waveform(waveform[s : s + length]) for s in starts[rows]]
+            embeddings[rows] = self._embed(np.stack(windows))
             if progress is not None:
-                progress(min(first + AT_ONCE, len(starts)))
+                progress(min(first + BATCH_WINDOWS, len(starts)))
         return embeddings
 
     def embed_speaker(self, sources):
@@ -264,7 +277,7 @@ class Encoder:
         """
         embeddings = self.embed_utterances(sources)
         if not len(embeddings):
-            raise ValueError("A speaker needs at least one utterance. Received: none")
+            raise ValueError("A speaker needs at least one utterance")
         return unit(embeddings.mean(axis=0))
 
     @staticmethod
@@ -281,17 +294,12 @@ class Encoder:
         if isinstance(source, str | Path):
             source = wave.read(source, sample_rate=self.sample_rate)
         waveform = np.asarray(source, np.float32)
-        least, most = LEAST_S * self.sample_rate, MOST_S * self.sample_rate
-        if waveform.ndim != 1 or not least <= len(waveform) <= most:
+        low, high = MIN_S * self.sample_rate, MAX_S * self.sample_rate
+        if waveform.ndim != 1 or not low <= len(waveform) <= high:
             raise ValueError(
-                f"An utterance is a waveform [samples] of {LEAST_S} s to {MOST_S:.0f} "
+                f"An utterance is a waveform [samples] of {MIN_S} s to {MAX_S:.0f} "
                 f"s at {self.sample_rate} Hz. Received: shape {waveform.shape}"
             )
         if not np.isfinite(waveform).all():
             raise ValueError("A waveform must be finite. Received: NaN or infinity")
         return waveform
-
-
-def unit(x):
-    """Scales the last axis to length 1; zero stays zero."""
-    return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)

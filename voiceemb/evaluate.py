@@ -1,31 +1,29 @@
-"""Evaluation: what an encoder is worth on speakers it has never heard.
+"""Speaker verification on unseen speakers: embeddings, trials, scores, EER.
 
-Every corpus is embedded by the encoder and by whatever it is compared with, on the
-same utterances and the same trials, so that a figure never stands alone. The cosine is
-always among the scores; a `Scoring` stands beside it under a name that says what it is.
+Every corpus is embedded by the encoder and by the extractors it is compared with, on
+the same utterances and the same trials. The cosine is always among the scores; scores
+of a `ScoreNormalisation` stand beside it under a name of their own.
 """
 
 import dataclasses
-import sys
 
 import numpy as np
 
-from timbre.audio import wave
 from timbre.corpora.corpus import bare, some
 from timbre.corpora.embeddings import EmbeddingSet
 from timbre.metrics import likelihood_ratio, reliability, verification
 from timbre.metrics.scoring import cosine_scores
 from timbre.metrics.trials import Trials
 from voiceemb.evaluation import mfcc_baseline
-from voiceemb.evaluation.score_normalisation import Scoring
-from voiceemb.inference import LEAST_S
+from voiceemb.evaluation.readable import find_readable, utterance_names
+from voiceemb.evaluation.score_normalisation import ScoreNormalisation
 
 BASELINE = "MFCC statistics"
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """One corpus seen by several extractors.
+    """Results of several extractors on one corpus.
 
     Args:
         corpus: Name of the corpus.
@@ -33,8 +31,8 @@ class Evaluation:
         sets: Extractor name to `EmbeddingSet`, all of the same utterances.
         trials: Trial list name to `timbre.metrics.trials.Trials`.
         scores: `(trial list, extractor)` to cosines, float `[trials]`; the name of a
-            `Scoring` instead of an extractor's, to what it made of them.
-        rows: One report a pair of trial list and extractor or scoring.
+            `ScoreNormalisation` in place of an extractor's, to normalised scores.
+        rows: One report per trial list and extractor or normalisation.
         skipped: Path to the reason why it could not be used.
     """
 
@@ -48,9 +46,10 @@ class Evaluation:
 
     def row(self, extractor, trial_list="all-pairs"):
         """The report of one extractor on one trial list."""
-        asked = (extractor, trial_list)
         return next(
-            row for row in self.rows if (row["extractor"], row["trial_list"]) == asked
+            row
+            for row in self.rows
+            if (row["extractor"], row["trial_list"]) == (extractor, trial_list)
         )
 
 
@@ -62,15 +61,15 @@ def speaker_means(corpus, extract, *, sample_rate=16000):
         extract: Function of an iterable of waveforms, as `evaluate` takes them.
         sample_rate: In Hz. Defaults to `16000`.
     """
-    good = audible(corpus, sample_rate=sample_rate)[0]
+    good, _ = find_readable(corpus, sample_rate=sample_rate)
     if not good:
-        raise ValueError(f"{corpus.name!r} must hold speech. Received: none to read")
+        raise ValueError(f"{corpus.name!r} has no utterance that can be read")
     embeddings = extract(u.read(sample_rate=sample_rate) for u in good)
     speaker = np.array([u.speaker for u in good], str)
     return {name: embeddings[speaker == name].mean(axis=0) for name in set(speaker)}
 
 
-def cepstra(sample_rate=16000):
+def mfcc_extractor(sample_rate=16000):
     """The baseline as an extractor: `cepstral_statistics`, standardised together."""
 
     def extract(waveforms):
@@ -83,48 +82,12 @@ def cepstra(sample_rate=16000):
     return extract
 
 
-def usable(corpus, *, sample_rate=16000):
-    """Parts a corpus into utterances that can be read and those that can not.
-
-    Returns:
-        The list of usable utterances, and a dict of path to reason for the others.
-    """
-    good, skipped = [], {}
-    for utterance in corpus:
-        try:
-            waveform = utterance.read(sample_rate=sample_rate)
-            if len(waveform) < LEAST_S * sample_rate:
-                raise wave.AudioError(utterance.path, f"shorter than {LEAST_S} s")
-            good.append(utterance)
-        except (wave.AudioError, OSError) as error:
-            skipped[str(utterance.path)] = str(error)
-    return good, skipped
-
-
-def audible(corpus, *, sample_rate=16000):
-    """What `usable` gives, after a word on stderr about what is left out."""
-    good, skipped = usable(corpus, sample_rate=sample_rate)
-    if skipped:
-        print(
-            f"{corpus.name}: {len(skipped)} of {len(corpus)} utterances can not be "
-            f"used, for instance {next(iter(skipped.values()))}",
-            file=sys.stderr,
-        )
-    return good, skipped
-
-
-def names(corpus, utterances):
-    """Names of some utterances of a corpus, which hold wherever the corpus lies."""
-    keys = dict(zip(corpus.utterances, corpus.keys(), strict=True))
-    return [keys[utterance] for utterance in utterances]
-
-
-def unheard(corpus, known, *, leave_out=False):
-    """Makes sure that an open-set corpus has no speaker of the training.
+def exclude_trained(corpus, trained, *, leave_out=False):
+    """Checks that an open-set corpus has no speaker of the training.
 
     Args:
         corpus: A `timbre.corpora.corpus.Corpus`.
-        known: Names of the speakers trained on.
+        trained: Names of the speakers trained on.
         leave_out: Leave such speakers out instead of refusing. Defaults to `False`.
 
     Returns:
@@ -133,8 +96,8 @@ def unheard(corpus, known, *, leave_out=False):
     Raises:
         ValueError: If speakers of the training are in it.
     """
-    known = {bare(name) for name in known}
-    both = [name for name in corpus.speakers if bare(name) in known]
+    trained = {bare(name) for name in trained}
+    both = [name for name in corpus.speakers if bare(name) in trained]
     if both and not leave_out:
         raise ValueError(
             f"An open-set figure needs unseen speakers, but {len(both)} of "
@@ -151,23 +114,24 @@ def evaluate(
     *,
     protocol="open-set",
     trial_lists=("all-pairs",),
-    scorings=None,
+    normalisations=None,
     sample_rate=16000,
     resamples=1000,
     seed=0,
 ):
-    """Embeds a corpus by every extractor and reports how well speakers part.
+    """Embeds a corpus by every extractor and reports its verification errors.
 
     Args:
         corpus: A `timbre.corpora.corpus.Corpus`.
         extractors: Name to a function of an iterable of waveforms giving embeddings
-            `[utterances, dim]`, such as `Encoder.embed_utterances` or `cepstra()`.
+            `[utterances, dim]`, such as `Encoder.embed_utterances` or
+            `mfcc_extractor()`.
         protocol: `"open-set"` if no speaker was trained on, `"closed-set"` if only
             the utterances are new.
-        trial_lists: `"all-pairs"`, `"deep-speaker"` or a `timbre.metrics.trials.Trials` that
-            names utterances as `names` does; several in a list.
-        scorings: Name to `Scoring`; each gives rows after those of its extractor,
-            which are always of cosines. Defaults to none.
+        trial_lists: `"all-pairs"`, `"deep-speaker"` or a `timbre.metrics.trials.Trials`
+            whose segments are `utterance_names`; several in a list.
+        normalisations: Name to `ScoreNormalisation`; each gives rows after those of its
+            extractor, which are always of cosines. Defaults to none.
         sample_rate: In Hz. Defaults to `16000`.
         resamples: Of the bootstrap by speaker. Defaults to `1000`.
         seed: Of trials and bootstrap. Defaults to `0`.
@@ -180,9 +144,9 @@ def evaluate(
         ValueError: If fewer than two speakers, or no speaker with two utterances,
             are left after unusable files.
     """
-    good, skipped = audible(corpus, sample_rate=sample_rate)
+    good, skipped = find_readable(corpus, sample_rate=sample_rate)
     speaker = np.array([u.speaker for u in good], str)
-    segment = np.array(names(corpus, good), str)
+    segment = np.array(utterance_names(corpus, good), str)
     _, counts = np.unique(speaker, return_counts=True)
     if len(counts) < 2 or counts.max() < 2:
         raise ValueError(
@@ -194,25 +158,34 @@ def evaluate(
     for name, extract in extractors.items():
         embeddings = extract(u.read(sample_rate=sample_rate) for u in good)
         sets[name] = EmbeddingSet(embeddings, speaker, segment, {"extractor": name})
-    trials = _listed(trial_lists, segment, speaker, seed)
-    told = {"protocol": protocol, "resamples": resamples, "seed": seed}
+    trials = _make_trials(trial_lists, segment, speaker, seed)
     for kind, listed in trials.items():
-        for name, way in _ways(extractors, scorings or {}).items():
-            scored = way.score(sets[way.extractor].embeddings, listed)
+        for name, method in _scoring_methods(extractors, normalisations or {}).items():
+            scored = method.score(sets[method.extractor].embeddings, listed)
             scores[kind, name] = scored
-            called = f"{corpus.name}: {name}"
-            about = {"corpus": corpus.name, "extractor": name}
-            about |= {"normalise": way.normalise, "cohort": way.cohort}
-            report = verification.report(listed, scored, name=called, **told)
-            about["note"] = "; ".join(filter(None, (report["note"], way.note)))
+            report = verification.report(
+                listed,
+                scored,
+                name=f"{corpus.name}: {name}",
+                protocol=protocol,
+                resamples=resamples,
+                seed=seed,
+            )
+            about = {
+                "corpus": corpus.name,
+                "extractor": name,
+                "normalise": method.normalise,
+                "cohort": method.cohort,
+                "note": "; ".join(filter(None, (report["note"], method.note))),
+            }
             rows.append(report | about)
     return Evaluation(corpus.name, protocol, sets, trials, scores, rows, skipped)
 
 
-def _listed(wanted, segment, speaker, seed):
+def _make_trials(trial_lists, segment, speaker, seed):
     """Kind of list to `Trials`, each of rows of these utterances."""
     trials = {}
-    for one in wanted:
+    for one in trial_lists:
         if isinstance(one, Trials):
             trials[one.kind] = one.locate(segment, speaker)
         else:
@@ -221,41 +194,43 @@ def _listed(wanted, segment, speaker, seed):
     return trials
 
 
-def _ways(extractors, scorings):
-    """All ways to score: each extractor's cosine, then what else is asked of it."""
-    ways = {}
+def _scoring_methods(extractors, normalisations):
+    """Each extractor's cosine, followed by the normalisations of its scores."""
+    methods = {}
     for name in extractors:
-        ways[name] = Scoring(name, "none", cosine_scores)
-        ways |= {key: way for key, way in scorings.items() if way.extractor == name}
-    return ways
+        methods[name] = ScoreNormalisation(name, "none", cosine_scores)
+        methods |= {k: v for k, v in normalisations.items() if v.extractor == name}
+    return methods
 
 
-def calibrated(one, extractor, calibration, *, prior=0.5):
-    """The evaluation with what a calibration is worth on it, in the rows of cosines.
+def add_calibration(one, extractor, calibration, *, prior=0.5):
+    """The evaluation with the errors of a calibration in its rows of cosines.
 
     Args:
         one: An `Evaluation`.
-        extractor: Name of the one whose cosines it was fitted for.
+        extractor: Name of the one whose cosines it was fitted on.
         calibration: A `timbre.metrics.calibration.Calibration`.
-        prior: At which probabilities are judged. Defaults to `0.5`.
+        prior: Of a trial of one speaker. Defaults to `0.5`.
 
     Returns:
         An `Evaluation` whose rows of `extractor` have `calibration`: `prior`, `ece`
-        (the expected calibration error), `cllr`, and `min_cllr`, which no calibration
-        of these scores could undercut.
+        (the expected calibration error), `cllr`, and `min_cllr`, the lowest cllr of
+        any monotonic calibration of these scores.
     """
     rows = []
     for row in one.rows:
         if row["extractor"] == extractor:
             label = one.trials[row["trial_list"]].label
             scores = one.scores[row["trial_list"], extractor]
-            said = calibration.probability(scores, prior=prior)
-            found = {
+            probability = calibration.probability(scores, prior=prior)
+            errors = {
                 "prior": prior,
-                "ece": reliability.expected_calibration_error(label, said, prior=prior),
+                "ece": reliability.expected_calibration_error(
+                    label, probability, prior=prior
+                ),
                 "cllr": likelihood_ratio.cllr(label, calibration.llr(scores)),
                 "min_cllr": likelihood_ratio.min_cllr(label, scores),
             }
-            row = row | {"calibration": found}
+            row = row | {"calibration": errors}
         rows.append(row)
     return dataclasses.replace(one, rows=rows)

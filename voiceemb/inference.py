@@ -1,17 +1,17 @@
-"""Windows: how an utterance of any length goes through a network of one.
+"""Sliding-window inference: utterances of any length through a network of one length.
 
 An utterance longer than a window is cut into windows of equal length, spread evenly
 from its first sample to its last; its embedding is the mean of theirs, brought back to
-unit length. A shorter one is embedded as it is. It is one graph, so that a served model
-and `voiceemb.Encoder` give the same answer.
+unit length. A shorter one is embedded as it is. `embed_function` does so in one graph,
+so that a served model and `voiceemb.Encoder` return the same embeddings;
+`windowed_mean` does so for many utterances in full batches.
 """
 
 import numpy as np
 
-LEAST_S = 0.1  # shortest utterance that can be embedded, in seconds
-MOST_S = 4 * 3600.0  # longest, in seconds
-AT_ONCE = 32  # windows that go through the network together
-MOST_FRAMES = 6000  # of features that a server embeds in one piece
+MIN_S = 0.1  # shortest utterance that can be embedded, in seconds
+MAX_S = 4 * 3600.0  # longest, in seconds
+BATCH_WINDOWS = 32  # windows that go through the network together
 
 
 def crop_samples(filterbank, num_frames):
@@ -36,7 +36,7 @@ def window_starts(num_samples, window):
 
 
 def embed_function(encoder, *, window):
-    """The graph from waveforms to embeddings, for use here and for export.
+    """Makes the graph from waveforms to embeddings, for use here and for export.
 
     Args:
         encoder: A built `SpeakerEncoder`.
@@ -49,7 +49,7 @@ def embed_function(encoder, *, window):
     import tensorflow as tf
 
     sample_rate = encoder.filterbank.sample_rate
-    least, most = int(LEAST_S * sample_rate), int(MOST_S * sample_rate)
+    least, most = int(MIN_S * sample_rate), int(MAX_S * sample_rate)
 
     def embed(waveform):
         batch, total = tf.unstack(tf.shape(waveform, out_type=tf.int64))
@@ -65,16 +65,16 @@ def embed_function(encoder, *, window):
         with tf.control_dependencies(checks):
             length = tf.minimum(total, window)
         num = (total + window - 1) // window
-        at_once = tf.maximum(AT_ONCE // tf.maximum(batch, 1), 1)
+        batch_windows = tf.maximum(BATCH_WINDOWS // tf.maximum(batch, 1), 1)
         starts = tf.range(num) * (total - length) // tf.maximum(num - 1, 1)
 
-        def add(done, mean):
-            some = starts[done : done + at_once]
-            index = some[:, None] + tf.range(length)
-            rows = tf.reshape(tf.gather(waveform, index, axis=1), [-1, length])
-            points = encoder(encoder.features(rows), training=False)
-            points = tf.reshape(points, [batch, -1, encoder.embedding_dim])
-            return done + at_once, mean + tf.reduce_sum(points, axis=1)
+        def add(done, total):
+            first = starts[done : done + batch_windows]
+            index = first[:, None] + tf.range(length)
+            windows = tf.reshape(tf.gather(waveform, index, axis=1), [-1, length])
+            embeddings = encoder(encoder.features(windows), training=False)
+            embeddings = tf.reshape(embeddings, [batch, -1, encoder.embedding_dim])
+            return done + batch_windows, total + tf.reduce_sum(embeddings, axis=1)
 
         zeros = tf.zeros([batch, encoder.embedding_dim])
         start = (tf.constant(0, tf.int64), zeros)
@@ -84,46 +84,43 @@ def embed_function(encoder, *, window):
     return embed
 
 
-def signatures(encoder, *, window):
-    """What a served encoder does, for `timbre.serving.publish.publish`.
+def windowed_mean(embed, windows, length, *, batch):
+    """The mean embeddings of utterances from their windows, in full batches.
 
     Args:
-        encoder: A built `SpeakerEncoder`.
-        window: Length of a window in samples.
+        embed: Function of windows `[batch, length, ...]` giving embeddings float32
+            `[batch, dim]`.
+        windows: Iterable of `(utterance, window)`; utterances are numbered 0, 1, ...
+            and each has at least one. A window shorter than `length` is embedded at
+            once and alone.
+        length: Of all other windows.
+        batch: Windows that are embedded together.
 
     Returns:
-        `embed`, from `waveform` float32 `[batch, samples]`, and `embed_features`, from
-        filterbank energies `features` float32 `[batch, frames, bands]`; both give
-        `embedding` float32 `[batch, dim]`. Each with its input and output names.
+        Unit vectors, float32 `[utterances, dim]`; `[0, 0]` without windows.
     """
-    import tensorflow as tf
+    sums, waiting = {}, []
 
-    bands = encoder.filterbank.num_bands
-    waveform = tf.TensorSpec([None, None], tf.float32, name="waveform")
-    features = tf.TensorSpec([None, None, bands], tf.float32, name="features")
+    def add(rows):
+        embeddings = embed(np.stack([window for _, window in rows]))
+        for (utterance, _), embedding in zip(rows, embeddings, strict=True):
+            sums[utterance] = sums.get(utterance, 0) + embedding
 
-    def embed_features(features):
-        frames = tf.shape(features)[1]
-        checks = [
-            tf.debugging.assert_positive(frames, "`features` have no frame"),
-            tf.debugging.assert_less_equal(
-                frames, MOST_FRAMES, f"`features` have over {MOST_FRAMES} frames"
-            ),
-            tf.debugging.assert_all_finite(features, "`features` must be finite"),
-        ]
-        with tf.control_dependencies(checks):
-            return encoder(tf.identity(features), training=False)
+    for utterance, window in windows:
+        if len(window) < length:
+            add([(utterance, window)])
+            continue
+        waiting.append((utterance, window))
+        if len(waiting) == batch:
+            add(waiting)
+            waiting.clear()
+    if waiting:
+        add(waiting)
+    if not sums:
+        return np.zeros((0, 0), np.float32)
+    return unit(np.stack([sums[i] for i in range(len(sums))]))
 
-    rng = np.random.default_rng(0)
-    sound = rng.uniform(-0.1, 0.1, (2, 3 * window // 2)).astype(np.float32)
-    energies = rng.uniform(0.1, 9.0, (2, 40, bands)).astype(np.float32)
-    embed = embed_function(encoder, window=window)
-    return {
-        "embed": (embed, [waveform], "embedding", {"waveform": sound}),
-        "embed_features": (
-            embed_features,
-            [features],
-            "embedding",
-            {"features": energies},
-        ),
-    }
+
+def unit(x):
+    """Scales the last axis to length 1; zero stays zero."""
+    return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)

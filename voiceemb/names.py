@@ -6,7 +6,7 @@ LONGEST = 500  # letters
 JOINERS = "\u200c\u200d"  # invisible, but Persian and Hindi are written with them
 
 
-def checked_name(name) -> str:
+def normalise_name(name) -> str:
     """A name as it is kept: composed (NFC), without white space at its ends.
 
     Raises:

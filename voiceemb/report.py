@@ -16,8 +16,9 @@ from timbre.metrics.trials import write_trials
 from voiceemb import calibration, evaluate
 from voiceemb import figures as drawing
 from voiceemb.encoder import Encoder
-from voiceemb.inference import crop_samples, signatures
+from voiceemb.inference import crop_samples
 from voiceemb.networks import speaker_encoder
+from voiceemb.signatures import signatures
 
 CARD = """# Speaker encoder `{name}`
 
@@ -73,11 +74,13 @@ def finish(config, model, data, results, *, run):
     extractors = {
         run.folder.name: trained.embed_utterances,
         "untrained network": build_untrained(run.folder).embed_utterances,
-        evaluate.BASELINE: evaluate.cepstra(trained.sample_rate),
+        evaluate.BASELINE: evaluate.mfcc_extractor(trained.sample_rate),
     }
     evaluations = {}
-    for name, protocol in (("test", "open-set"), ("closed", "closed-set")):
-        part = getattr(parts, name)
+    for name, part, protocol in (
+        ("test", parts.test, "open-set"),
+        ("closed", parts.closed_set, "closed-set"),
+    ):
         if part is not None:
             evaluations[name] = evaluate.evaluate(
                 part,

@@ -17,9 +17,12 @@ from keras import ops
 
 from timbre.training import loop, optimisers
 from timbre.training.distribution import is_chief
-from voiceemb.losses.contrastive import ContrastLearner
-from voiceemb.training.collapse import CollapseMonitor
-from voiceemb.training.trainers import SpeakerClassifier, TripletLearner
+from voiceemb.training.trainers import (
+    ContrastiveTrainer,
+    SpeakerClassifier,
+    TripletTrainer,
+)
+from voiceemb.training.validation import CollapseDetector
 
 
 def fit(config, model, data, *, run, strategy):
@@ -36,7 +39,7 @@ def fit(config, model, data, *, run, strategy):
         Dict, name of each stage to its `timbre.training.loop.Result`.
 
     Raises:
-        Collapsed: All speakers have nearly one embedding.
+        CollapseError: All speakers have nearly one embedding.
     """
     results = {}
     for stage in STAGES:
@@ -73,7 +76,7 @@ def triplet(config, encoder, data, *, run, strategy):
     """Triplet loss, with triplets mined in batches or sampled at random."""
     stage = config.triplet
     with strategy.scope():
-        trainer = TripletLearner(
+        trainer = TripletTrainer(
             encoder,
             stage.strategy,
             stage.margin,
@@ -93,7 +96,7 @@ def metric(config, encoder, data, *, run, strategy):
     """Contrastive loss over the speakers of a batch."""
     stage = config.metric
     with strategy.scope():
-        trainer = ContrastLearner(
+        trainer = ContrastiveTrainer(
             encoder, stage.contrast, stage.temperature, name="contrast_learner"
         )
     draw = _draw_groups(stage, data, strategy)
@@ -144,7 +147,7 @@ def _fit(name, trainer, draw, config, data, *, run, strategy):
         config=config,
         strategy=strategy,
         measure=trainer.measure,
-        watch=CollapseMonitor(name) if name in ("triplet", "metric") else None,
+        watch=CollapseDetector(name) if name in ("triplet", "metric") else None,
         validate=validate,
         monitor="eer" if validate else None,
     )
@@ -172,11 +175,11 @@ def _draw_groups(stage, data, strategy):
 def _speakers_per_batch(speakers, draw, strategy):
     """As many speakers as asked and there are, evenly over replicas, two on each."""
     replicas = strategy.num_replicas_in_sync
-    found = min(speakers, len(draw.names)) // replicas * replicas
+    found = min(speakers, len(draw.speakers)) // replicas * replicas
     if found < 2 * replicas:
         raise ValueError(
             "Every replica must get at least two speakers, or it has no triplet. "
-            f"Received: {min(speakers, len(draw.names))} speakers in a batch for "
+            f"Received: {min(speakers, len(draw.speakers))} speakers in a batch for "
             f"{replicas} replicas"
         )
     return found

@@ -10,8 +10,8 @@ from tests.backends import on_jax
 from timbre.serving.publish import publish
 from voiceemb import Encoder
 from voiceemb.encoder import PRETRAINED
-from voiceemb.inference import signatures
 from voiceemb.networks import speaker_encoder
+from voiceemb.signatures import signatures
 
 NETWORKS = {
     "rescnn": {"stages": (4, 8), "num_blocks": 1, "embedding_dim": 8},
@@ -88,7 +88,9 @@ def test_every_network_answers_alike_when_served(runs, sound, tmp_path):
             about={"sha256": folder.name},
         )
         embed = tf.saved_model.load(str(served)).signatures["embed"]
-        expected = Encoder.of(model, window=LENGTH).embed_utterances(list(sound))
+        expected = Encoder.from_model(model, window=LENGTH).embed_utterances(
+            list(sound)
+        )
         answer = embed(waveform=tf.constant(sound))["embedding"]
         np.testing.assert_allclose(answer, expected, atol=1e-5)
         alone = model(model.features(sound), training=False)

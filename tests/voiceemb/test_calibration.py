@@ -47,7 +47,7 @@ def test_each_corpus_counts_alike_however_many_trials_it_has(rng):
 def test_what_is_written_is_read_beside_its_weights_alone(rng, tmp_path):
     path = tmp_path / calibration.FILE
     one, far = evaluation(rng, "one"), evaluation(rng, "far")
-    found, about = calibration.fit([one], "net", kind="isotonic", elsewhere=[far])
+    found, about = calibration.fit([one], "net", kind="isotonic", other_corpora=[far])
     assert isinstance(found, IsotonicCalibration)
     calibration.write(path, found, sha256=SHA, about=about)
     kept = calibration.read(path, sha256=SHA)
@@ -58,13 +58,13 @@ def test_what_is_written_is_read_beside_its_weights_alone(rng, tmp_path):
         calibration.read(path, sha256="b" * 64)
     assert [p.name for p in tmp_path.iterdir()] == [calibration.FILE]
     assert kept.about == {k: v for k, v in about.items() if k != "places"}
-    assert calibration.to_json(kept.places) == about["places"]
+    assert calibration.scores_to_json(kept.corpus_scores) == about["places"]
 
 
 def test_what_scores_are_like_is_kept_of_each_corpus_fitted_or_not(rng):
     """Cosines of one voice are drawn around 0.3, of two around 0.1, both within 0.1."""
     one, far = evaluation(rng, "one", 40), evaluation(rng, "far", 40, shift=0.2)
-    line, about = calibration.fit([one], "net", elsewhere=[far])
+    line, about = calibration.fit([one], "net", other_corpora=[far])
     assert line == calibration.fit([one], "net")[0] and [*about["corpora"]] == ["one"]
     for name, shift in (("one", 0.0), ("far", 0.2)):
         same, different = (about["places"][name][k] for k in ("same", "different"))
@@ -72,7 +72,7 @@ def test_what_scores_are_like_is_kept_of_each_corpus_fitted_or_not(rng):
         np.testing.assert_allclose(different, [0.1 + shift, 0.1], atol=0.01)
     far.scores["all-pairs", "net"] *= -1
     with pytest.raises(ValueError, match="must be higher in 'far'"):
-        calibration.fit([one], "net", elsewhere=[far])
+        calibration.fit([one], "net", other_corpora=[far])
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_another_filterbank_gets_another_cache(spoken, encoder, tmp_path):
 
 def test_cached_records_embed_as_their_windows_do(spoken, encoder, tmp_path):
     cache, window = data.open_cache(spoken, tmp_path, encoder.filterbank), 20
-    found = validation.embed_records(encoder, cache, window=window, at_once=4)
+    found = validation.embed_records(encoder, cache, window=window)
     for i in range(len(cache)):
         features, room = cache.read(i), int(cache.length[i]) - window
         rows = np.stack([features[s : s + window] for s in (0, room // 2, room)])
@@ -186,9 +186,9 @@ def test_no_validation_means_no_judge(spoken, encoder, tmp_path):
 
 def test_noises_are_read_from_a_folder(spoken, tmp_path):
     with pytest.raises(ValueError, match="`noises` must be a folder of recordings"):
-        augmentation.augmenter(noises=str(tmp_path), noise_probability=1.0)
+        augmentation.build_augmenter(noises=str(tmp_path), noise_probability=1.0)
     folder = str(spoken.utterances[0].path.parent)
-    augment = augmentation.augmenter(noises=folder, noise_probability=1.0)
+    augment = augmentation.build_augmenter(noises=folder, noise_probability=1.0)
     silence = np.full((2, 4000), 1e-3, "float32")
     assert np.abs(augment(silence, seed=[0, 1]) - silence).max() > 0
 

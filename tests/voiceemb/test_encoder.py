@@ -4,8 +4,7 @@ import pytest
 from tests.voiceemb.runs import make
 from timbre.audio import wave
 from voiceemb import Encoder
-from voiceemb.encoder import unit
-from voiceemb.inference import crop_samples, window_starts
+from voiceemb.inference import crop_samples, unit, window_starts
 from voiceemb.networks import speaker_encoder
 
 WINDOW = 8000
@@ -18,7 +17,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def encoder(model):
-    return Encoder.of(model, window=WINDOW)
+    return Encoder.from_model(model, window=WINDOW)
 
 
 def sound(rng, samples):
@@ -112,3 +111,9 @@ def test_a_crop_fills_its_frames_without_padding(model):
     samples = crop_samples(model.filterbank, 160)
     assert samples == 25_840 and model.filterbank.num_frames(samples) == 160
     assert model.filterbank.num_frames(samples + 1) == 161
+
+
+def test_an_encoder_needs_to_know_what_it_takes():
+    about = {"extractor": "x", "dim": 2, "sample_rate": 8000}
+    with pytest.raises(ValueError, match="Missing: .'window_samples'"):
+        Encoder(lambda waveform: waveform, about)

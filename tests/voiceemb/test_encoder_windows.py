@@ -12,7 +12,7 @@ WINDOW = 8000
 @pytest.fixture(scope="module")
 def encoder():
     model = speaker_encoder.build(stages=(4, 8), num_blocks=1, embedding_dim=8)
-    return Encoder.of(model, window=WINDOW)
+    return Encoder.from_model(model, window=WINDOW)
 
 
 @pytest.mark.parametrize("length", [None, 1600, 5000])

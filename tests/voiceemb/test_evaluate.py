@@ -69,10 +69,10 @@ def test_an_evaluation_without_a_pair_is_refused(corpus):
 
 def test_speakers_of_the_training_are_refused_or_left_out(corpus):
     with pytest.raises(ValueError, match="1 of 3 .* trained on: s1"):
-        evaluate.unheard(corpus, {"other/s1", "s9"})
-    left = evaluate.unheard(corpus, {"other/s1"}, leave_out=True)
+        evaluate.exclude_trained(corpus, {"other/s1", "s9"})
+    left = evaluate.exclude_trained(corpus, {"other/s1"}, leave_out=True)
     assert left.speakers == ("s0", "s2")
-    assert evaluate.unheard(corpus, {"s9"}) == corpus
+    assert evaluate.exclude_trained(corpus, {"s9"}) == corpus
 
 
 def test_centred_scores_stand_beside_cosines_and_forget_what_all_voices_share(corpus):
@@ -82,8 +82,8 @@ def test_centred_scores_stand_beside_cosines_and_forget_what_all_voices_share(co
     found = evaluate.evaluate(
         corpus,
         {"pitch": pitch, "shifted": shifted},
-        scorings=score_normalisation.centred("pitch")
-        | score_normalisation.centred("shifted"),
+        normalisations=score_normalisation.centre_scores("pitch")
+        | score_normalisation.centre_scores("shifted"),
         resamples=0,
     )
     said = "{}, centred on this corpus (unsupervised)"
@@ -104,7 +104,9 @@ def test_as_norm_names_its_cohort_and_scores_as_the_metric_does(corpus):
     found = evaluate.evaluate(
         corpus,
         {"noise": noise, "pitch": pitch},
-        scorings=score_normalisation.normed("noise", cohort, name="strangers", top=9),
+        normalisations=score_normalisation.as_norm_scores(
+            "noise", cohort, name="strangers", top=9
+        ),
         resamples=0,
     )
     name = "noise, AS-norm by strangers (top 9 of 30)"
@@ -118,7 +120,7 @@ def test_as_norm_names_its_cohort_and_scores_as_the_metric_does(corpus):
         top=9,
     )
     np.testing.assert_array_equal(found.scores["all-pairs", name], expected)
-    few = score_normalisation.normed("noise", cohort[:5], name="few")
+    few = score_normalisation.as_norm_scores("noise", cohort[:5], name="few")
     assert list(few) == ["noise, AS-norm by few (top 5 of 5)"]
 
 
@@ -133,11 +135,11 @@ def test_a_calibration_is_judged_on_the_cosines_it_is_for(corpus, tmp_path):
     found = evaluate.evaluate(
         corpus,
         {"pitch": pitch, "noise": noise},
-        scorings=score_normalisation.centred("pitch"),
+        normalisations=score_normalisation.centre_scores("pitch"),
         resamples=0,
     )
     calibration = LogisticCalibration(slope=2.0, offset=-1.0)
-    judged = evaluate.calibrated(found, "pitch", calibration, prior=0.2)
+    judged = evaluate.add_calibration(found, "pitch", calibration, prior=0.2)
     assert ["calibration" in row for row in judged.rows] == [True, False, False]
     got = judged.rows[0]["calibration"]
     label, cosines = found.trials["all-pairs"].label, found.scores["all-pairs", "pitch"]
@@ -183,6 +185,6 @@ def test_the_baseline_has_its_known_error_on_real_speech(real_data, name, eer):
     from timbre.corpora.folders import open_corpus
 
     found = evaluate.evaluate(
-        open_corpus(real_data / name), {"mfcc": evaluate.cepstra()}, resamples=0
+        open_corpus(real_data / name), {"mfcc": evaluate.mfcc_extractor()}, resamples=0
     )
     assert found.row("mfcc")["eer"] == pytest.approx(eer, abs=0.001)

@@ -7,7 +7,7 @@ import pytest
 
 from timbre.turns import Turn, read_rttm
 from voiceemb.diarization.result import Diarization, Windows
-from voiceemb.names import checked_name
+from voiceemb.names import normalise_name
 
 JOINED = "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627"  # a Persian name with U+200C
 
@@ -30,7 +30,7 @@ def test_a_name_that_people_may_have_is_read_back_from_a_conversation(
     name, talk, tmp_path
 ):
     named = talk.rename("speaker 1", name)
-    kept = checked_name(name)
+    kept = normalise_name(name)
     named.save(tmp_path / "talk.json")
     read = Diarization.read(tmp_path / "talk.json")
     assert read.turns == [Turn(0.5, 2.0, kept)]
@@ -41,7 +41,7 @@ def test_a_name_that_people_may_have_is_read_back_from_a_conversation(
 @pytest.mark.parametrize("name", ["", "a\nb", "a\u202eb", "x" * 501, None, 3])
 def test_a_name_that_people_may_not_have_is_refused(name, talk):
     with pytest.raises(ValueError, match="1 to 500 letters"):
-        checked_name(name)
+        normalise_name(name)
     with pytest.raises(ValueError, match="1 to 500 letters"):
         talk.rename("speaker 1", name)
 

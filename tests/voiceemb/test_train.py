@@ -49,7 +49,7 @@ class Voices:
         self.sound = rng.normal(size=(20, 11, BANDS)).astype("float32")
         self.sound += 0.5 * self.speaker[:, None, None]
         self.num_classes = 5
-        self.draw = batch_sampler.Draw(self.speaker, np.full(20, 11), crop=11)
+        self.draw = batch_sampler.BatchSampler(self.speaker, np.full(20, 11), crop=11)
         self.ends, self.judged, self.crops = ends, judged, []
 
     def batches(self, draw, steps, *, crop_frames=None):
@@ -130,11 +130,11 @@ def test_a_phase_leaves_the_weights_its_encoder_ends_with(new_run, judged):
     run = new_run("run")
     encoder, results = teach(run, Voices(judged=judged), ema=0.5)
     assert [bool(result.best_weights) for result in results] == [judged] * 3
-    learner = SpeakerClassifier(Ear(), 5, **AAM)
-    learner(np.ones((1, 6, BANDS), "float32"))
-    run.load_weights(learner, "checkpoints/large_margin/best.weights.h5")
+    trainer = SpeakerClassifier(Ear(), 5, **AAM)
+    trainer(np.ones((1, 6, BANDS), "float32"))
+    run.load_weights(trainer, "checkpoints/large_margin/best.weights.h5")
     for left, has in zip(
-        learner.encoder.get_weights(), encoder.get_weights(), strict=True
+        trainer.encoder.get_weights(), encoder.get_weights(), strict=True
     ):
         np.testing.assert_array_equal(left, has)
     last = tf.train.load_checkpoint(str(run.folder / "checkpoints" / "large_margin"))
@@ -148,9 +148,9 @@ def test_the_large_margin_goes_on_with_the_classes_of_the_softmax(new_run, monke
     """And with the encoder as the phase before has left it, on crops of its own."""
     run, voices, before = new_run("run"), Voices(), {}
 
-    def fit(learner, after, *, phase, **settings):
-        before[phase] = learner.get_weights()
-        return real(learner, after, phase=phase, **settings)
+    def fit(trainer, after, *, phase, **settings):
+        before[phase] = trainer.get_weights()
+        return real(trainer, after, phase=phase, **settings)
 
     real = loop.fit
     monkeypatch.setattr(loop, "fit", fit)
@@ -180,7 +180,7 @@ def replicas(count):
 
 
 def draw_of(speakers):
-    return SimpleNamespace(names=list(range(speakers)))
+    return SimpleNamespace(speakers=list(range(speakers)))
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from voiceemb import calibration as calibrations
 from voiceemb import evaluate as evaluation
 from voiceemb.commands.io import check_writable, loaded, opened
 from voiceemb.evaluation import score_normalisation
+from voiceemb.evaluation.readable import split_readable, utterance_names
 
 
 def embed(options):
@@ -26,7 +27,7 @@ def embed(options):
         raise ValueError(f"--out names a .npz file. Received: {options.out}")
     corpus = opened(options.paths)
     encoder = loaded(options.run)
-    good, skipped = evaluation.usable(corpus, sample_rate=encoder.sample_rate)
+    good, skipped = split_readable(corpus, sample_rate=encoder.sample_rate)
     for reason in skipped.values():
         print(f"left out: {reason}", file=sys.stderr)
     if not good:
@@ -39,7 +40,7 @@ def embed(options):
             u.read(sample_rate=encoder.sample_rate) for u in good
         ),
         [u.speaker for u in good],
-        evaluation.names(corpus, good),
+        utterance_names(corpus, good),
         about,
         {name: [u.extra.get(name, "") for u in good] for name in sorted(columns)},
     )
@@ -103,7 +104,7 @@ def evaluate(options):
     if encoder.model is not None:
         untrained = report.build_untrained(_folder(encoder, options.run))
         extractors["untrained network"] = untrained.embed_utterances
-    extractors[evaluation.BASELINE] = evaluation.cepstra(encoder.sample_rate)
+    extractors[evaluation.BASELINE] = evaluation.mfcc_extractor(encoder.sample_rate)
     lists = [options.trials and read_trials(options.trials)]
     if options.trials is None:
         lists = ("all-pairs", "deep-speaker")[: 1 + options.deep_speaker]
@@ -116,12 +117,12 @@ def evaluate(options):
             extractors,
             protocol=options.protocol or "open-set",
             trial_lists=lists,
-            scorings=ways(corpus),
+            normalisations=ways(corpus),
             sample_rate=encoder.sample_rate,
         )
         folder = out / corpus.name
         if calibration is not None:
-            one = evaluation.calibrated(one, name, calibration)
+            one = evaluation.add_calibration(one, name, calibration)
             figures.draw_reliability(one, calibration, folder, extractor=name)
         rows += one.rows
         report.save_trials(one, folder)
@@ -142,7 +143,7 @@ def robustness(options):
     encoder, known = _examined(options)
     extractors = {
         encoder.about["extractor"]: encoder.embed_utterances,
-        evaluation.BASELINE: evaluation.cepstra(encoder.sample_rate),
+        evaluation.BASELINE: evaluation.mfcc_extractor(encoder.sample_rate),
     }
     told = {
         "protocol": options.protocol or "open-set",
@@ -187,11 +188,11 @@ def calibrate(options):
         ]
         for sources in (options.corpus, options.elsewhere)
     )
-    given = {"kind": options.kind, "elsewhere": elsewhere}
+    given = {"kind": options.kind, "other_corpora": elsewhere}
     calibration, about = calibrations.fit(found, name, **given)
     calibrations.write(out, calibration, sha256=weights, about=about)
     for one in found:
-        for row in evaluation.calibrated(one, name, calibration).rows:
+        for row in evaluation.add_calibration(one, name, calibration).rows:
             print(_reliable(row))
     print(f"{out}: one voice is as likely as two at {calibration.threshold():.4f}")
 
@@ -229,19 +230,19 @@ def _unheard(options, known, sources=None):
     for source in options.corpus if sources is None else sources:
         corpus = opened([source])
         if options.protocol != "closed-set" and known is not None:
-            corpus = evaluation.unheard(
+            corpus = evaluation.exclude_trained(
                 corpus, known, leave_out=options.leave_out_trained
             )
         yield corpus
 
 
 def _scorings(options, encoder):
-    """A function from a corpus to the `Scoring`s that --normalise asks for."""
+    """A function from a corpus to the `ScoreNormalisation`s that --normalise asks for."""
     name = encoder.about["extractor"]
     if options.normalise == "none":
         return lambda corpus: {}
     if options.normalise == "centre":
-        return lambda corpus: score_normalisation.centred(name)
+        return lambda corpus: score_normalisation.centre_scores(name)
     cohort = opened([options.cohort])
     means = evaluation.speaker_means(
         cohort, _embedding(encoder, len(cohort)), sample_rate=encoder.sample_rate
@@ -256,7 +257,9 @@ def _scorings(options, encoder):
                 f"names of {corpus.name!r} and are left out",
                 file=sys.stderr,
             )
-        return score_normalisation.normed(name, left, name=cohort.name, top=options.top)
+        return score_normalisation.as_norm_scores(
+            name, left, name=cohort.name, top=options.top
+        )
 
     return strangers
 

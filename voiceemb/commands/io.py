@@ -13,7 +13,6 @@ import tempfile
 from timbre.corpora import folders
 from timbre.corpora.corpus import Corpus, Utterance
 from timbre.files import atomic_folder
-from voiceemb import calibration as calibrations
 from voiceemb.diarization import result
 from voiceemb.enrolment.people import People
 from voiceemb.enrolment.store import FACTS, check_new_folder
@@ -29,12 +28,9 @@ def loaded(run, calibration=None):
 
     shipped = not run.exists() and len(run.parts) == 1
     try:
-        encoder = Encoder.pretrained(str(run)) if shipped else Encoder.load(run)
-        if calibration is not None:
-            weights = encoder.about["sha256"]
-            kept = calibrations.read(calibration, sha256=weights)
-            encoder.calibration, encoder.places = kept.calibration, kept.places
-        return encoder
+        if shipped:
+            return Encoder.pretrained(str(run), calibration_file=calibration)
+        return Encoder.load(run, calibration_file=calibration)
     except FileNotFoundError:
         raise
     except Exception as error:  # h5py, Keras and TensorFlow each raise their own

@@ -22,7 +22,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from voiceemb.diarization import partitions
-from voiceemb.encoder import unit
+from voiceemb.inference import unit
 
 METHODS = ("spectral", "agglomerative")  # of `voiceemb.diarization.partitions`
 RHO = 0.5  # within-speaker correlation: cosine of two windows of about 1.5 s

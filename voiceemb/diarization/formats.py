@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from timbre.turns import Turn
-from voiceemb.names import checked_name
+from voiceemb.names import normalise_name
 
 KIND, VERSION = "voiceemb diarization", 1
 MAX_BYTES = 2**28  # of a file: about half a day
@@ -84,11 +84,11 @@ def _fields(held):
     )
     duration_s = _seconds([held["duration_s"]])[0]
     turns = [
-        Turn(*_seconds([start, end]), checked_name(name)) for start, end, name in rows
+        Turn(*_seconds([start, end]), normalise_name(name)) for start, end, name in rows
     ]
     windows = _windows(_check_type(dict, held["windows"]))
     embeddings = {
-        checked_name(name): np.array(_check_type(list, embedding), np.float32)
+        normalise_name(name): np.array(_check_type(list, embedding), np.float32)
         for name, embedding in speakers.items()
     }
     sizes = {len(e) for e in embeddings.values()} | {windows[2].shape[1]}
@@ -114,7 +114,7 @@ def _windows(held):
     starts = np.array(_seconds(held["starts_s"]), float)
     ends = np.array(_seconds(held["ends_s"]), float)
     labels = np.array(
-        [checked_name(name) for name in _check_type(list, held["speaker"])], str
+        [normalise_name(name) for name in _check_type(list, held["speaker"])], str
     )
     raw = base64.b64decode(_check_type(str, held["embeddings"]), validate=True)
     dim = held["dim"]

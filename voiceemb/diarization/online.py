@@ -8,8 +8,8 @@ Memory and cost are linear in the number of voices.
 import numpy as np
 
 from voiceemb.diarization.result import free_name
-from voiceemb.encoder import unit
 from voiceemb.enrolment.identification import Identity
+from voiceemb.inference import unit
 
 
 class OnlineAssigner:

@@ -8,7 +8,7 @@ import warnings
 
 import numpy as np
 
-from voiceemb.encoder import unit
+from voiceemb.inference import unit
 
 KEPT = (0.15, 0.3)  # shares of its neighbours that a window keeps in the graph
 BRANCHES = 8  # of the tree of a cluster, that are tried as one half

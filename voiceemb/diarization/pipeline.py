@@ -25,7 +25,7 @@ from voiceemb.diarization.result import (
     speaker_embeddings,
 )
 from voiceemb.encoder import Encoder
-from voiceemb.inference import LEAST_S
+from voiceemb.inference import MIN_S
 from voiceemb.vad import detection
 from voiceemb.vad.base import SAMPLE_RATE
 
@@ -143,7 +143,7 @@ def slide_windows(segments, duration_s):
         float64 `[windows]`; no window if the recording is shorter than 0.1 s.
     """
     length, starts, seconds = min(WINDOW_S, duration_s), [], []
-    for start, end in segments if length >= LEAST_S else ():
+    for start, end in segments if length >= MIN_S else ():
         room = end - start - length
         if room <= 0:
             middle = (start + end - length) / 2

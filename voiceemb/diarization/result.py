@@ -15,7 +15,7 @@ from timbre import turns as turn_files
 from timbre.files import atomic_write
 from timbre.turns import Turn, merge_spans
 from voiceemb.diarization import clustering, formats, resegmentation
-from voiceemb.names import checked_name
+from voiceemb.names import normalise_name
 
 FORMATS = (".json", *turn_files.FORMATS)
 
@@ -92,7 +92,7 @@ class Diarization:
             ValueError: If `new` is taken, blank, or can not be printed.
         """
         self._known(old)
-        new = checked_name(new)
+        new = normalise_name(new)
         if new != old and new in self._names():
             raise ValueError(
                 f"Two speakers need two names; merge them. Received: {new}"

@@ -10,9 +10,9 @@ import datetime
 import numpy as np
 
 from timbre.corpora.embeddings import EmbeddingSet
-from voiceemb.encoder import unit
 from voiceemb.enrolment import identification, quality
 from voiceemb.enrolment.identification import Gallery
+from voiceemb.inference import unit
 
 UNKNOWN_PRIOR = 0.95  # that a new name is a new voice
 SAME_COSINE = 1 - 1e-6  # from which two samples are the same recording

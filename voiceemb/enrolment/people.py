@@ -21,7 +21,7 @@ from voiceemb.enrolment.identification import Decision, Gallery, Identity
 from voiceemb.enrolment.speech_embedding import SpeechEmbedder
 from voiceemb.enrolment.store import EnrolmentStore
 from voiceemb.enrolment.store_calibration import StoreCalibration
-from voiceemb.names import checked_name
+from voiceemb.names import normalise_name
 
 
 class People:
@@ -81,7 +81,7 @@ class People:
         store = EnrolmentStore.create(folder, encoder.about)
         if encoder.calibration is not None:
             about = {"origin": "calibration of the encoder, single utterances"}
-            about["places"] = calibration.to_json(encoder.places)
+            about["places"] = calibration.scores_to_json(encoder.corpus_scores)
             store.write_calibration("centroid", encoder.calibration, about)
         return cls(store, encoder, detector=detector)
 
@@ -140,7 +140,7 @@ class People:
 
     def __contains__(self, name):
         try:
-            return checked_name(name) in self.store.people
+            return normalise_name(name) in self.store.people
         except ValueError:
             return False
 
@@ -189,7 +189,7 @@ class People:
             timbre.audio.wave.AudioError: If a file can not be read; nothing is
                 enrolled.
         """
-        name = checked_name(name)
+        name = normalise_name(name)
         thresholds = thresholds or quality.QualityThresholds()
         self._check_corruption(name)
         one = isinstance(sources, str | Path | np.ndarray) and np.ndim(sources) < 2
@@ -218,7 +218,7 @@ class People:
         Raises:
             ValueError: If nobody of this name is enrolled.
         """
-        name = checked_name(name)
+        name = normalise_name(name)
         with self.store.lock():
             if self.store.corruption(name) is None:
                 self._person(name)
@@ -230,7 +230,7 @@ class People:
         Raises:
             ValueError: If nobody is called `old`, or somebody `new`.
         """
-        old, new = checked_name(old), checked_name(new)
+        old, new = normalise_name(old), normalise_name(new)
         with self.store.lock():
             self._person(old)
             self._check_corruption(new)
@@ -357,7 +357,7 @@ class People:
         return self.calibrate(label, scores, scoring=scoring, about=about)
 
     def _person(self, name):
-        name = checked_name(name)
+        name = normalise_name(name)
         self._check_corruption(name)
         if name not in self.store.people:
             raise ValueError(f"`name` must be of somebody enrolled. Received: {name!r}")

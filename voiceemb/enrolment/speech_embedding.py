@@ -11,11 +11,11 @@ from timbre.audio import wave
 from timbre.progress import ProgressBar
 from voiceemb.encoder import unit
 from voiceemb.enrolment import quality
-from voiceemb.inference import LEAST_S
+from voiceemb.inference import MIN_S
 from voiceemb.vad import detection
 from voiceemb.vad.base import SAMPLE_RATE
 
-MIN_SAMPLES = int(LEAST_S * SAMPLE_RATE)  # that can be embedded
+MIN_SAMPLES = int(MIN_S * SAMPLE_RATE)  # that can be embedded
 
 
 class SpeechEmbedder:
@@ -129,7 +129,7 @@ def _inspect(waveform, activity, thresholds):
     """The `Quality` of one of several recordings of a person."""
     if len(waveform) < MIN_SAMPLES:
         seconds = len(waveform) / SAMPLE_RATE
-        reason = f"too short: {seconds:.2f} s of sound, {LEAST_S:g} s are needed"
+        reason = f"too short: {seconds:.2f} s of sound, {MIN_S:g} s are needed"
         return quality.Quality(0.0, 0.0, None, (reason,))
     min_speech_s = thresholds.min_sample_s
     return quality.inspect(

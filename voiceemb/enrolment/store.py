@@ -25,7 +25,7 @@ from timbre.corpora.embeddings import BAD_FILE, EmbeddingSet
 from timbre.files import PARTIAL, atomic_folder, lock_folder
 from voiceemb import calibration as calibrations
 from voiceemb.enrolment.identification import SCORINGS
-from voiceemb.names import checked_name
+from voiceemb.names import normalise_name
 
 FACTS, FOLDER, KIND, FORMAT = "people.json", "people", "enrolled people", 1
 FILE = re.compile(r"[0-9a-f]{64}\.npz")
@@ -153,7 +153,7 @@ class EnrolmentStore:
         return self.corrupted.get(file_of(name))
 
     def calibrations(self):
-        """Scoring to its `calibrations.Kept`, and file name to its corruption."""
+        """Scoring to its `EncoderCalibration`, and file name to its corruption."""
         found, corrupted = {}, {}
         for scoring in SCORINGS:
             path = self._calibration_path(scoring)
@@ -180,7 +180,7 @@ class EnrolmentStore:
     def _read(self, path):
         samples = EmbeddingSet.load(path)
         names = {*samples.speaker.tolist()}
-        if len(names) != 1 or checked_name(*names) not in names:
+        if len(names) != 1 or normalise_name(*names) not in names:
             raise ValueError(
                 f"A person's file holds samples of one name, as it is kept: {path}. "
                 f"Received: {len(names)} names in {len(samples)} samples"

@@ -32,13 +32,13 @@ class StoreCalibration:
         kept = self._kept.get(scoring)
         if kept is None:
             return None
-        if not kept.places:
+        if not kept.corpus_scores:
             return kept.calibration
         people, calibration = self._adapted.get(scoring, (None, None))
         if people is not self._store.people:  # a new dict after every change
             people = self._store.people
             samples = {name: own.embeddings for name, own in people.items()}
-            calibration = cohort_calibration.calibrate(kept.places, samples)
+            calibration = cohort_calibration.calibrate(kept.corpus_scores, samples)
             self._adapted[scoring] = (people, calibration)
         return calibration
 
@@ -47,8 +47,8 @@ class StoreCalibration:
         kept = self._kept.get(scoring)
         if kept is None:
             return "nothing: there is no calibration"
-        if kept.places:
-            corpora = f"{len(kept.places)} corpora that came with the encoder"
+        if kept.corpus_scores:
+            corpora = f"{len(kept.corpus_scores)} corpora that came with the encoder"
             people = self._store.people
             if len(people) > 1:
                 return f"{corpora}, adapted to the {len(people)} people in the store"

@@ -1,12 +1,12 @@
-"""Disturbances: what makes an utterance harder to recognise.
+"""Corruptions of utterances for robustness figures: short segments, additive noise.
 
-A cut is a random part, pauses included. Noise is added at a ratio over the whole
+A cut is a random segment, pauses included. Noise is added at a ratio over the whole
 utterance, pauses included too:
 
     snr_db = 10 * log10(mean(speech**2) / mean(noise**2))
 
-Chance comes from the seed and the name of an utterance: neither order nor company
-changes what is heard of it.
+The random generator depends on the seed and the name of an utterance alone, not on its
+place in a corpus.
 """
 
 import hashlib
@@ -17,24 +17,24 @@ import numpy as np
 from timbre.audio import wave
 from timbre.corpora import folders
 
-PINK_FROM_HZ = 50.0  # no energy below: it would count as noise that nobody hears
+PINK_FROM_HZ = 50.0  # no energy below: inaudible, but it would count as noise
 
 
 def generator(seed, name):
-    """The chance of one utterance, from the seed and its name alone."""
+    """The random generator of one utterance, from the seed and its name alone."""
     digest = hashlib.sha256(name.encode()).digest()
     return np.random.default_rng([seed, int.from_bytes(digest[:16])])
 
 
 def cut(waveform, samples, *, rng):
-    """A random part of a waveform; of one state of `rng`, short ones lie in long ones.
+    """A random segment; with one state of `rng`, shorter ones lie in longer ones.
 
     `start = floor(u * (len(waveform) - samples + 1))` with one uniform `u`.
 
     Args:
         waveform: `[at least samples]`.
         samples: Length of the part.
-        rng: A `numpy.random.Generator`, of which one number is drawn.
+        rng: A `numpy.random.Generator`, of which one number is taken.
 
     Returns:
         `[samples]`.
@@ -63,8 +63,8 @@ def read_noises(source, sample_rate=16000):
     return noises
 
 
-def draw_noise(samples, recordings, rng, sample_rate=16000):
-    """Noise for one utterance: a part of a recording, or pink.
+def sample_noise(samples, recordings, rng, sample_rate=16000):
+    """Noise for one utterance: a segment of a recording, or pink noise.
 
     Args:
         samples: How much.
@@ -81,13 +81,13 @@ def draw_noise(samples, recordings, rng, sample_rate=16000):
         return noise[(rng.integers(len(noise)) + np.arange(samples)) % len(noise)]
     spectrum = np.fft.rfft(rng.normal(size=samples))
     hz = np.fft.rfftfreq(samples, 1 / sample_rate)
-    heard = hz >= PINK_FROM_HZ
-    spectrum[heard] /= np.sqrt(hz[heard])
-    return np.fft.irfft(spectrum * heard, samples).astype(np.float32)
+    passed = hz >= PINK_FROM_HZ
+    spectrum[passed] /= np.sqrt(hz[passed])
+    return np.fft.irfft(spectrum * passed, samples).astype(np.float32)
 
 
 def mix(waveform, noise, *, snr_db):
-    """Speech with noise at a ratio over the whole, see `timbre.audio.corruptions.add_noise`.
+    """Adds noise at a ratio over the whole, as `timbre.audio.corruptions.add_noise`.
 
     Args:
         waveform: float32 `[samples]`.

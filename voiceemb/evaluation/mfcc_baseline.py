@@ -1,4 +1,4 @@
-"""What any encoder has to beat: mean and deviation of cepstra, without learning.
+"""Baseline without learning: mean and standard deviation of MFCCs per utterance.
 
 An utterance is described by the mean and the standard deviation of 20 mel cepstra over
 the louder 70 % of its frames, each standardised over the set that is compared.

@@ -1,17 +1,17 @@
-"""Robustness: how an encoder's error grows when speech is short or noisy.
+"""Robustness: equal error rate against duration and signal-to-noise ratio.
 
-A corpus is measured at several degrees of one difficulty, by several extractors, each
-on the same sounds and the same trials, all pairs.
+A corpus is evaluated at several levels of one corruption, by several extractors, each
+on the same audio and the same trials, all pairs.
 
-**Duration.** Both sides of a trial are cut to one length. What is shorter is left out
-there, so the points of a line may differ in utterances; each says how many it has.
+**Duration.** Both sides of a trial are cut to one length. Shorter utterances are left
+out, so the points of a curve may differ in utterances; each row has their number.
 
 **Noise.** Every utterance gets a noise of its own, the same one at all levels, so the
-points of a line differ in level only. By default both sides of a trial are noisy: a
-list of all pairs has no known and no claimed side. `noisy="test"` leaves the first side
+points of a curve differ in level only. By default both sides of a trial are noisy: a
+list of all pairs has no enrolment and no test side. `noisy="test"` leaves the first side
 of each pair clean.
 
-What is done to an utterance is said in `voiceemb.evaluation.corruptions`.
+`voiceemb.evaluation.corruptions` has the corruptions.
 """
 
 import dataclasses
@@ -23,33 +23,26 @@ import numpy as np
 from timbre.metrics import scoring, verification
 from timbre.metrics.trials import all_pairs
 from timbre.progress import ProgressBar
-from voiceemb import evaluate
-from voiceemb.evaluation.corruptions import (
-    PINK_FROM_HZ,
-    cut,
-    draw_noise,
-    generator,
-    mix,
-    read_noises,
-)
+from voiceemb.evaluation import corruptions, readable
+from voiceemb.inference import MIN_S
 
 DURATIONS_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 SNRS_DB = (20.0, 10.0, 5.0, 0.0)
 NOISY = {"both": "both sides", "test": "test side only"}
-PINK = f"pink noise from {PINK_FROM_HZ:g} Hz"
-LEAST_SPEAKERS = 2  # who have two utterances each
+PINK = f"pink noise from {corruptions.PINK_FROM_HZ:g} Hz"
+MIN_SPEAKERS = 2  # who have two utterances each
 
 
 @dataclasses.dataclass(frozen=True)
-class _Point:
-    """One degree of difficulty: who is heard, and what is done to a waveform."""
+class _Level:
+    """One level of a corruption: its utterances, and the change of a waveform."""
 
     about: dict
     utterances: list
     names: list
     change: Callable  # of a waveform [samples] and its name
 
-    def sounds(self, sample_rate, bar):
+    def waveforms(self, sample_rate, bar):
         """The changed waveforms, read one by one."""
         for utterance, name in zip(self.utterances, self.names, strict=True):
             waveform = utterance.read(sample_rate=sample_rate)
@@ -57,34 +50,46 @@ class _Point:
             bar.update()
 
     def row(self, extractor, protocol):
-        """What is known before anything is measured."""
+        """The entries of its row that need no embedding."""
         about = {k: v for k, v in self.about.items() if k != "condition"}
-        name = f"{about['corpus']}: {extractor}, {self.about['condition']}"
-        about |= {"extractor": extractor, "name": name}
-        about |= {"protocol": verification.PROTOCOLS[protocol]}
-        return about | {"num_utterances": len(self.names)}
+        return about | {
+            "extractor": extractor,
+            "name": f"{about['corpus']}: {extractor}, {self.about['condition']}",
+            "protocol": verification.PROTOCOLS[protocol],
+            "num_utterances": len(self.names),
+        }
 
-    def report(self, enrol, test, *, seed, **told):
-        """Figures of embeddings of both sides, `[utterances, dim]` each."""
+    def report(self, enrol, test, *, protocol, resamples, seed):
+        """Errors of embeddings of both sides, `[utterances, dim]` each."""
         speakers = [u.speaker for u in self.utterances]
         trials = all_pairs(speakers, segments=self.names, seed=seed)
         scores = scoring.rowwise_cosines(enrol, test, trials.enrol, trials.test)
-        return verification.report(trials, scores, seed=seed, **told)
+        return verification.report(
+            trials, scores, protocol=protocol, resamples=resamples, seed=seed
+        )
 
     def reason(self):
-        """Why it can not be measured, or an empty string."""
+        """Why it can not be evaluated, or an empty string."""
         speakers = [u.speaker for u in self.utterances]
         twice = {name for name in speakers if speakers.count(name) > 1}
-        if len(twice) >= LEAST_SPEAKERS:
+        if len(twice) >= MIN_SPEAKERS:
             return ""
         return (
             f"{len(speakers)} utterances are left, and {len(twice)} speakers with two; "
-            f"it takes {LEAST_SPEAKERS}"
+            f"it takes {MIN_SPEAKERS}"
         )
 
 
 def over_durations(
-    corpus, extractors, *, durations_s=DURATIONS_S, seed=0, sample_rate=16000, **options
+    corpus,
+    extractors,
+    *,
+    durations_s=DURATIONS_S,
+    protocol="open-set",
+    resamples=1000,
+    seed=0,
+    sample_rate=16000,
+    shown=True,
 ):
     """Equal error rates of utterances cut to several lengths, both sides alike.
 
@@ -93,9 +98,11 @@ def over_durations(
         extractors: Name to a function of an iterable of waveforms giving embeddings
             `[utterances, dim]`, as `voiceemb.evaluate.evaluate` takes them.
         durations_s: Lengths, in seconds. Defaults to 0.5, 1, 2, 4 and 8.
+        protocol: `"open-set"` or `"closed-set"`. Defaults to `"open-set"`.
+        resamples: Of the bootstrap by speaker. Defaults to `1000`.
         seed: Of cuts, trials and bootstrap. Defaults to `0`.
         sample_rate: In Hz. Defaults to `16000`.
-        **options: `protocol`, `resamples` and `shown`, see `over_noise`.
+        shown: Whether there is a progress bar. Defaults to `True`.
 
     Returns:
         A row for each length and extractor, ready for JSON: a report of
@@ -105,29 +112,42 @@ def over_durations(
         None and `reason` says why.
 
     Raises:
-        ValueError: If no length can be measured.
+        ValueError: If no length can be evaluated.
     """
-    least = evaluate.LEAST_S
-    if not durations_s or not least <= min(durations_s) <= max(durations_s) < np.inf:
+    if not durations_s or not MIN_S <= min(durations_s) <= max(durations_s) < np.inf:
         raise ValueError(
-            f"Durations must be finite and at least {least} s. Received: {durations_s}"
+            f"Durations must be finite and at least {MIN_S} s. Received: {durations_s}"
         )
-    good, names = _heard(corpus, sample_rate)
+    good, names = _read_corpus(corpus, sample_rate)
     lengths = [len(u.read(sample_rate=sample_rate)) for u in good]
-    points = []
+    levels = []
     for duration_s in sorted(durations_s):
         samples = round(duration_s * sample_rate)
         rows = [row for row, length in enumerate(lengths) if length >= samples]
 
         def change(waveform, name, samples=samples):
-            return cut(waveform, samples, rng=generator(seed, name))
+            rng = corruptions.generator(seed, name)
+            return corruptions.cut(waveform, samples, rng=rng)
 
-        about = {"kind": "duration", "duration_s": duration_s}
-        about |= {"corpus": corpus.name, "of_utterances": len(good)}
-        about |= {"condition": f"{duration_s:g} s"}
-        heard = [good[row] for row in rows], [names[row] for row in rows]
-        points.append(_Point(about, *heard, change))
-    return _measure(points, extractors, seed=seed, sample_rate=sample_rate, **options)
+        about = {
+            "kind": "duration",
+            "duration_s": duration_s,
+            "corpus": corpus.name,
+            "of_utterances": len(good),
+            "condition": f"{duration_s:g} s",
+        }
+        levels.append(
+            _Level(about, [good[i] for i in rows], [names[i] for i in rows], change)
+        )
+    return _evaluate_levels(
+        levels,
+        extractors,
+        protocol=protocol,
+        resamples=resamples,
+        seed=seed,
+        sample_rate=sample_rate,
+        shown=shown,
+    )
 
 
 def over_noise(
@@ -137,9 +157,11 @@ def over_noise(
     snrs_db=SNRS_DB,
     noises=None,
     noisy="both",
+    protocol="open-set",
+    resamples=1000,
     seed=0,
     sample_rate=16000,
-    **options,
+    shown=True,
 ):
     """Equal error rates of clean utterances and of the same in noise.
 
@@ -147,21 +169,18 @@ def over_noise(
         corpus: A `timbre.corpora.corpus.Corpus`.
         extractors: As for `over_durations`.
         snrs_db: Signal-to-noise ratios, in dB. Defaults to 20, 10, 5 and 0; clean is
-            always measured too.
+            always evaluated too.
         noises: File or folder of recordings of noise, of which every utterance gets a
-            random part, in a circle if it is short. Defaults to pink noise.
+            random part, repeated if it is short. Defaults to pink noise.
         noisy: `"both"` sides of a trial, or `"test"`, the second side only.
-        seed: Of noises, trials and bootstrap. Defaults to `0`.
-        sample_rate: In Hz. Defaults to `16000`.
-        **options: `protocol`, `"open-set"` or `"closed-set"`; `resamples` of the
-            bootstrap by speaker, by default 1000; `shown`, whether there is a bar.
+        protocol, resamples, seed, sample_rate, shown: As for `over_durations`.
 
     Returns:
         A row for each ratio and extractor, as of `over_durations`, with `kind`
         `"noise"`, `snr_db` (None for clean), `noise` and `noisy`.
 
     Raises:
-        ValueError: If the corpus can not be measured, or `noises` holds no sound.
+        ValueError: If the corpus can not be evaluated, or `noises` has no audio.
     """
     snrs_db = sorted(snrs_db, reverse=True)
     if not snrs_db or not np.isfinite(snrs_db).all() or noisy not in NOISY:
@@ -169,31 +188,49 @@ def over_noise(
             f"`snrs_db` must be finite, and `noisy` one of {list(NOISY)}. "
             f"Received: {snrs_db} and {noisy!r}"
         )
-    recordings = None if noises is None else read_noises(noises, sample_rate)
-    called = PINK
+    recordings = (
+        None if noises is None else corruptions.read_noises(noises, sample_rate)
+    )
+    noise_name = PINK
     if recordings is not None:
-        called = f"{len(recordings)} recordings of {Path(noises).name}"
-    good, names = _heard(corpus, sample_rate)
-    points = []
+        noise_name = f"{len(recordings)} recordings of {Path(noises).name}"
+    good, names = _read_corpus(corpus, sample_rate)
+    levels = []
     for snr_db in (None, *snrs_db):
 
         def change(waveform, name, snr_db=snr_db):
             if snr_db is None:
                 return waveform
-            rng = generator(seed, name)
-            noise = draw_noise(len(waveform), recordings, rng, sample_rate)
-            return mix(waveform, noise, snr_db=snr_db)
+            rng = corruptions.generator(seed, name)
+            noise = corruptions.sample_noise(
+                len(waveform), recordings, rng, sample_rate
+            )
+            return corruptions.mix(waveform, noise, snr_db=snr_db)
 
-        about = {"kind": "noise", "snr_db": snr_db, "corpus": corpus.name}
-        about |= {"noise": called, "noisy": NOISY[noisy], "of_utterances": len(good)}
-        about |= {"condition": "clean" if snr_db is None else f"{snr_db:g} dB"}
-        points.append(_Point(about, good, names, change))
-    options |= {"seed": seed, "sample_rate": sample_rate}
-    return _measure(points, extractors, first_enrols=noisy == "test", **options)
+        about = {
+            "kind": "noise",
+            "snr_db": snr_db,
+            "corpus": corpus.name,
+            "noise": noise_name,
+            "noisy": NOISY[noisy],
+            "of_utterances": len(good),
+            "condition": "clean" if snr_db is None else f"{snr_db:g} dB",
+        }
+        levels.append(_Level(about, good, names, change))
+    return _evaluate_levels(
+        levels,
+        extractors,
+        protocol=protocol,
+        resamples=resamples,
+        seed=seed,
+        sample_rate=sample_rate,
+        shown=shown,
+        first_enrols=noisy == "test",
+    )
 
 
 def table(rows):
-    """Rows as text, one line each; what could not be measured says why.
+    """Rows as text, one line each; those without an EER give the reason.
 
     Args:
         rows: Of `over_durations` and `over_noise`.
@@ -204,47 +241,49 @@ def table(rows):
     return "\n".join([verification.table(measured), *lines])
 
 
-def _heard(corpus, sample_rate):
+def _read_corpus(corpus, sample_rate):
     """Utterances that can be read, and their names."""
-    good, _ = evaluate.audible(corpus, sample_rate=sample_rate)
-    return good, evaluate.names(corpus, good)
+    good, _ = readable.find_readable(corpus, sample_rate=sample_rate)
+    return good, readable.utterance_names(corpus, good)
 
 
-def _measure(
-    points,
+def _evaluate_levels(
+    levels,
     extractors,
     *,
-    protocol="open-set",
-    resamples=1000,
-    seed=0,
-    sample_rate=16000,
-    shown=True,
+    protocol,
+    resamples,
+    seed,
+    sample_rate,
+    shown,
     first_enrols=False,
 ):
-    """Rows of all points; with `first_enrols` its embeddings are every first side."""
+    """Rows of all levels; with `first_enrols` the first embeds every enrolment side."""
     if protocol not in verification.PROTOCOLS:
         raise ValueError(
             f"`protocol` must be one of {list(verification.PROTOCOLS)}. "
             f"Received: {protocol!r}"
         )
-    known = [point for point in points if not point.reason()]
-    if not known:
+    possible = [level for level in levels if not level.reason()]
+    about = levels[0].about
+    if not possible:
         raise ValueError(
-            f"{points[0].about['corpus']!r} can not be measured: {points[0].reason()}"
+            f"{about['corpus']!r} can not be evaluated: {levels[0].reason()}"
         )
-    told = {"protocol": protocol, "resamples": resamples, "seed": seed}
-    total, first, rows = sum(len(p.names) for p in known) * len(extractors), {}, []
-    with ProgressBar(
-        points[0].about["kind"], total, unit=" utterances", enabled=shown
-    ) as bar:
-        for point in points:
+    total = sum(len(level.names) for level in possible) * len(extractors)
+    first, rows = {}, []
+    with ProgressBar(about["kind"], total, unit=" utterances", enabled=shown) as bar:
+        for level in levels:
             for name, extract in extractors.items():
-                about = point.row(name, protocol)
-                if reason := point.reason():
+                about = level.row(name, protocol)
+                if reason := level.reason():
                     missing = {"eer": None, "eer_interval": None, "reason": reason}
                     rows.append(about | missing)
                     continue
-                test = np.asarray(extract(point.sounds(sample_rate, bar)))
+                test = np.asarray(extract(level.waveforms(sample_rate, bar)))
                 enrol = first.setdefault(name, test) if first_enrols else test
-                rows.append(point.report(enrol, test, **told) | about)
+                report = level.report(
+                    enrol, test, protocol=protocol, resamples=resamples, seed=seed
+                )
+                rows.append(report | about)
     return rows

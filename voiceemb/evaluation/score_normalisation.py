@@ -1,7 +1,7 @@
-"""Scorings: ways from embeddings to scores that stand beside the bare cosine.
+"""Score normalisation: centring and adaptive S-norm (AS-norm), beside the plain cosine.
 
-The name of each says what was done and what it was fitted on, so that its row and its
-curve can not be taken for a cosine's.
+The name of each says what was done and on which data, so that its row and its curve can
+not be taken for those of the cosine.
 """
 
 import dataclasses
@@ -13,16 +13,16 @@ FITTED = "centred rows know the test's own mean; of few speakers that flatters t
 
 
 @dataclasses.dataclass(frozen=True)
-class Scoring:
-    """A way from an extractor's embeddings to scores that is not the bare cosine.
+class ScoreNormalisation:
+    """A map from an extractor's embeddings to scores.
 
     Args:
         extractor: Name of the one whose embeddings it takes.
         normalise: `"centre"` or `"as-norm"`.
         score: Function of embeddings `[utterances, dim]` and
             `timbre.metrics.trials.Trials` giving scores `[trials]`.
-        cohort: Name of the corpus that gave the strangers, empty without one.
-        note: What a reader of the figure must know.
+        cohort: Name of the impostor corpus, empty without one.
+        note: A caveat for the reader of the figure.
     """
 
     extractor: str
@@ -32,35 +32,34 @@ class Scoring:
     note: str = ""
 
 
-def centred(extractor):
-    """Cosines after the mean of the evaluated corpus itself was taken away.
+def centre_scores(extractor):
+    """Cosines after the mean of the evaluated corpus itself is subtracted.
 
-    No label is used, but all utterances of the evaluation are, so the figure is one of
-    a system that has seen its test. See `timbre.metrics.scoring.centre`.
+    It uses no label, but all utterances of the evaluation: the system has seen its test
+    data. See `timbre.metrics.scoring.centre`.
 
     Returns:
-        Dict of the name, which says so, to the `Scoring`.
+        Dict of the name, which says so, to the `ScoreNormalisation`.
     """
 
     def score(embeddings, trials):
         return scoring.cosine_scores(scoring.centre(embeddings), trials)
 
     name = f"{extractor}, centred on this corpus (unsupervised)"
-    return {name: Scoring(extractor, "centre", score, note=FITTED)}
+    return {name: ScoreNormalisation(extractor, "centre", score, note=FITTED)}
 
 
-def normed(extractor, cohort, *, name, top=200):
-    """Cosines measured by those with strangers, see `timbre.metrics.scoring.as_norm`.
+def as_norm_scores(extractor, cohort, *, name, top=200):
+    """AS-norm by the cosines with an impostor cohort, see `timbre.metrics.scoring.as_norm`.
 
     Args:
         extractor: Name of the one whose embeddings are scored.
-        cohort: Its mean embedding of each stranger, `[speakers, dim]`.
-        name: Of the corpus the strangers are from.
-        top: How many of the nearest count, or all if there are fewer. Defaults to
-            `200`.
+        cohort: Its mean embedding of each impostor, `[speakers, dim]`.
+        name: Of the corpus of the impostors.
+        top: Number of nearest impostors, or all if there are fewer. Defaults to `200`.
 
     Returns:
-        Dict of the name, which says cohort and `top`, to the `Scoring`.
+        Dict of the name, which says cohort and `top`, to the `ScoreNormalisation`.
     """
     top = min(top, len(cohort))
 
@@ -68,5 +67,5 @@ def normed(extractor, cohort, *, name, top=200):
         cosines = scoring.cosine_scores(embeddings, trials)
         return scoring.as_norm(cosines, trials, embeddings, cohort, top=top)
 
-    called = f"{extractor}, AS-norm by {name} (top {top} of {len(cohort)})"
-    return {called: Scoring(extractor, "as-norm", score, name)}
+    label = f"{extractor}, AS-norm by {name} (top {top} of {len(cohort)})"
+    return {label: ScoreNormalisation(extractor, "as-norm", score, name)}

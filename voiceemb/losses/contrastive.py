@@ -1,32 +1,27 @@
-"""Contrasts: an utterance must find its speaker among all others of the batch.
+"""Contrastive losses: GE2E, angular prototypical, supervised contrastive (SupCon).
 
 A batch holds `[speakers, utterances, dim]` unit embeddings, one speaker in each row and
-no speaker in two. Every contrast is the cross entropy of a choice by scaled cosines,
+no speaker in two. Every loss is a softmax cross entropy over scaled cosines,
 
 `loss = log(sum over k of exp(scale * cos[k])) - scale * cos[true]`,
 
-and they differ in who is asked and who can be chosen. An encoder that maps all voices
-to one point chooses at random: it scores the logarithm of the number of choices.
+and they differ in the queries and in the candidates `k`. An encoder that maps all
+voices to one point scores the logarithm of the number of candidates.
 
 The papers write `w * cos + b` with learnt `w > 0` and `b`. Here `w` is `scale`, and `b`
-is left out: it is the same for every choice, so it cancels in the cross entropy.
+is left out: it is the same for every candidate, so it cancels in the cross entropy.
 """
 
-import math
-
-import keras
 from keras import ops
 
 from voiceemb.losses import mining
-from voiceemb.losses.triplet import direction, scaled, weighted_mean
-from voiceemb.training.trainers import DistanceLearner
+from voiceemb.losses.triplet import direction, weighted_mean
 
 
 def ge2e(embedding, labels, *, scale):
-    """Every utterance chooses among the centroids of the speakers.
+    """Generalized end-to-end loss: utterances against the centroids of the speakers.
 
-    An utterance is left out of its own speaker's centroid, or it would find itself
-    there. One point for all voices scores `log(speakers)`.
+    An utterance is left out of its own speaker's centroid. One point for all voices scores `log(speakers)`.
 
     Args:
         embedding: Unit vectors, `[speakers, utterances, dim]`, two utterances or more.
@@ -49,7 +44,8 @@ def ge2e(embedding, labels, *, scale):
 
 
 def prototypical(embedding, labels, *, scale):
-    """The last utterance of each speaker chooses among the means of the others.
+    """Angular prototypical loss: the last utterance of each speaker is the query, the
+    means of the other utterances are the prototypes.
 
     One point for all voices scores `log(speakers)`.
 
@@ -74,7 +70,7 @@ def prototypical(embedding, labels, *, scale):
 
 
 def supcon(embedding, labels, *, scale):
-    """Every utterance chooses among all other utterances; each of its own is right.
+    """Supervised contrastive loss: all other utterances of a speaker are positives.
 
     One point for all voices scores `log(rows - 1)`.
 
@@ -102,63 +98,4 @@ def supcon(embedding, labels, *, scale):
     return weighted_mean(chosen - own, ops.cast(count > 0, "float32"))
 
 
-CONTRASTS = {contrast.__name__: contrast for contrast in (ge2e, prototypical, supcon)}
-
-
-@keras.saving.register_keras_serializable(package="voiceemb")
-class ContrastLearner(DistanceLearner):
-    """Learns distances by choosing speakers in a batch `[speakers, utterances, ...]`.
-
-    A contrast couples all rows of its batch: more speakers make a harder choice. Over
-    replicas each chooses among its own speakers, and the losses are averaged.
-
-    Args:
-        encoder: A `SpeakerEncoder`.
-        contrast: `"ge2e"`, `"prototypical"` or `"supcon"`. Defaults to `"ge2e"`.
-        temperature: Float > 0, one over the scale of the cosines. `"ge2e"` and
-            `"prototypical"` begin with it and learn their own. Defaults to `0.1`.
-
-    Call arguments:
-        features: Energies, `[speakers, utterances, frames, bands]`.
-    """
-
-    SETTINGS = ("contrast", "temperature")
-
-    def __init__(self, encoder, contrast="ge2e", temperature=0.1, **kwargs):
-        super().__init__(encoder, **kwargs)
-        if contrast not in CONTRASTS:
-            raise ValueError(
-                f"`contrast` must be one of {sorted(CONTRASTS)}. Received: {contrast!r}"
-            )
-        if not temperature > 0:
-            raise ValueError(
-                f"`temperature` must be greater than 0. Received: {temperature}"
-            )
-        self.contrast = contrast
-        self.temperature = temperature
-        if contrast != "supcon":
-            self.log_scale = self.add_weight(
-                name="log_scale",  # its exponential is positive whatever is learnt
-                shape=(),
-                initializer=keras.initializers.Constant(-math.log(temperature)),
-                dtype="float32",
-            )
-
-    def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
-        """The contrast of embeddings `y_pred` of speakers `y`, and weight decay.
-
-        Args:
-            x, sample_weight, training: Unused.
-            y: Speakers, int `[speakers, utterances]`.
-            y_pred: Unit embeddings, `[speakers, utterances, dim]`.
-        """
-        loss = CONTRASTS[self.contrast](y_pred, y, scale=self.scale())
-        return scaled(loss) + self.penalty()
-
-    def scale(self):
-        """What cosines are multiplied by."""
-        if self.contrast == "supcon":
-            return 1 / self.temperature
-        return ops.exp(self.log_scale)
+CONTRASTIVE_LOSSES = {loss.__name__: loss for loss in (ge2e, prototypical, supcon)}

@@ -1,8 +1,7 @@
-"""Margin softmax: voices are classes on the sphere, and the right one must win clearly.
+"""Margin softmax: AM-softmax (CosFace) and AAM-softmax (ArcFace), with sub-centres.
 
-`logit[c] = scale * cos(embedding, class c)`; in the loss, and only there, the logit of
-the true class is made smaller, so that a voice counts as named only when it is nearer
-to its class than to the others by the margin:
+`logit[c] = scale * cos(embedding, class c)`; in the loss, and only there, the cosine of
+the true class is reduced by a margin:
 
 `additive`: `cos(angle) - margin`, `additive_angular`: `cos(angle + margin)`.
 
@@ -19,9 +18,10 @@ import math
 import keras
 from keras import layers, ops
 
+from timbre.training.networks import ConfiguredByArguments
 from voiceemb.losses.triplet import direction
 
-LARGEST_MARGIN = math.pi / 2
+MAX_MARGIN = math.pi / 2
 
 
 def additive(cosine, margin):
@@ -56,7 +56,7 @@ MARGINS = {"am": additive, "aam": additive_angular}
 
 
 def with_margin(logits, labels, *, head, margin, scale):
-    """Logits whose true class is held to the margin; all others stay as they are.
+    """Logits with the margin subtracted from the true class.
 
     Args:
         logits: `scale * cosine`, float32 `[batch, classes]`.
@@ -75,13 +75,13 @@ def with_margin(logits, labels, *, head, margin, scale):
 
 
 @keras.saving.register_keras_serializable(package="voiceemb")
-class CosineClasses(layers.Layer):
+class CosineClasses(ConfiguredByArguments, layers.Layer):
     """Scaled cosines of vectors and classes; a class may have several centres.
 
     `logit[c] = scale * max over k of cos(x, centre[c, k])`
 
-    With several centres the odd utterances of a speaker, and wrong labels, may gather
-    about a centre of their own and leave the main one clean.
+    With several centres, atypical utterances and wrong labels may take a centre of
+    their own and leave the main one clean.
 
     Args:
         num_classes: Number of classes.
@@ -92,18 +92,17 @@ class CosineClasses(layers.Layer):
         x: Vectors of any length, `[batch, dim]`.
     """
 
-    def __init__(self, num_classes, sub_centres=1, scale=30.0, **kwargs):
+    def __init__(
+        self, num_classes, sub_centres=1, scale=30.0, dtype="float32", **kwargs
+    ):
         # Half precision would round cosines to steps as large as a margin's tenth.
-        super().__init__(**{"dtype": "float32", **kwargs})
-        if sub_centres < 1:
-            raise ValueError(
-                f"`sub_centres` must be at least 1. Received: {sub_centres}"
-            )
+        super().__init__(dtype=dtype, **kwargs)
         if not scale > 0:
             raise ValueError(f"`scale` must be greater than 0. Received: {scale}")
         self.num_classes = num_classes
         self.sub_centres = sub_centres
         self.scale = scale
+        self.check_min(sub_centres=1)
 
     def build(self, shape):
         self.centres = self.add_weight(
@@ -118,11 +117,3 @@ class CosineClasses(layers.Layer):
             shape = (-1, self.num_classes, self.sub_centres)
             cosine = ops.max(ops.reshape(cosine, shape), axis=-1)
         return self.scale * cosine
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "num_classes": self.num_classes,
-            "sub_centres": self.sub_centres,
-            "scale": self.scale,
-        }

@@ -1,14 +1,14 @@
-"""Triplets out of a batch: which positive and which negative an anchor meets.
+"""Triplet mining: the positives and negatives of the anchors in a batch.
 
-Every strategy reads one table of cosines, `cosine[a, b]` between all rows of a
-batch, and answers with three arrays that broadcast together:
+Every strategy takes the cosines `cosine[a, b]` between all rows of a batch and returns
+three arrays that broadcast together:
 
 `same` is the cosine of anchor and positive, `other` that of anchor and negative,
-`weight` is 1 where the two make a triplet to learn from and 0 elsewhere.
+`weight` is 1 where the two make a valid triplet and 0 elsewhere.
 
 Every row is an anchor if its speaker has another row and some other speaker has one;
-two speakers with two utterances each are enough. Embedding a batch once serves both
-the choice and the gradient, so hardness costs no second pass.
+two speakers with two utterances each are enough. One forward pass serves both the
+mining and the gradient.
 
 Reference:
     FaceNet (Schroff et al., 2015), section 3.2, https://arxiv.org/abs/1503.03832;
@@ -18,7 +18,7 @@ Reference:
 
 from keras import ops
 
-FAR = 4.0  # beyond every difference of two cosines
+MAX_GAP = 4.0  # beyond every difference of two cosines
 
 
 def relations(labels):
@@ -38,7 +38,7 @@ def relations(labels):
 
 def _pick(cosine, allowed, order):
     """The cosine of the allowed column with the greatest `order`, per row."""
-    column = ops.argmax(ops.where(allowed, order, -FAR), axis=-1)
+    column = ops.argmax(ops.where(allowed, order, -MAX_GAP), axis=-1)
     return ops.take_along_axis(cosine, column[:, None], axis=-1)[:, 0]
 
 
@@ -49,7 +49,7 @@ def _both(positive, negative):
 
 
 def random(cosine, positive, negative, *, chance):
-    """One positive and one negative of each anchor, drawn evenly: `[rows]`."""
+    """One positive and one negative of each anchor, sampled uniformly: `[rows]`."""
     same = _pick(cosine, positive, chance[0])
     other = _pick(cosine, negative, chance[1])
     return same, other, _both(positive, negative)
@@ -63,24 +63,24 @@ def semi_hard(cosine, positive, negative, *, chance):
     farther = ops.logical_and(
         negative[:, None, :], cosine[:, None, :] < cosine[:, :, None]
     )  # [anchor, positive, negative]
-    nearest = ops.max(ops.where(farther, cosine[:, None, :], -FAR), axis=-1)
-    farthest = ops.min(ops.where(negative, cosine, FAR), axis=-1, keepdims=True)
+    nearest = ops.max(ops.where(farther, cosine[:, None, :], -MAX_GAP), axis=-1)
+    farthest = ops.min(ops.where(negative, cosine, MAX_GAP), axis=-1, keepdims=True)
     other = ops.where(ops.any(farther, axis=-1), nearest, farthest)
     weight = ops.cast(positive, "float32") * _both(positive, negative)[:, None]
     return cosine, other, weight
 
 
 def hard(cosine, positive, negative, *, chance):
-    """A positive drawn evenly and the nearest negative of each anchor: `[rows]`."""
+    """A positive sampled uniformly and the nearest negative of each anchor: `[rows]`."""
     same = _pick(cosine, positive, chance[0])
-    other = ops.max(ops.where(negative, cosine, -FAR), axis=-1)
+    other = ops.max(ops.where(negative, cosine, -MAX_GAP), axis=-1)
     return same, other, _both(positive, negative)
 
 
 def batch_hard(cosine, positive, negative, *, chance):
     """The farthest positive and the nearest negative of each anchor: `[rows]`."""
-    same = ops.min(ops.where(positive, cosine, FAR), axis=-1)
-    other = ops.max(ops.where(negative, cosine, -FAR), axis=-1)
+    same = ops.min(ops.where(positive, cosine, MAX_GAP), axis=-1)
+    other = ops.max(ops.where(negative, cosine, -MAX_GAP), axis=-1)
     return same, other, _both(positive, negative)
 
 

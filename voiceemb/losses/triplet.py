@@ -1,12 +1,11 @@
-"""The cosine triplet loss: one voice drawn together, other voices away.
+"""Cosine triplet loss, and what all losses of embeddings share.
 
 `loss = max(0, cos(anchor, negative) - cos(anchor, positive) + margin)`
 
 Embeddings have unit length, so a cosine is a dot product. An encoder that maps every
 voice to one point scores exactly `margin`: the value at which a run has collapsed.
 
-Below it stands what all losses share: unit length, means, and the share of a replica.
-`voiceemb.losses.margin_softmax` has the losses of classes, `voiceemb.losses.contrastive` those of batches.
+`margin_softmax` has the classification losses, `contrastive` those of whole batches.
 """
 
 import keras
@@ -19,7 +18,7 @@ def triplet_loss(same, other, *, margin):
     Args:
         same: Cosine of anchor and positive, of any shape.
         other: Cosine of anchor and negative; broadcasts with `same`.
-        margin: Gap wanted between the two.
+        margin: Minimum gap between the two.
 
     Returns:
         Losses, in the broadcast shape.
@@ -38,7 +37,7 @@ def stack(triplets):
 
 @keras.saving.register_keras_serializable(package="voiceemb")
 class CosineTripletLoss(keras.losses.Loss):
-    """Draws one speaker's utterances together and other speakers away.
+    """Raises cosines within a speaker above those with other speakers by a margin.
 
     `loss = max(0, cos(anchor, negative) - cos(anchor, positive) + margin)`
 
@@ -46,7 +45,7 @@ class CosineTripletLoss(keras.losses.Loss):
     negatives; row `i` of each block makes triplet `i`.
 
     Args:
-        margin: Float > 0, the gap wanted between the cosines. Defaults to `0.1`.
+        margin: Float > 0, the minimum gap between the cosines. Defaults to `0.1`.
         reduction: `"sum_over_batch_size"` for the mean over triplets (the paper) or
             `"sum"`. Defaults to the mean.
 
@@ -101,7 +100,7 @@ def weighted_mean(values, weight):
 
 
 class ScaledOverReplicas(keras.losses.Loss):
-    """Passes on a loss that is computed already, reduced over replicas as Keras does.
+    """Reduces a loss that is computed already over replicas, as Keras does.
 
     A replica's mean is divided by the number of replicas, so that replicas add up.
 
@@ -114,7 +113,7 @@ class ScaledOverReplicas(keras.losses.Loss):
         return y_pred
 
 
-def scaled(loss, reduction="sum_over_batch_size"):
+def scale_over_replicas(loss, reduction="sum_over_batch_size"):
     """A replica's share of a scalar loss, see `ScaledOverReplicas`."""
     loss = ops.reshape(loss, (1,))
     return ScaledOverReplicas(reduction=reduction)(loss, loss)

@@ -13,12 +13,12 @@ Reference:
 import keras
 from keras import layers, ops
 
-from voiceemb.networks.base import Network
+from voiceemb.networks.base import SpeakerNetwork
 from voiceemb.networks.layers import ConvNorm, ResidualBlock, masked_mean
 
 
 @keras.saving.register_keras_serializable(package="voiceemb")
-class ResCNN(Network):
+class ResCNN(SpeakerNetwork):
     """Residual convolutional network over a spectrogram, averaged over time.
 
     Each stage halves time and frequency by a 5x5 convolution and follows it by
@@ -41,8 +41,6 @@ class ResCNN(Network):
         Deep Speaker (Li et al., 2017), section 2.2.1,
         https://arxiv.org/abs/1705.02304
     """
-
-    ARGUMENTS = ("stages", "block", "num_blocks")
 
     def __init__(self, stages=(64, 128, 256), block="simple", num_blocks=3, **kwargs):
         super().__init__(**kwargs)
@@ -73,7 +71,7 @@ class ResCNN(Network):
 
 
 @keras.saving.register_keras_serializable(package="voiceemb")
-class GRUNetwork(Network):
+class GRUNetwork(SpeakerNetwork):
     """One strided convolution, then recurrent layers, averaged over time.
 
     With 64 bands and the defaults it has 22,565,248 parameters.
@@ -92,8 +90,6 @@ class GRUNetwork(Network):
         Deep Speaker (Li et al., 2017), section 2.2.2,
         https://arxiv.org/abs/1705.02304
     """
-
-    ARGUMENTS = ("filters", "units")
 
     def __init__(self, filters=64, units=(1024, 1024, 1024), **kwargs):
         super().__init__(**kwargs)

@@ -15,7 +15,8 @@ Reference:
 import keras
 from keras import layers, ops
 
-from voiceemb.networks.base import Network
+from timbre.training.networks import ConfiguredByArguments
+from voiceemb.networks.base import SpeakerNetwork
 from voiceemb.networks.layers import hide, masked_mean
 from voiceemb.networks.pooling import AttentiveStatisticsPooling
 
@@ -23,7 +24,7 @@ DILATIONS = (2, 3, 4)  # of the three blocks
 
 
 @keras.saving.register_keras_serializable(package="voiceemb")
-class TimeConvolution(layers.Layer):
+class TimeConvolution(ConfiguredByArguments, layers.Layer):
     """Convolution over time, ReLU, batch normalisation.
 
     Args:
@@ -59,13 +60,9 @@ class TimeConvolution(layers.Layer):
     def call(self, x, training=None):
         return self.normalisation(self.convolution(x), training=training)
 
-    def get_config(self):
-        names = ("filters", "kernel", "dilation", "weight_decay")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
 
 @keras.saving.register_keras_serializable(package="voiceemb")
-class SERes2Block(layers.Layer):
+class SERes2Block(ConfiguredByArguments, layers.Layer):
     """`x + gate * narrow_to_wide(x)`: the SE-Res2Block of the paper's figure 1.
 
     Between two pointwise convolutions the channels are split into `scale` groups; the
@@ -133,13 +130,9 @@ class SERes2Block(layers.Layer):
         gate = self.gate(self.narrow(masked_mean(y, mask)))
         return x + ops.expand_dims(gate, axis=1) * y
 
-    def get_config(self):
-        names = ("channels", "dilation", "scale", "squeeze", "weight_decay")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
 
 @keras.saving.register_keras_serializable(package="voiceemb")
-class ECAPATDNN(Network):
+class ECAPATDNN(SpeakerNetwork):
     """ECAPA-TDNN of any width.
 
     With 80 bands and the defaults it has 6,190,720 trainable parameters, the paper's
@@ -174,8 +167,6 @@ class ECAPATDNN(Network):
           https://github.com/wenet-e2e/wespeaker/tree/master/examples/voxceleb/v2
     """
 
-    ARGUMENTS = ("channels", "aggregation", "scale", "squeeze", "attention")
-
     def __init__(
         self,
         channels=512,
@@ -192,7 +183,7 @@ class ECAPATDNN(Network):
         self.scale = scale
         self.squeeze = squeeze
         self.attention = attention
-        self.check_least(channels=1, aggregation=1, squeeze=1, attention=1)
+        self.check_min(channels=1, aggregation=1, squeeze=1, attention=1)
         decay = self.weight_decay
         self.first = TimeConvolution(channels, 5, weight_decay=decay)
         self.blocks = [

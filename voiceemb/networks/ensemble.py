@@ -1,22 +1,24 @@
-"""Fusion: several networks that listen together, in one model.
+"""Embedding-level fusion: an ensemble of speaker networks as one model.
 
 `embedding = concatenate(unit(unit(network(features)) - centre) for each network)
              / sqrt(networks)`
 
-The centre of a network is the mean of what it says of the speakers it has learned from:
-what all voices share is no part of a voice. It is zero until `packing.fuse` sets it.
+The centre of a network is the mean of its embeddings of the training speakers: what all
+speakers share does not tell them apart. It is zero until `bundle.fuse` sets it.
 
-So the cosine of two fused embeddings is the mean of the networks' cosines: what score
-fusion does with several systems, at the price of a longer vector. Networks err apart
-when they learned from other losses or other voices; then the mean errs less than each.
+So the cosine of two fused embeddings is the mean of the networks' cosines: the same as
+score fusion of several systems, at the price of a longer vector. It helps most where
+the errors of the networks are independent: with other losses or other training data.
 """
 
 import keras
 from keras import ops
 
+from timbre.training.networks import ConfiguredByArguments
+
 
 @keras.saving.register_keras_serializable(package="voiceemb")
-class Fusion(keras.Model):
+class Fusion(ConfiguredByArguments, keras.Model):
     """Several networks over the same normalised features.
 
     Args:
@@ -48,11 +50,6 @@ class Fusion(keras.Model):
             for i, member in enumerate(self.members)
         ]
 
-    @classmethod
-    def arguments(cls):
-        """Names of the arguments it is built from, see `voiceemb.networks.speaker_encoder.build`."""
-        return {"members"}
-
     @property
     def embedding_dim(self):
         """Size of the output: all members' together."""
@@ -63,18 +60,18 @@ class Fusion(keras.Model):
             member.build(features_shape)
 
     def call(self, features, mask=None, training=None):
-        points = []
+        embeddings = []
         for member, centre in zip(self.members, self.centres, strict=True):
-            said = member(features, mask=mask, training=training)
-            points.append(ops.normalize(ops.normalize(said, axis=-1) - centre, axis=-1))
-        return ops.concatenate(points, axis=-1) / len(points) ** 0.5
+            x = ops.normalize(member(features, mask=mask, training=training), axis=-1)
+            embeddings.append(ops.normalize(x - centre, axis=-1))
+        return ops.concatenate(embeddings, axis=-1) / len(embeddings) ** 0.5
 
     def compute_mask(self, inputs, mask=None):
-        return None  # every member has used it up
+        return None  # pooled away by every member
 
     def get_config(self):
         save = keras.saving.serialize_keras_object
-        return {"members": [save(member) for member in self.members], "name": self.name}
+        return {**super().get_config(), "members": [save(m) for m in self.members]}
 
     @classmethod
     def from_config(cls, config):

@@ -1,4 +1,4 @@
-"""What speaker networks are built of: masks, convolutions, residual blocks.
+"""Layers of speaker networks: masks, convolutions, residual blocks.
 
 Every convolution here is followed by batch normalisation and the clipped ReLU,
 `min(max(x, 0), 20)`, of Deep Speaker.
@@ -6,6 +6,8 @@ Every convolution here is followed by batch normalisation and the clipped ReLU,
 
 import keras
 from keras import layers, ops
+
+from timbre.training.networks import ConfiguredByArguments
 
 CLIP = 20.0  # of the clipped ReLU
 
@@ -41,8 +43,8 @@ def masked_mean(x, mask=None):
 
 
 @keras.saving.register_keras_serializable(package="voiceemb")
-class ConvNorm(layers.Layer):
-    """Convolution, batch normalisation and, unless told otherwise, a clipped ReLU.
+class ConvNorm(ConfiguredByArguments, layers.Layer):
+    """Convolution, batch normalisation and, by default, a clipped ReLU.
 
     Args:
         filters: Number of filters.
@@ -81,13 +83,9 @@ class ConvNorm(layers.Layer):
         x = self.normalisation(self.convolution(x), training=training)
         return ops.clip(x, 0.0, CLIP) if self.activate else x
 
-    def get_config(self):
-        names = ("filters", "kernel", "stride", "weight_decay", "activate")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
 
 @keras.saving.register_keras_serializable(package="voiceemb")
-class ResidualBlock(layers.Layer):
+class ResidualBlock(ConfiguredByArguments, layers.Layer):
     """`x -> clipped_relu(x + convolutions(x))`, of two shapes.
 
     Args:
@@ -125,7 +123,3 @@ class ResidualBlock(layers.Layer):
         for convolution in self.convolutions:
             y = convolution(y, training=training)
         return ops.clip(x + y, 0.0, CLIP)
-
-    def get_config(self):
-        names = ("filters", "shape", "weight_decay")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -13,6 +13,7 @@ Reference:
 import keras
 from keras import layers, ops
 
+from timbre.training.networks import ConfiguredByArguments
 from voiceemb.networks.layers import hide
 
 VARIANCE_FLOOR = 1e-10
@@ -80,7 +81,7 @@ class StatisticsPooling(layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="voiceemb")
-class AttentiveStatisticsPooling(layers.Layer):
+class AttentiveStatisticsPooling(ConfiguredByArguments, layers.Layer):
     """Mean and standard deviation over the frames that matter, for each channel apart.
 
     `w[t, c] = softmax_t(v[c] @ tanh(W @ h[t] + b) + k[c])`, where `h[t]` is `x[t]` and,
@@ -109,11 +110,10 @@ class AttentiveStatisticsPooling(layers.Layer):
 
     def __init__(self, bottleneck=128, context=True, **kwargs):
         super().__init__(**kwargs)
-        if bottleneck < 1:
-            raise ValueError(f"`bottleneck` must be at least 1. Received: {bottleneck}")
         self.supports_masking = True
         self.bottleneck = bottleneck
         self.context = context
+        self.check_min(bottleneck=1)
         policy = self.dtype_policy
         self.frames = layers.Dense(bottleneck, dtype=policy, name="frames")
         self.whole = layers.Dense(
@@ -140,7 +140,3 @@ class AttentiveStatisticsPooling(layers.Layer):
 
     def compute_mask(self, inputs, mask=None):
         return None
-
-    def get_config(self):
-        names = ("bottleneck", "context")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -17,13 +17,14 @@ Reference:
 import keras
 from keras import layers, ops
 
-from voiceemb.networks.base import Network
+from timbre.training.networks import ConfiguredByArguments
+from voiceemb.networks.base import SpeakerNetwork
 from voiceemb.networks.layers import hide
 from voiceemb.networks.pooling import StatisticsPooling
 
 
 @keras.saving.register_keras_serializable(package="voiceemb")
-class Convolution(layers.Layer):
+class Convolution(ConfiguredByArguments, layers.Layer):
     """Convolution without a bias, padded alike on both sides, and batch normalisation.
 
     Args:
@@ -69,13 +70,9 @@ class Convolution(layers.Layer):
             x = x[:, :: self.stride, :: self.stride]
         return self.normalisation(self.convolution(x), training=training)
 
-    def get_config(self):
-        names = ("filters", "kernel", "stride", "weight_decay")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
 
 @keras.saving.register_keras_serializable(package="voiceemb")
-class BasicBlock(layers.Layer):
+class BasicBlock(ConfiguredByArguments, layers.Layer):
     """`relu(shortcut(x) + convolution(relu(convolution(x))))`, both of 3x3.
 
     The shortcut is the identity, or a 1x1 convolution where the shape changes.
@@ -128,13 +125,9 @@ class BasicBlock(layers.Layer):
     def compute_mask(self, inputs, mask=None):
         return None if mask is None else mask[:, :: self.stride]
 
-    def get_config(self):
-        names = ("filters", "stride", "weight_decay")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
 
 @keras.saving.register_keras_serializable(package="voiceemb")
-class ResNet(Network):
+class ResNet(SpeakerNetwork):
     """Residual network of basic blocks with statistics pooling, of any width and depth.
 
     With 80 bands and the defaults it is the ResNet34 of WeSpeaker, with the 6.63 M
@@ -159,8 +152,6 @@ class ResNet(Network):
         https://github.com/wenet-e2e/wespeaker/tree/master/examples/voxceleb/v2
     """
 
-    ARGUMENTS = ("widths", "depths", "first_stride")
-
     def __init__(
         self,
         widths=(32, 64, 128, 256),
@@ -178,7 +169,7 @@ class ResNet(Network):
                 "`widths` and `depths` must have one number for each stage, of at "
                 f"least one. Received: widths={widths}, depths={depths}"
             )
-        self.check_least(widths=1, depths=1, first_stride=1)
+        self.check_min(widths=1, depths=1, first_stride=1)
         decay = self.weight_decay
         self.first = Convolution(self.widths[0], 3, first_stride, decay)
         self.blocks = [

@@ -1,11 +1,11 @@
-"""Speaker encoders: a stretch of speech becomes a point on the unit sphere.
+"""Speaker encoder model: filterbank, feature normalisation, network, unit length.
 
 `embedding = unit(network(normalise(energies)))`
 
-A `SpeakerEncoder` joins the three parts that must never be parted: the filterbank
-that hears, the normalisation that makes loudness irrelevant, and the network. All
-networks map normalised features `[batch, frames, bands]` of any length to an affine
-output `[batch, dim]`; only the encoder takes the last step onto the sphere.
+A `SpeakerEncoder` joins what must stay together: the filterbank, the normalisation that
+removes the level, and the network. All networks map normalised features
+`[batch, frames, bands]` of any length to an affine output `[batch, dim]`; only the
+encoder brings it to unit length.
 """
 
 import keras
@@ -13,6 +13,7 @@ from keras import ops
 
 from timbre.audio.filterbank import Filterbank
 from timbre.audio.normalisation import FeatureNormalisation
+from timbre.training import networks
 from voiceemb.networks.deep_speaker import GRUNetwork, ResCNN
 from voiceemb.networks.ecapa import ECAPATDNN
 from voiceemb.networks.ensemble import Fusion
@@ -30,7 +31,7 @@ NETWORKS = {
 
 @keras.saving.register_keras_serializable(package="voiceemb")
 class SpeakerEncoder(keras.Model):
-    """A voice's way onto the sphere: filterbank, normalisation, network, unit length.
+    """From filterbank energies to embeddings of unit length.
 
     Calling it maps filterbank energies to embeddings; `features` maps waveforms to
     those energies, so that a cache may hold the energies and every normalisation
@@ -74,13 +75,13 @@ class SpeakerEncoder(keras.Model):
         """Filterbank energies `[batch, frames, bands]` of `[batch, samples]`."""
         return self.filterbank(waveform)
 
-    def before_sphere(self, features, mask=None, training=None):
+    def affine_output(self, features, mask=None, training=None):
         """The network's affine output `[batch, dim]`, before it gets unit length."""
         x = self.normalisation(features, mask=mask)
         return self.network(x, mask=mask, training=training)
 
     def call(self, features, mask=None, training=None):
-        return ops.normalize(self.before_sphere(features, mask, training), axis=-1)
+        return ops.normalize(self.affine_output(features, mask, training), axis=-1)
 
     def compute_mask(self, inputs, mask=None):
         return None  # an embedding has no time axis
@@ -104,8 +105,8 @@ class SpeakerEncoder(keras.Model):
 def build(network="rescnn", *, log=True, norm="frame", front_end=None, **arguments):
     """Builds a speaker encoder, ready to be called, from names and numbers only.
 
-    A config describes all networks at once: each takes the arguments it knows, and
-    those of the others are passed over. What is left out is the network's default.
+    A config describes all networks at once: each takes the arguments it knows; the
+    others are ignored. What is left out is the network's default.
 
     Args:
         network: `"rescnn"`, `"gru"`, `"ecapa"`, `"resnet"` or `"fusion"`.
@@ -128,7 +129,7 @@ def build(network="rescnn", *, log=True, norm="frame", front_end=None, **argumen
         encoder = build("ecapa", channels=128, front_end={"num_bands": 80})
         ```
     """
-    own = _network(network, arguments)
+    own = _build_network(network, arguments)
     filterbank = Filterbank(**(front_end or {}))
     encoder = SpeakerEncoder(
         filterbank,
@@ -140,23 +141,12 @@ def build(network="rescnn", *, log=True, norm="frame", front_end=None, **argumen
     return encoder
 
 
-def _network(network, arguments, name=None):
-    """The network of a kind, from those of the arguments that it knows."""
-    if network not in NETWORKS:
-        raise ValueError(
-            f"`network` must be one of {sorted(NETWORKS)}. Received: {network!r}"
-        )
-    known = set().union(*(kind.arguments() for kind in NETWORKS.values()))
-    if unknown := sorted(arguments.keys() - known):
-        raise TypeError(
-            f"Arguments of networks are {sorted(known)}. Received: {unknown}"
-        )
-    kind = NETWORKS[network]
-    own = {n: value for n, value in arguments.items() if n in kind.arguments()}
+def _build_network(network, arguments, name=None):
+    kind, own = networks.select(NETWORKS, network, arguments)
     if network == "fusion":
-        members = enumerate(dict(member) for member in own.get("members", ()))
+        members = [dict(member) for member in own.get("members", ())]
         own["members"] = [
-            _network(member.pop("network", None), member, f"member_{i}")
-            for i, member in members
+            _build_network(member.pop("network", None), member, f"member_{i}")
+            for i, member in enumerate(members)
         ]
     return kind(**own, name=name or network)

@@ -17,7 +17,7 @@ import numpy as np
 
 from timbre.audio import wave
 from timbre.turns import exclusive_spans
-from voiceemb.names import checked_name
+from voiceemb.names import normalise_name
 
 SAMPLE_RATE = 16000
 BINS = 6000  # of the drawn waveform
@@ -137,7 +137,7 @@ class Session:
 
     def rename(self, speaker, name):
         """Rename a speaker."""
-        name = checked_name(" ".join((name or "").split()))
+        name = normalise_name(" ".join((name or "").split()))
         if name != speaker and name in self._found(speaker).speakers:
             raise ValueError(f"{name} is a speaker already; merge the two instead.")
         self._edit(speaker, lambda found: found.rename(speaker, name))

@@ -1,4 +1,4 @@
-"""What becomes of crops on their way to the network: conditions, energies, stripes."""
+"""Augmentation of training batches: noise and reverberation, features, SpecAugment."""
 
 import math
 from pathlib import Path
@@ -7,11 +7,11 @@ from timbre.audio import wave
 from timbre.corpora.manifest import AUDIO_SUFFIXES
 
 
-def augmenter(*, noises="", sample_rate=16000, **conditions):
-    """An `timbre.audio.augment.Augmenter` whose noises, if any, are read from a folder.
+def build_augmenter(*, noises="", sample_rate=16000, **conditions):
+    """Builds a `timbre.audio.augment.Augmenter` with noise recordings of a folder.
 
     Args:
-        noises: Folder of noise recordings. Defaults to none, for coloured noise.
+        noises: Folder of noise recordings. Defaults to none: coloured noise.
         sample_rate: In Hz. Defaults to `16000`.
         **conditions: Further arguments of `Augmenter`.
     """
@@ -19,50 +19,52 @@ def augmenter(*, noises="", sample_rate=16000, **conditions):
 
     if not noises:
         return Augmenter(sample_rate=sample_rate, **conditions)
-    found = sorted(p for p in Path(noises).rglob("*") if p.suffix in AUDIO_SUFFIXES)
-    if not found:
+    paths = sorted(p for p in Path(noises).rglob("*") if p.suffix in AUDIO_SUFFIXES)
+    if not paths:
         raise ValueError(f"`noises` must be a folder of recordings. Received: {noises}")
-    sounds = [wave.read(path, sample_rate=sample_rate) for path in found]
+    sounds = [wave.read(path, sample_rate=sample_rate) for path in paths]
     return Augmenter(noises=sounds, sample_rate=sample_rate, **conditions)
 
 
-def preparation(filterbank, sounds, augment, num_masks):
-    """What becomes of crops inside the graph, for `batches.dataset`; or `None`.
+def build_batch_transform(filterbank, is_waveform, augment, num_masks):
+    """Builds the map from crops to features for `batch_sampler.dataset`, or `None`.
 
     Args:
         filterbank: The `timbre.audio.filterbank.Filterbank` of the encoder.
-        sounds: Whether crops are waveforms, else energies.
+        is_waveform: Whether crops are waveforms, else energies.
         augment: Maps `(waveforms [rows, samples], seed)` to waveforms, or `None`.
-        num_masks: Stripes that hide bands, and as many that hide frames.
+        num_masks: SpecAugment masks over bands, and as many over frames.
     """
-    if augment and not sounds:
+    if augment and not is_waveform:
         raise ValueError("Only waveforms can be augmented. Received: cached features")
-    if not sounds and not num_masks:
+    if not is_waveform and not num_masks:
         return None
     import tensorflow as tf
 
     from timbre.audio.augment import spec_augment
 
-    def hide(energies, seed):
-        # What hides is the frame's own level, so that it is nothing once normalised.
+    def mask(energies, seed):
+        # Masked values are the frame's own level: zero once it is normalised.
         logs = tf.math.log(tf.maximum(energies, 1e-30))
         level = tf.exp(tf.reduce_mean(logs, axis=-1, keepdims=True))
-        masks = {"num_band_masks": num_masks, "num_frame_masks": num_masks}
-        return spec_augment(energies, seed=seed, value=level, **masks)
+        return spec_augment(
+            energies,
+            seed=seed,
+            value=level,
+            num_band_masks=num_masks,
+            num_frame_masks=num_masks,
+        )
 
-    def prepare(crops, seed):
-        lead = crops.shape[: crops.shape.rank - (1 if sounds else 2)]
+    def transform(crops, seed):
+        lead = crops.shape[: crops.shape.rank - (1 if is_waveform else 2)]
         x = tf.reshape(crops, [math.prod(lead), *_sizes(crops.shape[len(lead) :])])
         x = augment(x, seed=seed) if augment else x
-        x = filterbank(x) if sounds else x
-        x = (
-            hide(x, tf.random.experimental.stateless_fold_in(seed, 1))
-            if num_masks
-            else x
-        )
+        x = filterbank(x) if is_waveform else x
+        if num_masks:
+            x = mask(x, tf.random.experimental.stateless_fold_in(seed, 1))
         return tf.reshape(x, [*lead, *_sizes(x.shape[1:])])
 
-    return prepare
+    return transform
 
 
 def _sizes(shape):

@@ -1,8 +1,8 @@
-"""Batches of crops: which speaker, which utterance, from which frame on, how long.
+"""Batch sampling: speakers, utterances, and the start and length of their crops.
 
-What a batch holds is a pure function of seed and step, so a run that was stopped goes
-on with the very data it would have seen. Only the crops themselves are read from the
-cache, by offset: memory does not grow with the corpus and nothing is shuffled.
+A batch is a pure function of seed and step, so a run that was stopped goes on with the
+same data. Only the crops themselves are read from the cache, by offset: memory does not
+grow with the corpus, and there is no shuffle buffer.
 """
 
 import functools
@@ -12,18 +12,18 @@ import numpy as np
 BALANCES = ("utterances", "speakers", "corpora")
 
 
-class Draw:
-    """Draws the rows of a batch from the speakers and lengths of a cache.
+class BatchSampler:
+    """Samples the rows of a batch from the speakers and lengths of a cache.
 
     Args:
         speaker: Speaker of each record, int `[records]`.
         length: Length of each record, int `[records]`.
         crop: Length of a crop, in the unit of `length`.
         corpus: Corpus of each record, `[records]`. Defaults to one for all.
-        balance: What has an even share of the batches: `"utterances"`, each once in an
-            epoch; `"speakers"`, however much each says; or `"corpora"`, however many
-            speakers each has. Defaults to `"utterances"`.
-        seed: Seed of everything drawn.
+        balance: What is sampled uniformly: `"utterances"`, each once in an epoch;
+            `"speakers"`, however many utterances each has; or `"corpora"`, however
+            many speakers each has. Defaults to `"utterances"`.
+        seed: Seed of everything sampled. Defaults to `0`.
 
     Raises:
         ValueError: If fewer than two speakers have two records each.
@@ -44,28 +44,28 @@ class Draw:
         order = np.argsort(self.speaker, kind="stable")
         names, first = np.unique(self.speaker[order], return_index=True)
         rows = dict(zip(names.tolist(), np.split(order, first[1:]), strict=True))
-        self.rows = {name: few for name, few in rows.items() if len(few) > 1}
-        self.names = np.array(sorted(self.rows))
-        self.circles = self._circles(corpus)
+        self.rows = {name: own for name, own in rows.items() if len(own) > 1}
+        self.speakers = np.array(sorted(self.rows))
+        self.by_corpus = self._group_by_corpus(corpus)
         self._order = functools.lru_cache(maxsize=2)(self._shuffle)
-        if len(self.names) < 2:
+        if len(self.speakers) < 2:
             raise ValueError(
                 "Training needs at least two speakers with two utterances each. "
-                f"Received: {len(rows)} speakers, of whom {len(self.names)} have two"
+                f"Received: {len(rows)} speakers, of whom {len(self.speakers)} have two"
             )
 
-    def _circles(self, corpus):
+    def _group_by_corpus(self, corpus):
         """The speakers, in one list for each corpus if corpora are balanced."""
         if corpus is None or self.balance != "corpora":
-            return [self.names]
+            return [self.speakers]
         of = {int(s): c for s, c in zip(self.speaker, corpus, strict=True)}
         found = {}
-        for name in self.names.tolist():
+        for name in self.speakers.tolist():
             found.setdefault(of[name], []).append(name)
         return [np.array(found[key]) for key in sorted(found)]
 
     def classes(self, step, *, batch, crop=None):
-        """Rows of a classification batch, balanced as asked.
+        """Rows of a classification batch, balanced as `balance` says.
 
         Returns:
             `(record, start)`, int `[batch]` each.
@@ -77,8 +77,8 @@ class Draw:
             pairs = zip(epoch.tolist(), at, strict=True)
             record = np.array([self._order(e)[i] for e, i in pairs])
         else:
-            circles = rng.integers(len(self.circles), size=batch).tolist()
-            speakers = [rng.choice(self.circles[i]) for i in circles]
+            by_corpus = rng.integers(len(self.by_corpus), size=batch).tolist()
+            speakers = [rng.choice(self.by_corpus[i]) for i in by_corpus]
             record = np.array([rng.choice(self.rows[int(s)]) for s in speakers])
         return record, self._starts(record, rng, crop)
 
@@ -91,7 +91,7 @@ class Draw:
         rng = self._rng(3, step)
         record = np.empty((batch, 3), int)
         for triplet in record:
-            one, other = rng.choice(self.names, 2, replace=False).tolist()
+            one, other = rng.choice(self.speakers, 2, replace=False).tolist()
             triplet[:2] = rng.choice(self.rows[one], 2, replace=False)
             triplet[2] = rng.choice(self.rows[other])
         return record, self._starts(record, rng, crop)
@@ -99,30 +99,32 @@ class Draw:
     def groups(self, step, *, speakers, utterances, crop=None):
         """Rows of a batch of speakers with several utterances each.
 
-        A corpus with fewer speakers gives all it has; a speaker with fewer utterances
-        gives some twice, with another crop. Balanced corpora give equally many
-        speakers, give or take one, while they have them.
+        A corpus with fewer speakers gives all of them; a speaker with fewer utterances
+        gives some twice, with another crop. Balanced corpora give equal numbers of
+        speakers, up to one, while they have them.
 
         Returns:
             `(record, start)`, int `[min(speakers, all), utterances]` each.
         """
         rng = self._rng(4, step)
-        chosen = self._speakers(min(speakers, len(self.names)), rng)
-        record = np.stack([self._few(self.rows[s], utterances, rng) for s in chosen])
+        chosen = self._speakers(min(speakers, len(self.speakers)), rng)
+        record = np.stack(
+            [self._utterances(self.rows[s], utterances, rng) for s in chosen]
+        )
         return record, self._starts(record, rng, crop)
 
     def _speakers(self, count, rng):
-        if len(self.circles) == 1:
-            return rng.choice(self.names, count, replace=False).tolist()
+        if len(self.by_corpus) == 1:
+            return rng.choice(self.speakers, count, replace=False).tolist()
         # Each corpus in a random order; ranks then take one of each in turn.
-        shuffled = [rng.permutation(circle) for circle in self.circles]
-        rank = np.concatenate([np.arange(len(circle)) for circle in shuffled])
+        shuffled = [rng.permutation(own) for own in self.by_corpus]
+        rank = np.concatenate([np.arange(len(own)) for own in shuffled])
         tie = rng.random(len(rank))
         order = np.lexsort((tie, rank))[:count]
         return np.concatenate(shuffled)[order].tolist()
 
     @staticmethod
-    def _few(rows, count, rng):
+    def _utterances(rows, count, rng):
         rounds = -(-count // len(rows))
         return np.concatenate([rng.permutation(rows) for _ in range(rounds)])[:count]
 
@@ -137,21 +139,21 @@ class Draw:
         return np.random.default_rng([self.seed, purpose, step])
 
 
-def dataset(draw, records, *, crop, step, steps, prepare=None, seed=0):
+def dataset(sample, records, *, crop, step, steps, transform=None, seed=0):
     """Batches `step, ..., steps - 1` as a `tf.data.Dataset` of `(crops, speakers)`.
 
     Args:
-        draw: Maps a step, and the length of its crops as `crop`, to `(record, start)`,
-            as the methods of `Draw` do.
+        sample: Maps a step, and the length of its crops as `crop`, to
+            `(record, start)`, as the methods of `BatchSampler` do.
         records: A `timbre.corpora.cache.records.Records` whose crops are read.
         crop: Length of a crop, in frames (or samples, if waveforms are cached); several
-            lengths, of which each step draws one for its whole batch.
+            lengths, of which each step samples one for its whole batch.
         step: First step.
         steps: Step before which the data ends.
-        prepare: Maps `(crops, seed)` to features inside the graph, for instance to
+        transform: Maps `(crops, seed)` to features inside the graph, for instance to
             augment waveforms and compute their energies; `seed` is int32 `[2]`.
-            Defaults to leaving the crops as they are.
-        seed: First half of the seed given to `prepare`; the step is the other half.
+            Defaults to the identity.
+        seed: First half of the seed given to `transform`; the step is the other half.
 
     Returns:
         A `tf.data.Dataset`, prefetched.
@@ -159,11 +161,11 @@ def dataset(draw, records, *, crop, step, steps, prepare=None, seed=0):
     import tensorflow as tf
 
     lengths = np.atleast_1d(crop).tolist()
-    shape = draw(step, crop=lengths[0])[0].shape
+    shape = sample(step, crop=lengths[0])[0].shape
 
     def load(step):
         length = lengths[np.random.default_rng([seed, 5, step]).integers(len(lengths))]
-        record, start = draw(int(step), crop=length)
+        record, start = sample(int(step), crop=length)
         speaker = records.speaker[record].astype(np.int32)
         return records.crops(record, start, length), speaker
 
@@ -174,8 +176,8 @@ def dataset(draw, records, *, crop, step, steps, prepare=None, seed=0):
         frames = lengths[0] if len(lengths) == 1 else None
         crops.set_shape((*shape, frames, *records.shape))
         speaker.set_shape(shape)
-        if prepare is not None:
-            crops = prepare(crops, tf.stack([seed, tf.cast(step, tf.int32)]))
+        if transform is not None:
+            crops = transform(crops, tf.stack([seed, tf.cast(step, tf.int32)]))
         return crops, speaker
 
     steps = tf.data.Dataset.range(step, steps)

@@ -1,8 +1,8 @@
-"""New voices for little data: whoever is played faster becomes somebody else.
+"""Speed perturbation as speaker augmentation: each speed of a speaker is a new class.
 
-Playing a recording at another speed moves pitch and formants together, as a shorter
-or longer vocal tract would. An encoder that must tell the played voice from the
-original learns to hear such differences, and has more speakers to learn from.
+Resampling a recording to another speed moves pitch and formants together, as a shorter
+or longer vocal tract would. An encoder that must separate the resampled speaker from
+the original learns such differences, and has more training speakers.
 
 Reference:
     Speaker augmentation and bandwidth extension for deep speaker embedding
@@ -13,12 +13,12 @@ import numpy as np
 
 from timbre.audio import wave
 
-LIMITS = (0.5, 2.0)
+MIN_SPEED, MAX_SPEED = 0.5, 2.0
 RATE = 16000  # only the ratio of rates counts
 
 
-class AtSpeeds:
-    """Cached waveforms at several speeds, each speed of a speaker a speaker.
+class SpeedPerturbedRecords:
+    """Cached waveforms at several speeds; each speed of a speaker is a speaker.
 
     Record `i` of the cache is record `i * len(speeds) + j` here at `speeds[j]`, and so
     for speakers. Crops are resampled as they are read; nothing more is stored.
@@ -33,19 +33,19 @@ class AtSpeeds:
 
     def __init__(self, records, speeds):
         speeds = tuple(map(float, speeds))
-        low, high = LIMITS
         if (
             not speeds
             or len(set(speeds)) < len(speeds)
-            or not all(low <= speed <= high for speed in speeds)
+            or not all(MIN_SPEED <= speed <= MAX_SPEED for speed in speeds)
         ):
             raise ValueError(
-                f"`speeds` must be ratios from {low} to {high}, each given once. "
+                f"`speeds` must be ratios from {MIN_SPEED} to {MAX_SPEED}, each "
+                "given once. "
                 f"Received: {speeds}"
             )
         if records.shape != ():
             raise ValueError(
-                "Only waveforms can be played at other speeds. Received: cached "
+                "Only waveforms can be resampled to other speeds. Received: cached "
                 f"features of shape {records.shape}"
             )
         self.records, self.speeds, self.shape = records, speeds, ()
@@ -66,14 +66,14 @@ class AtSpeeds:
 
     def crops(self, i, start, length):
         """Crops of one length, as `Records.crops` gives them."""
-        found = np.empty((i.size, length), np.float32)
+        crops = np.empty((i.size, length), np.float32)
         rows = zip(i.ravel().tolist(), start.ravel().tolist(), strict=True)
-        for row, (which, first) in zip(found, rows, strict=True):
-            played = self._played(which, first, length)
-            row[:] = played[np.arange(length) % len(played)]
-        return found.reshape(*i.shape, length)
+        for row, (which, first) in zip(crops, rows, strict=True):
+            sound = self._resampled(which, first, length)
+            row[:] = sound[np.arange(length) % len(sound)]
+        return crops.reshape(*i.shape, length)
 
-    def _played(self, which, first, length):
+    def _resampled(self, which, first, length):
         """At most `length` samples of a record from `first` on, at its speed."""
         record, speed = divmod(which, len(self.speeds))
         speed = self.speeds[speed]

@@ -11,7 +11,6 @@ import dataclasses
 from timbre.corpora import splits
 from timbre.corpora.corpus import Corpus, corpus_of, some
 
-PARTS = ("train", "validation", "test", "closed")
 MIN_HELD_OUT = 2  # speakers; fewer make no different pair
 
 
@@ -23,14 +22,15 @@ class SpeakerSplits:
         train: Utterances to learn from.
         validation: Utterances whose EER chooses the weights.
         test: Utterances of speakers who are in neither.
-        closed: Utterances of training speakers kept from training.
-        protocol: Of `validation`: `"open-set"`, or `"closed-set"` if it is `closed`.
+        closed_set: Utterances of training speakers kept from training.
+        protocol: Of `validation`: `"open-set"`, or `"closed-set"` if it is
+            `closed_set`.
     """
 
     train: Corpus
     validation: Corpus | None
     test: Corpus | None
-    closed: Corpus | None
+    closed_set: Corpus | None
     protocol: str
 
     def facts(self, *, sounds):
@@ -39,11 +39,16 @@ class SpeakerSplits:
         Args:
             sounds: SHA-256 of all that is cached of the corpus, in hex.
         """
-        parts = {name: getattr(self, name) for name in PARTS}
-        parts = {name: part for name, part in parts.items() if part}
-        digests = {name: part.digest() for name, part in parts.items()}
+        subsets = {
+            "train": self.train,
+            "validation": self.validation,
+            "test": self.test,
+            "closed": self.closed_set,
+        }
+        subsets = {name: subset for name, subset in subsets.items() if subset}
+        digests = {name: subset.digest() for name, subset in subsets.items()}
         return {
-            "speakers": {name: list(part.speakers) for name, part in parts.items()},
+            "speakers": {name: list(s.speakers) for name, s in subsets.items()},
             "sha256": {**digests, "sounds": sounds},
         }
 
@@ -84,53 +89,47 @@ def split(
         ValueError: If fewer than two speakers have two utterances each, or there is
             no corpus of a name in `held_out_corpora`.
     """
-    train, held, final = splits.filter_speakers(corpus), None, None
+    train, held_out, final = splits.filter_speakers(corpus), None, None
     if held_out_corpora:
-        train, held = _hold_out(train, held_out_corpora)
-        few = min(test, len(train.speakers) // 5)
-        if few >= MIN_HELD_OUT:
-            train, final = splits.split_by_speaker(
-                train, counts=[None, few], seed=seed, groups=groups
-            )
-        train, closed = _keep_back(train, closed_set_share, seed)
-        return SpeakerSplits(train, held, final, closed, "open-set")
+        train, held_out = _hold_out_corpora(train, held_out_corpora)
+        validation = 0
     fifth = len(train.speakers) // 5
     sizes = [min(wanted, fifth) for wanted in (validation, test) if wanted]
     if sizes and min(sizes) >= MIN_HELD_OUT:
         train, *others = splits.split_by_speaker(
             train, counts=[None, *sizes], seed=seed, groups=groups
         )
-        held = others.pop(0) if validation else None
+        held_out = others.pop(0) if validation else held_out
         final = others.pop(0) if test else None
-    train, closed = _keep_back(train, closed_set_share, seed)
-    if held is None:
-        return SpeakerSplits(train, closed, final, closed, "closed-set")
-    return SpeakerSplits(train, held, final, closed, "open-set")
+    train, closed_set = _hold_out_utterances(train, closed_set_share, seed)
+    if held_out is None:
+        return SpeakerSplits(train, closed_set, final, closed_set, "closed-set")
+    return SpeakerSplits(train, held_out, final, closed_set, "open-set")
 
 
-def _keep_back(corpus, share, seed):
-    """Parts off two or more utterances of every speaker who has four or more."""
-    groups = corpus.by_speaker()
-    rich = [name for name, group in groups.items() if len(group) >= 4]
+def _hold_out_utterances(corpus, share, seed):
+    """Holds out two or more utterances of every speaker who has four or more."""
+    by_speaker = corpus.by_speaker()
+    rich = [name for name, own in by_speaker.items() if len(own) >= 4]
     if len(rich) < 2 or not share:
         return corpus, None
-    fewest = min(len(groups[name]) for name in rich)
-    _, closed = splits.split_by_utterance(
+    fewest = min(len(by_speaker[name]) for name in rich)
+    _, closed_set = splits.split_by_utterance(
         corpus.subset(rich), max(share, 2 / fewest), seed=seed
     )
-    held = set(closed.utterances)
-    train = tuple(u for u in corpus if u not in held)
-    return dataclasses.replace(corpus, utterances=train), closed
+    held_out = set(closed_set.utterances)
+    train = tuple(u for u in corpus if u not in held_out)
+    return dataclasses.replace(corpus, utterances=train), closed_set
 
 
-def _hold_out(corpus, names):
+def _hold_out_corpora(corpus, names):
     """The corpus without some of those it was joined of, and those."""
-    found = {corpus_of(speaker) for speaker in corpus.speakers}
-    if not set(names) < found:
+    joined = {corpus_of(speaker) for speaker in corpus.speakers}
+    if not set(names) < joined:
         raise ValueError(
             "Held-out corpora must be some, not all, of those joined: "
-            f"{some(sorted(found))}. Received: {some(sorted(names))}"
+            f"{some(sorted(joined))}. Received: {some(sorted(names))}"
         )
-    held = [name for name in corpus.speakers if corpus_of(name) in names]
+    held_out = [name for name in corpus.speakers if corpus_of(name) in names]
     left = [name for name in corpus.speakers if corpus_of(name) not in names]
-    return corpus.subset(left), corpus.subset(held)
+    return corpus.subset(left), corpus.subset(held_out)

@@ -1,23 +1,27 @@
-"""What is trained: an encoder inside the model whose loss says what it should learn.
+"""Trainers: models that wrap a speaker encoder and add the loss that trains it.
 
-A learner is an ordinary `keras.Model`: `compile` and `fit` train it in a notebook and
-`timbre.training.loop` trains it in a run. Its encoder is what remains; everything else, the
-classes of the softmax for one, is dropped afterwards.
+A trainer is an ordinary `keras.Model`: `compile` and `fit` train it in a notebook and
+`timbre.training.loop` trains it in a run. Its encoder is what is kept; everything else,
+such as the classes of the softmax, is dropped after training.
 """
+
+import math
 
 import keras
 from keras import layers, ops
 
+from timbre.training.networks import ConfiguredByArguments
 from voiceemb.losses import mining
+from voiceemb.losses.contrastive import CONTRASTIVE_LOSSES
 from voiceemb.losses.margin_softmax import (
-    LARGEST_MARGIN,
     MARGINS,
+    MAX_MARGIN,
     CosineClasses,
     with_margin,
 )
 from voiceemb.losses.triplet import (
     CosineTripletLoss,
-    scaled,
+    scale_over_replicas,
     stack,
     triplet_loss,
     weighted_mean,
@@ -26,22 +30,20 @@ from voiceemb.losses.triplet import (
 HEADS = ("softmax", *MARGINS)
 
 
-class Learner(keras.Model):
-    """A model around an encoder; `SETTINGS` names the arguments after it.
+class Trainer(ConfiguredByArguments, keras.Model):
+    """A model around an encoder; each argument is kept as the attribute of its name.
 
     Args:
         encoder: A `SpeakerEncoder`.
         **kwargs: Arguments of `keras.Model`.
     """
 
-    SETTINGS = ()
-
     def __init__(self, encoder, **kwargs):
         super().__init__(autocast=False, **kwargs)
         self.encoder = encoder
 
-    def rise(self, first, last):
-        """How much of the way from step `first` to step `last` is done, 0 to 1.
+    def ramp(self, first, last):
+        """Rises linearly from 0 at step `first` to 1 at step `last`.
 
         The optimiser counts the steps, so a run that was stopped goes on with the
         same values.
@@ -53,13 +55,11 @@ class Learner(keras.Model):
         """The L2 penalties of the layers, counted once over all replicas."""
         if not self.losses:
             return 0.0
-        return scaled(ops.sum(ops.stack(self.losses)))
+        return scale_over_replicas(ops.sum(ops.stack(self.losses)))
 
     def get_config(self):
-        return {
-            "encoder": keras.saving.serialize_keras_object(self.encoder),
-            **{name: getattr(self, name) for name in (*self.SETTINGS, "name")},
-        }
+        encoder = keras.saving.serialize_keras_object(self.encoder)
+        return {**super().get_config(), "encoder": encoder}
 
     @classmethod
     def from_config(cls, config):
@@ -68,13 +68,14 @@ class Learner(keras.Model):
 
 
 @keras.saving.register_keras_serializable(package="voiceemb")
-class SpeakerClassifier(Learner):
-    """Names the training speakers: a first lesson, before distances matter.
+class SpeakerClassifier(Trainer):
+    """Classifies the training speakers by softmax or margin softmax.
 
-    The plain softmax reads the classes off the affine output, before it gets unit
-    length: on the sphere its logits would be bounded and the lesson poor. The margin
-    heads read them off the sphere, scale them, and hold the true class to a margin
-    (`voiceemb.losses.margin_softmax`). What a call returns has no margin, since it knows no labels.
+    The plain softmax reads the classes off the affine output, before it is brought to
+    unit length: on the sphere its logits would be bounded and training slow. The margin
+    heads read them off the sphere, scale them, and subtract a margin from the true
+    class in the loss (`losses.margin_softmax`). A call returns logits without a margin,
+    since it has no labels.
 
     Args:
         encoder: A `SpeakerEncoder`.
@@ -86,18 +87,13 @@ class SpeakerClassifier(Learner):
             margin). Defaults to `"softmax"`.
         scale: Of the cosines. Defaults to `30`.
         margin: A cosine for `"am"`, radians for `"aam"`. Defaults to `0.2`.
-        margin_rise: Two steps, between which the margin rises evenly from nothing to
-            all. Defaults to `(0, 0)`: all of it from the first step on.
+        margin_rise: Two steps, between which the margin rises linearly from 0 to
+            `margin`. Defaults to `(0, 0)`: all of it from the first step on.
         sub_centres: Centres of each class. Defaults to `1`.
 
     Call arguments:
         features: Filterbank energies, `[batch, frames, bands]`.
     """
-
-    SETTINGS = (
-        *("num_speakers", "dropout", "seed", "head"),
-        *("scale", "margin", "margin_rise", "sub_centres"),
-    )
 
     def __init__(
         self,
@@ -113,13 +109,9 @@ class SpeakerClassifier(Learner):
         **kwargs,
     ):
         super().__init__(encoder, **kwargs)
-        if num_speakers < 2:
-            raise ValueError(
-                f"`num_speakers` must be at least 2. Received: {num_speakers}"
-            )
         if head not in HEADS:
             raise ValueError(f"`head` must be one of {HEADS}. Received: {head!r}")
-        if not 0 <= margin < LARGEST_MARGIN:
+        if not 0 <= margin < MAX_MARGIN:
             raise ValueError(
                 f"`margin` must be at least 0 and below pi / 2. Received: {margin}"
             )
@@ -137,6 +129,7 @@ class SpeakerClassifier(Learner):
         self.margin = margin
         self.margin_rise = (first, last)
         self.sub_centres = sub_centres
+        self.check_min(num_speakers=2)
         if head == "softmax":
             self.drop = layers.Dropout(dropout, seed=seed)
             self.classes = layers.Dense(num_speakers, dtype="float32", name="classes")
@@ -147,7 +140,7 @@ class SpeakerClassifier(Learner):
             )
 
     def call(self, features, training=None):
-        x = self.encoder.before_sphere(features, training=training)
+        x = self.encoder.affine_output(features, training=training)
         return self.classes(self.drop(x, training=training))
 
     def compute_loss(
@@ -155,16 +148,18 @@ class SpeakerClassifier(Learner):
     ):
         """Cross entropy of the speakers `y`, int `[batch]`, plus weight decay."""
         if self.head != "softmax":
-            margin = {"margin": self.present_margin(), "scale": self.scale}
-            y_pred = with_margin(y_pred, y, head=self.head, **margin)
+            margin = self.present_margin()
+            y_pred = with_margin(
+                y_pred, y, head=self.head, margin=margin, scale=self.scale
+            )
         entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         return entropy(y, y_pred) + self.penalty()
 
     def present_margin(self):
-        """The margin at the step the optimiser is at."""
+        """The margin at the present step of the optimiser."""
         if not self.margin_rise[1]:
             return self.margin
-        return self.margin * self.rise(*self.margin_rise)
+        return self.margin * self.ramp(*self.margin_rise)
 
     def measure(self, x, y, y_pred):
         """`accuracy`: the share of rows whose speaker has the greatest logit."""
@@ -172,8 +167,8 @@ class SpeakerClassifier(Learner):
         return {"accuracy": ops.mean(ops.cast(right, "float32"))}
 
 
-class DistanceLearner(Learner):
-    """Learns distances between the embeddings of a batch `[batch, group, ...]`.
+class EmbeddingTrainer(Trainer):
+    """Trains the cosines between the embeddings of a batch `[batch, group, ...]`.
 
     Call arguments:
         features: Energies, `[batch, group, frames, bands]`.
@@ -188,16 +183,16 @@ class DistanceLearner(Learner):
         return ops.reshape(embedding, (batch, group, self.encoder.embedding_dim))
 
     def measure(self, x, y, y_pred):
-        """What a collapse shows first.
+        """Statistics of a batch that show a collapse first.
 
         Returns:
             `same` and `other`: mean cosine of pairs of one and of two speakers;
             `active`: share of the batch's triplets that violate the margin, or whose
             order is wrong where there is none;
-            `spread`: `sqrt(1 - |mean embedding|**2)`, 0 if all voices are one point
+            `spread`: `sqrt(1 - |mean embedding|**2)`, 0 if all embeddings are equal
             and 1 if they cancel out.
         """
-        cosine, positive, negative = self._table(y, y_pred)
+        cosine, positive, negative = self._cosines(y, y_pred)
         same, other, weight = mining.batch_all(cosine, positive, negative, chance=None)
         violated = ops.cast(other - same + self.margin > 0, "float32")
         centre = ops.mean(y_pred, axis=(0, 1))
@@ -208,36 +203,35 @@ class DistanceLearner(Learner):
             "spread": ops.sqrt(ops.relu(1 - ops.sum(centre * centre))),
         }
 
-    def _table(self, y, y_pred):
+    def _cosines(self, y, y_pred):
+        """Cosines of all pairs of rows, and which of them share a speaker or do not."""
         rows = ops.reshape(y_pred, (-1, self.encoder.embedding_dim))
         return (rows @ ops.transpose(rows), *mining.relations(ops.reshape(y, (-1,))))
 
 
 @keras.saving.register_keras_serializable(package="voiceemb")
-class TripletLearner(DistanceLearner):
-    """Learns distances from triplets, drawn before the batch or found inside it.
+class TripletTrainer(EmbeddingTrainer):
+    """Triplet loss, on triplets sampled before the batch or mined inside it.
 
     With `strategy="random"` a batch is a list of triplets `[batch, 3, ...]` and the
     loss is `CosineTripletLoss` of their stack. With any other strategy a batch holds
-    `[speakers, utterances, ...]` and each row becomes an anchor (`voiceemb.losses.mining`);
-    over the first `warm_up` steps the loss moves evenly from random triplets to those
-    of the strategy, since the hardest triplets of a young encoder are noise.
+    `[speakers, utterances, ...]` and each row becomes an anchor (`losses.mining`);
+    over the first `warm_up` steps the loss moves linearly from random triplets to the
+    mined ones, since the hardest triplets of an untrained encoder are noise.
 
     Args:
         encoder: A `SpeakerEncoder`.
         strategy: `"random"`, `"semi_hard"`, `"hard"`, `"batch_hard"`, `"batch_all"`.
             Defaults to `"random"`.
-        margin: Gap wanted between the cosines. Defaults to `0.1`.
+        margin: Minimum gap between the cosines. Defaults to `0.1`.
         reduction: `"sum_over_batch_size"` (mean) or `"sum"`. Defaults to the mean;
             `batch_all` takes the mean over the triplets that are active.
-        warm_up: Steps until a strategy counts in full. Defaults to `0`.
+        warm_up: Steps until only mined triplets count. Defaults to `0`.
         seed: Seed of random positives and negatives. Defaults to `0`.
 
     Call arguments:
         features: Energies, `[batch, group, frames, bands]`.
     """
-
-    SETTINGS = ("strategy", "margin", "reduction", "warm_up", "seed")
 
     def __init__(
         self,
@@ -271,25 +265,19 @@ class TripletLearner(DistanceLearner):
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        """The triplet loss of embeddings `y_pred` of speakers `y`, and weight decay.
-
-        Args:
-            x, sample_weight, training: Unused.
-            y: Speakers, int `[batch, group]`.
-            y_pred: Unit embeddings, `[batch, group, dim]`.
-        """
+        """Triplet loss of embeddings `[batch, group, dim]`, plus weight decay."""
         if self.strategy == "random":
             rows = stack(y_pred)
             return self.triplet_loss(ops.zeros_like(rows), rows) + self.penalty()
-        cosine, positive, negative = self._table(y, y_pred)
+        cosine, positive, negative = self._cosines(y, y_pred)
         chance = keras.random.uniform((2, *ops.shape(cosine)), seed=self.random_state)
         losses = [
-            self._reduce(*choose(cosine, positive, negative, chance=chance))
-            for choose in (mining.random, mining.STRATEGIES[self.strategy])
+            self._reduce(*mine(cosine, positive, negative, chance=chance))
+            for mine in (mining.random, mining.STRATEGIES[self.strategy])
         ]
-        hardness = self._hardness()
+        hardness = self.ramp(0, self.warm_up) if self.warm_up else 1.0
         mined = (1 - hardness) * losses[0] + hardness * losses[1]
-        return scaled(mined, self.reduction) + self.penalty()
+        return scale_over_replicas(mined, self.reduction) + self.penalty()
 
     def _reduce(self, same, other, weight):
         losses = triplet_loss(same, other, margin=self.margin)
@@ -299,5 +287,54 @@ class TripletLearner(DistanceLearner):
             return ops.sum(losses * weight)
         return weighted_mean(losses, weight)
 
-    def _hardness(self):
-        return self.rise(0, self.warm_up) if self.warm_up else 1.0
+
+@keras.saving.register_keras_serializable(package="voiceemb")
+class ContrastiveTrainer(EmbeddingTrainer):
+    """Contrastive loss over a batch `[speakers, utterances, ...]`.
+
+    A contrastive loss couples all rows of its batch: with more speakers it is harder.
+    Over replicas each takes the loss of its own speakers, and the losses are averaged.
+
+    Args:
+        encoder: A `SpeakerEncoder`.
+        contrast: `"ge2e"`, `"prototypical"` or `"supcon"`. Defaults to `"ge2e"`.
+        temperature: Float > 0, one over the scale of the cosines. `"ge2e"` and
+            `"prototypical"` begin with it and learn their own. Defaults to `0.1`.
+
+    Call arguments:
+        features: Energies, `[speakers, utterances, frames, bands]`.
+    """
+
+    def __init__(self, encoder, contrast="ge2e", temperature=0.1, **kwargs):
+        super().__init__(encoder, **kwargs)
+        if contrast not in CONTRASTIVE_LOSSES:
+            raise ValueError(
+                f"`contrast` must be one of {sorted(CONTRASTIVE_LOSSES)}. "
+                f"Received: {contrast!r}"
+            )
+        if not temperature > 0:
+            raise ValueError(
+                f"`temperature` must be greater than 0. Received: {temperature}"
+            )
+        self.contrast = contrast
+        self.temperature = temperature
+        if contrast != "supcon":
+            self.log_scale = self.add_weight(
+                name="log_scale",  # its exponential is positive whatever is learnt
+                shape=(),
+                initializer=keras.initializers.Constant(-math.log(temperature)),
+                dtype="float32",
+            )
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        """Contrastive loss of embeddings `[batch, group, dim]`, plus weight decay."""
+        loss = CONTRASTIVE_LOSSES[self.contrast](y_pred, y, scale=self.scale())
+        return scale_over_replicas(loss) + self.penalty()
+
+    def scale(self):
+        """The factor of the cosines."""
+        if self.contrast == "supcon":
+            return 1 / self.temperature
+        return ops.exp(self.log_scale)

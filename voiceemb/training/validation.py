@@ -1,7 +1,8 @@
-"""The judge of training: how well voices of the validation part are told apart.
+"""Validation of training: equal error rate on held-out speakers, collapse detection.
 
-It is quick and not what a user will see: at most three windows of each utterance count,
-and a short one is repeated.
+The EER is quick and not what a user will see: at most three windows of each utterance
+count, and a short one is repeated. A collapsed encoder maps every voice to one point:
+its loss stays at exactly the margin and its gradient no longer separates speakers.
 """
 
 import numpy as np
@@ -10,81 +11,125 @@ from timbre.corpora.corpus import corpus_of
 from timbre.metrics.rates import eer
 from timbre.metrics.scoring import cosine_scores
 from timbre.metrics.trials import all_pairs
-from voiceemb.encoder import unit
+from timbre.training.run import TrainingError
+from voiceemb.inference import windowed_mean
+
+BATCH_WINDOWS = 64
+ADVICE = {  # what else to change, by the stage that collapsed
+    "triplet": "let hardness grow more slowly (--triplet.warm-up, --triplet.strategy "
+    "semi_hard)",
+    "metric": "let it rise more slowly (--metric.optimiser.warm-up)",
+}
 
 
-def judge(encoder, cache, *, window):
-    """A function that says the EER of cached voices, `{"eer": ...}`.
+def validation_eer(encoder, cache, *, window):
+    """Prepares a function that measures the EER of cached utterances, `{"eer": ...}`.
 
-    Of several corpora it is the mean of the EER in each, which are named too: a trial
-    across two would only tell their microphones apart. (Only if none has two speakers,
-    one of them twice, do trials cross.)
+    Of several corpora it is the mean of the EER in each, which are listed too: a trial
+    across two would be decided by their microphones. (Only if no corpus has two
+    speakers, one of them with two utterances, do trials cross.)
 
     Args:
-        encoder: A `SpeakerEncoder`; its weights are those of the moment of a call.
+        encoder: A `SpeakerEncoder`; its weights are those at the time of a call.
         cache: `timbre.corpora.cache.records.Records`, of waveforms or energies.
         window: Length of a window, in the unit of the cache.
     """
     import tensorflow as tf
 
-    sounds = cache.shape == ()
+    is_waveform = cache.shape == ()
     spec = tf.TensorSpec([None, window, *cache.shape], tf.float32)
 
     @tf.function(input_signature=[spec])
     def embed(crops):
-        features = encoder.features(crops) if sounds else crops
+        features = encoder.features(crops) if is_waveform else crops
         return encoder(features, training=False)
 
     speaker = np.asarray(cache.speakers)[cache.speaker]
-    domain = np.array([corpus_of(name) for name in speaker])
-    rows = {name: np.flatnonzero(domain == name) for name in np.unique(domain)}
-    rows = {name: few for name, few in rows.items() if _can_be_tried(speaker[few])}
+    corpus = np.array([corpus_of(name) for name in speaker])
+    rows = {name: np.flatnonzero(corpus == name) for name in np.unique(corpus)}
+    rows = {name: own for name, own in rows.items() if _has_trials(speaker[own])}
     rows = rows or {"": np.arange(len(speaker))}
-    trials = {name: all_pairs(speaker[few]) for name, few in rows.items()}
+    trials = {name: all_pairs(speaker[own]) for name, own in rows.items()}
 
     def validate():
         embeddings = embed_records(embed, cache, window=window)
-        found = {}
+        rates = {}
         for name, pairs in trials.items():
             scores = cosine_scores(embeddings[rows[name]], pairs)
-            found[name] = eer(pairs.label, scores)
-        each = {f"eer_{name}": value for name, value in found.items()}
-        return {"eer": float(np.mean([*found.values()]))} | (
-            each if len(each) > 1 else {}
-        )
+            rates[f"eer_{name}"] = eer(pairs.label, scores)
+        mean = {"eer": float(np.mean([*rates.values()]))}
+        return mean | rates if len(rates) > 1 else mean
 
     return validate
 
 
-def _can_be_tried(speaker):
+def _has_trials(speaker):
     _, counts = np.unique(speaker, return_counts=True)
     return len(counts) > 1 and counts.max() > 1
 
 
-def embed_records(embed, cache, *, window, at_once=64):
-    """Embeds what is cached: the mean of up to three windows of each record.
+def embed_records(embed, cache, *, window):
+    """Embeds cached utterances: the mean of up to three windows of each.
 
     Args:
         embed: Maps crops `[batch, window, ...]` to a tensor `[batch, dim]`.
         cache: `timbre.corpora.cache.records.Records`.
         window: Length of a window, in the unit of the cache.
-        at_once: Windows in a batch. Defaults to `64`.
 
     Returns:
         Unit vectors, float32 `[records, dim]`.
     """
-    owner, start = [], []
-    for i, length in enumerate(cache.length.tolist()):
-        room = max(length - window, 0)
-        some = sorted({0, room // 2, room})
-        owner += [i] * len(some)
-        start += some
-    owner, start = np.array(owner), np.array(start)
-    points = []
-    for at in range(0, len(owner), at_once):
-        rows = slice(at, at + at_once)
-        points.append(embed(cache.crops(owner[rows], start[rows], window)).numpy())
-    points = np.concatenate(points)
-    total = np.zeros((len(cache), points.shape[-1]), np.float32)
-    np.add.at(total, owner, points)
-    return unit(total)
+
+    def windows():
+        for record, length in enumerate(cache.length.tolist()):
+            last = max(length - window, 0)
+            for start in sorted({0, last // 2, last}):
+                yield (
+                    record,
+                    cache.crops(np.array([record]), np.array([start]), window)[0],
+                )
+
+    return windowed_mean(
+        lambda crops: embed(crops).numpy(), windows(), window, batch=BATCH_WINDOWS
+    )
+
+
+class CollapseError(TrainingError):
+    """The encoder maps (almost) all voices to one point."""
+
+
+class CollapseDetector:
+    """Stops a training stage whose embeddings have (almost) no spread for a while.
+
+    Args:
+        stage: The stage, `"triplet"` or `"metric"`, whose options the error names.
+        min_spread: Spread below which a run counts as collapsed, see
+            `EmbeddingTrainer.measure`. Defaults to `0.05`.
+        patience: Number of logged steps in a row that it takes. Defaults to `5`.
+
+    Raises:
+        CollapseError: From a call, with what to change.
+    """
+
+    def __init__(self, stage, min_spread=0.05, patience=5):
+        if stage not in ADVICE:
+            raise ValueError(
+                f"`stage` must be one of {list(ADVICE)}. Received: {stage!r}"
+            )
+        self.stage = stage
+        self.min_spread = min_spread
+        self.patience = patience
+        self.num_low = 0
+
+    def __call__(self, step, logs):
+        """Takes the scalars logged at `step`; `logs["spread"]` decides."""
+        self.num_low = self.num_low + 1 if logs["spread"] < self.min_spread else 0
+        if self.num_low >= self.patience:
+            raise CollapseError(
+                f"Training collapsed at step {step}: for the last {self.num_low} "
+                "logged steps all voices were (almost) one point "
+                f"(spread {logs['spread']:.4f}, loss {logs['loss']:.4f}, cosine of one "
+                f"speaker {logs['same']:.4f}, of two {logs['other']:.4f}). Start from "
+                "softmax pre-training (--softmax.steps), lower the learning rate "
+                f"(--{self.stage}.optimiser.learning-rate), or {ADVICE[self.stage]}."
+            )

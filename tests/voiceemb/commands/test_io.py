@@ -8,7 +8,13 @@ from voiceemb.commands import io
 from voiceemb.encoder import Encoder
 from voiceemb.enrolment.people import People
 
-ABOUT = {"sample_rate": 16000, "dim": 2, "window_samples": 32000, "sha256": "a" * 64}
+ABOUT = {
+    "extractor": "tones",
+    "sample_rate": 16000,
+    "dim": 2,
+    "window_samples": 32000,
+    "sha256": "a" * 64,
+}
 
 
 @pytest.fixture

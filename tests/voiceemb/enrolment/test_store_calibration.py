@@ -24,7 +24,7 @@ PLACES = {
 @pytest.fixture
 def people(tmp_path):
     heard = encoder()
-    heard.calibration, heard.places = LINE, PLACES
+    heard.calibration, heard.corpus_scores = LINE, PLACES
     return People.create(tmp_path / "people", heard, detector=Loud())
 
 

@@ -81,7 +81,7 @@ def test_noise_has_exactly_the_power_asked_for(rng, snr_db):
 
 
 def test_pink_noise_has_equal_power_in_every_octave_from_50_hz():
-    noise = corruptions.draw_noise(2**20, None, np.random.default_rng(0))
+    noise = corruptions.sample_noise(2**20, None, np.random.default_rng(0))
     power = np.abs(np.fft.rfft(noise.astype(float))) ** 2
     hz = np.fft.rfftfreq(2**20, 1 / 16000)
     octaves = [
@@ -93,7 +93,7 @@ def test_pink_noise_has_equal_power_in_every_octave_from_50_hz():
 
 def test_a_short_recording_of_noise_goes_round_in_a_circle():
     recording = np.arange(1, 8, dtype="float32")
-    noise = corruptions.draw_noise(20, [recording], np.random.default_rng(0))
+    noise = corruptions.sample_noise(20, [recording], np.random.default_rng(0))
     assert set(np.diff(noise) % 7) == {1} and len(noise) == 20
 
 
@@ -188,7 +188,7 @@ def test_levels_share_one_noise_and_differ_by_a_factor(corpus):
     [
         (robustness.over_durations, {"durations_s": [0.01]}, "at least 0.1 s"),
         (robustness.over_durations, {"durations_s": []}, "Durations"),
-        (robustness.over_durations, {"durations_s": [9.0]}, "can not be measured"),
+        (robustness.over_durations, {"durations_s": [9.0]}, "can not be evaluated"),
         (robustness.over_noise, {"snrs_db": [np.nan]}, "must be finite"),
         (robustness.over_noise, {"noisy": "enrol"}, "'both', 'test'"),
         (robustness.over_noise, {"protocol": "closed"}, "protocol"),
@@ -242,7 +242,7 @@ def test_both_figures_are_drawn(corpus, tmp_path):
 def test_real_speech_is_harder_when_short_and_when_noisy(real_data):
     from timbre.corpora.folders import open_corpus
 
-    some = {"mfcc": evaluate.cepstra()}
+    some = {"mfcc": evaluate.mfcc_extractor()}
     corpus = open_corpus(real_data / "librispeech_test_other")
     short = robustness.over_durations(corpus, some, durations_s=[0.5, 2], **FAST)
     assert short[0]["eer"] > short[1]["eer"] + 0.1

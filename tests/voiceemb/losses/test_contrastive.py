@@ -4,8 +4,9 @@ import pytest
 import tensorflow as tf
 
 from tests.references import unit
-from voiceemb.losses.contrastive import CONTRASTS, ContrastLearner
+from voiceemb.losses.contrastive import CONTRASTIVE_LOSSES
 from voiceemb.networks import speaker_encoder
+from voiceemb.training.trainers import ContrastiveTrainer
 
 SPEAKERS, UTTERANCES = 5, 4
 LABELS = np.repeat(np.arange(SPEAKERS), UTTERANCES).reshape(SPEAKERS, UTTERANCES)
@@ -17,7 +18,7 @@ def batch(rng, dim=8):
 
 
 def loss_of(contrast, embedding, labels=LABELS, scale=7.0):
-    return float(CONTRASTS[contrast](embedding, labels, scale=scale))
+    return float(CONTRASTIVE_LOSSES[contrast](embedding, labels, scale=scale))
 
 
 def cos(a, b):
@@ -77,7 +78,7 @@ def test_two_utterances_are_enough(rng):
         assert np.isclose(found, expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("contrast", CONTRASTS)
+@pytest.mark.parametrize("contrast", CONTRASTIVE_LOSSES)
 @pytest.mark.parametrize("scale", [1.0, 30.0])
 def test_one_point_for_all_voices_chooses_at_random(contrast, scale, rng):
     everyone = np.broadcast_to(unit(rng, 1, 8), (SPEAKERS, UTTERANCES, 8))
@@ -86,7 +87,7 @@ def test_one_point_for_all_voices_chooses_at_random(contrast, scale, rng):
     assert np.isclose(found, np.log(choices), atol=1e-4)
 
 
-@pytest.mark.parametrize("contrast", CONTRASTS)
+@pytest.mark.parametrize("contrast", CONTRASTIVE_LOSSES)
 def test_speakers_at_right_angles_score_by_closed_form(contrast):
     """The right cosines are 1 and the others 0; three of supcon's are right."""
     apart = np.repeat(np.eye(8, dtype="float32")[:SPEAKERS, None], UTTERANCES, axis=1)
@@ -95,7 +96,7 @@ def test_speakers_at_right_angles_score_by_closed_form(contrast):
     assert np.isclose(loss_of(contrast, apart), expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("contrast", CONTRASTS)
+@pytest.mark.parametrize("contrast", CONTRASTIVE_LOSSES)
 def test_the_order_of_speakers_and_of_utterances_does_not_matter(contrast, rng):
     embedding = batch(rng)
     expected = loss_of(contrast, embedding)
@@ -108,7 +109,7 @@ def test_the_order_of_speakers_and_of_utterances_does_not_matter(contrast, rng):
     assert np.isclose(renamed, expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("contrast", CONTRASTS)
+@pytest.mark.parametrize("contrast", CONTRASTIVE_LOSSES)
 def test_turning_the_sphere_does_not_matter(contrast, rng):
     embedding = batch(rng)
     turn = np.linalg.qr(rng.normal(size=(8, 8)))[0].astype("float32")
@@ -126,24 +127,24 @@ def test_supcon_reads_speakers_from_labels_and_leaves_out_who_speaks_once(rng):
     assert loss_of("supcon", embedding, alone) == 0
 
 
-@pytest.mark.parametrize("contrast", CONTRASTS)
+@pytest.mark.parametrize("contrast", CONTRASTIVE_LOSSES)
 def test_the_gradient_is_finite_where_vectors_coincide_cancel_or_vanish(contrast):
     same = np.ones((SPEAKERS, UTTERANCES, 4), "float32") / 2
     opposite = same * np.array([1, -1, 1, -1], "float32")[None, :, None]
     for points in (same, opposite, 0 * same):
         x = tf.Variable(points)
         with tf.GradientTape() as tape:
-            loss = CONTRASTS[contrast](x, LABELS, scale=30.0)
+            loss = CONTRASTIVE_LOSSES[contrast](x, LABELS, scale=30.0)
         assert np.isfinite(loss) and np.isfinite(tape.gradient(loss, x)).all()
 
 
-@pytest.mark.parametrize("contrast", CONTRASTS)
+@pytest.mark.parametrize("contrast", CONTRASTIVE_LOSSES)
 def test_one_point_has_no_gradient_along_the_sphere(contrast, rng):
     """A collapse is a saddle: nothing pulls a voice from it but noise."""
     point = unit(rng, 1, 8)
     x = tf.Variable(np.tile(point, (SPEAKERS, UTTERANCES, 1)))
     with tf.GradientTape() as tape:
-        loss = CONTRASTS[contrast](x, LABELS, scale=10.0)
+        loss = CONTRASTIVE_LOSSES[contrast](x, LABELS, scale=10.0)
     gradient = np.asarray(tape.gradient(loss, x))
     along = gradient - (gradient @ point[0])[..., None] * point[0]
     assert np.abs(along).max() < 1e-5
@@ -155,32 +156,32 @@ def small(**arguments):
     )
 
 
-@pytest.mark.parametrize("contrast", CONTRASTS)
+@pytest.mark.parametrize("contrast", CONTRASTIVE_LOSSES)
 def test_a_learner_adds_its_contrast_and_the_weight_decay(contrast, rng):
     embedding = batch(rng)
-    plain = ContrastLearner(small(weight_decay=0.0), contrast, temperature=0.2)
+    plain = ContrastiveTrainer(small(weight_decay=0.0), contrast, temperature=0.2)
     found = plain.compute_loss(y=LABELS, y_pred=embedding)
     assert np.isclose(found, loss_of(contrast, embedding, scale=5.0), rtol=1e-5)
-    decayed = ContrastLearner(small(weight_decay=0.5), contrast, temperature=0.2)
+    decayed = ContrastiveTrainer(small(weight_decay=0.5), contrast, temperature=0.2)
     total = decayed.compute_loss(y=LABELS, y_pred=embedding)
     assert np.isclose(total, found + sum(decayed.losses), rtol=1e-5)
 
 
 def test_supcon_keeps_its_temperature_and_the_others_learn_a_positive_one():
-    assert ContrastLearner(small(), "supcon", 0.05).scale() == 20
+    assert ContrastiveTrainer(small(), "supcon", 0.05).scale() == 20
     for contrast in ("ge2e", "prototypical"):
-        learner = ContrastLearner(small(), contrast, 0.05)
-        assert np.isclose(learner.scale(), 20)
-        assert learner.log_scale in learner.trainable_variables
-        learner.log_scale.assign(-9.0)
-        assert learner.scale() > 0
+        trainer = ContrastiveTrainer(small(), contrast, 0.05)
+        assert np.isclose(trainer.scale(), 20)
+        assert trainer.log_scale in trainer.trainable_variables
+        trainer.log_scale.assign(-9.0)
+        assert trainer.scale() > 0
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("contrast", CONTRASTS)
+@pytest.mark.parametrize("contrast", CONTRASTIVE_LOSSES)
 def test_fit_alone_teaches_distances_and_every_weight_learns(contrast, rng):
     """Two voices that differ in their lower bands must part within a few steps."""
-    model = ContrastLearner(small(), contrast)
+    model = ContrastiveTrainer(small(), contrast)
     model.compile(optimizer=keras.optimizers.Adam(0.01))
     labels = np.tile([[0] * 3, [1] * 3], (4, 1))
     x = rng.uniform(0.1, 9, (8, 3, 16, 64)).astype("float32")
@@ -197,8 +198,8 @@ def test_fit_alone_teaches_distances_and_every_weight_learns(contrast, rng):
 
 
 def test_a_learner_is_rebuilt_from_its_config_with_its_weights(rng):
-    model = ContrastLearner(small(), "ge2e", 0.3)
-    copy = ContrastLearner.from_config(model.get_config())
+    model = ContrastiveTrainer(small(), "ge2e", 0.3)
+    copy = ContrastiveTrainer.from_config(model.get_config())
     assert copy.get_config() == model.get_config()
     x = rng.uniform(0.1, 9, (2, 2, 16, 64)).astype("float32")
     model(x), copy(x)
@@ -217,4 +218,4 @@ def test_a_learner_is_rebuilt_from_its_config_with_its_weights(rng):
 )
 def test_a_wrong_argument_is_named(arguments, rule):
     with pytest.raises(ValueError, match=rule):
-        ContrastLearner(small(), *arguments)
+        ContrastiveTrainer(small(), *arguments)

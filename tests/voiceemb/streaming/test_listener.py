@@ -25,6 +25,14 @@ from voiceemb.streaming.listener import Listener, line, listen
 from voiceemb.vad.energy import EnergyDetector
 from voiceemb.vad.segmentation import HysteresisConfig
 
+ABOUT = {
+    "extractor": "tones",
+    "sample_rate": 16000,
+    "dim": 2,
+    "window_samples": 32000,
+    "sha256": "a" * 64,
+}
+
 
 def test_slices_tile_the_time_and_the_last_ends_with_the_last_whole_frame():
     slices = heard(said("low 1.234"))
@@ -165,7 +173,7 @@ def test_people_on_disk_are_known(tmp_path, rng):
     """A store of people is asked as it is; an empty one knows nobody."""
     encoder = Encoder(
         lambda batch: np.stack([ToneEncoder().embed_utterance(x) for x in batch]),
-        {"sample_rate": 16000, "dim": 2, "window_samples": 32000, "sha256": "a" * 64},
+        ABOUT,
     )
     encoder.calibration = LogisticCalibration(slope=20.0, offset=-8.0)
     people = enrolment.People.create(tmp_path / "people", encoder, detector=Loud())
@@ -180,8 +188,7 @@ def test_people_on_disk_are_known(tmp_path, rng):
 
 
 def test_people_without_a_calibration_are_refused_before_any_sound(tmp_path):
-    about = {"sample_rate": 16000, "dim": 2, "window_samples": 32000}
-    encoder = Encoder(lambda batch: batch, about | {"sha256": "a" * 64})
+    encoder = Encoder(lambda batch: batch, ABOUT)
     people = enrolment.People.create(tmp_path / "people", encoder, detector=Loud())
     with pytest.raises(ValueError, match="without a calibration"):
         Listener(encoder, people=people, detector=Loud())

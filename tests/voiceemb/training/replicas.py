@@ -1,4 +1,4 @@
-"""Prints the losses of the learners on one or two replicas, as JSON."""
+"""Prints the losses of the trainers on one or two replicas, as JSON."""
 
 import json
 import sys
@@ -8,9 +8,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from voiceemb.losses.contrastive import CONTRASTS, ContrastLearner
+from voiceemb.losses.contrastive import CONTRASTIVE_LOSSES
 from voiceemb.networks import speaker_encoder
-from voiceemb.training.trainers import SpeakerClassifier, TripletLearner
+from voiceemb.training.trainers import (
+    ContrastiveTrainer,
+    SpeakerClassifier,
+    TripletTrainer,
+)
 
 
 def main(replicas):
@@ -31,15 +35,18 @@ def main(replicas):
     own = halves[: 2 * replicas], groups[: 2 * replicas]
     found = {}
     for name, x, y, make in (
-        ("random", features, given, lambda e: TripletLearner(e, "random")),
-        ("sum", features, given, lambda e: TripletLearner(e, "random", 0.1, "sum")),
-        ("mined", halves, groups, lambda e: TripletLearner(e, "batch_hard")),
+        ("random", features, given, lambda e: TripletTrainer(e, "random")),
+        ("sum", features, given, lambda e: TripletTrainer(e, "random", 0.1, "sum")),
+        ("mined", halves, groups, lambda e: TripletTrainer(e, "batch_hard")),
         ("classes", features[:, 0], given[:, 0], lambda e: SpeakerClassifier(e, 4)),
         (
             *("margin", features[:, 0], given[:, 0]),
             lambda e: SpeakerClassifier(e, 4, head="aam", sub_centres=2),
         ),
-        *((name, *own, partial(ContrastLearner, contrast=name)) for name in CONTRASTS),
+        *(
+            (name, *own, partial(ContrastiveTrainer, contrast=name))
+            for name in CONTRASTIVE_LOSSES
+        ),
     ):
         with strategy.scope():
             keras.utils.set_random_seed(0)

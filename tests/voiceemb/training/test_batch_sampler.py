@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from voiceemb.training.batch_sampler import Draw, dataset
+from voiceemb.training.batch_sampler import BatchSampler, dataset
 
 SPEAKER = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2, 3])  # the last has one record only
 LENGTH = np.array([50, 60, 20, 40, 90, 30, 30, 45, 80, 70])
@@ -20,11 +20,11 @@ class Memory:
 
 @pytest.fixture
 def draw():
-    return Draw(SPEAKER, LENGTH, crop=32, seed=7)
+    return BatchSampler(SPEAKER, LENGTH, crop=32, seed=7)
 
 
 def test_the_same_step_draws_the_same_rows_and_another_step_others(draw):
-    again = Draw(SPEAKER, LENGTH, crop=32, seed=7)
+    again = BatchSampler(SPEAKER, LENGTH, crop=32, seed=7)
     for one, two in [
         (draw.triplets(3, batch=8), again.triplets(3, batch=8)),
         (draw.classes(3, batch=8), again.classes(3, batch=8)),
@@ -35,7 +35,7 @@ def test_the_same_step_draws_the_same_rows_and_another_step_others(draw):
     ]:
         np.testing.assert_array_equal(one, two)
     assert (draw.triplets(3, batch=8)[0] != draw.triplets(4, batch=8)[0]).any()
-    other = Draw(SPEAKER, LENGTH, crop=32, seed=8)
+    other = BatchSampler(SPEAKER, LENGTH, crop=32, seed=8)
     assert (draw.triplets(3, batch=8)[0] != other.triplets(3, batch=8)[0]).any()
 
 
@@ -105,7 +105,7 @@ def test_preparation_gets_the_seed_of_its_step(draw):
         crop=32,
         step=2,
         steps=4,
-        prepare=lambda crops, seed: seed,
+        transform=lambda crops, seed: seed,
         seed=9,
     )
     assert [x.numpy().tolist() for x, _ in data] == [[9, 2], [9, 3]]
@@ -113,12 +113,12 @@ def test_preparation_gets_the_seed_of_its_step(draw):
 
 def test_too_few_speakers_are_an_error_that_counts_them():
     with pytest.raises(ValueError, match="2 speakers, of whom 1 have two"):
-        Draw([0, 0, 1], [9, 9, 9], crop=4)
+        BatchSampler([0, 0, 1], [9, 9, 9], crop=4)
 
 
 def test_balanced_speakers_come_equally_often_however_much_they_say():
     speaker = np.repeat([0, 1, 2], [2, 10, 88])
-    draw = Draw(speaker, np.full(100, 50), crop=32, balance="speakers")
+    draw = BatchSampler(speaker, np.full(100, 50), crop=32, balance="speakers")
     record = np.concatenate([draw.classes(s, batch=60)[0] for s in range(50)])
     share = np.bincount(speaker[record]) / len(record)
     np.testing.assert_allclose(share, 1 / 3, atol=0.04)
@@ -128,7 +128,9 @@ def test_balanced_speakers_come_equally_often_however_much_they_say():
 def test_balanced_corpora_come_equally_often_however_many_speakers_they_have():
     speaker = np.repeat(np.arange(12), 3)
     corpus = np.where(speaker < 2, "small", "large")
-    draw = Draw(speaker, np.full(36, 50), crop=32, corpus=corpus, balance="corpora")
+    draw = BatchSampler(
+        speaker, np.full(36, 50), crop=32, corpus=corpus, balance="corpora"
+    )
     record = np.concatenate([draw.classes(s, batch=60)[0] for s in range(50)])
     assert np.isclose((corpus[record] == "small").mean(), 0.5, atol=0.04)
     for step in range(20):
@@ -143,7 +145,7 @@ def test_balanced_corpora_come_equally_often_however_many_speakers_they_have():
 
 def test_a_balance_nobody_knows_is_refused():
     with pytest.raises(ValueError, match="must be one of"):
-        Draw(SPEAKER, LENGTH, crop=4, balance="women")
+        BatchSampler(SPEAKER, LENGTH, crop=4, balance="women")
 
 
 def test_crops_of_several_lengths_are_drawn_one_for_each_batch(draw):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from timbre.audio import wave
-from voiceemb.training.speed_perturbation import AtSpeeds
+from voiceemb.training.speed_perturbation import SpeedPerturbedRecords
 
 RATE = 16000
 
@@ -23,7 +23,7 @@ class Tones:
 
 @pytest.fixture
 def voices():
-    return AtSpeeds(Tones(), (1.0, 0.8, 1.25))
+    return SpeedPerturbedRecords(Tones(), (1.0, 0.8, 1.25))
 
 
 def test_each_speed_of_a_speaker_is_a_speaker(voices):
@@ -77,7 +77,7 @@ def test_a_short_record_is_repeated(voices):
 @pytest.mark.parametrize("speeds", [(), (1.0, 1.0), (0.1,), (3.0,), (float("nan"),)])
 def test_speeds_that_make_no_voice_are_refused(speeds):
     with pytest.raises(ValueError, match="each given once"):
-        AtSpeeds(Tones(), speeds)
+        SpeedPerturbedRecords(Tones(), speeds)
 
 
 def test_features_have_no_speed():
@@ -85,4 +85,4 @@ def test_features_have_no_speed():
         shape = (64,)
 
     with pytest.raises(ValueError, match="Only waveforms"):
-        AtSpeeds(Features(), (0.9, 1.0))
+        SpeedPerturbedRecords(Features(), (0.9, 1.0))

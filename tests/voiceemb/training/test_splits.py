@@ -31,14 +31,14 @@ def test_parts_share_no_speaker_and_no_utterance():
     assert len(parts.validation.speakers) == 4 and len(parts.test.speakers) == 5
     open_sets = [set(p.speakers) for p in (parts.train, parts.validation, parts.test)]
     assert not any(a & b for a, b in itertools.combinations(open_sets, 2))
-    assert set(parts.closed.speakers) == set(parts.train.speakers)
+    assert set(parts.closed_set.speakers) == set(parts.train.speakers)
     whole = [u for p in (*parts_of(parts),) for u in p]
     assert sorted(u.path for u in whole) == sorted(u.path for u in corpus)
-    assert len(parts.closed) == 21 * 2
+    assert len(parts.closed_set) == 21 * 2
 
 
 def parts_of(parts):
-    return (parts.train, parts.validation, parts.test, parts.closed)
+    return (parts.train, parts.validation, parts.test, parts.closed_set)
 
 
 def test_the_same_seed_divides_the_same_way_and_another_another():
@@ -56,14 +56,14 @@ def test_a_tiny_corpus_is_judged_by_utterances_and_says_so():
     parts = divide(paper_corpus(3, 6))
     assert parts.protocol == "closed-set" and parts.test is None
     assert len(parts.train.speakers) == 3
-    assert parts.validation.utterances == parts.closed.utterances
-    assert not set(parts.train.utterances) & set(parts.closed.utterances)
+    assert parts.validation.utterances == parts.closed_set.utterances
+    assert not set(parts.train.utterances) & set(parts.closed_set.utterances)
 
 
 def test_two_speakers_with_two_utterances_train_without_any_judge():
     parts = divide(paper_corpus(2, 2))
     assert len(parts.train) == 4
-    assert parts.validation is parts.closed is parts.test is None
+    assert parts.validation is parts.closed_set is parts.test is None
     assert parts.facts(sounds="a")["speakers"] == {"train": ["s00", "s01"]}
 
 
@@ -132,11 +132,9 @@ def joined(**sizes):
 def test_a_held_out_corpus_validates_alone_and_trains_nothing():
     parts = divide(joined(near=20, far=3), held_out_corpora=("far",))
     assert parts.validation.speakers == ("far/s00", "far/s01", "far/s02")
-    heard = {
-        corpus_of(s) for s in (*parts.train.speakers, *parts.test.speakers)
-    }
+    heard = {corpus_of(s) for s in (*parts.train.speakers, *parts.test.speakers)}
     assert heard == {"near"} and len(parts.test.speakers) == 4
-    assert parts.protocol == "open-set" and parts.closed is not None
+    assert parts.protocol == "open-set" and parts.closed_set is not None
 
 
 @pytest.mark.parametrize("held_out_corpora", [("nowhere",), ("near", "far")])
@@ -151,4 +149,4 @@ def test_a_part_nobody_wants_is_left_out_and_the_other_stays():
     assert chosen.protocol == "open-set" and len(chosen.train.speakers) == 26
     tested = divide(paper_corpus(30, 6), validation=0)
     assert len(tested.test.speakers) == 5 and tested.protocol == "closed-set"
-    assert tested.validation is tested.closed
+    assert tested.validation is tested.closed_set

@@ -6,7 +6,7 @@ from tests.references import unit
 from voiceemb.losses import mining
 from voiceemb.losses.triplet import CosineTripletLoss, stack
 from voiceemb.networks import speaker_encoder
-from voiceemb.training.trainers import SpeakerClassifier, TripletLearner
+from voiceemb.training.trainers import SpeakerClassifier, TripletTrainer
 
 
 def small(**arguments):
@@ -19,8 +19,8 @@ def energies(rng, *shape):
     return rng.uniform(0.1, 9.0, (*shape, 16, 64)).astype("float32")
 
 
-def learner(strategy, **arguments):
-    model = TripletLearner(small(weight_decay=0.0), strategy, **arguments)
+def trainer(strategy, **arguments):
+    model = TripletTrainer(small(weight_decay=0.0), strategy, **arguments)
     model.compile(optimizer=keras.optimizers.SGD(0.01))
     return model
 
@@ -35,7 +35,7 @@ def groups(rng, speakers=4, utterances=3, dim=8):
 def test_random_triplets_have_the_loss_of_their_stack(rng):
     embedding, labels = groups(rng)
     expected = CosineTripletLoss(0.1)(np.zeros(12), stack(embedding))
-    loss = learner("random").compute_loss(y=labels, y_pred=embedding)
+    loss = trainer("random").compute_loss(y=labels, y_pred=embedding)
     assert np.isclose(loss, expected)
 
 
@@ -48,7 +48,7 @@ def test_batch_hard_is_the_mean_over_anchors(rng):
         others = np.arange(12) != a
         same = cosine[a][(names == name) & others].min()
         expected.append(max(0, cosine[a][names != name].max() - same + 0.1))
-    loss = learner("batch_hard").compute_loss(y=labels, y_pred=embedding)
+    loss = trainer("batch_hard").compute_loss(y=labels, y_pred=embedding)
     assert np.isclose(loss, np.mean(expected))
 
 
@@ -61,7 +61,7 @@ def test_batch_all_is_the_mean_over_active_triplets(rng):
         for x in mining.batch_all(rows @ rows.T, positive, negative, chance=None)
     )
     losses = np.maximum(other - same + 0.1, 0) * weight
-    loss = learner("batch_all").compute_loss(y=labels, y_pred=embedding)
+    loss = trainer("batch_all").compute_loss(y=labels, y_pred=embedding)
     assert np.isclose(loss, losses[losses > 0].mean())
 
 
@@ -69,20 +69,20 @@ def test_batch_all_is_the_mean_over_active_triplets(rng):
 def test_one_point_for_all_voices_scores_the_margin_under_every_strategy(strategy):
     everyone = np.tile(np.eye(8, dtype="float32")[0], (4, 3, 1))
     labels = np.repeat(np.arange(4), 3).reshape(4, 3)
-    loss = learner(strategy, margin=0.15).compute_loss(y=labels, y_pred=everyone)
+    loss = trainer(strategy, margin=0.15).compute_loss(y=labels, y_pred=everyone)
     assert np.isclose(loss, 0.15)
 
 
 def test_hardness_rises_evenly_to_the_full_strategy(rng):
     embedding, labels = groups(rng)
-    model = learner("batch_hard", warm_up=10)
+    model = trainer("batch_hard", warm_up=10)
     model.optimizer.build(model.trainable_variables)
     hardness = []
     for step in (0, 5, 10, 20):
         model.optimizer.iterations.assign(step)
-        hardness.append(float(model._hardness()))
+        hardness.append(float(model.ramp(0, 10)))
     assert hardness == [0, 0.5, 1, 1]
-    hard = learner("batch_hard").compute_loss(y=labels, y_pred=embedding)
+    hard = trainer("batch_hard").compute_loss(y=labels, y_pred=embedding)
     warm = model.compute_loss(y=labels, y_pred=embedding)
     assert np.isclose(warm, hard)
     model.optimizer.iterations.assign(0)
@@ -94,7 +94,7 @@ def test_halfway_through_the_warm_up_both_losses_count_half(rng):
     embedding, labels = groups(rng)
     losses = {}
     for step in (0, 5, 10):
-        model = learner("batch_hard", warm_up=10)  # the same seed, the same chance
+        model = trainer("batch_hard", warm_up=10)  # the same seed, the same chance
         model.optimizer.build(model.trainable_variables)
         model.optimizer.iterations.assign(step)
         losses[step] = float(model.compute_loss(y=labels, y_pred=embedding))
@@ -103,7 +103,7 @@ def test_halfway_through_the_warm_up_both_losses_count_half(rng):
 
 
 def test_measures_show_a_collapse_and_a_perfect_encoder():
-    model = learner("random")
+    model = trainer("random")
     labels = np.repeat(np.arange(4), 2).reshape(4, 2)
     point = model.measure(
         None, labels, np.tile(np.eye(8, dtype="float32")[0], (4, 2, 1))
@@ -118,8 +118,8 @@ def test_measures_show_a_collapse_and_a_perfect_encoder():
 
 def test_weight_decay_adds_its_penalty_once(rng):
     embedding, labels = groups(rng)
-    plain = TripletLearner(small(weight_decay=0.0))
-    decayed = TripletLearner(small(weight_decay=0.5))
+    plain = TripletTrainer(small(weight_decay=0.0))
+    decayed = TripletTrainer(small(weight_decay=0.5))
     kernels = [
         v.numpy()
         for v in decayed.trainable_variables
@@ -137,7 +137,7 @@ def test_weight_decay_adds_its_penalty_once(rng):
 @pytest.mark.parametrize("strategy", ["random", "semi_hard", "batch_all"])
 def test_fit_alone_teaches_triplets(strategy, rng):
     """Two voices that differ in their lower bands must part within a few steps."""
-    model = TripletLearner(small(), strategy)
+    model = TripletTrainer(small(), strategy)
     model.compile(optimizer=keras.optimizers.Adam(0.003))
     x, labels = energies(rng, 8, 3), np.tile([[0, 0, 1], [1, 1, 0]], (4, 1))
     x[labels == 1, :, :32] *= 5
@@ -164,7 +164,7 @@ def test_fit_alone_teaches_names_and_every_weight_learns(rng):
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", mining.STRATEGIES)
 def test_a_last_batch_of_another_size_trains_too(strategy, rng):
-    model = learner(strategy, warm_up=3)
+    model = trainer(strategy, warm_up=3)
     labels = np.repeat(np.arange(5), 3).reshape(5, 3)
     model.fit(energies(rng, 5, 3), labels, batch_size=3, epochs=1, verbose=0)
     assert all(np.isfinite(w).all() for w in model.get_weights())
@@ -175,11 +175,11 @@ def test_half_precision_sees_quiet_sound_as_single_does(policy, rng):
     """Energies of quiet sound are far below what float16 holds: 1e-9 and less."""
     quiet = rng.uniform(1e-12, 1e-9, (2, 3, 32, 64)).astype("float32")
     keras.utils.set_random_seed(0)
-    expected = TripletLearner(small())(quiet)
+    expected = TripletTrainer(small())(quiet)
     keras.config.set_dtype_policy(policy)
     try:
         keras.utils.set_random_seed(0)
-        model = TripletLearner(small())
+        model = TripletTrainer(small())
         found = model(quiet)
         model.compile(optimizer=keras.optimizers.SGD())
     finally:
@@ -192,7 +192,7 @@ def test_half_precision_sees_quiet_sound_as_single_does(policy, rng):
 def test_learners_are_rebuilt_from_their_config(rng):
     for model in (
         SpeakerClassifier(small(), 3, 0.1, seed=4),
-        TripletLearner(small(), "batch_hard", 0.3, "sum", 7, 2),
+        TripletTrainer(small(), "batch_hard", 0.3, "sum", 7, 2),
     ):
         copy = type(model).from_config(model.get_config())
         assert copy.get_config() == model.get_config()
@@ -201,8 +201,8 @@ def test_learners_are_rebuilt_from_their_config(rng):
 @pytest.mark.parametrize(
     "make, rule",
     [
-        (lambda: TripletLearner(small(), "hardest"), "`strategy` must be one of"),
-        (lambda: TripletLearner(small(), reduction="max"), "`reduction` must be"),
+        (lambda: TripletTrainer(small(), "hardest"), "`strategy` must be one of"),
+        (lambda: TripletTrainer(small(), reduction="max"), "`reduction` must be"),
         (lambda: SpeakerClassifier(small(), 1), "`num_speakers` must be at least 2"),
     ],
 )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from voiceemb.training.validation import judge
+from voiceemb.training.validation import validation_eer
 
 APART = {"a": (0, 0), "b": (90, 90)}  # two voices of two recordings, EER 0
 MIXED = {"a": (0, 180), "b": (90, 270)}  # each voice nearer to the other, EER 1
@@ -45,19 +45,21 @@ def mean(features, training):
     [(APART, MIXED, (0, 1)), (MIXED, APART, (1, 0)), (APART, APART, (0, 0))],
 )
 def test_each_corpus_is_judged_by_its_own_recordings(first, second, eers):
-    found = judge(mean, Cache(one=first, two=second), window=3)()
+    found = validation_eer(mean, Cache(one=first, two=second), window=3)()
     assert found == {"eer": np.mean(eers), "eer_one": eers[0], "eer_two": eers[1]}
 
 
 def test_a_corpus_that_can_not_be_tried_is_left_out():
     """One voice has no other, and voices of one recording each have no same pair."""
     for lone in ({"c": (0, 180)}, {"c": (0,), "d": (90,)}):
-        assert judge(mean, Cache(lone=lone, two=APART), window=3)() == {"eer": 0}
+        assert validation_eer(mean, Cache(lone=lone, two=APART), window=3)() == {
+            "eer": 0
+        }
 
 
 def test_only_where_no_corpus_can_be_tried_do_trials_cross():
     """A single voice in each: `a` and `b` are then told apart across the corpora."""
     lone = Cache(one={"a": APART["a"]}, two={"b": APART["b"]})
-    assert judge(mean, lone, window=3)() == {"eer": 0}
+    assert validation_eer(mean, lone, window=3)() == {"eer": 0}
     mixed = Cache(one={"a": MIXED["a"]}, two={"b": MIXED["b"]})
-    assert judge(mean, mixed, window=3)() == {"eer": 1}
+    assert validation_eer(mean, mixed, window=3)() == {"eer": 1}

@@ -1,0 +1,72 @@
+"""Keras layers and models whose config is the arguments of their constructor."""
+
+import inspect
+
+
+class ConfiguredByArguments:
+    """Mix-in of layers and models that keep each argument as the attribute of its name.
+
+    Put it before the Keras class among the bases. An `__init__` with `**kwargs` adds
+    the arguments of the next class that has one, up to Keras' own.
+    """
+
+    @classmethod
+    def arguments(cls) -> tuple[str, ...]:
+        """Names of the arguments it is built from, but those of Keras."""
+        names = {}
+        for kind in cls.__mro__[: cls.__mro__.index(ConfiguredByArguments)]:
+            if "__init__" in vars(kind):
+                parameters = list(inspect.signature(kind.__init__).parameters.values())
+                named = [p for p in parameters[1:] if p.kind != p.VAR_KEYWORD]
+                names |= dict.fromkeys(p.name for p in named)
+        return tuple(names)
+
+    def get_config(self):
+        """What Keras keeps of a layer, and the arguments."""
+        own = {name: getattr(self, name) for name in self.arguments()}
+        return {**super().get_config(), **own}
+
+    def check_min(self, **limits):
+        """Refuses arguments, numbers or tuples of them, below their limits.
+
+        Raises:
+            ValueError: If one is; `None` is never below.
+        """
+        for name, limit in limits.items():
+            value = getattr(self, name)
+            numbers = value if isinstance(value, tuple) else (value,)
+            if any(number is not None and number < limit for number in numbers):
+                raise ValueError(
+                    f"`{name}` must be at least {limit}. Received: {value}"
+                )
+
+
+def select(networks, network, arguments):
+    """The class of a network in a closed registry, and its share of the arguments.
+
+    A config describes all networks at once: each takes the arguments it knows.
+
+    Args:
+        networks: Name to class, each with `arguments()`.
+        network: A name.
+        arguments: Dict of arguments of any of them.
+
+    Returns:
+        The class, and a dict of those of `arguments` that it takes.
+
+    Raises:
+        ValueError: If the name is not known.
+        TypeError: If no network has an argument of that name.
+    """
+    if network not in networks:
+        raise ValueError(
+            f"`network` must be one of {sorted(networks)}. Received: {network!r}"
+        )
+    names = {name for kind in networks.values() for name in kind.arguments()}
+    if unknown := sorted(arguments.keys() - names):
+        raise TypeError(
+            f"Arguments of networks are {sorted(names)}. Received: {unknown}"
+        )
+    kind = networks[network]
+    own = kind.arguments()
+    return kind, {name: value for name, value in arguments.items() if name in own}

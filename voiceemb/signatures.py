@@ -1,0 +1,52 @@
+"""Signatures of the SavedModel of a speaker encoder: `embed` and `embed_features`."""
+
+import numpy as np
+
+from voiceemb.inference import embed_function
+
+MAX_FRAMES = 6000  # of features in one call
+
+
+def signatures(encoder, *, window):
+    """Signatures of a served encoder, for `timbre.serving.publish.publish`.
+
+    Args:
+        encoder: A built `SpeakerEncoder`.
+        window: Length of a window in samples.
+
+    Returns:
+        `embed`, from `waveform` float32 `[batch, samples]`, and `embed_features`, from
+        filterbank energies `features` float32 `[batch, frames, bands]`; both give
+        `embedding` float32 `[batch, dim]`. Each with its input and output names.
+    """
+    import tensorflow as tf
+
+    bands = encoder.filterbank.num_bands
+    waveform = tf.TensorSpec([None, None], tf.float32, name="waveform")
+    features = tf.TensorSpec([None, None, bands], tf.float32, name="features")
+
+    def embed_features(features):
+        frames = tf.shape(features)[1]
+        checks = [
+            tf.debugging.assert_positive(frames, "`features` have no frame"),
+            tf.debugging.assert_less_equal(
+                frames, MAX_FRAMES, f"`features` have over {MAX_FRAMES} frames"
+            ),
+            tf.debugging.assert_all_finite(features, "`features` must be finite"),
+        ]
+        with tf.control_dependencies(checks):
+            return encoder(tf.identity(features), training=False)
+
+    rng = np.random.default_rng(0)
+    sound = rng.uniform(-0.1, 0.1, (2, 3 * window // 2)).astype(np.float32)
+    energies = rng.uniform(0.1, 9.0, (2, 40, bands)).astype(np.float32)
+    embed = embed_function(encoder, window=window)
+    return {
+        "embed": (embed, [waveform], "embedding", {"waveform": sound}),
+        "embed_features": (
+            embed_features,
+            [features],
+            "embedding",
+            {"features": energies},
+        ),
+    }
