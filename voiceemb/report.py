@@ -120,7 +120,7 @@ def build_untrained(run):
     config = json.loads((Path(run) / "config.json").read_text("utf-8"))["config"]
     keras.utils.set_random_seed(config["seed"])
     model = speaker_encoder.build(**config["encoder"])
-    return Encoder.of(
+    return Encoder.from_model(
         model, window=crop_samples(model.filterbank, config["crop_frames"])
     )
 

@@ -33,11 +33,11 @@ class Ear(keras.Model):
         self.embedding_dim = 3
         self(np.ones((1, 6, BANDS), "float32"))
 
-    def before_sphere(self, features, training=None):
+    def affine_output(self, features, training=None):
         return self.affine(keras.ops.mean(features, axis=1))
 
     def call(self, features, training=None):
-        return keras.ops.normalize(self.before_sphere(features), axis=-1)
+        return keras.ops.normalize(self.affine_output(features), axis=-1)
 
 
 class Voices:
