@@ -50,8 +50,8 @@ To compare with nflows and zuko, make an environment for them and name its Pytho
     python -m venv ../peer
     ../peer/bin/pip install torch==2.13.0 nflows==0.14 zuko==1.6.0
     python benchmarks/flows.py --peer ../peer/bin/python
-On Linux the index gives the CUDA build of PyTorch, several GB, unless
-PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu is set."""
+On Linux pip takes the CUDA build of PyTorch, several GB, unless it is given PyTorch's
+index of CPU builds (--extra-index-url)."""
 
 
 @dataclass

@@ -52,8 +52,8 @@ To compare with diffusers, make an environment for it and name its Python:
     python -m venv ../peer
     ../peer/bin/pip install torch==2.13.0 diffusers==0.42.1
     python benchmarks/sampling.py --peer ../peer/bin/python
-On Linux the index gives the CUDA build of PyTorch, several GB, unless
-PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu is set (then 1.1 GB)."""
+On Linux pip takes the CUDA build of PyTorch, several GB, unless it is given PyTorch's
+index of CPU builds (--extra-index-url; then 1.1 GB)."""
 
 
 @dataclass

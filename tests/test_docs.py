@@ -1,8 +1,10 @@
 """What the documents say is so: their code runs and their links lead somewhere."""
 
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,15 @@ NAMED = re.compile(
     r"`((?:diffusion|docs|flows|tests|timbre|voiceemb)/"
     r"[\w/.]*)`"
 )
+
+# Hosts that packages are fetched from: each installation has its own, so none is named.
+HOSTS = re.compile(
+    r"pypi\.org|pythonhosted\.org|download\.pytorch\.org|npmjs\.(com|org)|"
+    r"anaconda\.(com|org)|index[-_]url\s*=?\s*http",
+    re.IGNORECASE,
+)
+SOURCES = {*".cff .css .js .md .py .rst .toml .txt .yaml .yml".split()}
+GENERATED = {"__pycache__", "build", "cache", "corpus", "dist", "people", "runs"}
 
 
 def blocks():
@@ -60,3 +71,28 @@ def test_the_readme_prints_two_commands_that_need_python_only():
     main, tests = (command.split(" && ")[-1].split() for command in commands)
     assert main == [".venv/bin/python", "train_triplet.py"]
     assert tests[:3] == [".venv/bin/python", "-m", "pytest"]
+
+
+def sources():
+    """Text files of the repository, but not what git ignores beside them."""
+    for place, folders, names in os.walk(ROOT):
+        folder = Path(place)
+        if folder == ROOT:
+            folders[:] = {*folders} - GENERATED
+        folders[:] = [f for f in folders if f == ".ci" or not f.startswith((".", "__"))]
+        for path in map(folder.joinpath, names):
+            if path.suffix in SOURCES or folder.name == ".ci":
+                yield path
+
+
+def test_no_file_names_the_host_of_a_package_index():
+    paths = list(sources())
+    assert ROOT / "README.md" in paths and ROOT / ".ci" / "run" in paths
+    found = {path: HOSTS.search(path.read_text("utf-8")) for path in paths}
+    assert not {str(path): match.group() for path, match in found.items() if match}
+
+
+def test_a_host_of_a_package_index_is_found():
+    for host in ("files.python" + "hosted.org", "https://PyPI" + ".org/simple"):
+        assert HOSTS.search(f"see {host} for more")
+    assert HOSTS.search("PIP_EXTRA_INDEX" + "_URL=https://somewhere/simple")

@@ -155,7 +155,7 @@ class LatentModel(keras.Model):
         Args:
             x: Dict of `x` and `labels`, or bare segments; or what else Keras takes, a
                 data set of such batches say, by a model that is adapted.
-            *args, **kwargs: For `keras.Model.fit`.
+            args, kwargs: For `keras.Model.fit`.
 
         Returns:
             The history.
