@@ -1,11 +1,11 @@
-"""Integrators: back from noise to samples, along the reverse SDE or its flow.
+"""Integrators of the reverse process: from noise to samples, by SDE or by its flow.
 
-`integrate` walks `steps` equal steps from `T` down to `t_end`; an integrator makes one
+`integrate` takes `steps` equal steps from `T` down to `t_end`; an integrator makes one
 of them, from time `t` to `s < t`, out of `score(x, t)`, the gradient of the log density
-of `x_t`. A last look at `t_end` (`LinearSDE.clean`) takes away the noise that is left.
+of `x_t`. At `t_end` a last denoising (`LinearSDE.denoise`) removes the noise left.
 
 Stochastic: `EulerMaruyama`, `ReverseDiffusion`, `PredictorCorrector`. Deterministic,
-the noise at `T` decides all: `EulerFlow`, of first order, and `HeunFlow`, of second.
+the probability flow ODE: `EulerFlow`, of first order, and `HeunFlow`, of second.
 
 Reference:
     Score-Based Generative Modeling through Stochastic Differential Equations (Song et
@@ -22,33 +22,50 @@ from diffusion.linear_sde import normal
 CORRECTORS = (None, "annealed_langevin", "langevin")
 
 
+class Integrator:
+    """One step of the reverse process; `calls` of the score in it."""
+
+    calls: ClassVar[int] = 1
+
+    def step(self, score, x, t, s, *, sde, seed, mean):
+        """Samples at time `s < t`, given `x` at time `t`.
+
+        Args:
+            score: Maps `(x, t)` to the score, shaped as `x`.
+            x: Samples at `t`, `[batch, ...]`.
+            t, s: The present and the next time.
+            sde: A member of `diffusion.sde`.
+            seed: Of this step alone, int `[2]`.
+            mean: The condition of the SDE, or `None`.
+        """
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class EulerMaruyama:
-    """The reverse SDE with drift and diffusion held over a step of `h = t - s`.
+class EulerMaruyama(Integrator):
+    """The reverse SDE with drift and diffusion constant over a step of `h = t - s`.
 
     `x_s = x - h * (drift - diffusion**2 * score) + diffusion * sqrt(h) * z`
 
-    What SGMSE calls its reverse diffusion predictor is this step.
+    It is what SGMSE calls its reverse diffusion predictor.
 
     Args:
-        midpoint: Read score, drift and diffusion at time `(t + s) / 2`, still at `x`,
-            as Grad-TTS does. Defaults to `False`.
+        midpoint: Whether score, drift and diffusion are those of time `(t + s) / 2`,
+            still at `x`, as in Grad-TTS. Defaults to `False`.
     """
 
     midpoint: bool = False
-    calls: ClassVar[int] = 1  # of the score, in one step
 
     def step(self, score, x, t, s, *, sde, seed, mean):
-        """Samples at time `s < t`, given `x` at time `t`."""
-        at, h = _within(t, s, self.midpoint), t - s
+        at, h = _evaluation_time(t, s, self.midpoint), t - s
         drift = sde.reverse_drift(x, at, score(x, at), mean)
         z = normal(tf.shape(x), seed, dtype=x.dtype)
         return x - h * drift + sde.diffusion(at) * tf.sqrt(h) * z
 
 
 @dataclass(frozen=True)
-class ReverseDiffusion:
-    """The forward process over a step, exact, turned back (Song et al., appendix E).
+class ReverseDiffusion(Integrator):
+    """The exact forward process over a step, reversed (Song et al., appendix E).
 
     With `x_t = x_s + f(x_s) + G * z` by `transition` from `s` to `t`,
 
@@ -58,17 +75,14 @@ class ReverseDiffusion:
     with the discrete `beta` of the step, under `VESDE` `G**2` is the step in variance.
     """
 
-    calls: ClassVar[int] = 1  # of the score, in one step
-
     def step(self, score, x, t, s, *, sde, seed, mean):
-        """Samples at time `s < t`, given `x` at time `t`."""
         moved, std = sde.transition(x, s, t, mean)
         z = normal(tf.shape(x), seed, dtype=x.dtype)
         return x - (moved - x) + std**2 * score(x, t) + std * z
 
 
 @dataclass(frozen=True)
-class EulerFlow:
+class EulerFlow(Integrator):
     """The probability flow by Euler's rule: `x_s = x - h * flow_drift`.
 
     Args:
@@ -76,25 +90,22 @@ class EulerFlow:
     """
 
     midpoint: bool = False
-    calls: ClassVar[int] = 1  # of the score, in one step
 
     def step(self, score, x, t, s, *, sde, seed, mean):
-        """Samples at time `s < t`, given `x` at time `t`."""
-        at = _within(t, s, self.midpoint)
+        at = _evaluation_time(t, s, self.midpoint)
         return x - (t - s) * sde.flow_drift(x, at, score(x, at), mean)
 
 
 @dataclass(frozen=True)
-class HeunFlow:
+class HeunFlow(Integrator):
     """The probability flow by Heun's rule: the mean of the drifts at both ends.
 
     `x_s = x - h * (flow_drift(x, t) + flow_drift(guess, s)) / 2`, with Euler's guess.
     """
 
-    calls: ClassVar[int] = 2  # of the score, in one step
+    calls: ClassVar[int] = 2
 
     def step(self, score, x, t, s, *, sde, seed, mean):
-        """Samples at time `s < t`, given `x` at time `t`."""
         here = sde.flow_drift(x, t, score(x, t), mean)
         guess = x - (t - s) * here
         there = sde.flow_drift(guess, s, score(guess, s), mean)
@@ -102,20 +113,20 @@ class HeunFlow:
 
 
 @dataclass(frozen=True)
-class PredictorCorrector:
+class PredictorCorrector(Integrator):
     """Langevin steps at time `t`, then a predictor's step to `s`.
 
-    A Langevin step, `x + size * score + sqrt(2 * size) * z`, draws `x` towards the
-    distribution at `t` whatever it had before: it mends the predictor's errors and a
-    prior that starts beside the truth. Its size is
+    A Langevin step, `x + size * score + sqrt(2 * size) * z`, moves `x` towards the
+    distribution at `t` whatever it had before: it corrects the predictor's errors and
+    the bias of the prior. Its size is
 
     `annealed_langevin`: `2 * (snr * std(t))**2`,
     `langevin`: `2 * (snr * |z| / |score|)**2`, lengths averaged over the batch, as
     published; a sample then depends on those beside it.
 
-    A finite step errs: on Gaussian data of variance `v` it settles at the variance
-    `v / (1 - snr**2 * std(t)**2 / v)`, up to 3 % too wide for an `snr` of .16 and up to
-    33 % for .5, less and less towards time 0.
+    A finite step has an error: on Gaussian data of variance `v` it converges to the
+    variance `v / (1 - snr**2 * std(t)**2 / v)`, up to 3 % too wide for an `snr` of .16
+    and up to 33 % for .5, less and less towards time 0.
 
     Args:
         predictor: Another key of `INTEGRATORS`. Defaults to `"reverse_diffusion"`.
@@ -147,8 +158,8 @@ class PredictorCorrector:
             raise ValueError(f"`snr` must be above 0. Received: {self.snr}")
         if self.corrector_steps < 1:
             raise ValueError(
-                "`corrector_steps` must be at least 1; `corrector=None` leaves them "
-                f"out. Received: {self.corrector_steps}"
+                "`corrector_steps` must be at least 1; for none, `corrector=None`. "
+                f"Received: {self.corrector_steps}"
             )
 
     @property
@@ -158,7 +169,6 @@ class PredictorCorrector:
         return build(self.predictor).calls + corrections
 
     def step(self, score, x, t, s, *, sde, seed, mean):
-        """Samples at time `s < t`, given `x` at time `t`."""
         for i in range(self.corrector_steps if self.corrector else 0):
             x = self.correct(score, x, t, sde=sde, seed=_fold(seed, i + 1))
         predictor, seed = build(self.predictor), _fold(seed, 0)
@@ -184,13 +194,13 @@ INTEGRATORS = {
 }
 
 
-def build(name="predictor_corrector", **options):
-    """The integrator of this name, a key of `INTEGRATORS`, with its class's options."""
+def build(name="predictor_corrector", **arguments):
+    """The integrator of a name in `INTEGRATORS`, with the arguments of its class."""
     if name not in INTEGRATORS:
         raise ValueError(
             f"`name` must be one of {sorted(INTEGRATORS)}. Received: {name!r}"
         )
-    return INTEGRATORS[name](**options)
+    return INTEGRATORS[name](**arguments)
 
 
 def num_calls(integrator, steps, *, denoise_last=True):
@@ -210,14 +220,14 @@ def integrate(
     t_end=1e-3,
     denoise_last=True,
 ):
-    """Walk samples back from time `T` to clean ones, in one `tf.while_loop`.
+    """Take samples from time `T` to clean ones, in one `tf.while_loop`.
 
     Inside a `tf.function` the score is traced once, however often a step calls it. To
     start nearer to the data, from a coarse estimate, use an SDE with a smaller `T`.
 
     Args:
         score: Maps `(x, t)`, `t` a scalar of the dtype of `x`, to the score, shaped as
-            `x`. It knows its conditions by itself.
+            `x`; its conditions are its own.
         x: Samples at time `T`, as from `sde.prior`, `[batch, ...]` of any rank.
         sde: A member of `diffusion.sde`.
         integrator: A member of `INTEGRATORS`.
@@ -225,7 +235,7 @@ def integrate(
         seed: Stateless seed, int `[2]`; same seed, same bits. Defaults to `(0, 0)`.
         mean: The condition of an `sde` that is `conditional`.
         t_end: Where the steps end, at least 0 and below `T`. Many scores grow without
-            bound towards 0, where `HeunFlow` alone would read them. Defaults to `1e-3`;
+            bound towards 0, where only `HeunFlow` evaluates them. Defaults to `1e-3`;
             SGMSE has 0.03, Grad-TTS 0.
         denoise_last: Return the clean sample expected at `t_end`, at the cost of one
             more call; at `t_end = 0` it is `x` itself. Defaults to `True`.
@@ -235,7 +245,7 @@ def integrate(
     """
     _check(sde, steps, t_end)
     x = tf.convert_to_tensor(x)
-    read = _reader(score, x)
+    evaluate = _trace_score(score, x)
     last = tf.convert_to_tensor(steps, tf.int32)
 
     def time(i):
@@ -245,7 +255,7 @@ def integrate(
     def body(i, x):
         key = _fold(seed, i)
         new = integrator.step(
-            read, x, time(i), time(i + 1), sde=sde, seed=key, mean=mean
+            evaluate, x, time(i), time(i + 1), sde=sde, seed=key, mean=mean
         )
         return i + 1, tf.ensure_shape(new, x.shape)
 
@@ -254,12 +264,12 @@ def integrate(
     _, x = tf.while_loop(lambda i, x: i < last, body, (start, x))
     if denoise_last and t_end > 0:
         end = time(last)
-        x = tf.ensure_shape(sde.denoise(x, end, read(x, end), mean), x.shape)
+        x = tf.ensure_shape(sde.denoise(x, end, evaluate(x, end), mean), x.shape)
     return x
 
 
-def _reader(score, x):
-    """The score, held to the shape and dtype of `x`, and traced once in a graph."""
+def _trace_score(score, x):
+    """The score with the shape and dtype of `x`, traced once in a graph."""
 
     def read(x, t):
         return tf.cast(tf.ensure_shape(score(x, t), x.shape), x.dtype)
@@ -280,7 +290,7 @@ def _check(sde, steps, t_end):
         raise ValueError(f"`steps` must be at least 1. Received: {steps}")
 
 
-def _within(t, s, midpoint):
+def _evaluation_time(t, s, midpoint):
     return (t + s) / 2 if midpoint else t
 
 

@@ -1,10 +1,10 @@
-"""Linear SDEs: what is known in closed form of every process here.
+"""Linear SDEs: transitions, marginals and reverse drifts in closed form.
 
-`dx = drift(x, t) dt + diffusion(t) dw`, with `drift(x, t) = pull(t) * (mean - x)`
+`dx = drift(x, t) dt + diffusion(t) dw`, `drift(x, t) = reversion_rate(t) * (mean - x)`
 
-draws `x` towards `mean`, the condition of the processes that are `conditional`, else 0.
-From time `s` to `t > s` a sample keeps the share `exp(-total_pull(s, t))` of itself,
-takes the rest from `mean`, and gains noise of variance `variance(s, t)`:
+reverts `x` to `mean`, the condition of the processes that are `conditional`, else 0.
+From time `s` to `t > s`, with `keep = exp(-integrated_rate(s, t))` and noise of
+variance `std**2 = variance(s, t)`:
 
 `x_t = keep * x_s + (1 - keep) * mean + std * z`, with `z ~ N(0, 1)`.
 
@@ -26,18 +26,18 @@ import tensorflow as tf
 
 
 class LinearSDE:
-    """What all processes share.
+    """The base of all processes.
 
-    A member adds four functions of tensors: `pull(t)`, `noise_rate(t)`, which is
-    `diffusion(t)**2`, and what they come to between two times, `total_pull(s, t)` and
-    `variance(s, t)`, the variance at `t` of samples that were one point at `s`.
+    A member adds four functions of tensors: `reversion_rate(t)` and its integral
+    `integrated_rate(s, t)`, `squared_diffusion(t)`, and `variance(s, t)`, the variance
+    at `t` of samples that were one point at `s`.
 
     Times are floats, scalar or `[batch]`; samples `[batch, ...]` of any rank, float32
     or float64, and results have their dtype. `mean` is the condition, shaped as `x` or
     broadcast to it: needed where `conditional`, refused elsewhere (`ValueError`).
 
     Attributes:
-        conditional: Whether samples are drawn to a `mean` instead of to 0.
+        conditional: Whether samples revert to a `mean` instead of to 0.
         T: The last time.
     """
 
@@ -45,10 +45,10 @@ class LinearSDE:
     T: float
 
     def drift(self, x, t, mean=None):
-        """`pull(t) * (mean - x)`, shaped as `x`."""
+        """`reversion_rate(t) * (mean - x)`, shaped as `x`."""
         x = tf.convert_to_tensor(x)
-        pull = match_rank(self.reversion_rate(_floats(t, x.dtype)), x)
-        return pull * (self._centre(mean, x.dtype) - x)
+        rate = match_rank(self.reversion_rate(_floats(t, x.dtype)), x)
+        return rate * (self._centre(mean, x.dtype) - x)
 
     def diffusion(self, t):
         """The factor of `dw` at time `t`, shaped as `t`."""
@@ -68,16 +68,16 @@ class LinearSDE:
         """
         x = tf.convert_to_tensor(x)
         s, t = _floats(s, x.dtype), _floats(t, x.dtype)
-        pull = match_rank(self.integrated_rate(s, t), x)
-        drawn = -tf.math.expm1(-pull) * self._centre(mean, x.dtype)
-        return tf.exp(-pull) * x + drawn, match_rank(tf.sqrt(self.variance(s, t)), x)
+        rate = match_rank(self.integrated_rate(s, t), x)
+        reverted = -tf.math.expm1(-rate) * self._centre(mean, x.dtype)
+        return tf.exp(-rate) * x + reverted, match_rank(tf.sqrt(self.variance(s, t)), x)
 
     def marginal(self, x_0, t, mean=None):
         """Distribution of `x_t` for clean samples: `transition` from time 0."""
         return self.transition(x_0, 0.0, t, mean)
 
     def perturb(self, x_0, t, seed, mean=None):
-        """Drown clean samples up to time `t`, for score matching.
+        """Noise clean samples up to time `t`, for score matching.
 
         The score that a network should give at `x_t` is, on average, `-z / std`; so
         `(std * score + z)**2` is the loss of bounded size, 1 for a network that is 0.
@@ -96,11 +96,11 @@ class LinearSDE:
         return centre + std * z, z, std
 
     def prior(self, shape, seed, mean=None, *, temperature=1.0, dtype=tf.float32):
-        """Samples at time `T`, where to start back from: `mean + std(T) * z`.
+        """Samples at time `T`, the start of the reverse process: `mean + std(T) * z`.
 
         The true distribution at `T` has the same variance about another mean: that of
-        `mean + gap * (x_0 - mean)`, with `gap = exp(-total_pull(0, T))`, stated at each
-        member. A start from the prior is wrong by that much.
+        `mean + gap * (x_0 - mean)`, with `gap = exp(-integrated_rate(0, T))`, stated at
+        each member. A start from the prior has that bias.
 
         Args:
             shape: `[batch, ...]`.
@@ -118,15 +118,15 @@ class LinearSDE:
         return self._centre(mean, dtype) + std * normal(shape, seed, dtype=dtype)
 
     def reverse_drift(self, x, t, score, mean=None):
-        """Drift of the SDE whose time runs back: `drift - diffusion**2 * score`."""
-        return self._less(1.0, x, t, score, mean)
+        """Drift of the reverse-time SDE: `drift - diffusion**2 * score`."""
+        return self._subtract_score(1.0, x, t, score, mean)
 
     def flow_drift(self, x, t, score, mean=None):
         """Drift of the probability flow: `drift - diffusion**2 * score / 2`."""
-        return self._less(0.5, x, t, score, mean)
+        return self._subtract_score(0.5, x, t, score, mean)
 
     def denoise(self, x, t, score, mean=None):
-        """The clean sample to expect given `x` at time `t`: Tweedie's formula.
+        """The expected clean sample given `x` at time `t`: Tweedie's formula.
 
         `x + std**2 * score` is the expected mean of `x_t`; `marginal` is solved for the
         `x_0` in it. Exact for the exact score; `t` may be any time above 0.
@@ -135,17 +135,17 @@ class LinearSDE:
             Estimates of `x_0`, shaped as `x`.
         """
         rest, std = self.marginal(tf.zeros_like(x), t, mean)
-        pull = self.integrated_rate(0.0, _floats(t, rest.dtype))
-        return match_rank(tf.exp(pull), rest) * (x + std**2 * score - rest)
+        rate = self.integrated_rate(0.0, _floats(t, rest.dtype))
+        return match_rank(tf.exp(rate), rest) * (x + std**2 * score - rest)
 
-    def _less(self, share, x, t, score, mean):
+    def _subtract_score(self, share, x, t, score, mean):
         x = tf.convert_to_tensor(x)
         rate = match_rank(self.squared_diffusion(_floats(t, x.dtype)), x)
         return self.drift(x, t, mean) - share * rate * score
 
     def _centre(self, mean, dtype):
         if (mean is not None) != self.conditional:
-            rule = "needs a" if self.conditional else "is drawn to 0 and takes no"
+            rule = "needs a" if self.conditional else "reverts to 0 and takes no"
             received = None if mean is None else f"one of shape {_floats(mean).shape}"
             raise ValueError(
                 f"{type(self).__name__} {rule} `mean`. Received: {received}"

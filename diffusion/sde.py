@@ -1,15 +1,15 @@
-"""Stochastic differential equations: how a clean sample drowns in continuous time.
+"""Forward processes in continuous time: stochastic differential equations (SDEs).
 
 `dx = drift(x, t) dt + diffusion(t) dw`, from `t = 0` (clean) to `t = T` (noise).
 
-Four processes, each linear, so that `LinearSDE` knows the rest: `VPSDE` and `VESDE`
-drown data in noise alone, `MeanRevertingVPSDE` (Grad-TTS) and `OUVESDE` (SGMSE) draw it
-to a condition `mean` meanwhile. `T` ends the time and nothing else: with a smaller `T`
-the same process is stopped earlier.
+Four linear processes, on the base of `LinearSDE`: `VPSDE` and `VESDE` diffuse data to
+noise, `MeanRevertingVPSDE` (Grad-TTS) and `OUVESDE` (SGMSE) to noise about a condition
+`mean`. `T` ends the time and nothing else: with a smaller `T` the same process is
+stopped earlier.
 
-Complex spectra are two real planes. Their papers draw noise with `E|z|**2 = 1`, which
-is half the variance in each plane: `planes=2`. Score, noise and std are then those of
-a plane, as everywhere here: the score is twice the published one, the samples equal.
+Complex spectra have two real components. Their papers have noise with `E|z|**2 = 1`,
+half the variance in each: `components=2`. Score, noise and std are then those of a
+component, as everywhere here: the score is twice the published one, the samples equal.
 """
 
 import math
@@ -23,7 +23,7 @@ from diffusion.linear_sde import LinearSDE
 
 @dataclass(frozen=True)
 class VPSDE(LinearSDE):
-    """Variance preserving: drawn to 0 as fast as noise flows in.
+    """Variance preserving: reverts to 0 as fast as noise is added.
 
     `dx = -beta(t) / 2 * x dt + sqrt(beta(t)) dw`,
     `beta(t) = beta_min + (beta_max - beta_min) * t`.
@@ -46,7 +46,7 @@ class VPSDE(LinearSDE):
     T: float = 1.0
 
     def __post_init__(self):
-        _ends_after_zero(self.T)
+        _check_end(self.T)
         if not 0 <= self.beta_min <= self.beta_max or self.beta_max == 0:
             raise ValueError(
                 "`beta_min` must be at least 0, `beta_max` at least that and above 0. "
@@ -88,22 +88,24 @@ class MeanRevertingVPSDE(VPSDE):
 
 
 class _GeometricSDE(LinearSDE):
-    """Noise whose `sigma(t) = sigma_min * (sigma_max / sigma_min)**t` grows by ratio.
+    """Geometric noise levels: `sigma(t) = sigma_min * (sigma_max / sigma_min)**t`.
 
-    With the constant pull `theta` and `growth = log(sigma_max / sigma_min)`,
+    With the constant reversion rate `theta` and `growth = log(sigma_max / sigma_min)`,
     `variance(s, t) = sigma(t)**2 * growth / (theta + growth)
     * (1 - exp(-2 * (theta + growth) * (t - s)))`.
     """
 
     def __post_init__(self):
-        _ends_after_zero(self.T)
+        _check_end(self.T)
         if not 0 < self.sigma_min < self.sigma_max:
             raise ValueError(
                 "`sigma_min` must be above 0 and `sigma_max` above `sigma_min`. "
                 f"Received: sigma_min={self.sigma_min}, sigma_max={self.sigma_max}"
             )
-        if self.planes < 1:
-            raise ValueError(f"`planes` must be at least 1. Received: {self.planes}")
+        if self.components < 1:
+            raise ValueError(
+                f"`components` must be at least 1. Received: {self.components}"
+            )
         if not 0 <= self.theta < math.inf:
             raise ValueError(f"`theta` must be at least 0. Received: {self.theta}")
 
@@ -123,17 +125,17 @@ class _GeometricSDE(LinearSDE):
 
     def variance(self, s, t):
         total = self.theta + self.growth
-        settled = -tf.math.expm1(-2 * total * (t - s))
-        return self._power(t) * settled * (self.growth / total)
+        relaxed = -tf.math.expm1(-2 * total * (t - s))
+        return self._power(t) * relaxed * (self.growth / total)
 
     def _power(self, t):
-        """`sigma(t)**2`, shared by the planes."""
-        return self.sigma_min**2 / self.planes * tf.exp(2 * self.growth * t)
+        """`sigma(t)**2`, shared by the components."""
+        return self.sigma_min**2 / self.components * tf.exp(2 * self.growth * t)
 
 
 @dataclass(frozen=True)
 class VESDE(_GeometricSDE):
-    """Variance exploding: nothing fades, the noise outgrows it.
+    """Variance exploding: the signal stays, the noise outgrows it.
 
     `dx = sigma(t) * sqrt(2 log(sigma_max / sigma_min)) dw`, so that
     `std(t)**2 = sigma(t)**2 - sigma_min**2`, which is 0 at time 0.
@@ -145,8 +147,8 @@ class VESDE(_GeometricSDE):
         sigma_min: `sigma(0)`. Defaults to `0.01`.
         sigma_max: `sigma(1)`. Defaults to `50.0`.
         T: The last time. Defaults to `1.0`.
-        planes: Real planes that share the noise; 2 for complex spectra whose noise is
-            to have `E|z|**2 = 1`. Defaults to `1`.
+        components: Real components that share the noise; 2 for complex spectra whose
+            noise has `E|z|**2 = 1`. Defaults to `1`.
 
     Reference:
         Song et al. (2021), eq. 9 and 30, https://arxiv.org/abs/2011.13456
@@ -156,25 +158,25 @@ class VESDE(_GeometricSDE):
     sigma_min: float = 0.01
     sigma_max: float = 50.0
     T: float = 1.0
-    planes: int = 1
+    components: int = 1
 
 
 @dataclass(frozen=True)
 class OUVESDE(_GeometricSDE):
-    """SGMSE: drawn to the noisy recording while the noise of `VESDE` flows in.
+    """SGMSE: reverts to the noisy recording while the noise of `VESDE` is added.
 
     `dx = theta * (mean - x) dt + sigma(t) * sqrt(2 log(sigma_max / sigma_min)) dw`.
 
-    The prior's gap is `exp(-theta * T) = .223` by default, which is not small: back
-    from `mean` alone, a process starts beside the truth. A corrector at `T` or a larger
-    `theta` mends it.
+    The prior's gap is `exp(-theta * T) = .223` by default, which is not small: a
+    reverse process that starts from the prior has that bias. A corrector at `T` or a
+    larger `theta` reduces it.
 
     Args:
-        theta: The pull, at least 0. Defaults to `1.5`.
+        theta: The reversion rate (stiffness), at least 0. Defaults to `1.5`.
         sigma_min: As of `VESDE`. Defaults to `0.05`.
         sigma_max: As of `VESDE`. Defaults to `0.5`.
         T: The last time. Defaults to `1.0`.
-        planes: As of `VESDE`; SGMSE has 2. Defaults to `1`.
+        components: As of `VESDE`; SGMSE has 2. Defaults to `1`.
 
     Reference:
         Speech Enhancement and Dereverberation with Diffusion-based Generative Models
@@ -186,7 +188,7 @@ class OUVESDE(_GeometricSDE):
     sigma_min: float = 0.05
     sigma_max: float = 0.5
     T: float = 1.0
-    planes: int = 1
+    components: int = 1
 
 
 SDES = {
@@ -197,13 +199,13 @@ SDES = {
 }
 
 
-def build(name="vp", **options):
-    """The SDE of this name, a key of `SDES`, with the options of its class."""
+def build(name="vp", **arguments):
+    """The SDE of this name, a key of `SDES`, with the arguments of its class."""
     if name not in SDES:
         raise ValueError(f"`name` must be one of {sorted(SDES)}. Received: {name!r}")
-    return SDES[name](**options)
+    return SDES[name](**arguments)
 
 
-def _ends_after_zero(end):
+def _check_end(end):
     if not 0 < end < math.inf:
         raise ValueError(f"`T` must be above 0 and finite. Received: T={end}")

@@ -72,11 +72,13 @@ def test_grad_tts_reads_the_middle_of_a_step(rng):
     np.testing.assert_allclose(actual, expected, rtol=1e-9)
 
 
-def test_complex_noise_in_two_planes_is_the_published_sampler(rng):
+def test_complex_noise_in_two_components_is_the_published_sampler(rng):
     """`z` of `E|z|**2 = 1` and half our score give the same step and correction."""
     x = tf.constant(rng.normal(size=(4, 6, 2)))
     whole = OUVESDE()
-    actual, noise = one_step(EulerMaruyama(), OUVESDE(planes=2), x, 0.5, 0.4, mean=2.0)
+    actual, noise = one_step(
+        EulerMaruyama(), OUVESDE(components=2), x, 0.5, 0.4, mean=2.0
+    )
     z, score = noise / np.sqrt(2), -x.numpy() / 2
     g = float(whole.diffusion(np.float64(0.5)))
     expected = x - 0.15 * (2.0 - x) + 0.1 * g**2 * score + np.sqrt(0.1) * g * z
@@ -84,7 +86,7 @@ def test_complex_noise_in_two_planes_is_the_published_sampler(rng):
     size = 2 * (0.5 * float(whole.std(np.float64(0.5)))) ** 2
     expected = x + size * score + np.sqrt(2 * size) * z
     corrector, t = PredictorCorrector(snr=0.5), tf.constant(0.5, "float64")
-    options = {"sde": OUVESDE(planes=2), "seed": (7, 8)}
+    options = {"sde": OUVESDE(components=2), "seed": (7, 8)}
     actual = corrector.correct(lambda x, t: -x, x, t, **options)
     np.testing.assert_allclose(actual, expected, rtol=1e-9)
 

@@ -14,9 +14,9 @@ MEMBERS = [  # a new SDE is tested by a line here
     VPSDE(beta_min=0.0, beta_max=4.0, T=2.0),
     MeanRevertingVPSDE(),
     VESDE(),
-    VESDE(sigma_min=0.1, sigma_max=5.0, T=0.5, planes=2),
+    VESDE(sigma_min=0.1, sigma_max=5.0, T=0.5, components=2),
     OUVESDE(),
-    OUVESDE(theta=3.0, sigma_min=0.1, sigma_max=2.0, T=1.5, planes=2),
+    OUVESDE(theta=3.0, sigma_min=0.1, sigma_max=2.0, T=1.5, components=2),
 ]
 every_sde = pytest.mark.parametrize("sde", MEMBERS, ids=repr)
 
@@ -103,7 +103,7 @@ def naive_variance(sde, t):
         return 1 - np.exp(-(sde.beta_min * t + rise * t**2))
     growth, theta = np.log(sde.sigma_max / sde.sigma_min), sde.theta
     grown = (sde.sigma_max / sde.sigma_min) ** (2 * t) - np.exp(-2 * theta * t)
-    return sde.sigma_min**2 * grown * growth / (theta + growth) / sde.planes
+    return sde.sigma_min**2 * grown * growth / (theta + growth) / sde.components
 
 
 @every_sde
@@ -198,9 +198,9 @@ def test_vp_is_the_limit_of_the_linear_schedule(t):
     np.testing.assert_allclose(np.divide(errors[:-1], errors[1:]), 2, rtol=0.02)
 
 
-def test_two_planes_make_complex_noise_of_the_power_of_one():
-    """`E|z|**2 = 1` of the papers: the planes share what one plane would have."""
-    whole, shared = OUVESDE(), OUVESDE(planes=2)
+def test_two_components_make_complex_noise_of_the_power_of_one():
+    """`E|z|**2 = 1` of the papers: the components share what one would have."""
+    whole, shared = OUVESDE(), OUVESDE(components=2)
     x_0 = tf.zeros([64, 16, 16, 2])
     x_t, z, std = shared.perturb(x_0, 0.5, (3, 4), 0.0)
     power = np.mean(np.sum(np.square(x_t), axis=-1))
@@ -301,7 +301,7 @@ def test_times_of_more_than_a_batch_are_refused():
         ("ve", {"sigma_min": 0.0}, "`sigma_min`"),
         ("ve", {"sigma_max": float("nan")}, "`sigma_max`"),
         ("ouve", {"theta": -1.0}, "`theta`"),
-        ("ouve", {"planes": 0}, "`planes`"),
+        ("ouve", {"components": 0}, "`components`"),
         ("vq", {}, "must be one of"),
     ],
 )

@@ -29,7 +29,7 @@ SDES = [
     VPSDE(),
     MeanRevertingVPSDE(),
     VESDE(sigma_min=0.05, sigma_max=5.0),
-    OUVESDE(planes=2),
+    OUVESDE(components=2),
 ]
 every_integrator = pytest.mark.parametrize("integrator", MEMBERS, ids=repr)
 every_sde = pytest.mark.parametrize("sde", SDES, ids=repr)
