@@ -68,7 +68,7 @@ def test_a_run_leaves_all_it_promises(trained):
     assert [row["voices"] for row in results["collisions"]["generated"]] == [
         *(10, 100, 1000, 10_000)
     ]
-    assert "The model invents new speakers" in said
+    assert "The model generates new speakers" in said
 
 
 def test_the_card_says_what_was_learned_and_never_calls_voices_anonymous(trained):

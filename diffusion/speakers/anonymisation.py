@@ -1,7 +1,7 @@
-"""Other voices for a set: one for each speaker, or one for each utterance.
+"""Anonymisation of an embedding set: a pseudo-speaker for each speaker or utterance.
 
-Nothing here shows that a voice is anonymous; `diffusion.speakers.attacks` reports what
-some attackers still find.
+Nothing here shows that the result is anonymous; `diffusion.speakers.attacks` reports
+what some attackers still find.
 """
 
 import dataclasses
@@ -14,115 +14,115 @@ from sklearn.preprocessing import StandardScaler
 from diffusion.speakers import preprocessing
 from timbre.corpora.embeddings import EmbeddingSet
 
-LEAST = 10  # speakers on each side, for one to learn from the other
+MIN_SPEAKERS = 10  # of each half of a classifier's training and test
 
 
 @dataclasses.dataclass(frozen=True)
 class PseudoSpeakers:
-    """New voices, and which of them each row of a set is given.
+    """New embeddings, and which of them replaces each row of a set.
 
     Args:
-        voices: float32 `[m, dim]`.
-        cosines: Of each to what it replaces, `[m]`.
-        row: Which of the voices each row has, int `[n]`.
+        embeddings: float32 `[m, dim]`.
+        cosines: Of each to the one it replaces, `[m]`.
+        index: The new embedding of each row, int `[n]`.
     """
 
-    voices: np.ndarray
+    embeddings: np.ndarray
     cosines: np.ndarray
-    row: np.ndarray
+    index: np.ndarray
 
     @property
     def rows(self):
-        """The new voice of each row, `[n, dim]`."""
-        return self.voices[self.row]
+        """The new embedding of each row, `[n, dim]`."""
+        return self.embeddings[self.index]
 
 
-def anonymise(voices, protect, seed, *, level, blocks=()) -> PseudoSpeakers:
-    """Gives each speaker, or each utterance, another voice.
+def anonymise(original, anonymiser, seed, *, level, blocks=()) -> PseudoSpeakers:
+    """Assigns a pseudo-speaker to each speaker, or to each utterance.
 
     Args:
-        voices: An `EmbeddingSet`.
-        protect: Maps embeddings `[m, dim]` and a seed to new voices `[m, dim]` and
+        original: An `EmbeddingSet`.
+        anonymiser: Maps embeddings `[m, dim]` and a seed to new ones `[m, dim]` and
             their cosines to the old ones, `[m]`.
         seed: Int of any size.
         level: `"speaker"`: the mean of a speaker's rows is replaced, and all of them
-            get one voice. `"utterance"`: each row gets its own.
-        blocks: See `diffusion.speakers.preprocessing.pooled`.
+            get one embedding. `"utterance"`: each row gets its own.
+        blocks: See `diffusion.speakers.preprocessing.mean_per_speaker`.
 
     Raises:
-        ValueError: If there is no such level, or a speaker is to be replaced and some
-            row does not say whose it is.
+        ValueError: If there is no such level, or at level speaker a row has none.
     """
     if level not in preprocessing.LEVELS:
         raise ValueError(
             f"`level` must be one of {preprocessing.LEVELS}. Received: {level!r}"
         )
     if level == "utterance":
-        return PseudoSpeakers(*protect(voices.embeddings, seed), np.arange(len(voices)))
-    speaker = np.asarray(voices.speaker, str)
+        new, cosines = anonymiser(original.embeddings, seed)
+        return PseudoSpeakers(new, cosines, np.arange(len(original)))
+    speaker = np.asarray(original.speaker, str)
     if (speaker == "").any():
         raise ValueError(
-            "At level speaker every row must say whose it is. "
-            f"Received: {(speaker == '').sum()} of {len(voices)} rows without a speaker"
+            "At level speaker every row must name its speaker. Received: "
+            f"{(speaker == '').sum()} of {len(original)} rows without a speaker"
         )
-    means = preprocessing.mean_per_speaker(voices, blocks)
-    row = np.searchsorted(means.speaker, speaker)
-    return PseudoSpeakers(*protect(means.embeddings, seed), row)
+    means = preprocessing.mean_per_speaker(original, blocks)
+    new, cosines = anonymiser(means.embeddings, seed)
+    return PseudoSpeakers(new, cosines, np.searchsorted(means.speaker, speaker))
 
 
-def anonymised_set(voices, new, seed, *, about, keep_names=False) -> EmbeddingSet:
-    """The set to hand on: its rows in the order they had, with their new voices.
+def anonymised_set(original, new, seed, *, about, keep_names=False) -> EmbeddingSet:
+    """The anonymised set, its rows in their order.
 
-    Names, segments and labels say whose voice it was, and are left out; voices are
-    called `pseudo000001` and so on, in an order drawn by lot.
+    Speakers, segments and labels identify a speaker, and are left out; pseudo-speakers
+    are called `pseudo000001` and so on, in random order.
 
     Args:
-        voices: The `EmbeddingSet` as it was.
-        new: The `PseudoSpeakers`.
+        original: The `EmbeddingSet`.
+        new: Its `PseudoSpeakers`.
         seed: Of the order.
-        about: What made the new voices.
+        about: The provenance of the new embeddings.
         keep_names: Whether speakers, segments and labels stay. Defaults to `False`.
     """
     if keep_names:
-        return dataclasses.replace(voices, embeddings=new.rows, about=about)
+        return dataclasses.replace(original, embeddings=new.rows, about=about)
     rng = np.random.default_rng(derive_seed(seed, 0))
-    numbers = 1 + rng.permutation(len(new.voices))
+    numbers = 1 + rng.permutation(len(new.embeddings))
     names = np.array([f"pseudo{number:06d}" for number in numbers])
-    return EmbeddingSet(new.rows, names[new.row], np.full(len(voices), ""), about)
+    return EmbeddingSet(new.rows, names[new.index], np.full(len(original), ""), about)
 
 
-def label_accuracy(voices, new, seed=0) -> dict[str, dict[str, float]]:
-    """How often a new voice sounds as its speaker's label says.
+def label_accuracy(original, new, seed=0) -> dict[str, dict[str, float]]:
+    """Accuracy of labels before and after anonymisation.
 
-    A logistic regression learns each label from half of the speakers and is asked
-    about the rows of the others.
+    A logistic regression is trained on the original rows of half of the speakers and
+    tested on the others.
 
     Args:
-        voices: The `EmbeddingSet` as it was.
-        new: The `PseudoSpeakers`.
+        original: The `EmbeddingSet`.
+        new: Its `PseudoSpeakers`.
         seed: Of the halves. Defaults to `0`.
 
     Returns:
-        Dict of each label that can be learned to its `speakers` asked about, and the
-        shares of rows with the right answer `before` and `after`, and of
-        `most_frequent`, what one without ears can answer always.
+        Dict of each label that can be learned to the number of test `speakers`, the
+        accuracies `before` and `after`, and `most_frequent`, that of always answering
+        the most frequent value.
     """
     rng, found = np.random.default_rng(derive_seed(seed, 2)), {}
-    for name, values in sorted(voices.labels.items()):
-        values, speaker = np.asarray(values, str), np.asarray(voices.speaker, str)
+    for name, values in sorted(original.labels.items()):
+        values, speaker = np.asarray(values, str), np.asarray(original.speaker, str)
         known = (values != "") & (speaker != "")
         names = rng.permutation(np.unique(speaker[known]))
-        ours = known & np.isin(speaker, names[: len(names) // 2])
-        theirs = known & ~ours
-        if len(np.unique(values[ours])) < 2 or len(names) < 2 * LEAST:
+        train = known & np.isin(speaker, names[: len(names) // 2])
+        test = known & ~train
+        if len(np.unique(values[train])) < 2 or len(names) < 2 * MIN_SPEAKERS:
             continue
         model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-        model.fit(voices.embeddings[ours], values[ours])
-        _, counts = np.unique(values[theirs], return_counts=True)
+        model.fit(original.embeddings[train], values[train])
+        _, counts = np.unique(values[test], return_counts=True)
         found[name] = {
-            "speakers": len(np.unique(speaker[theirs])),
-            "before": float(model.score(voices.embeddings[theirs], values[theirs])),
-            "after": float(model.score(new.rows[theirs], values[theirs])),
+            "speakers": len(np.unique(speaker[test])),
+            "before": float(model.score(original.embeddings[test], values[test])),
+            "after": float(model.score(new.rows[test], values[test])),
             "most_frequent": float(counts.max() / counts.sum()),
         }
     return found

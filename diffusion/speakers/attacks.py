@@ -1,19 +1,19 @@
-"""Attacks on other voices: what they find before and after, by one protocol.
+"""Attackers on an anonymised set: re-identification before and after, by one protocol.
 
-Speakers of two utterances or more are looked for, 300 at most, by lot. Half of each
-one's utterances, 20 in all at most, are in the attacker's hands as they were, with
-names; the others are the trials, as they are published. He holds every trial against
-every speaker.
+At most 300 random speakers of two utterances or more are the targets. Half of each
+one's utterances, 20 in all at most, are enrolled: the attacker has the originals, with
+names. The others are the trials, as they are published. Every trial is compared with
+every target.
 
-    ignorant       takes his utterances as they are
-    lazy           gives them voices in the same way and at the same level
-    semi-informed  gives each a voice of its own, and has learned from such voices of
-                   other speakers, 1,000 at most, what speakers leave in them (linear
-                   discriminant analysis)
+    ignorant       compares with the originals
+    lazy           anonymises the enrolled ones in the same way and at the same level
+    semi-informed  anonymises each of them by itself, and has a backend (discriminant
+                   analysis) trained on such embeddings of 1,000 others at most
 
-Each draws by seeds of his own: whoever knows the published seed needs no attack, he
-draws the same voices again. Where a semi-informed attacker takes part, half of the
-speakers or more are for him to learn from, and all attackers look for the others.
+Attackers have seeds of their own: whoever knows the published seed needs no attack,
+they can generate the same embeddings again. Where a semi-informed attacker takes part,
+half of the speakers or more are their training speakers, and the others are the targets
+of all attackers.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ import dataclasses
 import numpy as np
 
 from diffusion.speakers.anonymisation import (
-    LEAST,
+    MIN_SPEAKERS,
     anonymise,
     derive_seed,
     label_accuracy,
@@ -35,32 +35,32 @@ from timbre.metrics.scoring import cosine_scores
 from timbre.metrics.trials import all_pairs
 
 ATTACKERS = privacy.ATTACKERS
-LOOKED_FOR = 300  # speakers, at most
-STUDIED = 1000  # speakers that the semi-informed attacker learns from, at most
-EACH = 20  # utterances of a speaker, at most
-OTHERS = 100_000  # pairs of two speakers for linkability, at most
-LOWEST = -60  # gain in dB below which it does not matter how far
-VOICES = 10_000  # held against each other for collisions, at most
+MAX_TARGETS = 300  # speakers
+MAX_TRAINING_SPEAKERS = 1000  # of the semi-informed attacker
+MAX_UTTERANCES = 20  # of a speaker
+MAX_NON_MATED = 100_000  # pairs of different speakers for linkability
+MIN_GAIN_DB = -60  # below it the exact gain does not matter
+MAX_COLLISION_ROWS = 10_000  # compared with each other for collisions
 PROTOCOL = (
     "protocol: {num_speakers} speakers, {num_trials} comparisons; half of a speaker's "
-    "utterances enrolled, the others tried as published; attackers draw voices by "
-    "seeds of their own; EER .5: they guess"
+    "utterances enrolled, the others tried as published; attackers anonymise with "
+    "seeds of their own; EER .5: chance"
 )
 CAUTION = (
     "This reports what these attackers find in this set. A stronger one may find more, "
-    "and an embedding is not all that tells a speaker: do not call the result "
+    "and a speaker is identified by more than an embedding: do not call the result "
     "anonymous."
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class AttackerSplit:
-    """Who plays which part in the protocol.
+    """The rows of a set by their part in the protocol.
 
     Args:
-        enrolled: Rows in the attacker's hands, with names.
-        trials: Rows of the same speakers that he is to find.
-        training: Rows of other speakers, that a semi-informed attacker learns from.
+        enrolled: Rows of the targets that the attacker has, with names.
+        trials: The other rows of the targets.
+        training: Rows of other speakers, to train a semi-informed attacker.
         missing: Dict of each attacker that can not take part to the reason.
     """
 
@@ -69,111 +69,157 @@ class AttackerSplit:
     training: np.ndarray
     missing: dict[str, str]
 
+    @property
+    def targets(self):
+        """Rows of the targets."""
+        return np.concatenate([self.enrolled, self.trials])
+
 
 def split_speakers(speaker, attackers, seed) -> AttackerSplit:
-    """Casts the protocol for a set, by lot.
+    """Splits a set for the protocol, at random.
 
     Args:
-        speaker: Whose each row is, `[n]`; empty where unknown.
+        speaker: The speaker of each row, `[n]`; empty where unknown.
         attackers: Some of `ATTACKERS`.
-        seed: Of the lot.
+        seed: Of the split.
     """
     rng = np.random.default_rng(derive_seed(seed, 1))
-    groups = _groups(np.asarray(speaker, str))
+    groups = _rows_per_speaker(np.asarray(speaker, str))
     able = [groups[i] for i in rng.permutation(len(groups))]
     none, missing = np.zeros(0, int), {}
     if len(able) < 2:
-        why = (
+        reason = (
             f"it needs 2 speakers of two utterances or more, and there are {len(able)}"
         )
-        return AttackerSplit(none, none, none, dict.fromkeys(attackers, why))
-    looked_for, studied = able[:LOOKED_FOR], []
+        return AttackerSplit(none, none, none, dict.fromkeys(attackers, reason))
+    targets, others = able[:MAX_TARGETS], []
     if "semi-informed" in attackers:
-        if len(able) >= 2 * LEAST:
-            half = min(LOOKED_FOR, len(able) // 2)
-            looked_for, studied = able[:half], able[half:][:STUDIED]
+        if len(able) >= 2 * MIN_SPEAKERS:
+            half = min(MAX_TARGETS, len(able) // 2)
+            targets, others = able[:half], able[half:][:MAX_TRAINING_SPEAKERS]
         else:
             missing["semi-informed"] = (
-                f"it needs {2 * LEAST} speakers of two utterances or more, half of "
-                f"them to learn from, and there are {len(able)}"
+                f"it needs {2 * MIN_SPEAKERS} speakers of two utterances or more, half "
+                f"of them to train on, and there are {len(able)}"
             )
-    drawn = [rng.permutation(rows)[:EACH] for rows in looked_for]
+    chosen = [rng.permutation(rows)[:MAX_UTTERANCES] for rows in targets]
+    training = [rng.permutation(rows)[:MAX_UTTERANCES] for rows in others]
     return AttackerSplit(
-        np.concatenate([rows[: len(rows) // 2] for rows in drawn]),
-        np.concatenate([rows[len(rows) // 2 :] for rows in drawn]),
-        np.concatenate([none, *(rng.permutation(rows)[:EACH] for rows in studied)]),
-        missing,
+        enrolled=np.concatenate([rows[: len(rows) // 2] for rows in chosen]),
+        trials=np.concatenate([rows[len(rows) // 2 :] for rows in chosen]),
+        training=np.concatenate([none, *training]),
+        missing=missing,
     )
 
 
-def measure(voices, new, protect, split, *, attackers, level, seed, **drawing) -> dict:
-    """All figures of a replacement.
+def measure(
+    original,
+    new,
+    anonymiser,
+    split,
+    *,
+    attackers,
+    level,
+    seed,
+    blocks=(),
+    resamples=200,
+) -> dict:
+    """All measures of an anonymised set.
 
     Args:
-        voices: The `EmbeddingSet` as it was.
-        new: The `PseudoSpeakers` that is published.
-        protect, level: As `replace` was told.
-        cast: The `AttackerSplit`; attackers that are missing there are left out.
+        original: The `EmbeddingSet`.
+        new: Its published `PseudoSpeakers`.
+        anonymiser, level, blocks: Those of `anonymise`.
+        split: The `AttackerSplit`; attackers that are missing there are left out.
         attackers: Some of `ATTACKERS`.
-        seed: The published seed; attackers draw by others that depend on it.
-        **drawing: `blocks` of `replace`, and `resamples` of
-            `timbre.metrics.privacy.reidentification`.
+        seed: The published seed; attackers have others that depend on it.
+        resamples: Of `timbre.metrics.privacy.reidentification`. Defaults to `200`.
 
     Returns:
         Plain values: `level`, `rows`, `voices`, `cosine_mean`, `cosine_most`;
         `attackers`, a list of what `reidentification` gives, each with its
-        `linkability` and what that is `by_chance`, speakers shuffled;
+        `linkability` and what that is `by_chance`, speakers permuted;
         `missing`, a dict of attackers to reasons; `distinctiveness`, what that
-        function gives, with `None` for `-inf`, or `None`; `threshold`, the cosine at
-        which the originals have equal errors, or `None`; `collisions`, a list;
+        function gives, with `None` for `-inf`, or `None`; `threshold`, the cosine of
+        the equal error rate of the originals, or `None`; `collisions`, a list;
         `labels`, what `label_accuracy` gives.
     """
-    threshold, llr = _judge(voices, split)
-    counts = sorted({10, 100, 1000, min(len(new.voices), VOICES)})
-    several = threshold is not None and len(new.voices) > 1
+    threshold, llr = _fit_verifier(original, split)
+    num = len(new.embeddings)
+    distinct, collisions = None, []
+    if llr is not None:
+        distinct = _distinctiveness(original, new, split, llr)
+    if threshold is not None and num > 1:
+        collisions = privacy.collisions(
+            new.embeddings[:MAX_COLLISION_ROWS],
+            threshold,
+            counts=sorted({10, 100, 1000, min(num, MAX_COLLISION_ROWS)}),
+        )
+    found = []
+    for attacker in attackers:
+        if attacker not in split.missing:
+            enrolled, backend = _attack(
+                original, anonymiser, split, attacker, level, seed, blocks
+            )
+            found.append(
+                _reidentify(
+                    original, new, split, attacker, enrolled, backend, resamples
+                )
+            )
     return {
         "level": level,
-        "rows": len(voices),
-        "voices": len(new.voices),
+        "rows": len(original),
+        "voices": num,
         "cosine_mean": float(new.cosines.mean()),
         "cosine_most": float(new.cosines.max()),
-        "attackers": [
-            _attacked(voices, new, protect, split, who, level, seed, **drawing)
-            for who in attackers
-            if who not in split.missing
-        ],
+        "attackers": found,
         "missing": split.missing,
-        "distinctiveness": llr and _told_apart(voices, new, split, llr),
+        "distinctiveness": distinct,
         "threshold": threshold,
-        "collisions": privacy.collisions(new.voices[:VOICES], threshold, counts=counts)
-        if several
-        else [],
-        "labels": label_accuracy(voices, new, seed),
+        "collisions": collisions,
+        "labels": label_accuracy(original, new, seed),
     }
 
 
 def format_report(results) -> str:
-    """The report as text; it never says that the voices are anonymous.
+    """The report as text; it never says that the set is anonymous.
 
     Args:
         results: What `measure` gives.
     """
     lines = [
         f"{results['voices']} new voices for {results['rows']} rows; cosine to the "
-        f"old one {results['cosine_mean']:.3f}, at most {results['cosine_most']:.3f}",
-        *_attacks(results["attackers"]),
+        f"old one {results['cosine_mean']:.3f}, at most {results['cosine_most']:.3f}"
     ]
-    lines += [
-        f"{name}: not measured, {why}" for name, why in results["missing"].items()
-    ]
+    if results["attackers"]:
+        lines.append(
+            f"{'attacker':<14} {'EER before':<21} {'EER after (95 %)':<21} "
+            "linkability (by chance)"
+        )
+    for row in results["attackers"]:
+        before, after = (
+            "{:.3f} [{:.3f}, {:.3f}]".format(
+                row[f"eer_{when}"], *row[f"interval_{when}"]
+            )
+            for when in ("before", "after")
+        )
+        lines.append(
+            f"{row['attacker']:<14} {before:<21} {after:<21} "
+            f"{row['linkability']:.3f} ({row['by_chance']:.3f})"
+        )
+    if results["attackers"]:
+        lines.append(PROTOCOL.format(**results["attackers"][0]))
+    for name, reason in results["missing"].items():
+        lines.append(f"{name}: not measured, {reason}")
     if results["distinctiveness"]:
         found = results["distinctiveness"]
         gain = found["gain_db"]
-        gain = f"{gain:.2f}" if gain is not None and gain > LOWEST else f"< {LOWEST}"
+        large = gain is not None and gain > MIN_GAIN_DB
         lines.append(
             f"de-identification {found['de_identification']:.3f} (1 if new voices "
-            "point to no speaker), gain of voice distinctiveness "
-            f"{gain} dB (0 if they differ as the old ones did)"
+            "identify no speaker), gain of voice distinctiveness "
+            f"{f'{gain:.2f}' if large else f'< {MIN_GAIN_DB}'} dB (0 if they differ as "
+            "the old ones did)"
         )
     for row in results["collisions"]:
         lines.append(
@@ -182,115 +228,101 @@ def format_report(results) -> str:
         )
     for name, row in results["labels"].items():
         lines.append(
-            f"{name} is heard right in {row['after']:.1%} of rows, before "
-            f"{row['before']:.1%}, by chance {row['most_frequent']:.1%} "
-            f"({row['speakers']} speakers)"
+            f"accuracy of {name} {row['after']:.1%}, before {row['before']:.1%}, by "
+            f"chance {row['most_frequent']:.1%} ({row['speakers']} speakers)"
         )
     return "\n".join([*lines, CAUTION])
 
 
-def _attacks(rows):
-    """A table of the attackers, and their protocol."""
-    if not rows:
-        return []
-    lines = [
-        f"{'attacker':<14} {'EER before':<21} {'EER after (95 %)':<21} "
-        "linkability (by chance)"
-    ]
-    for row in rows:
-        rates = [
-            f"{row[f'eer_{when}']:.3f} [{low:.3f}, {high:.3f}]"
-            for when in ("before", "after")
-            for low, high in [row[f"interval_{when}"]]
-        ]
-        lines.append(
-            f"{row['attacker']:<14} {rates[0]:<21} {rates[1]:<21} "
-            f"{row['linkability']:.3f} ({row['by_chance']:.3f})"
-        )
-    return [*lines, PROTOCOL.format(**rows[0])]
-
-
-def _attacked(
-    voices, new, protect, split, attacker, level, seed, *, blocks=(), resamples=200
-):
-    """What one attacker finds."""
-    his, tried = (voices.subset(rows) for rows in (split.enrolled, split.trials))
-    backend, known = None, his.embeddings
+def _attack(original, anonymiser, split, attacker, level, seed, blocks):
+    """The enrolled embeddings of an attacker, `[n, dim]`, and the backend or `None`."""
+    enrolled = original.subset(split.enrolled)
     if attacker == "lazy":
-        draw = derive_seed(seed, 3)
-        known = anonymise(his, protect, draw, level=level, blocks=blocks).rows
-    elif attacker == "semi-informed":
-        known, _ = protect(his.embeddings, derive_seed(seed, 4))
-        studied = voices.subset(split.training)
-        learned, _ = protect(studied.embeddings, derive_seed(seed, 5))
-        backend = privacy.fit_semi_informed(learned, studied.speaker)
-    there = new.rows[split.trials]
+        own = derive_seed(seed, 3)
+        new = anonymise(enrolled, anonymiser, own, level=level, blocks=blocks)
+        return new.rows, None
+    if attacker == "semi-informed":
+        known, _ = anonymiser(enrolled.embeddings, derive_seed(seed, 4))
+        training = original.subset(split.training)
+        learned, _ = anonymiser(training.embeddings, derive_seed(seed, 5))
+        return known, privacy.fit_semi_informed(learned, training.speaker)
+    return enrolled.embeddings, None
+
+
+def _reidentify(original, new, split, attacker, enrolled, backend, resamples):
+    """Error rates and linkability of one attacker."""
+    speaker, published = original.speaker, new.rows[split.trials]
+    num = len(split.enrolled)
     found = privacy.reidentification(
-        np.concatenate([his.embeddings, tried.embeddings]),
-        np.concatenate([known, there]),
-        np.concatenate([his.speaker, tried.speaker]),
-        np.arange(len(his) + len(tried)) < len(his),
+        original.embeddings[split.targets],
+        np.concatenate([enrolled, published]),
+        speaker[split.targets],
+        np.arange(len(split.targets)) < num,
         attacker=attacker,
         backend=backend,
         resamples=resamples,
     )
-    left, right = (known, there) if backend is None else map(backend, (known, there))
-    return found | _linked(left, right, his.speaker, tried.speaker)
+    if backend is not None:
+        enrolled, published = backend(enrolled), backend(published)
+    return found | _linkability(
+        enrolled, published, speaker[split.enrolled], speaker[split.trials]
+    )
 
 
-def _linked(left, right, his, tried, shuffles=10):
+def _linkability(enrolled, published, enrolled_speaker, trial_speaker, shuffles=10):
     """Linkability of the cosines of all pairs, and what it is by chance.
 
-    Utterances of a speaker may have one voice, so chance shuffles whole speakers.
+    Utterances of a speaker may share an embedding, so chance permutes whole speakers.
     """
-    left, right = (
-        normalise_rows(np.asarray(side, np.float64)) for side in (left, right)
+    enrolled = normalise_rows(np.asarray(enrolled, np.float64))
+    published = normalise_rows(np.asarray(published, np.float64))
+    cosines, rng = enrolled @ published.T, np.random.default_rng(0)
+    names, index = np.unique(
+        np.concatenate([enrolled_speaker, trial_speaker]), return_inverse=True
     )
-    cosines, rng = left @ right.T, np.random.default_rng(0)
-    names, rows = np.unique(np.concatenate([his, tried]), return_inverse=True)
-    ours, theirs = rows[: len(his)], rows[len(his) :]
+    ours, theirs = np.split(index, [len(enrolled_speaker)])
 
     def link(order):
         same = order[ours][:, None] == theirs
-        mated, other = cosines[same], cosines[~same]
-        if len(other) > OTHERS:
-            other = other[rng.integers(len(other), size=OTHERS)]
-        return linkability(mated, other, permutations=0)["linkability"]
+        mated, non_mated = cosines[same], cosines[~same]
+        if len(non_mated) > MAX_NON_MATED:
+            sampled = rng.integers(len(non_mated), size=MAX_NON_MATED)
+            non_mated = non_mated[sampled]
+        return linkability(mated, non_mated, permutations=0)["linkability"]
 
     chance = [link(rng.permutation(len(names))) for _ in range(shuffles)]
     found = link(np.arange(len(names)))
     return {"linkability": found, "by_chance": float(np.mean(chance))}
 
 
-def _told_apart(voices, new, split, llr):
-    """How well speakers and new voices are told apart, ready for JSON."""
-    rows = np.concatenate([split.enrolled, split.trials])
+def _distinctiveness(original, new, split, llr):
+    """De-identification and gain of voice distinctiveness, ready for JSON."""
+    rows = split.targets
     found = distinctiveness(
-        voices.embeddings[rows], new.rows[rows], voices.speaker[rows], llr
+        original.embeddings[rows], new.rows[rows], original.speaker[rows], llr
     )
     gain = found["gain_db"]
     return found | {"gain_db": gain if np.isfinite(gain) else None}
 
 
-def _judge(voices, split):
-    """A verifier of the originals: its threshold, and its evidence if it has any.
+def _fit_verifier(original, split):
+    """A verifier of the originals: its threshold, and its calibration if it has one.
 
-    It is calibrated on speakers who are not looked for, if there are such.
+    It is fitted on training speakers, if there are any, else on the targets.
     """
-    rows = np.concatenate([split.enrolled, split.trials])
-    rows = split.training if len(split.training) else rows
+    rows = split.training if len(split.training) else split.targets
     if not len(rows):
         return None, None
-    trials = all_pairs(voices.speaker[rows])
-    scores = cosine_scores(voices.embeddings[rows], trials)
+    trials = all_pairs(original.speaker[rows])
+    scores = cosine_scores(original.embeddings[rows], trials)
     try:
         llr = LogisticCalibration.fit(trials.label, scores).llr
-    except ValueError:  # too few trials, or originals that tell nobody apart
+    except ValueError:  # too few trials, or speakers that do not differ
         llr = None
     return eer_threshold(trials.label, scores), llr
 
 
-def _groups(speaker):
+def _rows_per_speaker(speaker):
     """The rows of each known speaker of two or more, speakers sorted."""
     order = np.argsort(speaker, kind="stable")
     names, first = np.unique(speaker[order], return_index=True)

@@ -240,7 +240,7 @@ def _remark(options, given, new):
     near = int((new.cosines >= options.limit).sum())
     if near:
         print(
-            f"{near} of {len(new.voices)} new voices are not below the limit "
+            f"{near} of {len(new.embeddings)} new voices are not below the limit "
             f"{options.limit}: no draw was",
             file=sys.stderr,
         )

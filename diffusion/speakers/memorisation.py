@@ -1,9 +1,9 @@
-"""Imitation: does a model invent speakers, or does it do the voices of those it knows?
+"""Memorisation: whether a model generates new speakers or its training speakers.
 
-A voice that imitates keeps to one training speaker: it is much nearer to that one than
-to any other. How much that can happen to a voice nobody has learned from, real unseen
-ones tell. Besides, an invented voice is as often nearer to a training row than to an
-unseen one as not; what the luck of who was held out makes of that, shuffling tells.
+A memorised embedding is much nearer to one training speaker than to any other. How
+often that happens by chance is measured on real embeddings of unseen speakers. Besides,
+a new embedding is as often nearer to a training row than to an unseen one as not; the
+effect of which speakers are held out is measured by permutation.
 """
 
 import numpy as np
@@ -18,119 +18,121 @@ from timbre.metrics.arrays import (
 )
 from timbre.metrics.neighbours import nearest_cosines, nearest_neighbours
 
-RARE = 0.05  # share of unseen real voices that keep to one training speaker so closely
-MOST = 0.5  # share of imitations that makes an imitator
-PART = 0.2  # less of them is a trace
-ROWS = 1000  # real unseen rows that are looked at
+QUANTILE = 0.05  # of the distance ratios of unseen real embeddings, the threshold
+MIN_MEMORISED = 0.5  # share from which a model memorises
+MIN_PARTLY_MEMORISED = 0.2  # share below which there is a trace of memorisation
+MAX_ROWS = 1000  # real unseen rows
 
 
-def measure(fake, train, held, seed=0) -> dict:
-    """Whom voices resemble: those learned from, or nobody in particular.
+def measure(fake, train, held_out, seed=0) -> dict:
+    """Measures of memorisation of generated embeddings.
 
     Args:
-        fake: Generated voices `[n, dim]`.
-        train: `EmbeddingSet` of two speakers or more that were learned from.
-        held: The same of other speakers.
-        seed: Of thinning and shuffling. Defaults to `0`.
+        fake: Generated embeddings `[n, dim]`.
+        train: `EmbeddingSet` of two training speakers or more.
+        held_out: The same of other speakers.
+        seed: Of subsampling and permutation. Defaults to `0`.
 
     Returns:
         All of `timbre.metrics.privacy.memorisation`, and
 
         - `chance_low`, `chance_high`: see `chance_interval`;
-        - `low_ratio`: share of the voices that keep to one training speaker as few
-          unseen real ones do, of which `low_ratio_expected` are expected, and by chance
-          at most `low_ratio_high` (in 97.5 % of all cases);
-        - `memorised`: share of the voices that this says are imitations;
-        - `to_train`, `to_train_real`, `to_train_own`: the `nearest` training rows of
-          generated, of unseen and of other training rows.
+        - `low_ratio`, `low_ratio_expected`, `low_ratio_high`, `memorised`: see
+          `measure_ratios`;
+        - `to_train`, `to_train_real`, `to_train_own`: `nearest_cosines` to training
+          rows, of generated, of unseen and of other training rows.
     """
-    seen, unseen = _as_many(train, held, seed)
+    seen, unseen = _balance_speakers(train, held_out, seed)
     found = privacy.memorisation(fake, seen.embeddings, unseen.embeddings, seed=seed)
     low, high = chance_interval(fake, seen, unseen, seed)
-    some = subsample(held.embeddings, ROWS, seed=[seed, 0])
+    real = subsample(held_out.embeddings, MAX_ROWS, seed=[seed, 0])
     return {
         **found,
         "chance_low": low,
         "chance_high": high,
-        **measure_ratios(fake, train, held, seed),
+        **measure_ratios(fake, train, held_out, seed),
         "to_train": nearest_cosines(fake, train.embeddings),
-        "to_train_real": nearest_cosines(some, train.embeddings),
+        "to_train_real": nearest_cosines(real, train.embeddings),
         "to_train_own": nearest_cosines(train.embeddings),
     }
 
 
 def summarise(found) -> str:
-    """Whether a model imitates training speakers or invents new ones, in plain words.
+    """Whether a model memorises training speakers or generates new ones, in words.
 
     Args:
         found: What `measure` returns.
     """
     share, beyond = found["nearer_train"], found["nearer_train"] > found["chance_high"]
-    imitated = found["memorised"]
-    if imitated >= MOST:
-        verdict = "imitates training speakers"
-    elif imitated >= PART:
-        verdict = "imitates training speakers in part"
-    elif imitated or beyond:
-        verdict = "invents new speakers, with a trace of imitation"
+    if found["memorised"] >= MIN_MEMORISED:
+        verdict = "memorises training speakers"
+    elif found["memorised"] >= MIN_PARTLY_MEMORISED:
+        verdict = "memorises training speakers in part"
+    elif found["memorised"] or beyond:
+        verdict = "generates new speakers, with a trace of memorisation"
     else:
-        verdict = "invents new speakers"
-    drawn, real, own = (
+        verdict = "generates new speakers"
+    generated, real, own = (
         found[key] for key in ("to_train", "to_train_real", "to_train_own")
     )
-    return (
-        f"The model {verdict}: {found['low_ratio']:.1%} of its voices keep to one "
-        f"training speaker as closely as {found['low_ratio_expected']:.1%} of unseen real "
-        f"ones do (by chance up to {found['low_ratio_high']:.1%}); {share:.1%} are "
-        f"nearer to a training row than to an unseen one (50 %, by chance up to "
+    text = (
+        f"The model {verdict}: {found['low_ratio']:.1%} of its embeddings are as close "
+        f"to a single training speaker as {found['low_ratio_expected']:.1%} of unseen "
+        f"real ones are (by chance up to {found['low_ratio_high']:.1%}); {share:.1%} "
+        "are nearer to a training row than to an unseen one (50 %, by chance up to "
         f"{found['chance_high']:.1%}). Mean cosine to the nearest training row: "
-        f"{drawn['mean']:.3f}, of unseen real rows {real['mean']:.3f}, of training "
+        f"{generated['mean']:.3f}, of unseen real rows {real['mean']:.3f}, of training "
         f"rows themselves {own['mean']:.3f}. Authenticity {found['authenticity']:.1%}, "
         f"of unseen real rows {found['authenticity_held']:.1%}."
-        f"{_unlike(drawn, real)}"
     )
+    if generated["median"] < real["p05"]:
+        text += (
+            " But they are hardly speakers: most are farther from every training row "
+            "than 95 % of unseen real rows are."
+        )
+    return text
 
 
-def measure_ratios(fake, train, held, seed=0) -> dict:
-    """How many voices keep to one training speaker, for all that is known by chance.
+def measure_ratios(fake, train, held_out, seed=0) -> dict:
+    """The share of embeddings that are memorised by their distance ratios.
 
-    A voice is attached whose ratio (see `distance_ratios`) is below the `j`-th smallest of `m`
-    unseen speakers, one row of each, where `j / (m + 1)` is about `RARE`: that is the
-    share expected of voices that were drawn as the unseen ones were, and their number
-    is beta-binomial.
+    A ratio (see `distance_ratios`) is low below the `j`-th smallest of `m` unseen
+    speakers, one row of each, where `j / (m + 1)` is about `QUANTILE`: that is the
+    share expected of embeddings from the distribution of the unseen ones, and their
+    number is beta-binomial.
 
     Args:
-        fake: Voices `[n, dim]`.
-        train, held: `EmbeddingSet`s of two speakers or more.
+        fake: Embeddings `[n, dim]`.
+        train, held_out: `EmbeddingSet`s of two speakers or more.
         seed: Of the choice of unseen rows. Defaults to `0`.
 
     Returns:
-        `low_ratio`, `low_ratio_expected`, `low_ratio_high` and `memorised`, see `measure`.
+        `low_ratio`, the share of low ratios; `low_ratio_expected` of it without
+        memorisation, and `low_ratio_high`, its quantile .975; `memorised`, the share in
+        excess, 0 below that quantile.
 
     Reference:
         Diffusion Probabilistic Models Generalize when They Fail to Memorize (Yoon et
         al., 2023), who compare the two nearest rows in this way,
         https://openreview.net/forum?id=shciCbSk9h
     """
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(held))
-    _, first = np.unique(held.speaker[order], return_index=True)
-    real = distance_ratios(held.embeddings[order[first]][:ROWS], train)
-    num, rank = len(real), max(1, round(RARE * (len(real) + 1)))
+    order = np.random.default_rng(seed).permutation(len(held_out))
+    _, first = np.unique(held_out.speaker[order], return_index=True)
+    real = distance_ratios(held_out.embeddings[order[first]][:MAX_ROWS], train)
+    num, rank = len(real), max(1, round(QUANTILE * (len(real) + 1)))
     share = float(np.mean(distance_ratios(fake, train) < np.sort(real)[rank - 1]))
     expected = rank / (num + 1)
-    most = betabinom(len(fake), rank, num + 1 - rank).ppf(0.975) / len(fake)
-    imitated = (share - expected) / (1 - expected) if share > most else 0.0
+    high = betabinom(len(fake), rank, num + 1 - rank).ppf(0.975) / len(fake)
     return {
         "low_ratio": share,
         "low_ratio_expected": expected,
-        "low_ratio_high": float(most),
-        "memorised": imitated,
+        "low_ratio_high": float(high),
+        "memorised": (share - expected) / (1 - expected) if share > high else 0.0,
     }
 
 
 def distance_ratios(rows, train) -> np.ndarray:
-    """How near each row is to one training speaker for being that far from the next.
+    """The distance of each row to the nearest training speaker, over that to the next.
 
     `ratio = (1 - cosine to the nearest) / (1 - cosine to the next)`, 0 for copies
 
@@ -145,59 +147,52 @@ def distance_ratios(rows, train) -> np.ndarray:
     order = np.argsort(train.speaker, kind="stable")
     _, starts = np.unique(train.speaker[order], return_index=True)
     rows, known = normalise_rows(rows), normalise_rows(train.embeddings[order])
-    found = np.empty(len(rows))
+    ratios = np.empty(len(rows))
     for block in row_blocks(len(rows), len(known)):
-        away = 1 - np.maximum.reduceat(rows[block] @ known.T, starts, axis=1)
-        away.partition(1, axis=1)
-        away = np.maximum(away[:, :2], 1e-12)
-        found[block] = away[:, 0] / away[:, 1]
-    return found
+        distance = 1 - np.maximum.reduceat(rows[block] @ known.T, starts, axis=1)
+        distance.partition(1, axis=1)
+        distance = np.maximum(distance[:, :2], 1e-12)
+        ratios[block] = distance[:, 0] / distance[:, 1]
+    return ratios
 
 
-def chance_interval(fake, train, held, seed=0, draws=1000) -> tuple[float, float]:
-    """What share of voices would be nearer to `train` if its speakers were no other.
+def chance_interval(fake, train, held_out, seed=0, draws=1000) -> tuple[float, float]:
+    """The share of embeddings nearer to `train`, were its speakers not special.
 
-    All speakers are shuffled between the two sides, rows of one together; voices stay
-    where they are. What is left is the luck of who was held out.
+    Permutation test: speakers are permuted between the two sides, rows of one together,
+    and generated embeddings stay. The rest is chance, of who was held out.
 
     Args:
-        fake: Voices `[n, dim]`.
-        train, held: `EmbeddingSet`s; thinned to as many rows, as in `memorisation`.
-        seed: Of the shuffling. Defaults to `0`.
-        draws: Number of shufflings. Defaults to `1000`.
+        fake: Embeddings `[n, dim]`.
+        train, held_out: `EmbeddingSet`s, subsampled to equal numbers of rows.
+        seed: Of the permutations. Defaults to `0`.
+        draws: Number of permutations. Defaults to `1000`.
 
     Returns:
         The quantiles .025 and .975 of the share.
     """
-    points = subsample_equally(train.embeddings, held.embeddings, seed=seed)
-    speaker = np.concatenate(subsample_equally(train.speaker, held.speaker, seed=seed))
+    rows = subsample_equally(train.embeddings, held_out.embeddings, seed=seed)
+    speaker = np.concatenate(
+        subsample_equally(train.speaker, held_out.speaker, seed=seed)
+    )
     names, owner = np.unique(speaker, return_inverse=True)
-    _, row = nearest_neighbours(fake, np.concatenate(points))
+    _, row = nearest_neighbours(fake, np.concatenate(rows))
     wins = np.bincount(owner[row], minlength=len(names)) / len(fake)
-    members = len(np.unique(owner[: len(points[0])]))
+    num_train = len(np.unique(owner[: len(rows[0])]))
     rng = np.random.default_rng(seed)
-    shares = [rng.permutation(wins)[:members].sum() for _ in range(draws)]
-    return tuple(float(bound) for bound in np.quantile(shares, [0.025, 0.975]))
+    shares = [rng.permutation(wins)[:num_train].sum() for _ in range(draws)]
+    low, high = np.quantile(shares, [0.025, 0.975])
+    return float(low), float(high)
 
 
-def _as_many(train, held, seed):
-    """Both, thinned to as many speakers if those have several rows each."""
-    parts = (train, held)
+def _balance_speakers(train, held_out, seed):
+    """Both with equal numbers of speakers, if these have several rows each."""
+    parts = (train, held_out)
     names = [np.unique(part.speaker) for part in parts]
     if all(len(n) == len(p) for n, p in zip(names, parts, strict=True)):
-        return parts  # rows will be thinned, and authenticity wants them all
+        return parts  # rows are subsampled later, and authenticity needs them all
     chosen = subsample_equally(*names, seed=seed)
     return [
         part.subset(np.isin(part.speaker, some))
         for part, some in zip(parts, chosen, strict=True)
     ]
-
-
-def _unlike(drawn, real):
-    """What keeps new voices from being voices, if anything."""
-    if drawn["median"] >= real["p05"]:
-        return ""
-    return (
-        " But they are hardly voices: most are farther from every training row than "
-        "95 % of unseen real rows are."
-    )

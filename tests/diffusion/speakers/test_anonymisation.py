@@ -1,4 +1,4 @@
-"""Protections whose worth is known: nobody's voice, one's own, a turned one."""
+"""Anonymisers of known strength: random, the identity, a fixed rotation."""
 
 import dataclasses
 import json
@@ -12,10 +12,10 @@ from timbre.corpora.embeddings import EmbeddingSet
 
 DIM = 12
 ALL = attacks.ATTACKERS
-TURN = np.linalg.qr(np.random.default_rng(9).normal(size=(DIM, DIM)))[0]
+ROTATION = np.linalg.qr(np.random.default_rng(9).normal(size=(DIM, DIM)))[0]
 
 
-def some(num_speakers=60, each=6, within=0.1, labels=None):
+def make_set(num_speakers=60, each=6, within=0.1, labels=None):
     rng = np.random.default_rng(1)
     speaker = np.repeat([f"s{i:03d}" for i in range(num_speakers)], each)
     rows = np.repeat(unit(rng, num_speakers, DIM), each, axis=0)
@@ -25,69 +25,76 @@ def some(num_speakers=60, each=6, within=0.1, labels=None):
     return EmbeddingSet(rows, speaker, segment, {"extractor": "x"}, labels or {})
 
 
-def told(new, old):
+def with_cosines(new, old):
     new = new / np.linalg.norm(new, axis=1, keepdims=True)
     return new.astype(np.float32), np.sum(new * old, axis=1)
 
 
-def nobody(rows, seed):
-    """Voices that have nothing to do with whom they replace."""
-    return told(unit(np.random.default_rng(seed), *rows.shape), rows)
+def independent(rows, seed):
+    """Embeddings that do not depend on those they replace."""
+    return with_cosines(unit(np.random.default_rng(seed), *rows.shape), rows)
 
 
-def oneself(rows, seed):
-    """No protection."""
-    return told(rows, rows)
+def identity(rows, seed):
+    """No anonymisation."""
+    return with_cosines(rows, rows)
 
 
-def turned(rows, seed):
-    """Far from the originals, and always the same way."""
-    return told(rows @ TURN, rows)
+def rotated(rows, seed):
+    """Far from the originals, and always by the same rotation."""
+    return with_cosines(rows @ ROTATION, rows)
 
 
-def drowned(rows, seed):
-    """The voice in half of the dimensions, much noise in the other half."""
+def noisy(rows, seed):
+    """The speaker in half of the dimensions, much noise in the other half."""
     noise = 3 * np.random.default_rng(seed).normal(size=rows.shape)
     noise[:, DIM // 2 :] *= 0.01
-    return told(rows @ TURN + noise, rows)
+    return with_cosines(rows @ ROTATION + noise, rows)
 
 
-def attacked(voices, protect, *, level="utterance", attackers=ALL, seed=0):
+def attack(voices, anonymiser, *, level="utterance", attackers=ALL, seed=0):
     split = attacks.split_speakers(voices.speaker, attackers, seed)
-    new = anonymisation.anonymise(voices, protect, seed, level=level)
+    new = anonymisation.anonymise(voices, anonymiser, seed, level=level)
     how = {"attackers": attackers, "level": level, "seed": seed, "resamples": 20}
-    found = attacks.measure(voices, new, protect, split, **how)
+    found = attacks.measure(voices, new, anonymiser, split, **how)
     json.dumps(found, allow_nan=False)
     return found, {row["attacker"]: row["eer_after"] for row in found["attackers"]}
 
 
-def test_a_speaker_has_one_voice_and_an_utterance_its_own():
-    voices = some(num_speakers=5)
-    new = anonymisation.anonymise(voices, nobody, 3, level="speaker")
-    assert new.voices.shape == (5, DIM) and new.cosines.shape == (5,)
-    np.testing.assert_array_equal(new.rows, np.repeat(new.voices, 6, axis=0))
+def test_a_speaker_has_one_embedding_and_an_utterance_its_own():
+    voices = make_set(num_speakers=5)
+    new = anonymisation.anonymise(voices, independent, 3, level="speaker")
+    assert new.embeddings.shape == (5, DIM) and new.cosines.shape == (5,)
+    np.testing.assert_array_equal(new.rows, np.repeat(new.embeddings, 6, axis=0))
     shuffled = np.random.default_rng(0).permutation(len(voices))
-    other = anonymisation.anonymise(voices.subset(shuffled), nobody, 3, level="speaker")
+    other = anonymisation.anonymise(
+        voices.subset(shuffled), independent, 3, level="speaker"
+    )
     np.testing.assert_allclose(other.rows, new.rows[shuffled], atol=1e-6)
-    each = anonymisation.anonymise(voices, nobody, 3, level="utterance")
-    np.testing.assert_array_equal(each.rows, nobody(voices.embeddings, 3)[0])
+    each = anonymisation.anonymise(voices, independent, 3, level="utterance")
+    np.testing.assert_array_equal(each.rows, independent(voices.embeddings, 3)[0])
 
 
 def test_rows_need_a_speaker_where_speakers_are_replaced():
     unnamed = EmbeddingSet(np.eye(2, DIM), np.array(["a", ""]), np.array(["", ""]), {})
     with pytest.raises(ValueError, match="1 of 2 rows without a speaker"):
-        anonymisation.anonymise(unnamed, nobody, 0, level="speaker")
+        anonymisation.anonymise(unnamed, independent, 0, level="speaker")
     assert (
-        len(anonymisation.anonymise(unnamed, nobody, 0, level="utterance").voices) == 2
+        len(
+            anonymisation.anonymise(
+                unnamed, independent, 0, level="utterance"
+            ).embeddings
+        )
+        == 2
     )
     with pytest.raises(ValueError, match="`level` must be one of"):
-        anonymisation.anonymise(unnamed, nobody, 0, level="row")
+        anonymisation.anonymise(unnamed, independent, 0, level="row")
 
 
 @pytest.mark.parametrize("level, num", [("speaker", 5), ("utterance", 30)])
 def test_what_is_handed_on_has_no_names_but_rows_in_their_order(level, num):
-    voices = some(num_speakers=5, labels={"gender": ["f"] * 30})
-    new = anonymisation.anonymise(voices, nobody, 3, level=level)
+    voices = make_set(num_speakers=5, labels={"gender": ["f"] * 30})
+    new = anonymisation.anonymise(voices, independent, 3, level=level)
     given = anonymisation.anonymised_set(voices, new, 3, about={"limit": 0.7})
     np.testing.assert_array_equal(given.embeddings, new.rows)
     assert given.labels == {} and {*given.segment} == {""}
@@ -103,7 +110,7 @@ def test_what_is_handed_on_has_no_names_but_rows_in_their_order(level, num):
 
 @pytest.mark.parametrize("level", ["speaker", "utterance"])
 def test_no_attacker_finds_who_is_not_there(level):
-    found, rates = attacked(some(), nobody, level=level)
+    found, rates = attack(make_set(), independent, level=level)
     for row in found["attackers"]:
         assert row["eer_before"] < 0.1 and abs(row["eer_after"] - 0.5) < 0.12
         assert row["num_speakers"] == 30 and row["num_trials"] == 30 * 90
@@ -112,8 +119,8 @@ def test_no_attacker_finds_who_is_not_there(level):
     assert found["distinctiveness"]["de_identification"] > 0.9
 
 
-def test_without_protection_nothing_changes():
-    found, rates = attacked(some(), oneself, attackers=["ignorant", "lazy"])
+def test_without_anonymisation_nothing_changes():
+    found, rates = attack(make_set(), identity, attackers=["ignorant", "lazy"])
     before = [row["eer_before"] for row in found["attackers"]]
     assert [*rates.values()] == before
     assert found["distinctiveness"]["gain_db"] == pytest.approx(0, abs=1e-6)
@@ -123,36 +130,36 @@ def test_without_protection_nothing_changes():
     assert found["attackers"][0]["by_chance"] < 0.2
 
 
-def test_who_knows_the_protection_undoes_one_that_always_does_the_same():
-    _, rates = attacked(some(), turned)
+def test_a_lazy_attacker_defeats_an_anonymiser_without_randomness():
+    _, rates = attack(make_set(), rotated)
     assert rates["ignorant"] > 0.35 and rates["lazy"] < 0.1
     assert rates["semi-informed"] < 0.1
 
 
-def test_who_has_studied_the_protection_hears_through_its_noise():
-    _, rates = attacked(some(100, 8), drowned)
+def test_a_semi_informed_attacker_learns_to_ignore_noise():
+    _, rates = attack(make_set(100, 8), noisy)
     assert rates["lazy"] > rates["semi-informed"] + 0.1
     assert rates["ignorant"] > 0.35
 
 
-def test_attackers_draw_by_seeds_that_are_not_the_published_one():
+def test_attackers_have_seeds_that_are_not_the_published_one():
     seeds = []
 
-    def remembered(rows, seed):
+    def record(rows, seed):
         seeds.append((seed, len(rows)))
-        return nobody(rows, seed)
+        return independent(rows, seed)
 
-    attacked(some(), remembered, level="speaker", seed=5)
-    published, lazy, his, studied = seeds
+    attack(make_set(), record, level="speaker", seed=5)
+    published, lazy, enrolled, training = seeds
     assert published == (5, 60)  # one for each speaker
-    assert lazy[1] == 30 and (his[1], studied[1]) == (90, 180)
+    assert lazy[1] == 30 and (enrolled[1], training[1]) == (90, 180)
     assert len({seed for seed, _ in seeds}) == 4
     drawn = {anonymisation.derive_seed(s, n) for s in range(50) for n in range(6)}
     assert len(drawn) == 300 and max(drawn) < 2**62
 
 
-def test_nobody_is_on_both_sides_and_sides_share_no_row():
-    voices = some(num_speakers=50, each=5)
+def test_independent_is_on_both_sides_and_sides_share_no_row():
+    voices = make_set(num_speakers=50, each=5)
     split = attacks.split_speakers(voices.speaker, ALL, 0)
     who = [{*voices.speaker[rows]} for rows in (split.enrolled, split.trials)]
     assert who[0] == who[1] and len(who[0]) == 25
@@ -171,15 +178,15 @@ def test_large_sets_are_thinned():
     assert len({*speaker[split.training]}) == 1000 and len(split.training) == 1000 * 20
 
 
-def test_those_who_can_not_be_tried_are_said_to_be_missing():
-    one_each = some(num_speakers=30, each=1)
-    found, rates = attacked(one_each, nobody)
+def test_attackers_that_can_not_take_part_are_reported_missing():
+    one_each = make_set(num_speakers=30, each=1)
+    found, rates = attack(one_each, independent)
     assert rates == {} and [*found["missing"]] == [*ALL]
     assert found["threshold"] is None and found["collisions"] == []
     said = attacks.format_report(found)
     assert "lazy: not measured, it needs 2 speakers of two utterances" in said
     assert "do not call the result anonymous" in said
-    found, rates = attacked(some(num_speakers=12), nobody)
+    found, rates = attack(make_set(num_speakers=12), independent)
     assert [*rates] == ["ignorant", "lazy"]
     assert "semi-informed: not measured, it needs 20 speakers" in attacks.format_report(
         found
@@ -188,15 +195,15 @@ def test_those_who_can_not_be_tried_are_said_to_be_missing():
     assert [*attacks.split_speakers(nameless, ALL, 0).missing] == [*ALL]
 
 
-def test_one_voice_for_all_collides_and_can_not_be_told_apart():
+def test_one_embedding_for_all_collides_and_is_not_distinctive():
     def same(rows, seed):
-        return told(np.tile(np.eye(1, DIM), (len(rows), 1)), rows)
+        return with_cosines(np.tile(np.eye(1, DIM), (len(rows), 1)), rows)
 
-    voices = some(num_speakers=30)
+    voices = make_set(num_speakers=30)
     split = attacks.split_speakers(voices.speaker, ["ignorant"], 0)
     new = anonymisation.anonymise(voices, same, 0, level="speaker")
-    told_ = {"attackers": ["ignorant"], "level": "speaker", "seed": 0}
-    found = attacks.measure(voices, new, same, split, resamples=20, **told_)
+    options = {"attackers": ["ignorant"], "level": "speaker", "seed": 0}
+    found = attacks.measure(voices, new, same, split, resamples=20, **options)
     assert [row["voices"] for row in found["collisions"]] == [10, 30]
     assert found["collisions"][0]["doubles"] == pytest.approx(1)
     assert found["distinctiveness"]["gain_db"] is None  # -inf, which JSON has not
@@ -204,8 +211,8 @@ def test_one_voice_for_all_collides_and_can_not_be_told_apart():
     assert "100.00% are like another one" in attacks.format_report(found)
 
 
-def test_a_label_is_kept_by_voices_that_keep_it_and_lost_by_others():
-    voices = some(num_speakers=80)
+def test_the_accuracy_of_a_label_stays_or_falls_to_chance():
+    voices = make_set(num_speakers=80)
     side = np.arange(480) // 6 % 2
     voices.embeddings[:, 0] = 2 * side - 1
     empty, one = np.full(480, ""), np.full(480, "x")
@@ -215,7 +222,7 @@ def test_a_label_is_kept_by_voices_that_keep_it_and_lost_by_others():
         anonymisation.label_accuracy(
             voices, anonymisation.anonymise(voices, p, 1, level="speaker")
         )
-        for p in (oneself, nobody)
+        for p in (identity, independent)
     )
     assert [*kept] == [*lost] == ["gender"] and kept["gender"]["speakers"] == 40
     assert kept["gender"]["after"] > 0.9 and kept["gender"]["before"] > 0.9
@@ -223,7 +230,7 @@ def test_a_label_is_kept_by_voices_that_keep_it_and_lost_by_others():
 
 
 def test_the_report_names_attackers_and_their_protocol():
-    found, _ = attacked(some(), nobody, level="speaker")
+    found, _ = attack(make_set(), independent, level="speaker")
     said = attacks.format_report(found)
     for words in (
         "60 new voices for 360 rows",

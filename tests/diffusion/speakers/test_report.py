@@ -93,7 +93,7 @@ def test_the_whole_report_of_an_honest_model_reaches_the_floor(known):
     json.dumps(results, allow_nan=False)
     said = report.text(results)
     assert "100 voices each, against 100 unseen real ones" in said
-    assert "The model invents new speakers:" in said and "Warning" not in said
+    assert "The model generates new speakers:" in said and "Warning" not in said
     assert "600 rows of 600 speakers, held out 200 rows of 200 speakers" in said
 
 
@@ -138,15 +138,17 @@ def verdict(draw, train, held):
     )
 
 
-def test_who_draws_new_speakers_invents_and_who_repeats_them_imitates(known, quick):
+def test_new_speakers_are_called_new_and_copies_memorised(known, quick):
     train, held = known
-    assert verdict(of_seed(5555), *known).startswith("The model invents new speakers:")
+    assert verdict(of_seed(5555), *known).startswith(
+        "The model generates new speakers:"
+    )
     copies = verdict(out_of(train.embeddings), *known)
-    assert copies.startswith("The model imitates training speakers:")
+    assert copies.startswith("The model memorises training speakers:")
     assert "Authenticity 0.0%, of unseen real rows 48.0%" in copies
 
 
-def test_a_third_of_copies_is_called_imitation_in_part(known, quick):
+def test_a_third_of_copies_is_called_memorisation_in_part(known, quick):
     train, held = known
 
     def draw(count, seed, **_):
@@ -155,27 +157,25 @@ def test_a_third_of_copies_is_called_imitation_in_part(known, quick):
         return fakes
 
     assert verdict(draw, *known).startswith(
-        "The model imitates training speakers in part: 3"
+        "The model memorises training speakers in part: 3"
     )
 
 
-def test_one_speaker_repeated_is_imitation_whether_or_not_he_is_thinned_away(
-    known, quick
-):
+def test_one_speaker_repeated_is_memorisation_whether_or_not_subsampled(known, quick):
     train, held = known
     for row in (0, 1, 2, 3):
         said = verdict(out_of(train.embeddings[[row]]), *known)
-        assert said.startswith("The model imitates training speakers: 100.0%")
+        assert said.startswith("The model memorises training speakers: 100.0%")
 
 
-def test_white_noise_imitates_nobody_and_is_told_to_be_no_voice(known, quick):
+def test_white_noise_memorises_nobody_and_is_hardly_a_speaker(known, quick):
     said = verdict(white, *known)
-    assert said.startswith("The model invents new speakers:")
-    assert "But they are hardly voices" in said
+    assert said.startswith("The model generates new speakers:")
+    assert "But they are hardly speakers" in said
 
 
 @pytest.mark.parametrize("source", ["training speakers", "new speakers"])
-def test_utterances_of_training_speakers_are_imitations_and_of_others_are_not(
+def test_utterances_of_training_speakers_are_memorised_and_of_others_are_not(
     source, quick
 ):
     """Each utterance is new; what counts is whose it is."""
@@ -189,11 +189,11 @@ def test_utterances_of_training_speakers_are_imitations_and_of_others_are_not(
             embeddings.sample_utterances(100, 10, seed=7).embeddings, embeddings.WITHIN
         )
     results = report.evaluate(SpeakerGenerator(made), train, held, count=600)
-    assert ("imitates" in memorisation.summarise(results["privacy"])) == (
+    assert ("memorises" in memorisation.summarise(results["privacy"])) == (
         source == "training speakers"
     )
     assert (
-        "where both errors on real rows are"
+        "the equal error rate of real rows"
         in results["collisions"]["threshold"]["rule"]
     )
 
@@ -250,8 +250,8 @@ def test_one_voice_for_all_is_one_collision(known, quick):
     [
         (100, 6, None),
         (15, 5, "No floor: 15 held-out rows of 15 speakers"),
-        (6, 0, "No table: that takes 10 rows"),
-        (1, 0, "Nothing says whom the voices resemble"),
+        (6, 0, "No table: that takes 10 rows of each split"),
+        (1, 0, "Memorisation is not measured"),
     ],
 )
 def test_little_held_out_data_is_said_and_does_not_stop_the_report(
