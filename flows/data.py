@@ -11,9 +11,9 @@ import hashlib
 import numpy as np
 
 from flows.segments import splits
-from flows.segments.features import front_end, num_bands
+from flows.segments.features import front_end
 from flows.segments.sources import open_source
-from flows.segments.splits import PARTS
+from flows.segments.splits import SPLITS
 
 __all__ = ["FACTS", "Rows", "SegmentSplits", "front_end", "prepare"]
 
@@ -51,7 +51,7 @@ class SegmentSplits:
 
     Args:
         train: `Rows` to learn from, with all their labels; see `shown`.
-        valid: Those by which weights are chosen.
+        valid: Those by which weights are selected.
         test: Those kept for the report.
         unseen: Those of speakers who are in no other part, -1 in the factor `speaker`;
             `None` if there are none.
@@ -76,7 +76,7 @@ class SegmentSplits:
         Raises:
             ValueError: If there is no such part.
         """
-        rows = getattr(self, part) if part in PARTS else None
+        rows = getattr(self, part) if part in SPLITS else None
         if rows is None:
             raise ValueError(
                 f"A part must be one of {', '.join(self._present)}. Received: {part!r}"
@@ -85,7 +85,7 @@ class SegmentSplits:
 
     @property
     def _present(self):
-        return {name: getattr(self, name) for name in PARTS if getattr(self, name)}
+        return {name: getattr(self, name) for name in SPLITS if getattr(self, name)}
 
     @functools.cached_property
     def facts(self):
@@ -121,54 +121,39 @@ def prepare(config):
             speakers are not known, or rows are too few to be split.
     """
     wanted, seed = config.data, config.seed
-    segment = dataclasses.asdict(config.segment)
-    segment["bands"] = num_bands(wanted.source, segment)
-    found = open_source(
-        wanted.source,
-        factors=wanted.factors,
-        segment=segment,
-        path=wanted.path,
-        corpus=wanted.corpus,
-        cache=wanted.cache,
-        clean=wanted.clean,
-        fold=wanted.fold,
-        rows=wanted.rows,
-        speakers=wanted.speakers,
-        utterances=wanted.utterances,
-        classes=wanted.classes,
-        seed=wanted.seed,
-    )
-    chosen, left_out = splits.choose(
+    found = open_source(wanted, config.segment)
+    selected, left_out = splits.select(
         found.columns,
         rows=wanted.rows,
         classes=wanted.classes,
-        least_rows=wanted.min_rows,
+        min_rows=wanted.min_rows,
         seed=seed,
     )
-    columns = {name: column[chosen] for name, column in found.columns.items()}
-    speaker, recording = found.speaker[chosen], found.recording[chosen]
-    out = splits.unseen(speaker, found.family[chosen], wanted.unseen, seed=seed)
-    vocabulary = splits.vocabulary(columns, out)
-    labels = splits.codes(columns, vocabulary)
+    columns = {name: column[selected] for name, column in found.columns.items()}
+    speaker, recording = found.speaker[selected], found.recording[selected]
+    group = found.group[selected]
+    unseen = splits.select_unseen(speaker, group, wanted.unseen, seed=seed)
+    vocabulary = splits.build_vocabulary(columns, unseen)
+    labels = splits.encode_labels(columns, vocabulary)
     shares = wanted.valid, wanted.test
-    index = splits.divide(recording, labels, out, shares=shares, seed=seed)
-    splits.check(labels[index["train"]], vocabulary)
-    left_out["beside unseen"] = len(chosen) - sum(map(len, index.values()))
+    index = splits.split(recording, labels, unseen, shares=shares, seed=seed)
+    splits.check_all_classes(labels[index["train"]], vocabulary)
+    left_out["beside unseen"] = len(selected) - sum(map(len, index.values()))
     names = np.array(found.recordings, str)[recording]
-    everything = Rows(_features(found, chosen), labels, names, speaker)
+    everything = Rows(_features(found, selected), labels, names, speaker)
     parts = {part: everything.subset(where) for part, where in index.items()}
-    shown = splits.hidden(parts["train"].labels, wanted.missing, seed=seed)
-    parts["unseen"] = parts["unseen"] if out.any() else None
+    shown = splits.mask_labels(parts["train"].labels, wanted.missing, seed=seed)
+    parts["unseen"] = parts["unseen"] if unseen.any() else None
     about = {**found.about, "left_out": {**found.left_out, **left_out}}
     return SegmentSplits(**parts, shown=shown, vocabulary=vocabulary, about=about)
 
 
-def _features(found, chosen):
-    x = found.read(chosen)
+def _features(found, selected):
+    x = found.read(selected)
     finite = np.isfinite(x).all(axis=tuple(range(1, x.ndim)))
     if not finite.all():
         bad = np.flatnonzero(~finite)
-        name = found.recordings[found.recording[chosen[bad[0]]]]
+        name = found.recordings[found.recording[selected[bad[0]]]]
         raise ValueError(
             "Features must be finite. Received: NaN or infinity in "
             f"{len(bad)} of {len(x)} rows, the first of recording {name}"

@@ -93,7 +93,7 @@ def cover(features, frames):
     Returns:
         Segments `[n, frames, bands]`, and where each starts, int `[n]`.
     """
-    starts = segmentation.cover(len(features), frames, max(frames // SHARE, 1))
+    starts = segmentation.sliding_starts(len(features), frames, max(frames // SHARE, 1))
     return _cut(features, starts, frames), starts
 
 
@@ -114,10 +114,10 @@ def around(features, times, frames, hop_s):
     """
     count = len(features)
     if count <= frames:
-        starts = segmentation.cover(count, frames, 1).repeat(len(times))
+        starts = segmentation.sliding_starts(count, frames, 1).repeat(len(times))
     else:
         told = (count, frames, hop_s)
-        starts = np.array([segmentation.window(*span, *told)[0] for span in times])
+        starts = np.array([segmentation.find_segment(*span, *told)[0] for span in times])
     return _cut(features, starts, frames), starts
 
 
@@ -150,7 +150,7 @@ def change(model, features, cut, starts, factor, to, *, source=None, alpha=1.0):
             return model.manipulate(x, factor, to, source=source, alpha=alpha)
 
         made = map_batches(moved, cut)
-    return segmentation.overlap(made, starts, len(features), features)
+    return segmentation.overlap_add(made, starts, len(features), features)
 
 
 def waveform(features, front_end, *, num_samples):
@@ -174,7 +174,7 @@ def waveform(features, front_end, *, num_samples):
 def _cut(features, starts, frames):
     return np.stack(
         [
-            segmentation.cut(features, start, start + frames, frames=frames)
+            segmentation.extract(features, start, start + frames, frames=frames)
             for start in starts
         ]
     )

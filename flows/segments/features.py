@@ -1,7 +1,7 @@
-"""Features of sound: how they are computed, and where they are kept.
+"""Features of sound: the front end that computes them, and their cache.
 
-`about`, what the data says of itself, is all that is needed to compute them again from
-another waveform: `sample_rate`, `window`, `hop`, `bands`, `high_hz` and `spectrum`.
+The `about` of a data set has all that is needed to compute them from another waveform:
+`sample_rate`, `window`, `hop`, `bands`, `high_hz` and `spectrum`.
 """
 
 import hashlib
@@ -14,41 +14,30 @@ import numpy as np
 from timbre.corpora.cache import records
 
 BLOCK = 6000  # frames computed at once, a minute
-BANDS = {"mel": 40, "linear": 200}  # where nobody says; of 257 bins, 0 to 6.2 kHz
-MADE_UP_BANDS = 16  # of spectra without sound
-
-
-def num_bands(source, segment):
-    """Bands of a segment: those that are told, or what suits its spectrum.
-
-    Args:
-        source: Where segments are from, as `flows.config.Data` says.
-        segment: Dict of a `flows.config.Segment`.
-    """
-    if segment["bands"] is not None:
-        return segment["bands"]
-    return MADE_UP_BANDS if source == "spectra" else BANDS[segment["spectrum"]]
+# by default: of mels, of 257 linear bins up to 6.2 kHz, of synthetic spectra
+NUM_BANDS = {"mel": 40, "linear": 200, "spectra": 16}
 
 
 def front_end(about):
     """The layer that computes the features of a new waveform.
 
     Args:
-        about: What the data says of itself: `sample_rate`, `window`, `hop`, `bands`,
-            `high_hz` (`None` is half the rate) and `spectrum`.
+        about: Of a data set: `sample_rate`, `window`, `hop`, `bands`, `high_hz` (`None`
+            is half the rate) and `spectrum`.
 
     Returns:
-        An `timbre.audio.mel.LogMel`, waveforms `[batch, samples]` to `[batch, frames, bands]`.
+        A `timbre.audio.mel.LogMel`, waveforms `[batch, samples]` to
+        `[batch, frames, bands]`.
 
     Raises:
-        ValueError: If the features were not made of sound.
+        ValueError: If the features are not computed from sound.
     """
     from timbre.audio.mel import LogMel
 
     if "sample_rate" not in about:
         raise ValueError(
-            "Only features that were made of sound can be made of another sound. "
-            f"Received: those of the source {about.get('source')!r}"
+            "Only features of sound can be computed from another sound. "
+            f"Received: features of the source {about.get('source')!r}"
         )
     return LogMel(
         sample_rate=about["sample_rate"],
@@ -60,13 +49,13 @@ def front_end(about):
     )
 
 
-def cached(corpus, folder, about):
+def open_features(corpus, folder, about):
     """Opens the features of a corpus, computed on the first call.
 
     Args:
         corpus: A `timbre.corpora.corpus.Corpus`.
-        folder: Folder in which caches lie side by side.
-        about: As `front_end` takes it.
+        folder: Folder of caches.
+        about: See `front_end`.
 
     Returns:
         `timbre.corpora.cache.records.Records`.
@@ -89,10 +78,10 @@ def cached(corpus, folder, about):
 
 
 def compute_in_blocks(compute, waveform, about, *, frames=BLOCK):
-    """The features of a long waveform, computed a minute at a time.
+    """Features of a long waveform, computed a minute at a time.
 
-    Equal to those of the whole: a block takes in the half windows around it, and the
-    frames that this makes are dropped.
+    Equal to those of the whole: a block includes the half windows around it, and the
+    frames of these are dropped.
 
     Args:
         compute: Maps waveforms `[1, samples]` to a tensor `[1, frames, bands]`.

@@ -1,17 +1,17 @@
-"""Segments: as many frames around every phone, and the way back.
+"""Segments of a fixed number of frames around phones, and overlap-add back.
 
-Frame `t` is centred on `t * hop_s` seconds, as those of `timbre.audio.stft` are. A phone that
-is not `frames` long is made so in one of four ways, named by `fit`:
+Frame `t` is centred on `t * hop_s` seconds, as in `timbre.audio.stft`. A phone of
+another length is fitted in one of four ways, named by `fit`:
 
-* `centre`: frames around its middle, whatever is said there. At the ends of a
-  recording the window is moved inside.
-* `pad`: its own frames, with its least number on either side.
-* `repeat`: its own frames, over and over.
-* `stretch`: its own frames, stretched or squeezed along straight lines.
+* `centre`: frames around its middle, of the phone or not. At the ends of a recording
+  the window is moved inside.
+* `pad`: its own frames, padded with their minimum on either side.
+* `repeat`: its own frames, repeated.
+* `stretch`: its own frames, linearly interpolated.
 
 A phone too long for `pad` or `repeat` keeps its middle, and a recording too short for
-`centre` is padded. Going back, segments overlap and are added, each weighted by a Hann
-window, over the sum of the weights: `overlap` of what was cut is what was cut from.
+`centre` is padded. `overlap_add` weights segments by a Hann window and divides by the
+sum of the weights: of unchanged segments it reconstructs the recording.
 """
 
 import numpy as np
@@ -20,12 +20,12 @@ FITS = ("centre", "pad", "repeat", "stretch")
 ROUNDING = 1e-6  # of a frame: 0.07 s are seven hops of 0.01 s and no more
 
 
-def window(start_s, end_s, num_frames, frames, hop_s, fit="centre"):
-    """Finds the frames of a recording from which a segment is made.
+def find_segment(start_s, end_s, num_frames, frames, hop_s, fit="centre"):
+    """Finds the frames of a recording that a segment consists of.
 
     Args:
         start_s: Where the phone begins, in seconds.
-        end_s: Where it ends, in seconds; a frame centred there is not its own.
+        end_s: Where it ends, in seconds; a frame centred there is not included.
         num_frames: Frames of the recording.
         frames: Frames of a segment.
         hop_s: From one frame to the next, in seconds.
@@ -62,50 +62,50 @@ def window(start_s, end_s, num_frames, frames, hop_s, fit="centre"):
     return start, start + int(size)
 
 
-def cut(features, start, end, *, frames, fit="centre"):
-    """Cuts a segment out of a recording.
+def extract(features, start, end, *, frames, fit="centre"):
+    """Extracts a segment from a recording.
 
     Args:
         features: `[num_frames, bands]`.
-        start, end: As `window` gives them; what is outside of the recording is padded.
+        start, end: See `find_segment`; frames outside of the recording are padded.
         frames: Frames of a segment.
         fit: One of `FITS`. Defaults to `"centre"`.
 
     Returns:
         `[frames, bands]`, of the type of `features`.
     """
-    return fitted(features[max(start, 0) : end], frames=frames, fit=fit)
+    return fit_frames(features[max(start, 0) : end], num_frames=frames, fit=fit)
 
 
-def fitted(features, *, frames, fit="centre"):
-    """Gives a stretch of features the length of a segment.
+def fit_frames(features, *, num_frames, fit="centre"):
+    """Crops, pads, repeats or stretches features to a number of frames.
 
     Args:
-        features: `[num_frames, bands]`, at least one frame.
-        frames: Frames of a segment.
-        fit: One of `FITS`; here `centre` does as `pad` does. Defaults to `"centre"`.
+        features: `[given, bands]`, at least one frame.
+        num_frames: Frames of a segment.
+        fit: One of `FITS`; here `centre` is the same as `pad`. Defaults to `"centre"`.
 
     Returns:
-        `[frames, bands]`, of the type of `features`.
+        `[num_frames, bands]`, of the type of `features`.
     """
-    _check(fit, frames)
-    num_frames = len(features)
-    if not num_frames:
-        raise ValueError("A segment is made of at least one frame. Received: none")
+    _check(fit, num_frames)
+    given = len(features)
+    if not given:
+        raise ValueError("A segment must have at least one frame")
     if fit == "stretch":
-        return _stretched(features, frames)
-    if num_frames >= frames:
-        before = (num_frames - frames) // 2
-        return features[before : before + frames]
+        return _stretch(features, num_frames)
+    if given >= num_frames:
+        before = (given - num_frames) // 2
+        return features[before : before + num_frames]
     if fit == "repeat":
-        return features[np.arange(frames) % num_frames]
-    before = (frames - num_frames) // 2
-    around = ((before, frames - num_frames - before), (0, 0))
-    return np.pad(features, around, constant_values=features.min())
+        return features[np.arange(num_frames) % given]
+    before = (num_frames - given) // 2
+    padding = ((before, num_frames - given - before), (0, 0))
+    return np.pad(features, padding, constant_values=features.min())
 
 
-def cover(num_frames, frames, hop):
-    """Finds where segments start that slide over a whole recording.
+def sliding_starts(num_frames, frames, hop):
+    """Finds the starts of sliding windows over a whole recording.
 
     Args:
         num_frames: Frames of the recording.
@@ -114,13 +114,12 @@ def cover(num_frames, frames, hop):
 
     Returns:
         Starts, int `[n]`. A recording shorter than a segment has one, which begins
-        before it as `cut` pads.
+        before it as `extract` pads.
     """
     if num_frames < 1 or not 1 <= hop <= frames:
         raise ValueError(
-            "A recording has frames, and segments that cover it follow each other by 1 "
-            f"to `frames`. Received: num_frames={num_frames}, frames={frames}, "
-            f"hop={hop}"
+            "A recording must have frames, and `hop` must be between 1 and `frames`. "
+            f"Received: num_frames={num_frames}, frames={frames}, hop={hop}"
         )
     if num_frames <= frames:
         return np.array([-((frames - num_frames) // 2)])
@@ -128,25 +127,25 @@ def cover(num_frames, frames, hop):
     return np.append(np.arange(0, last, hop), last)
 
 
-def overlap(segments, starts, num_frames, original=None):
-    """Puts segments back where they were cut, overlapped and added.
+def overlap_add(segments, starts, num_frames, original=None):
+    """Overlap-add of segments at their places in a recording.
 
     `features[t] = sum_i w[t - s_i] * segment_i[t - s_i] / sum_i w[t - s_i]`, where
     segment `i` starts at `s_i` and `w[t] = sin(pi * (t + 1 / 2) / frames)**2`.
 
     Args:
         segments: `[n, frames, bands]`, not stretched or repeated.
-        starts: Where each starts, int `[n]`; frames outside of the recording are left
-            out.
+        starts: Where each starts, int `[n]`; frames outside of the recording are
+            dropped.
         num_frames: Frames of the recording.
         original: `[num_frames, bands]`, kept where no segment is. Defaults to `None`:
-            segments cover all.
+            segments cover all frames.
 
     Returns:
         Features, `[num_frames, bands]`, of the type of `segments`.
 
     Raises:
-        ValueError: If starts and segments are not as many, or frames are left open.
+        ValueError: If starts and segments are not as many, or frames not covered.
     """
     segments, starts = np.asarray(segments), np.asarray(starts)
     if segments.ndim != 3 or starts.shape != segments.shape[:1]:
@@ -166,11 +165,11 @@ def overlap(segments, starts, num_frames, original=None):
     if original is None and not covered.all():
         raise ValueError(
             "Frames that no segment covers need `original`. "
-            f"Received: {int((~covered).sum())} of {num_frames} frames open"
+            f"Received: {int((~covered).sum())} of {num_frames} frames not covered"
         )
-    made = np.zeros_like(total) if original is None else np.array(original, float)
-    made[covered] = total[covered] / share[covered, None]
-    return made.astype(segments.dtype)
+    found = np.zeros_like(total) if original is None else np.array(original, float)
+    found[covered] = total[covered] / share[covered, None]
+    return found.astype(segments.dtype)
 
 
 def _check(fit, frames):
@@ -181,13 +180,13 @@ def _check(fit, frames):
         )
 
 
-def _stretched(features, frames):
-    """Straight lines between frames; ends stay ends, and one frame is repeated."""
+def _stretch(features, frames):
+    """Linear interpolation of frames; ends stay ends, and one frame is repeated."""
     place = np.linspace(0, len(features) - 1, frames)
     if frames == 1:
         place += (len(features) - 1) / 2
     before = np.minimum(place.astype(int), max(len(features) - 2, 0))
     after = np.minimum(before + 1, len(features) - 1)
     share = (place - before)[:, None]
-    made = (1 - share) * features[before] + share * features[after]
-    return made.astype(features.dtype)
+    found = (1 - share) * features[before] + share * features[after]
+    return found.astype(features.dtype)

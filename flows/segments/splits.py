@@ -1,25 +1,27 @@
-"""Which rows are kept, and which of them are learned from.
+"""Selection of rows, and their split by speaker and by recording.
 
-Classes that are too rare, or too many, are left out, then rows by lot. What is left is
-divided first by speaker (`unseen`) and then by recording: no recording is in two parts,
-and nobody who is unseen is learned from. All of it depends on labels and a seed only.
+Classes that are too rare, or too many, are left out, then rows at random. Rows of
+`unseen` speakers are held out first, and the other recordings are split into `train`,
+`valid` and `test`: no recording is in two splits, and no unseen speaker in another.
+All of it depends on labels and a seed only.
 """
 
 import numpy as np
 
-PARTS = ("train", "valid", "test", "unseen")
-LOT, UNSEEN, DIVISION, HIDDEN = range(4)  # streams of random numbers of one seed
+SPLITS = ("train", "valid", "test", "unseen")
+# streams of random numbers of one seed
+SELECTION, UNSEEN, RECORDINGS, MASK = range(4)
 
 
-def choose(columns, *, rows, classes, least_rows, seed):
-    """Chooses rows by their labels; rows without a label stay.
+def select(columns, *, rows, classes, min_rows, seed):
+    """Selects rows by their labels; rows without a label stay.
 
     Args:
         columns: Dict, each factor to the labels of all rows, str `[n]`, `""` unknown.
-        rows: Most rows to keep, by lot.
+        rows: Most rows to keep, at random.
         classes: Most classes of a factor; those with most rows stay.
-        least_rows: Classes with fewer are left out, before the lot and after it.
-        seed: Of the lot.
+        min_rows: Fewest rows of a class, before and after rows are sampled.
+        seed: Of the sample.
 
     Returns:
         Rows, int `[m]`, sorted, and a dict of how many are left out, and why.
@@ -27,38 +29,38 @@ def choose(columns, *, rows, classes, least_rows, seed):
     Raises:
         ValueError: If nothing is left.
     """
-    total, limits = len(next(iter(columns.values()))), (classes, least_rows)
-    lot = _common(columns, np.arange(total), *limits)
-    drawn = lot
-    if len(lot) > rows:
-        drawn = np.sort(_rng(seed, LOT).choice(lot, rows, replace=False))
-    chosen = _common(columns, drawn, *limits)
-    if not len(chosen):
+    total = len(next(iter(columns.values())))
+    frequent = _with_frequent_classes(columns, np.arange(total), classes, min_rows)
+    sampled = frequent
+    if len(frequent) > rows:
+        rng = _rng(seed, SELECTION)
+        sampled = np.sort(rng.choice(frequent, rows, replace=False))
+    selected = _with_frequent_classes(columns, sampled, classes, min_rows)
+    if not len(selected):
         raise ValueError(
-            "Some classes must have `least_rows` rows. Received: "
-            f"{total} rows, of which none stays with least_rows={least_rows}, "
+            "Some classes must have `min_rows` rows. Received: "
+            f"{total} rows, of which none stays with min_rows={min_rows}, "
             f"classes={classes} and rows={rows}"
         )
-    return chosen, {
-        "rare": total - len(lot) + len(drawn) - len(chosen),
-        "by lot": len(lot) - len(drawn),
+    return selected, {  # the keys are those of run folders
+        "rare": total - len(frequent) + len(sampled) - len(selected),
+        "by lot": len(frequent) - len(sampled),
         "unlabelled (kept)": {
-            name: int((column[chosen] == "").sum()) for name, column in columns.items()
+            name: int((column[selected] == "").sum())
+            for name, column in columns.items()
         },
     }
 
 
-def unseen(speaker, family, share, *, seed):
-    """Draws speakers who are kept for the report, with all they say.
-
-    Who is kin to one of them is kept as well: families are drawn until the speakers are
-    enough or more, so what is heard of nobody unseen is heard under another name.
+def select_unseen(speaker, group, share, *, seed):
+    """Selects unseen speakers at random, whole groups of them.
 
     Args:
         speaker: Names, str `[n]`.
-        family: That of each speaker, str `[n]`; whoever has no kin is one alone.
+        group: Group of each speaker, str `[n]`, as speakers of one synthetic voice;
+            groups are selected until there are enough speakers or more.
         share: Of the speakers, in [0, 1); at least one if it is above 0.
-        seed: Of the draw.
+        seed: Of the sample.
 
     Returns:
         Mask of their rows, bool `[n]`.
@@ -74,24 +76,25 @@ def unseen(speaker, family, share, *, seed):
             "Every row needs its speaker, or `unseen` must be 0. "
             f"Received: {int((speaker == '').sum())} of {len(speaker)} rows without"
         )
-    families, kin = np.unique(family[first], return_inverse=True)
-    drawn = _rng(seed, UNSEEN).permutation(len(families))
-    speakers = np.cumsum(np.bincount(kin)[drawn])  # once so many families are drawn
-    count = 1 + np.searchsorted(speakers, max(round(share * len(names)), 1))
-    if count >= len(families):
+    groups, group_index = np.unique(group[first], return_inverse=True)
+    order = _rng(seed, UNSEEN).permutation(len(groups))
+    num_speakers = np.cumsum(np.bincount(group_index)[order])  # of the first groups
+    wanted = max(round(share * len(names)), 1)
+    count = 1 + np.searchsorted(num_speakers, wanted)
+    if count >= len(groups):
         raise ValueError(
-            "Some speakers must be left to learn from. Received: "
-            f"unseen={share} of {len(names)} speakers in {len(families)} families"
+            "Some speakers must be left to train on. Received: "
+            f"unseen={share} of {len(names)} speakers in {len(groups)} groups"
         )
-    return np.isin(speaker, names[np.isin(kin, drawn[:count])])
+    return np.isin(speaker, names[np.isin(group_index, order[:count])])
 
 
-def vocabulary(columns, out):
+def build_vocabulary(columns, unseen):
     """Classes of each factor, sorted.
 
     Args:
         columns: Dict, each factor to labels, str `[n]`, `""` where unknown.
-        out: Mask of rows of unseen speakers, who are no classes, bool `[n]`.
+        unseen: Mask of rows of unseen speakers, who are no classes, bool `[n]`.
 
     Returns:
         Dict, each factor to a tuple of names.
@@ -101,8 +104,8 @@ def vocabulary(columns, out):
     """
     found = {}
     for name, column in columns.items():
-        seen = column[~out] if name == "speaker" else column
-        found[name] = tuple(sorted({*seen.tolist()} - {""}))
+        rows = column[~unseen] if name == "speaker" else column
+        found[name] = tuple(sorted({*rows.tolist()} - {""}))
         if len(found[name]) < 2:
             raise ValueError(
                 "A factor must have two classes or more. "
@@ -111,62 +114,64 @@ def vocabulary(columns, out):
     return found
 
 
-def codes(columns, vocabulary):
-    """Labels as numbers, int32 `[n, F]`, -1 where they are not in the vocabulary."""
+def encode_labels(columns, vocabulary):
+    """Labels as class indices, int32 `[n, F]`, -1 where not in the vocabulary."""
     found = []
     for name, column in columns.items():
-        place = {value: code for code, value in enumerate(vocabulary[name])}
-        found.append([place.get(value, -1) for value in column.tolist()])
+        indices = {value: index for index, value in enumerate(vocabulary[name])}
+        found.append([indices.get(value, -1) for value in column.tolist()])
     return np.array(found, np.int32).T
 
 
-def divide(recording, labels, out, *, shares, seed):
-    """Divides rows by recording.
+def split(recording, labels, unseen, *, shares, seed):
+    """Splits rows by recording.
 
-    Recordings are drawn, and the first that has a class is learned from; so every class
-    of the seen speakers is. The others are shared out in the order of the draw.
+    Recordings are put in a random order, and the first with a class is for training: so
+    every class of the seen speakers is. The others are assigned in that order.
 
     Args:
         recording: Which recording each row is of, int `[n]`.
-        labels: Codes, int `[n, F]`, -1 where unknown.
-        out: Mask of rows of unseen speakers, bool `[n]`. Rows of others in the same
-            recordings are in no part.
+        labels: Class indices, int `[n, F]`, -1 where unknown.
+        unseen: Mask of rows of unseen speakers, bool `[n]`. Rows of others in the same
+            recordings are in no split.
         shares: Those of the recordings in `valid` and `test`; at least one each.
-        seed: Of the draw.
+        seed: Of the order.
 
     Returns:
-        Dict, each of `PARTS` to its rows, int, sorted.
+        Dict, each of `SPLITS` to its rows, int, sorted.
 
     Raises:
         ValueError: If there are too few recordings.
     """
-    seen = ~np.isin(recording, recording[out])
-    order = _rng(seed, DIVISION).permutation(np.unique(recording[seen]))
+    seen = ~np.isin(recording, recording[unseen])
+    order = _rng(seed, RECORDINGS).permutation(np.unique(recording[seen]))
     num = len(order)
-    rank = np.full(recording.max() + 1, num)
-    rank[order] = np.arange(num)
-    place = rank[recording]  # in the order drawn
-    needed = _firsts(place[seen], labels[seen])
-    valid, test = (max(round(share * num), 1) for share in shares)
+    rank_of = np.full(recording.max() + 1, num)
+    rank_of[order] = np.arange(num)
+    rank = rank_of[recording]
+    needed = _first_ranks(rank[seen], labels[seen])
+    valid = max(round(shares[0] * num), 1)
+    test = max(round(shares[1] * num), 1)
     if num - valid - test < max(len(needed), 1):
         raise ValueError(
-            "There must be recordings to learn every class from, beside those of "
+            "There must be recordings to train every class on, beside those of "
             f"`valid` and `test`. Received: {num} recordings, of which "
             f"{max(num - valid - test, 0)} are left and {len(needed)} needed"
         )
     free = [i for i in range(num) if i not in needed]
-    part = np.zeros(num + 1, int)
-    part[free[:valid]], part[free[valid : valid + test]] = 1, 2
-    part[num] = -1
-    part = np.where(out, PARTS.index("unseen"), part[place])
-    return {name: np.flatnonzero(part == i) for i, name in enumerate(PARTS)}
+    split_of = np.zeros(num + 1, int)  # 0 is training
+    split_of[free[:valid]] = SPLITS.index("valid")
+    split_of[free[valid : valid + test]] = SPLITS.index("test")
+    split_of[num] = -1  # recordings with unseen speakers
+    found = np.where(unseen, SPLITS.index("unseen"), split_of[rank])
+    return {name: np.flatnonzero(found == i) for i, name in enumerate(SPLITS)}
 
 
-def check(labels, vocabulary):
-    """Refuses classes that nothing is learned of.
+def check_all_classes(labels, vocabulary):
+    """Refuses classes without training rows.
 
     Args:
-        labels: Codes of the rows to learn from, int `[n, F]`.
+        labels: Class indices of the training rows, int `[n, F]`.
         vocabulary: Dict, each factor to its classes.
 
     Raises:
@@ -174,59 +179,59 @@ def check(labels, vocabulary):
     """
     for column, (name, values) in zip(labels.T, vocabulary.items(), strict=True):
         present = set(column.tolist())
-        absent = [value for code, value in enumerate(values) if code not in present]
+        absent = [value for index, value in enumerate(values) if index not in present]
         if absent:
             raise ValueError(
-                "Every class must have rows to learn from; a lower `unseen`, a higher "
-                "`least_rows` or another seed helps. Received: only unseen speakers "
+                "Every class must have training rows; a lower `unseen`, a higher "
+                "`min_rows` or another seed helps. Received: only unseen speakers "
                 f"have {name} {', '.join(absent)}"
             )
 
 
-def hidden(labels, share, *, seed):
-    """Hides labels, each by itself; the first of each class stays.
+def mask_labels(labels, share, *, seed):
+    """Masks labels at random, each independently; the first of each class stays.
 
     Args:
-        labels: Codes, int32 `[n, F]`.
+        labels: Class indices, int32 `[n, F]`.
         share: Of the labels, in [0, 1).
-        seed: Of the draw.
+        seed: Of the mask.
 
     Returns:
-        Codes, -1 where they are hidden.
+        Class indices, -1 where they are masked.
     """
-    hide = _rng(seed, HIDDEN).random(labels.shape) < share
+    mask = _rng(seed, MASK).random(labels.shape) < share
     for column, known in enumerate(labels.T):
-        hide[np.unique(known, return_index=True)[1], column] = False
-    return np.where(hide, np.int32(-1), labels)
+        mask[np.unique(known, return_index=True)[1], column] = False
+    return np.where(mask, np.int32(-1), labels)
 
 
 def _rng(seed, stream):
     return np.random.default_rng([seed, stream])
 
 
-def _firsts(place, labels):
-    """The first place of each class of each factor, a set."""
+def _first_ranks(rank, labels):
+    """The lowest rank with each class of each factor, a set."""
     first = set()
-    order = np.argsort(place, kind="stable")
+    order = np.argsort(rank, kind="stable")
     for column in labels[order].T:
         known, row = np.unique(column, return_index=True)
-        first |= set(place[order][row[known >= 0]].tolist())
+        first |= set(rank[order][row[known >= 0]].tolist())
     return first
 
 
-def _common(columns, rows, classes, least_rows):
-    """Those of the rows whose classes are common, once all others are gone."""
+def _with_frequent_classes(columns, rows, classes, min_rows):
+    """Rows whose classes are frequent, repeated until no class becomes rare."""
     known = [
         np.unique(column[rows], return_inverse=True) for column in columns.values()
     ]
     stays, before = np.ones(len(rows), bool), -1
     while stays.sum() != before:
         before = stays.sum()
-        for values, code in known:
-            counts = np.bincount(code[stays], minlength=len(values))
+        for values, index in known:
+            counts = np.bincount(index[stays], minlength=len(values))
             counts[values == ""] = 0
-            most = np.argsort(-counts, kind="stable")[:classes]
-            kept = np.isin(np.arange(len(values)), most)
-            kept &= counts >= least_rows
-            stays &= (kept | (values == ""))[code]
+            frequent = np.argsort(-counts, kind="stable")[:classes]
+            kept = np.isin(np.arange(len(values)), frequent)
+            kept &= counts >= min_rows
+            stays &= (kept | (values == ""))[index]
     return rows[stays]

@@ -31,11 +31,11 @@ def of(parts):
     return {name: getattr(parts, name) for name in NAMES if getattr(parts, name)}
 
 
-def heard_once(parts):
+def recorded_once(parts):
     """Names of all recordings, none of which is in two parts."""
-    heard = [{*rows.recording} for rows in of(parts).values()]
-    assert len(set().union(*heard)) == sum(map(len, heard))
-    return set().union(*heard)
+    names = [{*rows.recording} for rows in of(parts).values()]
+    assert len(set().union(*names)) == sum(map(len, names))
+    return set().union(*names)
 
 
 def spoken(folder):
@@ -73,7 +73,7 @@ def put(path, rows):
 
 
 def rendered(spoken, folder):
-    """A corpus of twelve speakers of four families, made of what is there.
+    """A corpus of twelve speakers of four groups, made of what is there.
 
     Returns:
         Its utterances; what they consist of is `segments.csv` in the folder.

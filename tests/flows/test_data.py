@@ -9,7 +9,7 @@ import pytest
 from flows import data
 from flows.segments import sources
 from tests.flows import prepared
-from tests.flows.prepared import NAMES, heard_once, of, prepare
+from tests.flows.prepared import NAMES, of, prepare, recorded_once
 from timbre.training.run import Run
 
 
@@ -36,7 +36,7 @@ def test_made_up_spectra_are_divided(parts):
 
 def test_no_recording_is_in_two_parts_and_nobody_unseen_is_learned_from(parts):
     rows = of(parts)
-    assert len(heard_once(parts)) == 600  # each row is its own
+    assert len(recorded_once(parts)) == 600  # each row is its own
     (unseen,) = set(parts.unseen.speaker)
     assert unseen not in parts.vocabulary["speaker"]
     for name in ("train", "valid", "test"):
@@ -149,7 +149,7 @@ def test_only_the_rows_drawn_are_read(monkeypatch):
     known = sources.Source(
         columns={"phone": column},
         speaker=column,
-        family=column,
+        group=column,
         recording=np.arange(10_000),
         recordings=tuple(map(str, range(10_000))),
         read=read,

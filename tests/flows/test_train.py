@@ -139,7 +139,9 @@ def test_what_is_left_are_the_weights_that_held_out_rows_liked_best(learned, who
     told = {row["step"]: row["bits"] for row in result.history if "bits" in row}
     assert result.best == min(told.values()) == told[result.best_step]
     assert result.best_step < result.step == 60, "it should know its rows by heart"
-    found = batching.bits_per_dim(model.log_prob, learned[1].valid.x, learned[1].valid.labels)
+    found = batching.bits_per_dim(
+        model.log_prob, learned[1].valid.x, learned[1].valid.labels
+    )
     assert np.isclose(found, result.best, atol=1e-6)
     again = untrained("fdnf", *learned)
     run.load_weights(again, "fdnf.weights.h5")

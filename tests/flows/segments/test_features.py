@@ -51,20 +51,20 @@ def corpus(tmp_path_factory):
 
 
 def test_a_cache_holds_the_features_and_is_made_once(corpus, tmp_path):
-    records = features.cached(corpus, tmp_path, ABOUT)
+    records = features.open_features(corpus, tmp_path, ABOUT)
     layer = features.front_end(ABOUT)
     for i, utterance in enumerate(corpus):
         expected = layer(wave.read(utterance.path)[None])[0]
         np.testing.assert_allclose(records.read(i), expected, atol=1e-5)
     index = records.folder / "index.npz"
     written = index.stat().st_mtime_ns
-    assert features.cached(corpus, tmp_path, ABOUT).folder == records.folder
+    assert features.open_features(corpus, tmp_path, ABOUT).folder == records.folder
     assert index.stat().st_mtime_ns == written
 
 
 def test_other_features_get_another_cache(corpus, tmp_path):
     places = {
-        features.cached(corpus, tmp_path, ABOUT | change).folder
+        features.open_features(corpus, tmp_path, ABOUT | change).folder
         for change in ({}, {"hop": 128}, {"spectrum": "linear"}, {"high_hz": 4000.0})
     }
     assert len(places) == 4 and {place.parent for place in places} == {tmp_path}

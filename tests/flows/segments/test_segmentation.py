@@ -1,10 +1,17 @@
-"""Segments: which frames are cut, how they are fitted, and that they go back."""
+"""Segments: their frames, how they are fitted, and overlap-add back."""
 
 import numpy as np
 import pytest
 
 from flows.segments import segmentation
-from flows.segments.segmentation import FITS, cover, cut, fitted, overlap, window
+from flows.segments.segmentation import (
+    FITS,
+    extract,
+    find_segment,
+    fit_frames,
+    overlap_add,
+    sliding_starts,
+)
 
 HOP = 0.01
 
@@ -27,7 +34,7 @@ def features(rng):
     ],
 )
 def test_a_window_is_around_the_middle_and_inside(start_s, end_s, frames, found):
-    assert window(start_s, end_s, 50, frames, HOP) == found
+    assert find_segment(start_s, end_s, 50, frames, HOP) == found
 
 
 @pytest.mark.parametrize("fit", ["pad", "repeat", "stretch"])
@@ -43,7 +50,7 @@ def test_a_window_is_around_the_middle_and_inside(start_s, end_s, frames, found)
     ],
 )
 def test_a_phone_has_the_frames_centred_in_it(start_s, end_s, found, fit):
-    assert window(start_s, end_s, 50, 20, HOP, fit) == found
+    assert find_segment(start_s, end_s, 50, 20, HOP, fit) == found
 
 
 def test_windows_of_any_phone_lie_in_the_recording(rng):
@@ -53,12 +60,12 @@ def test_windows_of_any_phone_lie_in_the_recording(rng):
         end_s = start_s + rng.uniform(0.001, 0.4)
         end_s = min(end_s, (num_frames + 1) * HOP)
         for fit in FITS:
-            start, end = window(start_s, end_s, num_frames, frames, HOP, fit)
+            start, end = find_segment(start_s, end_s, num_frames, frames, HOP, fit)
             assert 0 <= start < end <= num_frames
             if fit == "centre":
                 assert end - start == min(frames, num_frames)
         middle = (start_s + end_s) / 2 / HOP
-        start, end = window(start_s, end_s, num_frames, frames, HOP)
+        start, end = find_segment(start_s, end_s, num_frames, frames, HOP)
         if 0 < start and end < num_frames:
             assert abs((start + end - 1) / 2 - middle) <= 0.5 + 1e-9
 
@@ -77,26 +84,26 @@ def test_windows_of_any_phone_lie_in_the_recording(rng):
 )
 def test_a_phone_outside_of_the_recording_is_refused(times):
     with pytest.raises(ValueError, match="in 50 frames"):
-        window(*times, 50, 20, HOP)
+        find_segment(*times, 50, 20, HOP)
 
 
 @pytest.mark.parametrize("fit", FITS)
 def test_as_many_frames_as_wanted_are_kept_as_they_are(features, fit):
     np.testing.assert_array_equal(
-        cut(features, 11, 31, frames=20, fit=fit), features[11:31]
+        extract(features, 11, 31, frames=20, fit=fit), features[11:31]
     )
 
 
 @pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize("num", [1, 2, 3, 7, 30])
 def test_a_segment_has_its_length_and_the_type_of_the_features(features, fit, num):
-    found = fitted(features[:num], frames=7, fit=fit)
+    found = fit_frames(features[:num], num_frames=7, fit=fit)
     assert found.shape == (7, 3) and found.dtype == np.float32
 
 
 def test_padding_is_the_least_number_on_either_side(features):
     for fit in ("pad", "centre"):
-        found = fitted(features[:4], frames=7, fit=fit)
+        found = fit_frames(features[:4], num_frames=7, fit=fit)
         np.testing.assert_array_equal(found[1:5], features[:4])
         np.testing.assert_array_equal(
             found[[0, 5, 6]], np.full((3, 3), features[:4].min())
@@ -104,13 +111,13 @@ def test_padding_is_the_least_number_on_either_side(features):
 
 
 def test_repeating_begins_again(features):
-    found = fitted(features[:3], frames=8, fit="repeat")
+    found = fit_frames(features[:3], num_frames=8, fit="repeat")
     np.testing.assert_array_equal(found, features[[0, 1, 2, 0, 1, 2, 0, 1]])
 
 
 @pytest.mark.parametrize("fit", ["pad", "repeat", "centre"])
 def test_what_is_too_long_keeps_its_middle(features, fit):
-    found = fitted(features[:9], frames=5, fit=fit)
+    found = fit_frames(features[:9], num_frames=5, fit=fit)
     np.testing.assert_array_equal(found, features[2:7])
 
 
@@ -118,7 +125,7 @@ def test_what_is_too_long_keeps_its_middle(features, fit):
 def test_stretching_is_interpolation_along_straight_lines(features, num, frames):
     at = np.linspace(0, num - 1, frames) if frames > 1 else [(num - 1) / 2]
     expected = [np.interp(at, np.arange(num), band) for band in features[:num].T]
-    found = fitted(features[:num], frames=frames, fit="stretch")
+    found = fit_frames(features[:num], num_frames=frames, fit="stretch")
     np.testing.assert_allclose(found.T, expected, atol=1e-6)
 
 
@@ -128,22 +135,22 @@ def test_stretching_is_interpolation_along_straight_lines(features, num, frames)
 )
 def test_what_is_cut_and_put_back_is_what_it_was(features, num_frames, frames, hop):
     original = features[:num_frames]
-    starts = cover(num_frames, frames, hop)
-    cuts = [cut(original, s, s + frames, frames=frames) for s in starts]
-    found = overlap(cuts, starts, num_frames)
+    starts = sliding_starts(num_frames, frames, hop)
+    cuts = [extract(original, s, s + frames, frames=frames) for s in starts]
+    found = overlap_add(cuts, starts, num_frames)
     np.testing.assert_allclose(found, original, rtol=1e-6)
     assert found.dtype == np.float32 and found.shape == original.shape
 
 
 def test_a_cover_begins_at_the_start_and_ends_at_the_end():
-    np.testing.assert_array_equal(cover(50, 20, 10), [0, 10, 20, 30])
-    np.testing.assert_array_equal(cover(47, 20, 10), [0, 10, 20, 27])
-    np.testing.assert_array_equal(cover(15, 20, 10), [-2])  # as `cut` pads
+    np.testing.assert_array_equal(sliding_starts(50, 20, 10), [0, 10, 20, 30])
+    np.testing.assert_array_equal(sliding_starts(47, 20, 10), [0, 10, 20, 27])
+    np.testing.assert_array_equal(sliding_starts(15, 20, 10), [-2])  # as `extract` pads
 
 
 def test_frames_without_a_segment_keep_the_original(features):
     changed = features[[10, 11, 12, 13]] + 1
-    found = overlap(changed[None], [10], 50, features)
+    found = overlap_add(changed[None], [10], 50, features)
     expected = features.copy()
     expected[10:14] = changed
     np.testing.assert_allclose(found, expected, rtol=1e-6)
@@ -153,7 +160,7 @@ def test_frames_without_a_segment_keep_the_original(features):
 def test_where_two_overlap_the_nearer_middle_weighs_more():
     """Frame 2 is last but one of the first segment and first of the second."""
     ones, twos = np.ones((4, 1)), np.full((4, 1), 2.0)
-    found = overlap([ones, twos], [0, 2], 6)[:, 0]
+    found = overlap_add([ones, twos], [0, 2], 6)[:, 0]
     weight = np.sin(np.pi * (np.arange(4) + 0.5) / 4) ** 2
     share = weight[0] / (weight[0] + weight[2])
     np.testing.assert_allclose(found, [1, 1, 1 + share, 2 - share, 2, 2])
@@ -161,15 +168,15 @@ def test_where_two_overlap_the_nearer_middle_weighs_more():
 
 def test_mistakes_are_named(features):
     with pytest.raises(ValueError, match="`fit` must be one of"):
-        fitted(features, frames=20, fit="crop")
+        fit_frames(features, num_frames=20, fit="crop")
     with pytest.raises(ValueError, match="`frames` at least 1"):
-        window(0, 1, 50, 0, HOP)
+        find_segment(0, 1, 50, 0, HOP)
     with pytest.raises(ValueError, match="at least one frame"):
-        cut(features, 50, 60, frames=20)
+        extract(features, 50, 60, frames=20)
     with pytest.raises(ValueError, match="hop=21"):
-        cover(50, 20, 21)
+        sliding_starts(50, 20, 21)
     with pytest.raises(ValueError, match="need `original`. Received: 46 of 50"):
-        overlap(features[None, :4], [0], 50)
+        overlap_add(features[None, :4], [0], 50)
     with pytest.raises(ValueError, match="need a start each"):
-        overlap(features[None], [0, 1], 50)
+        overlap_add(features[None], [0, 1], 50)
     assert segmentation.FITS == ("centre", "pad", "repeat", "stretch")

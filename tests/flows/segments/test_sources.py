@@ -1,17 +1,14 @@
 """Sources: each gives rows of known labels, and the features that belong to them."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import soundfile
 
 from flows import data
-from flows.config import SegmentConfig
-from flows.segments import segmentation as cutting
-from flows.segments import sources
+from flows.config import FlowDataConfig, SegmentConfig
+from flows.segments import segmentation, sources
 from tests.flows import prepared
-from tests.flows.prepared import heard_once, of, prepare, put, rows_of
+from tests.flows.prepared import of, prepare, put, recorded_once, rows_of
 from timbre.audio import wave
 from timbre.corpora.embeddings import EmbeddingSet
 
@@ -21,7 +18,7 @@ def spoken(tmp_path_factory):
     return prepared.spoken(tmp_path_factory.mktemp("spoken"))
 
 
-@pytest.mark.parametrize("fit", cutting.FITS)
+@pytest.mark.parametrize("fit", segmentation.FITS)
 def test_segments_are_the_frames_around_their_phones(spoken, tmp_path, fit):
     shape = {"frames": 6, "bands": 12, "high_hz": None, "fit": fit}
     told = {"source": "segments", "path": str(spoken), "cache": str(tmp_path)}
@@ -33,8 +30,8 @@ def test_segments_are_the_frames_around_their_phones(spoken, tmp_path, fit):
     for row in labelled:
         whole = sounds[row["path"]]
         times = float(row["start"]), float(row["end"])
-        place = cutting.window(*times, len(whole), 6, 0.01, fit)
-        found = cutting.cut(whole, *place, frames=6, fit=fit)
+        place = segmentation.find_segment(*times, len(whole), 6, 0.01, fit)
+        found = segmentation.extract(whole, *place, frames=6, fit=fit)
         key = row["path"], row["phone"], row["mood"], row["speaker"]
         expected.setdefault(key, []).append(found)
     count = 0
@@ -47,7 +44,7 @@ def test_segments_are_the_frames_around_their_phones(spoken, tmp_path, fit):
             assert min(near) < 1e-4
             count += 1
     assert count == len(labelled) == 120
-    assert heard_once(parts) == paths
+    assert recorded_once(parts) == paths
     assert parts.about["left_out"]["silence"] == 12
     assert parts.about["left_out"]["unlabelled (kept)"]["mood"] == 40
 
@@ -58,7 +55,7 @@ def test_one_file_under_two_paths_is_one_recording(spoken, tmp_path):
         row["path"] = str(spoken / ["", f"../{spoken.name}"][i % 2] / row["path"])
     told = {"source": "segments", "path": put(tmp_path / "segments.csv", rows)}
     parts = prepare(**told, cache=str(tmp_path / "cache"), unseen=0.0)
-    assert len(heard_once(parts)) == 12
+    assert len(recorded_once(parts)) == 12
 
 
 def test_a_phone_that_nobody_told_is_unknown_and_not_silence(spoken, tmp_path):
@@ -104,7 +101,7 @@ def test_stretches_of_one_file_are_one_recording(spoken, tmp_path):
     told = {"source": "manifest", "path": put(tmp_path / "manifest.csv", rows)}
     told |= {"factors": ("mood", "speaker"), "cache": str(tmp_path / "cache")}
     parts = prepare({"frames": 5, "bands": 12}, **told, unseen=0.0)
-    assert heard_once(parts) == {f"{i}.wav" for i in range(6)}
+    assert recorded_once(parts) == {f"{i}.wav" for i in range(6)}
     assert sum(parts.facts["sizes"].values()) == 30
     layer, cut = data.front_end(parts.about), []
     for row in rows:  # 0.08 s are 9 frames, of which the middle 5 are taken
@@ -131,16 +128,13 @@ def test_a_phone_beyond_its_recording_is_an_error_with_its_name(tmp_path, rng):
     wave.write(tmp_path / "a.wav", rng.uniform(-0.5, 0.5, 1600).astype("float32"))
     table = "path,start,end,phone,speaker\na.wav,0,0.1,x,s\na.wav,5,6,y,t\n"
     (tmp_path / "segments.csv").write_text(table)
-    found = sources.open_source(
-        "segments",
+    config = FlowDataConfig(
+        source="segments",
         factors=("phone",),
-        segment=dataclasses.asdict(SegmentConfig(bands=40)),
         path=str(tmp_path / "segments.csv"),
-        corpus="",
-        cache=tmp_path / "cache",
-        clean=True,
-        fold=True,
+        cache=str(tmp_path / "cache"),
     )
+    found = sources.open_source(config, SegmentConfig(bands=40))
     assert found.read(np.array([0])).shape == (1, 20, 40)
     with pytest.raises(ValueError, match=r"5.0 to 6.0 s in 11 frames.*\(a.wav\)"):
         found.read(np.array([0, 1]))
@@ -180,15 +174,15 @@ def rendered(monkeypatch, spoken, tmp_path):
     return asked, told | {"cache": str(tmp_path / "cache"), "speakers": 12}
 
 
-def test_whole_families_of_synthetic_voices_are_unseen(rendered):
+def test_whole_groups_of_synthetic_voices_are_unseen(rendered):
     _, told = rendered
     for seed in range(4):
         parts = prepare(split_seed=seed, **told, unseen=0.1)
-        kin = {f"s{i}": i // 3 for i in range(12)}
-        unseen = {kin[name] for name in parts.unseen.speaker}
+        group = {f"s{i}": i // 3 for i in range(12)}
+        unseen = {group[name] for name in parts.unseen.speaker}
         assert len(unseen) == 1 and len({*parts.unseen.speaker}) == 3
         for rows in (parts.train, parts.valid, parts.test):
-            assert not unseen & {kin[name] for name in rows.speaker}
+            assert not unseen & {group[name] for name in rows.speaker}
 
 
 def test_what_the_manifest_says_of_a_recording_is_known_of_its_phones(rendered):
@@ -252,7 +246,7 @@ def test_embeddings_are_rows_of_their_own(voices):
         np.testing.assert_array_equal(rows.x, voices.embeddings[place])
         np.testing.assert_array_equal(rows.speaker, voices.speaker[place])
     assert sum((rows.labels[:, 1] == -1).sum() for rows in of(parts).values()) == 4
-    with pytest.raises(ValueError, match="made of sound"):
+    with pytest.raises(ValueError, match="features of sound"):
         data.front_end(parts.about)
 
 
@@ -267,7 +261,7 @@ def test_embeddings_of_one_recording_stay_together(tmp_path, rng):
     told = {"source": "embeddings", "path": str(tmp_path / "set.npz")}
     parts = prepare(**told, factors=("speaker",), unseen=0.0)
     alone = {f"row {i}" for i in (2, 3, 40, 41)}
-    assert heard_once(parts) == {f"r{i}.wav" for i in range(10)} | alone
+    assert recorded_once(parts) == {f"r{i}.wav" for i in range(10)} | alone
     for rows in of(parts).values():
         place = [np.flatnonzero((x == row).all(axis=1))[0] for row in rows.x]
         of_row = [names[i].partition("[")[0] or f"row {i}" for i in place]
@@ -303,7 +297,7 @@ def test_mistakes_are_named(voices, spoken, tmp_path):
         prepare(source="manifest", path=str(spoken), factors=("text",), **cache)
     with pytest.raises(ValueError, match="none stays with min_rows=500"):
         prepare(min_rows=500)
-    with pytest.raises(ValueError, match="recordings to learn every class from"):
+    with pytest.raises(ValueError, match="recordings to train every class on"):
         prepare(rows=8)
     with pytest.raises(ValueError, match="unseen=0.9 of 2 speakers"):
         prepare(speakers=2, unseen=0.9)
