@@ -2,9 +2,9 @@
 
     python examples/05_who_is_speaking.py [timeline.png]
 
-Two synthetic voices are enrolled by name, a third is a stranger. All three then speak
+Two synthetic voices are enrolled by name, a third is unknown. All three then speak
 in turn, in sentences that nobody has enrolled. What comes out is what a microphone
-would give as well: `listening.microphone()` in the place of the list of blocks.
+would give as well: `sources.Microphone()` in the place of the list of blocks.
 """
 
 import sys
@@ -23,7 +23,7 @@ from voiceemb.enrolment.people import People
 from voiceemb.streaming import listener as listening
 from voiceemb.streaming.figures import timeline_figure
 
-NAMES = {"s0000": "anna", "s0001": "boris"}  # s0002 is a stranger
+NAMES = {"s0000": "anna", "s0001": "boris"}  # s0002 is unknown
 
 
 def main(picture="timeline.png"):
@@ -37,11 +37,11 @@ def main(picture="timeline.png"):
         talk = [sounds[speaker][turn] for turn in (0, 1) for speaker in sounds]
 
         listener = listening.Listener(encoder, people=people)
-        slices = []
-        for heard in listening.listen(talk, listener):
-            print(listening.line(heard))
-            slices.append(heard)
-    print(plotting.save(timeline_figure(slices), picture))
+        events = []
+        for event in listening.listen(talk, listener):
+            print(listening.format_event(event))
+            events.append(event)
+    print(plotting.save(timeline_figure(events), picture))
 
 
 def voices(folder):

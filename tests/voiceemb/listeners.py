@@ -32,8 +32,8 @@ def heard(sound, *names, **options):
     return one.push(sound) + one.finish()
 
 
-def names(slices):
-    return " ".join(one.speaker or timeline.NOBODY for one in slices)
+def names(events):
+    return " ".join(one.speaker or timeline.UNKNOWN for one in events)
 
 
 def random_blocks(rng, sound, most):

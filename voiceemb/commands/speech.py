@@ -142,23 +142,23 @@ def activity(options):
 
 def timeline(options):
     """Writes what a listener makes of a file, slice by slice."""
-    check_kind(options.out, (*timelines.SUFFIXES, ".png"))
+    check_kind(options.out, (*timelines.FORMATS, ".png"))
     listener = _listener(options)
     duration_s = wave.inspect(options.path).duration_s
-    slices = []
+    events = []
     with ProgressBar("listening", round(duration_s), unit="s") as bar:
-        for heard in listening.listen(sources.file(options.path), listener):
-            slices.append(heard)
-            bar.update(round(heard.end) - bar.n)
+        for event in listening.listen(sources.file(options.path), listener):
+            events.append(event)
+            bar.update(round(event.end) - bar.n)
     if options.out.suffix.lower() == ".png":
         from timbre import plotting
         from voiceemb.streaming.figures import timeline_figure
 
-        plotting.save(timeline_figure(slices, title=options.path.name), options.out)
+        plotting.save(timeline_figure(events, title=options.path.name), options.out)
     else:
-        timelines.save(options.out, slices)
-    spoken = sum(one.end - one.start for one in slices if one.is_speech)
-    print(f"{options.out}: {len(slices)} slices, {spoken:.1f} s of them speech")
+        timelines.save(options.out, events)
+    spoken = sum(one.end - one.start for one in events if one.is_speech)
+    print(f"{options.out}: {len(events)} events, {spoken:.1f} s of them speech")
 
 
 def diarize(options):
@@ -184,12 +184,12 @@ def listen(options):
         check_kind(options.out, (".jsonl",))
     listener = _listener(options)
     if options.path is None:
-        source = sources.microphone()
+        source = sources.Microphone()
     else:
         source = sources.file(options.path, real_time=not options.fast)
     with until_interrupted(source) as blocks:
-        for heard in listening.listen(blocks, listener):
-            _tell(heard, options.out)
+        for event in listening.listen(blocks, listener):
+            _tell(event, options.out)
     if getattr(source, "overflows", 0):
         print(
             f"{source.lost_s:.1f} s of sound were lost, {source.overflows} times: the "
@@ -198,10 +198,10 @@ def listen(options):
         )
 
 
-def _tell(heard, out):
-    print(listening.line(heard), flush=True)
+def _tell(event, out):
+    print(listening.format_event(event), flush=True)
     if out is not None:
-        timelines.append(out, [heard])
+        timelines.append(out, [event])
 
 
 def page(options):

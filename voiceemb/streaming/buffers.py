@@ -1,9 +1,8 @@
-"""Rings: the newest sound, and the newest speech, in memory that never grows.
+"""Ring buffers of the newest samples, and of the newest speech, of constant memory.
 
-Both count samples from the beginning of the stream, so that whatever lies in them has
-its time. The ring of sound holds the last of all; the ring of speech holds frames that
-somebody spoke in, however much silence lies between them, until the silence is longer
-than it remembers: two people across a long pause are never heard as one.
+Both count from the beginning of the stream, so everything in them has its time. The
+buffer of speech holds frames of speech without the pauses between them, and is emptied
+by a longer silence, so that speakers before and after it are not mixed.
 """
 
 import numpy as np
@@ -11,19 +10,19 @@ import numpy as np
 from voiceemb.vad.base import HOP, SAMPLE_RATE
 
 
-class Ring:
+class RingBuffer:
     """The last samples of a stream.
 
     Args:
-        length: Samples that it holds, at least 1.
+        length: Its capacity in samples, at least 1.
 
     Attributes:
-        clock: Samples that have come since the beginning.
+        clock: Samples pushed since the beginning.
     """
 
     def __init__(self, length):
         if length < 1:
-            raise ValueError(f"A ring holds a sample or more. Received: {length}")
+            raise ValueError(f"A buffer holds a sample or more. Received: {length}")
         self._samples = np.zeros(int(length), np.float32)
         self.clock = 0
 
@@ -33,7 +32,7 @@ class Ring:
         return max(self.clock - len(self._samples), 0)
 
     def push(self, block):
-        """Take the next samples, float `[any]`; the oldest make room."""
+        """Append samples, float `[any]`, in place of the oldest."""
         length = len(self._samples)
         self.clock += len(block)
         newest = block[-length:]
@@ -54,23 +53,23 @@ class Ring:
         return self._samples[np.arange(start, end) % len(self._samples)]
 
 
-class SpeechRing:
-    """The last frames that somebody spoke in, each with its place in the stream.
+class SpeechRingBuffer:
+    """The last frames of speech, each with its position in the stream.
 
     Args:
-        seconds: Speech that it holds, at least a frame.
-        forget_s: Silence after which it is empty, in seconds.
+        seconds: Its capacity, at least a frame.
+        forget_s: Silence after which it is emptied, in seconds.
 
     Attributes:
-        clock: Frames that have come since the beginning, of speech or not.
+        clock: Frames pushed since the beginning, of speech or not.
     """
 
     def __init__(self, seconds, *, forget_s):
         length = round(seconds * SAMPLE_RATE / HOP)
         if length < 1 or not forget_s > 0:
             raise ValueError(
-                "A ring of speech holds a frame (10 ms) or more, and forgets after "
-                f"more than 0 s. Received: {seconds} s, {forget_s} s"
+                "A buffer of speech holds a frame (10 ms) or more, and forgets "
+                f"after more than 0 s. Received: {seconds} s, {forget_s} s"
             )
         self._sound = np.zeros((length, HOP), np.float32)
         self._places = np.zeros(length, np.int64)
@@ -82,15 +81,15 @@ class SpeechRing:
 
     @property
     def seconds(self) -> float:
-        """Speech that is there."""
+        """Duration of the speech in it."""
         return self._held * HOP / SAMPLE_RATE
 
     def push(self, frames, spoken):
-        """Take the next frames.
+        """Append frames.
 
         Args:
-            frames: Float `[n, HOP]`; not looked at where nobody speaks.
-            spoken: Whether somebody speaks in each, bool `[n]`.
+            frames: Float `[n, HOP]`; those without speech are not used.
+            spoken: Whether each is speech, bool `[n]`.
         """
         spoken = np.asarray(spoken, bool)
         edges = np.flatnonzero(spoken[1:] != spoken[:-1]) + 1
@@ -113,12 +112,12 @@ class SpeechRing:
         self._held = min(self._held + len(places), length)
         self._last = int(places[-1]) + 1
 
-    def keep(self, seconds):
-        """Forget all but the newest speech of so many seconds."""
+    def truncate(self, seconds):
+        """Drop all but the newest `seconds` of speech."""
         self._held = len(self._rows(seconds))
 
     def newest(self, seconds=np.inf) -> np.ndarray:
-        """The newest speech without its pauses, at most so long, oldest first.
+        """The newest speech without pauses, at most `seconds` of it, oldest first.
 
         Returns:
             A new float32 `[samples]`.

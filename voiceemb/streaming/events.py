@@ -1,4 +1,4 @@
-"""Slices: what a listener made of half a second, and how that is one line of JSON."""
+"""Timeline events: who speaks in half a second of a stream, as one line of JSON."""
 
 import json
 import math
@@ -8,22 +8,22 @@ import numpy as np
 
 
 @dataclass(frozen=True, eq=False)
-class Slice:
-    """What was heard from `start` to `end`.
+class TimelineEvent:
+    """Voice activity, level and speaker from `start` to `end`.
 
     Args:
         start: Seconds from the beginning of the stream.
         end: Seconds, more than `start`.
         speech_prob: Mean probability of speech, in [0, 1].
-        is_speech: Whether somebody spoke for half of it or more.
+        is_speech: Whether half of it or more is speech.
         energy_db: Level without the mean, in dB re full scale, finite; a sine of
             amplitude 1 has -3 dB, see `voiceemb.vad.base.level_db`.
-        embedding: Of the newest speech, float32 `[dim]`; `None` where nobody spoke, or
-            too little was said yet. Defaults to `None`.
-        speaker: Who it is; `None` where it is nobody known. Defaults to `None`.
-        score: Of who it is most like, or `None`. Defaults to `None`.
-        probability: That `speaker` is right, nobody known included, or `None`.
-            Defaults to `None`.
+        embedding: Of the newest speech, float32 `[dim]`; `None` without speech, or
+            with too little of it. Defaults to `None`.
+        speaker: Name of the speaker; `None` if unknown. Defaults to `None`.
+        score: Against the most similar speaker, or `None`. Defaults to `None`.
+        probability: That `speaker` is right, unknown included, or `None`. Defaults to
+            `None`.
 
     Raises:
         TypeError: If a value is of another type.
@@ -48,7 +48,7 @@ class Slice:
                 object.__setattr__(self, name, _number(getattr(self, name), name))
         if not 0 <= self.start < self.end:
             raise ValueError(
-                "A slice needs 0 <= start < end. "
+                "An event needs 0 <= start < end. "
                 f"Received: {self.start} s to {self.end} s"
             )
         for name in ("speech_prob", "probability"):
@@ -62,13 +62,13 @@ class Slice:
         if not (self.speaker is None or isinstance(self.speaker, str)):
             raise TypeError(f"`speaker` is a name or None. Received: {self.speaker!r}")
         if self.speaker == "":
-            raise ValueError("A `speaker` has a name. Received: an empty one")
+            raise ValueError("A `speaker` has a name. Received: ''")
         if self.embedding is not None:
             object.__setattr__(self, "embedding", _vector(self.embedding))
 
     def __eq__(self, other):
         """Whether all is the same, to the bit."""
-        if not isinstance(other, Slice):
+        if not isinstance(other, TimelineEvent):
             return NotImplemented
         return _key(self) == _key(other)
 
@@ -76,37 +76,37 @@ class Slice:
         return hash(_key(self))
 
 
-def to_line(one) -> bytes:
-    """A slice as a line of JSON, with its end; nothing of it is lost.
+def to_json_line(event) -> bytes:
+    """An event as a line of JSON, without loss.
 
     Numbers of an embedding have nine digits, which is all that a float32 holds.
 
     Raises:
-        TypeError: If it is no `Slice`.
+        TypeError: If it is no `TimelineEvent`.
     """
-    if not isinstance(one, Slice):
-        raise TypeError(f"A timeline is made of slices. Received: {one!r}")
-    held = {field.name: getattr(one, field.name) for field in fields(one)}
-    if one.embedding is not None:
-        held["embedding"] = [float(f"{x:.9g}") for x in one.embedding.tolist()]
+    if not isinstance(event, TimelineEvent):
+        raise TypeError(f"A timeline is made of events. Received: {event!r}")
+    held = {field.name: getattr(event, field.name) for field in fields(event)}
+    if event.embedding is not None:
+        held["embedding"] = [float(f"{x:.9g}") for x in event.embedding.tolist()]
     return json.dumps(held, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
-def from_line(line) -> Slice:
-    """The slice in a line of JSON, with or without its end.
+def from_json_line(line) -> TimelineEvent:
+    """The event in a line of JSON.
 
     Raises:
-        ValueError: If it is not JSON, or not the values of a slice.
+        ValueError: If it is not JSON, or not the values of an event.
         TypeError: If values are missing, or of another type.
     """
     try:
         held = json.loads(line)
     except RecursionError as error:
         raise ValueError("lists are nested too deep") from error
-    known = [field.name for field in fields(Slice)]
+    known = [field.name for field in fields(TimelineEvent)]
     if not isinstance(held, dict) or set(held) - set(known):
-        raise ValueError(f"a slice has the values {known}")
-    return Slice(**held)
+        raise ValueError(f"an event has the values {known}")
+    return TimelineEvent(**held)
 
 
 def _number(value, name) -> float:
@@ -130,11 +130,11 @@ def _vector(embedding) -> np.ndarray:
         )
     embedding = embedding.astype(np.float32)
     if not np.isfinite(embedding).all():
-        raise ValueError("An embedding is finite. Received: NaN or infinity")
+        raise ValueError(f"An embedding is finite. Received: {embedding}")
     embedding.setflags(write=False)
     return embedding
 
 
-def _key(one):
-    held = [getattr(one, field.name) for field in fields(one)]
+def _key(event):
+    held = [getattr(event, field.name) for field in fields(event)]
     return tuple(x.tobytes() if isinstance(x, np.ndarray) else x for x in held)

@@ -1,67 +1,68 @@
-"""What a timeline looks like: a lane a speaker, and below them activity and level."""
+"""Figure of a timeline: a lane for each speaker, speech probability and level."""
 
 import numpy as np
 
 from timbre import plotting
-from voiceemb.streaming.timeline import stretches
+from timbre.turns import format_time
+from voiceemb.streaming.timeline import speech_spans
 
-LANES = 12  # speakers with a lane of their own; the others share one
-COLUMNS = 600  # that a picture can show: of more slices, some share one
-QUIET_DB = -70.0  # lowest level drawn
+MAX_LANES = 12  # more speakers share the last one
+MAX_COLUMNS = 600  # of a figure; more events share one
+MIN_DB = -70.0  # lowest level shown
 
 
 @plotting.apply_style
-def timeline_figure(slices, *, title="Who speaks when"):
-    """Draw who speaks when, how probable speech is and how loud it is.
+def timeline_figure(events, *, title="Who speaks when"):
+    """Plot who speaks when, the probability of speech and the level.
 
-    Lanes are in the order of first words, and say how long each one speaks. Of slices
-    that share a column in a long timeline, the highest and lowest level and the mean
-    probability are drawn, and no turn is narrower than a column.
+    Lanes are in the order of first speech, and show how long each one speaks. Events
+    that share a column in a long timeline are plotted as their highest and lowest level
+    and mean probability, and no turn is narrower than a column.
 
     Args:
-        slices: `voiceemb.streaming.timeline.Slice`s in the order of time, at least one.
+        events: `voiceemb.streaming.events.TimelineEvent`s in the order of time, at
+            least one.
         title: Of the figure.
 
     Returns:
         The figure, with three axes.
 
     Raises:
-        ValueError: If there are no slices.
+        ValueError: If there are no events.
     """
-    slices = list(slices)
-    if not slices:
-        raise ValueError("A timeline has a slice or more to draw. Received: none")
-    lanes = _lanes(stretches(slices))
+    events = list(events)
+    if not events:
+        raise ValueError("A figure of a timeline needs an event or more.")
+    lanes = _lanes(speech_spans(events))
     tall = 0.34 * max(len(lanes), 1) + 0.3
     size = (9.0, tall + 2.9)
-    ratios = [tall, 0.8, 1.1]
     figure, panels = plotting.new_figure(
-        3, sharex=True, size=size, height_ratios=ratios
+        3, sharex=True, size=size, height_ratios=[tall, 0.8, 1.1]
     )
-    column_s = (slices[-1].end - slices[0].start) / COLUMNS
-    _draw_lanes(panels[0], lanes, column_s)
-    times, probability, low, high = _columns(slices)
+    column_s = (events[-1].end - events[0].start) / MAX_COLUMNS
+    _plot_lanes(panels[0], lanes, column_s)
+    times, probability, low, high = _columns(events)
     line = {"color": "#333333", "linewidth": 1.0}
     panels[1].stairs(probability, times, baseline=None, **line)
     panels[1].set(ylabel="speech", ylim=(-0.05, 1.05), yticks=(0, 0.5, 1))
     panels[2].stairs(high, times, baseline=low, fill=True, color="#888888")
     panels[2].stairs(high, times, baseline=None, **line)
-    panels[2].set(ylabel="level, dB", ylim=(QUIET_DB, 0), yticks=(-60, -40, -20, 0))
-    panels[2].set(xlim=(slices[0].start, slices[-1].end))
-    _label_times(panels[2], slices[0].start, slices[-1].end)
+    panels[2].set(ylabel="level, dB", ylim=(MIN_DB, 0), yticks=(-60, -40, -20, 0))
+    panels[2].set(xlim=(events[0].start, events[-1].end))
+    _label_times(panels[2], events[0].start, events[-1].end)
     panels[0].set_title(title)
     figure.align_ylabels(panels)
     return figure
 
 
 def _lanes(found):
-    """Name to `(start, length)` of what was said, in seconds; `None` comes last."""
+    """Name to `(start, length)` of speech, in seconds; `None` comes last."""
     said = {}
     for start, end, name in found:
         said.setdefault(name, []).append((start, end - start))
     nobody = said.pop(None, None)
-    if len(said) > LANES:
-        busiest = sorted(said, key=lambda name: -_seconds(said[name]))[: LANES - 1]
+    if len(said) > MAX_LANES:
+        busiest = sorted(said, key=lambda name: -_seconds(said[name]))[: MAX_LANES - 1]
         others = [name for name in said if name not in busiest]
         shared = sorted(span for name in others for span in said.pop(name))
         said[f"{len(others)} others"] = shared
@@ -70,14 +71,15 @@ def _lanes(found):
     return said
 
 
-def _draw_lanes(axes, lanes, least_s):
+def _plot_lanes(axes, lanes, min_s):
     for i, (name, spans) in enumerate(lanes.items()):
-        plain = name is None
-        look = {"facecolors": "#BBBBBB" if plain else plotting.COLOURS[i % 7]}
-        look |= {"hatch": "" if plain else ("", "///", "...")[i // 7 % 3]}
-        drawn = [(start, max(length, least_s)) for start, length in spans]
         axes.broken_barh(
-            drawn, (i - 0.36, 0.72), edgecolor="white", linewidth=0, **look
+            [(start, max(length, min_s)) for start, length in spans],
+            (i - 0.36, 0.72),
+            edgecolor="white",
+            linewidth=0,
+            facecolors="#BBBBBB" if name is None else plotting.COLOURS[i % 7],
+            hatch="" if name is None else ("", "///", "...")[i // 7 % 3],
         )
     labels = [
         f"{_short(name)}  {_length(_seconds(said))}" for name, said in lanes.items()
@@ -87,22 +89,29 @@ def _draw_lanes(axes, lanes, least_s):
     axes.grid(axis="y", visible=False)
     axes.tick_params(axis="y", length=0)
     if not lanes:
-        told = {"ha": "center", "va": "center", "transform": axes.transAxes}
-        axes.text(0.5, 0.5, "nobody speaks", color="#555555", **told)
+        axes.text(
+            0.5,
+            0.5,
+            "nobody speaks",
+            color="#555555",
+            ha="center",
+            va="center",
+            transform=axes.transAxes,
+        )
 
 
-def _columns(slices):
+def _columns(events):
     """Edges `[columns + 1]`; mean probability, lowest and highest level `[columns]`."""
-    each = -(-len(slices) // COLUMNS)
-    first = np.arange(0, len(slices), each)
-    edges = np.array([slices[i].start for i in first] + [slices[-1].end])
-    probability = np.array([one.speech_prob for one in slices])
-    level = np.clip([one.energy_db for one in slices], QUIET_DB, None)
-    counts = np.diff(np.append(first, len(slices)))
+    each = -(-len(events) // MAX_COLUMNS)
+    first = np.arange(0, len(events), each)
+    edges = np.array([events[i].start for i in first] + [events[-1].end])
+    probability = np.array([one.speech_prob for one in events])
+    level = np.clip([one.energy_db for one in events], MIN_DB, None)
+    counts = np.diff(np.append(first, len(events)))
     mean = np.add.reduceat(probability, first) / counts
     low, high = np.minimum.reduceat(level, first), np.maximum.reduceat(level, first)
     if each == 1:
-        low = np.full_like(low, QUIET_DB)
+        low = np.full_like(low, MIN_DB)
     return edges, mean, low, high
 
 
@@ -115,7 +124,7 @@ def _label_times(axes, start, end):
     axes.xaxis.set_major_locator(MultipleLocator(step))
     plain = end < 120
     axes.xaxis.set_major_formatter(
-        FuncFormatter(lambda x, _: f"{x:g}" if plain else _clock(x))
+        FuncFormatter(lambda x, _: f"{x:g}" if plain else format_time(x))
     )
     unit = "s" if plain else "min:s" if end < 3600 else "h:min:s"
     axes.set_xlabel(f"time, {unit}")
@@ -123,16 +132,7 @@ def _label_times(axes, start, end):
 
 def _length(seconds):
     """`7.5 s`, `2:05` or `1:02:05`."""
-    return f"{round(seconds, 1):g} s" if seconds < 60 else _clock(seconds)
-
-
-def _clock(seconds):
-    """`2:05` or `1:02:05`."""
-    seconds = round(seconds)
-    hours, minutes = seconds // 3600, seconds // 60 % 60
-    if hours:
-        return f"{hours}:{minutes:02d}:{seconds % 60:02d}"
-    return f"{minutes}:{seconds % 60:02d}"
+    return f"{round(seconds, 1):g} s" if seconds < 60 else format_time(seconds)
 
 
 def _seconds(spans):

@@ -1,8 +1,7 @@
-"""Sources of sound: a file or a microphone as a stream of blocks.
+"""Audio sources: a file or a microphone as a stream of blocks.
 
-A block is float32 `[samples]` at 16 kHz, one channel, and a source is anything that
-gives one after the other; a list of arrays is one, too. No source holds more of its
-sound than the blocks under way, so it may last for days.
+A block is float32 `[samples]` at 16 kHz, one channel, and a source is any iterable of
+blocks. Memory is constant, so a source may last for days.
 """
 
 import math
@@ -17,9 +16,9 @@ import soxr
 from timbre.audio.header import AudioError, describe, open_sound
 from voiceemb.vad.base import SAMPLE_RATE
 
-MAX_LEVEL = 10.0  # float files may pass full scale a little; more is not sound
-WAITING_S = 10.0  # sound of a microphone that may wait to be listened to
-STALLED_S = 5.0  # without a block: the microphone is gone
+MAX_LEVEL = 10.0  # float files may exceed full scale a little; more is no sound
+QUEUE_S = 10.0  # sound of a microphone that may wait to be processed
+TIMEOUT_S = 5.0  # without a block: the microphone is gone
 MIC_RULE = "A microphone is an extra: pip install sounddevice"
 
 
@@ -31,7 +30,7 @@ def file(
     clock=time.monotonic,
     sleep=time.sleep,
 ):
-    """Blocks of a sound file, one after the other from the disk.
+    """Read a sound file in blocks.
 
     Together they are what `timbre.audio.wave.read` gives: channels are averaged,
     another rate is resampled. A file of any length is read.
@@ -39,12 +38,12 @@ def file(
     Args:
         path: The file; see `timbre.audio.header` for the formats.
         real_time: Whether a block comes only when its sound would be over, as from a
-            microphone; a listener that was late finds the next ones waiting. Defaults
-            to `False`.
+            microphone; a slow consumer finds the next ones waiting. Defaults to
+            `False`.
         block_s: Length of a block, in seconds; the last may be shorter. Defaults to
             `0.1`.
-        clock: What tells the time, in seconds. Defaults to `time.monotonic`.
-        sleep: What waits, for a number of seconds. Defaults to `time.sleep`.
+        clock: Returns the time, in seconds. Defaults to `time.monotonic`.
+        sleep: Waits for a number of seconds. Defaults to `time.sleep`.
 
     Yields:
         Float32 `[samples]`.
@@ -58,63 +57,48 @@ def file(
     path = Path(path)
     with open_sound(path) as sound:
         info = describe(path, sound, math.inf)
-        blocks = _resampled(_decoded(info, sound, block_s), info.sample_rate)
+        blocks = _resample(_decode(info, sound, block_s), info.sample_rate)
         begun, given = clock(), 0
-        for block in _cut(blocks, size):
+        for block in _rechunk(blocks, size):
             given += len(block)
             if real_time:
                 sleep(max(begun + given / SAMPLE_RATE - clock(), 0.0))
             yield block
 
 
-def microphone(block_s=0.1, *, device=None):
-    """Blocks of a microphone, until the loop over them ends.
+class Microphone:
+    """A microphone as a source; the loop over it opens and closes the device.
+
+    Sound is lost if the consumer is 10 s late, or the system is too slow. It is
+    replaced by zeros, so the stream stays in time, and counted by `lost_s`.
 
     Args:
         block_s: Length of a block, in seconds. Defaults to `0.1`.
-        device: Name or number, as `sounddevice` knows it. Defaults to the system's.
+        device: Name or number, as of `sounddevice`. Defaults to the system's.
 
-    Returns:
-        A `Microphone`.
+    Attributes:
+        lost_s: Seconds of sound that were lost since the loop began.
+        overflows: How often the system reported lost sound; it does not say how much.
 
     Raises:
         ImportError: If `sounddevice` or its PortAudio is not installed.
-    """
-    return Microphone(block_s, device=device)
-
-
-class Microphone:
-    """A microphone as a source: the loop over it opens and closes the device.
-
-    Where nobody listens for 10 s, or the system has no time, sound is lost. Zeros stand
-    in its place, so the clock of the stream stays that of the wall, and `lost_s` counts
-    it.
-
-    Args:
-        block_s: Length of a block, in seconds. Defaults to `0.1`.
-        device: Name or number, as `sounddevice` knows it. Defaults to the system's.
-
-    Attributes:
-        lost_s: Seconds of sound that were not heard since the loop began.
-        overflows: How often the system said that it lost sound, it does not say how
-            much.
     """
 
     def __init__(self, block_s=0.1, *, device=None):
         self._size = _block_size(block_s)
         self._device = device
-        self._sounddevice = _sounddevice()
+        self._sounddevice = _import_sounddevice()
         self.lost_s = 0.0
         self.overflows = 0
 
     def __iter__(self):
         rate = self._rate()
         size = round(self._size * rate / SAMPLE_RATE)
-        waiting = queue.Queue(max(math.ceil(WAITING_S * rate / size), 1))
+        waiting = queue.Queue(max(math.ceil(QUEUE_S * rate / size), 1))
         lost = [0]  # samples, since a block was last put
         self.lost_s, self.overflows = 0.0, 0
 
-        def hear(data, frames, when, status):  # in the device's own thread
+        def callback(data, frames, when, status):  # in the device's own thread
             self.overflows += bool(status.input_overflow)
             try:
                 waiting.put_nowait((lost[0], data[:, 0].copy()))
@@ -123,23 +107,32 @@ class Microphone:
                 lost[0] += frames
                 self.lost_s += frames / rate
 
-        options = {"samplerate": rate, "blocksize": size, "device": self._device}
-        options |= {"channels": 1, "dtype": "float32", "callback": hear}
-        with self._sounddevice.InputStream(**options):
-            yield from _cut(_resampled(_waited_for(waiting), rate), self._size)
+        with self._sounddevice.InputStream(
+            samplerate=rate,
+            blocksize=size,
+            device=self._device,
+            channels=1,
+            dtype="float32",
+            callback=callback,
+        ):
+            yield from _rechunk(_resample(_drain(waiting), rate), self._size)
 
     def _rate(self):
         """16 kHz if the device can, or its own rate, to be resampled."""
-        options = {"device": self._device, "channels": 1, "dtype": "float32"}
         try:
-            self._sounddevice.check_input_settings(samplerate=SAMPLE_RATE, **options)
+            self._sounddevice.check_input_settings(
+                device=self._device,
+                channels=1,
+                dtype="float32",
+                samplerate=SAMPLE_RATE,
+            )
         except self._sounddevice.PortAudioError:
             about = self._sounddevice.query_devices(self._device, "input")
             return round(about["default_samplerate"])
         return SAMPLE_RATE
 
 
-def _sounddevice():
+def _import_sounddevice():
     try:
         import sounddevice
     except ImportError as error:
@@ -156,20 +149,20 @@ def _block_size(block_s):
     return round(block_s * SAMPLE_RATE)
 
 
-def _waited_for(waiting):
-    """Blocks out of a queue, with zeros for the samples lost before each."""
+def _drain(waiting):
+    """Blocks of a queue, with zeros for the samples lost before each."""
     while True:
         try:
-            lost, block = waiting.get(timeout=STALLED_S)
+            lost, block = waiting.get(timeout=TIMEOUT_S)
         except queue.Empty:
             rule = "A microphone gives sound all the time"
-            raise OSError(f"{rule}. Received: none for {STALLED_S:g} s") from None
+            raise OSError(f"{rule}. Received: none for {TIMEOUT_S:g} s") from None
         if lost:
             yield np.zeros(lost, np.float32)
         yield block
 
 
-def _decoded(info, sound, block_s):
+def _decode(info, sound, block_s):
     """Checked blocks of one channel, at the file's own rate."""
     size, start = max(round(block_s * info.sample_rate), 1), 0
     try:
@@ -191,8 +184,8 @@ def _decoded(info, sound, block_s):
         raise AudioError(info.path, f"can not be decoded: {error}") from error
 
 
-def _resampled(blocks, rate):
-    """The blocks at 16 kHz, cut otherwise."""
+def _resample(blocks, rate):
+    """The blocks at 16 kHz."""
     if rate == SAMPLE_RATE:
         yield from blocks
         return
@@ -202,7 +195,7 @@ def _resampled(blocks, rate):
     yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
-def _cut(blocks, size):
+def _rechunk(blocks, size):
     """The same samples in blocks of one size; the last may be shorter."""
     held = np.zeros(0, np.float32)
     for block in blocks:

@@ -15,6 +15,7 @@ from voiceemb.diarization import pipeline
 from voiceemb.diarization.result import Diarization
 from voiceemb.page import gradio_offline, server
 from voiceemb.streaming import timeline
+from voiceemb.streaming.events import TimelineEvent
 from voiceemb.vad import detection
 
 RATE = 16000
@@ -299,11 +300,11 @@ class Counts:
         self.heard += 1
         if self.heard in self.at:
             signal.raise_signal(signal.SIGINT)
-        return [timeline.Slice(self.heard - 1, self.heard, 0.0, False, -60.0)]
+        return [TimelineEvent(self.heard - 1, self.heard, 0.0, False, -60.0)]
 
     def finish(self):
         end = self.heard
-        return [timeline.Slice(end, end + 0.5, 0.0, False, -60.0)]
+        return [TimelineEvent(end, end + 0.5, 0.0, False, -60.0)]
 
 
 @pytest.mark.parametrize("where", ["source", "listener"])
@@ -318,7 +319,7 @@ def test_an_interrupt_ends_listening_and_loses_nothing(
 
     listener = Counts(3) if where == "listener" else Counts()
     monkeypatch.setattr(speech, "_listener", lambda options: listener)
-    monkeypatch.setattr(speech.sources, "microphone", source)
+    monkeypatch.setattr(speech.sources, "Microphone", source)
     out = tmp_path / "heard.jsonl"
     cli.main(["listen", "--out", str(out)])
     assert [one.end for one in timeline.read(out)] == [1, 2, 3, 3.5]
@@ -347,7 +348,7 @@ def test_a_second_interrupt_is_one_at_once(monkeypatch, ours):
 
     listener = Counts()
     monkeypatch.setattr(speech, "_listener", lambda options: listener)
-    monkeypatch.setattr(speech.sources, "microphone", source)
+    monkeypatch.setattr(speech.sources, "Microphone", source)
     with pytest.raises(SystemExit) as end:
         cli.main(["listen"])
     assert end.value.code == 130 and listener.heard == 1

@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from voiceemb.streaming.buffers import Ring, SpeechRing
+from voiceemb.streaming.buffers import RingBuffer, SpeechRingBuffer
 from voiceemb.vad.base import HOP
 
 
@@ -20,7 +20,7 @@ def blocks(rng, sound, most):
 @pytest.mark.parametrize("most", [3, 50, 400])
 def test_a_ring_holds_the_end_of_all_that_came(rng, most):
     sound = rng.normal(size=1000).astype(np.float32)
-    ring, came = Ring(100), 0
+    ring, came = RingBuffer(100), 0
     for block in blocks(rng, sound, most):
         ring.push(block)
         came += len(block)
@@ -34,14 +34,14 @@ def test_a_ring_holds_the_end_of_all_that_came(rng, most):
 
 @pytest.mark.parametrize("start, end", [(0, 5), (10, 25), (15, 12)])
 def test_what_a_ring_does_not_hold_is_refused(start, end):
-    ring = Ring(10)
+    ring = RingBuffer(10)
     ring.push(np.zeros(20, np.float32))
     with pytest.raises(ValueError, match="Samples 10 to 20 are there"):
         ring.read(start, end)
 
 
 def test_what_a_ring_gives_is_not_changed_by_what_comes_later():
-    ring = Ring(4)
+    ring = RingBuffer(4)
     ring.push(np.arange(4, dtype=np.float32))
     held = ring.read(0, 4)
     ring.push(np.full(4, 9, np.float32))
@@ -55,21 +55,21 @@ def speak(ring, pattern):
     ring.push(np.repeat(numbers[:, None], HOP, axis=1), spoken)
 
 
-def test_a_speech_ring_holds_the_newest_speech_with_its_times():
-    ring = SpeechRing(0.03, forget_s=1.0)
+def test_a_speech_buffer_holds_the_newest_speech_with_its_times():
+    ring = SpeechRingBuffer(0.03, forget_s=1.0)
     speak(ring, "s..s.sss.")
     assert ring.clock == 9 and np.isclose(ring.seconds, 0.03)
     assert ring.newest()[::HOP].tolist() == [5, 6, 7]
     assert ring.places().tolist() == [5 * HOP, 6 * HOP, 7 * HOP]
     assert ring.newest(0.02)[::HOP].tolist() == [6, 7]
-    ring.keep(0.01)
+    ring.truncate(0.01)
     assert ring.newest()[::HOP].tolist() == [7]
     speak(ring, "s")
     assert ring.newest()[::HOP].tolist() == [7, 9]
 
 
 def test_speech_is_forgotten_after_a_longer_silence_and_not_before():
-    ring = SpeechRing(0.1, forget_s=0.03)
+    ring = SpeechRingBuffer(0.1, forget_s=0.03)
     speak(ring, "ss...")
     assert np.isclose(ring.seconds, 0.02)
     speak(ring, "s...")
@@ -81,9 +81,14 @@ def test_speech_is_forgotten_after_a_longer_silence_and_not_before():
 
 
 @pytest.mark.parametrize("length, forget", [(4, 3), (9, 5), (40, 2)])
-def test_a_speech_ring_is_a_list_that_is_cut_however_frames_come(rng, length, forget):
+def test_a_speech_buffer_is_a_list_that_is_cut_however_frames_come(rng, length, forget):
     pattern = "".join(rng.choice(list("s."), 300, p=[0.4, 0.6]))
-    ring, held, silent, left = SpeechRing(length / 100, forget_s=forget / 100), [], 0, 0
+    ring, held, silent, left = (
+        SpeechRingBuffer(length / 100, forget_s=forget / 100),
+        [],
+        0,
+        0,
+    )
     for size in rng.integers(0, 9, 100).tolist():
         speak(ring, pattern[left : left + size])
         for number in range(left, min(left + size, 300)):
@@ -96,7 +101,7 @@ def test_a_speech_ring_is_a_list_that_is_cut_however_frames_come(rng, length, fo
 
 
 def test_rings_do_not_grow():
-    ring, speech = Ring(16000), SpeechRing(2.0, forget_s=1.0)
+    ring, speech = RingBuffer(16000), SpeechRingBuffer(2.0, forget_s=1.0)
     block, frame = np.zeros(1600, np.float32), np.zeros((1, HOP), np.float32)
     tracemalloc.start()
     for i in range(2000):
@@ -111,9 +116,9 @@ def test_rings_do_not_grow():
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: Ring(0),
-        lambda: SpeechRing(0.0, forget_s=1.0),
-        lambda: SpeechRing(1.0, forget_s=0.0),
+        lambda: RingBuffer(0),
+        lambda: SpeechRingBuffer(0.0, forget_s=1.0),
+        lambda: SpeechRingBuffer(1.0, forget_s=0.0),
     ],
 )
 def test_a_ring_of_nothing_is_refused(make):

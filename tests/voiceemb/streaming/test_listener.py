@@ -20,8 +20,8 @@ from timbre.audio import wave
 from timbre.metrics.calibration import LogisticCalibration
 from voiceemb.encoder import Encoder
 from voiceemb.enrolment import people as enrolment
-from voiceemb.streaming import listener as listening
-from voiceemb.streaming.listener import Listener, line, listen
+from voiceemb.streaming import sources
+from voiceemb.streaming.listener import Listener, format_event, listen
 from voiceemb.vad.energy import EnergyDetector
 from voiceemb.vad.segmentation import HysteresisConfig
 
@@ -34,20 +34,20 @@ ABOUT = {
 }
 
 
-def test_slices_tile_the_time_and_the_last_ends_with_the_last_whole_frame():
-    slices = heard(said("low 1.234"))
-    ends = [one.end for one in slices]
+def test_events_tile_the_time_and_the_last_ends_with_the_last_whole_frame():
+    events = heard(said("low 1.234"))
+    ends = [one.end for one in events]
     assert ends == [0.5, 1.0, 1.23]
-    assert [one.start for one in slices] == [0.0, *ends[:-1]]
+    assert [one.start for one in events] == [0.0, *ends[:-1]]
     assert [one.end for one in heard(said("low 1.1"), every_s=0.3)][-1] == 1.1
 
 
-def test_a_slice_says_what_was_in_it():
-    (loud, quiet) = heard(said("low 0.5", ". 0.5"), "low", least_s=0.3)
+def test_an_event_says_what_was_in_it():
+    (loud, quiet) = heard(said("low 0.5", ". 0.5"), "low", min_speech_s=0.3)
     assert (loud.is_speech, quiet.is_speech) == (True, False)
     assert np.isclose(loud.energy_db, 10 * np.log10(0.3**2 / 2), atol=1e-3)
     assert quiet.energy_db == -120
-    (shifted, _) = heard(said("low 0.5", ". 0.5") + np.float32(0.1), least_s=0.3)
+    (shifted, _) = heard(said("low 0.5", ". 0.5") + np.float32(0.1), min_speech_s=0.3)
     assert np.isclose(shifted.energy_db, loud.energy_db, atol=1e-3)  # without the mean
     assert loud.speech_prob == 1 and quiet.speech_prob <= 2 / 50  # frames reach over
     np.testing.assert_allclose(loud.embedding, [1, 0], atol=1e-3)
@@ -58,20 +58,20 @@ def test_a_slice_says_what_was_in_it():
 
 
 def test_there_is_a_name_every_half_second_and_a_dash_for_nobody_known():
-    slices = heard(said("low 2", ". 2", "high 2"), "low")
-    assert names(slices) == "- low low low - - - - - - - -"
-    assert [one.is_speech for one in slices] == [True] * 4 + [False] * 4 + [True] * 4
-    assert all(one.embedding is not None for one in slices[9:])  # heard, not known
+    events = heard(said("low 2", ". 2", "high 2"), "low")
+    assert names(events) == "- low low low - - - - - - - -"
+    assert [one.is_speech for one in events] == [True] * 4 + [False] * 4 + [True] * 4
+    assert all(one.embedding is not None for one in events[9:])  # heard, not known
 
 
 def test_nobody_is_named_where_nobody_is_enrolled():
     one = Listener(ToneEncoder(), detector=Loud(), hysteresis=HYSTERESIS)
-    slices = one.push(said("low 2")) + one.finish()
-    assert names(slices) == "- - - -" and slices[3].embedding is not None
+    events = one.push(said("low 2")) + one.finish()
+    assert names(events) == "- - - -" and events[3].embedding is not None
 
 
 def test_too_little_speech_has_no_voice():
-    """0.8 s are there with the second slice; words of 0.2 s add up over pauses."""
+    """0.8 s are there with the second event; words of 0.2 s add up over pauses."""
     assert [x.embedding is None for x in heard(said("low 1.5"))] == [True, False, False]
     words = said(*["low 0.3", ". 0.2"] * 6)
     voices = [x.embedding is not None for x in heard(words)]
@@ -93,19 +93,21 @@ def test_a_change_of_speaker_is_noticed_as_soon_as_enough_is_new():
     """Without it the window of 3 s is more `low` than `high` for 1.5 s."""
     talk = said("low 4", "high 3")
     slow = names(heard(talk, "low", "high", window_s=3.0))
-    fast = names(heard(talk, "low", "high", window_s=3.0, change=0.5))
+    fast = names(heard(talk, "low", "high", window_s=3.0, change_cosine=0.5))
     assert slow == "- low low low low low low low low low low high high high"
     assert fast == "- low low low low low low low low high high high high high"
-    one = listener("low", "high", window_s=3.0, change=0.5)
+    one = listener("low", "high", window_s=3.0, change_cosine=0.5)
     one.push(said("low 4", "high 2"))
     assert one.speech.places()[0] / 16000 > 4  # nothing of `low` is left
 
 
 def test_the_cosine_of_a_change_comes_from_the_calibration():
     encoder = ToneEncoder()
-    assert Listener(encoder, detector=Loud()).change == -1
+    assert Listener(encoder, detector=Loud()).change_cosine == -1
     encoder.calibration = LogisticCalibration(slope=20.0, offset=-8.0)
-    assert np.isclose(Listener(encoder, detector=Loud()).change, 0.3)  # 20 x - 8 = -2
+    assert np.isclose(
+        Listener(encoder, detector=Loud()).change_cosine, 0.3
+    )  # 20 x - 8 = -2
 
 
 def test_a_voice_is_heard_without_its_pauses():
@@ -129,8 +131,8 @@ def test_a_voice_is_heard_without_its_pauses():
         {"every_s": np.inf},
         {"every_s": np.nan},
         {"every_s": 1e6},
-        {"window_s": 0.5, "least_s": 0.8},
-        {"least_s": 0.0},
+        {"window_s": 0.5, "min_speech_s": 0.8},
+        {"min_speech_s": 0.0},
         {"window_s": 1000.0},
         {"forget_s": 0.0},
     ],
@@ -147,7 +149,7 @@ def test_an_encoder_of_another_rate_is_refused():
         Listener(encoder, detector=Loud())
 
 
-def test_a_fifth_of_a_second_is_one_slice_without_a_voice():
+def test_a_fifth_of_a_second_is_one_event_without_a_voice():
     (one,) = listen([tone("low", 0.2)], listener("low"))
     assert (one.start, one.end, one.is_speech) == (0.0, 0.2, True)
     assert one.embedding is None and one.speaker is None
@@ -157,16 +159,17 @@ def test_a_file_of_another_rate_and_two_channels_is_heard(tmp_path):
     path = tmp_path / "talk.wav"
     sound = wave.resample(said("low 2", ". 1"), from_rate=16000, to_rate=8000)
     soundfile.write(path, np.stack([sound, sound], axis=1), 8000)
-    slices = list(listen(listening.file(path), listener("low")))
-    assert names(slices) == "- low low low - -"
+    events = list(listen(sources.file(path), listener("low")))
+    assert names(events) == "- low low low - -"
 
 
 def test_a_line_has_time_name_probability_and_level():
-    slices = heard(said("low 1", ". 1"), "low", every_s=1.0)
-    assert line(slices[0]) == "  0:01.0  low                90 %  ################"
-    assert line(slices[1]) == "  0:02.0  -"
-    odd = dataclasses.replace(slices[0], end=3725.5, speaker="a\x1b[2Jb")
-    assert line(odd).startswith(" 62:05.5  a?[2Jb   ")
+    events = heard(said("low 1", ". 1"), "low", every_s=1.0)
+    expected = "  0:01.0  low                90 %  ################"
+    assert format_event(events[0]) == expected
+    assert format_event(events[1]) == "  0:02.0  -"
+    odd = dataclasses.replace(events[0], end=3725.5, speaker="a\x1b[2Jb")
+    assert format_event(odd).startswith(" 62:05.5  a?[2Jb   ")
 
 
 def test_people_on_disk_are_known(tmp_path, rng):
@@ -181,10 +184,10 @@ def test_people_on_disk_are_known(tmp_path, rng):
     talk = said("low 2", ". 2", "high 2")
     assert names(listen([talk], Listener(encoder, **options))) == " ".join("-" * 12)
     people.enrol("anna", [said("low 6")], force=True)
-    slices = list(listen([talk], Listener(encoder, **options)))
-    assert [one.speaker for one in slices[1:4]] == ["anna"] * 3
-    assert {one.speaker for one in slices[4:]} == {None}
-    assert slices[3].probability > 0.9 and slices[3].score > 0.99
+    events = list(listen([talk], Listener(encoder, **options)))
+    assert [one.speaker for one in events[1:4]] == ["anna"] * 3
+    assert {one.speaker for one in events[4:]} == {None}
+    assert events[3].probability > 0.9 and events[3].score > 0.99
 
 
 def test_people_without_a_calibration_are_refused_before_any_sound(tmp_path):

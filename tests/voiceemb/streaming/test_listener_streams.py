@@ -9,7 +9,7 @@ import pytest
 from tests.voiceemb.listeners import TALK, heard, listener, names, random_blocks, said
 from tests.voiceemb.tones import Loud, silence, tone
 from timbre.audio import wave
-from voiceemb.streaming import listener as listening
+from voiceemb.streaming import sources
 from voiceemb.streaming.listener import listen
 from voiceemb.vad.detection import detect
 from voiceemb.vad.segmentation import HysteresisConfig
@@ -18,16 +18,16 @@ from voiceemb.vad.segmentation import HysteresisConfig
 @pytest.mark.parametrize("most", [97, 1600, 30_000])
 def test_any_split_of_the_stream_gives_the_same_slices(rng, most):
     sound = said(*TALK) + rng.normal(0, 0.01, len(said(*TALK))).astype(np.float32)
-    options = {"hysteresis": None, "change": 0.3}
+    options = {"hysteresis": None, "change_cosine": 0.3}
     whole = heard(sound, "low", "high", **options)
     assert len(whole) == 19 and {"low", "high"} <= {one.speaker for one in whole}
     blocks = random_blocks(rng, sound, most)
     one = listener("low", "high", **options)
-    assert list(listen(blocks, one)) == whole  # to the bit, see Slice.__eq__
+    assert list(listen(blocks, one)) == whole  # to the bit, see TimelineEvent.__eq__
 
 
-def test_a_slice_is_final_within_the_delay_it_states(rng):
-    """Whatever comes, the slices that are missing are those of the last `delay_s`."""
+def test_an_event_is_final_within_the_delay_it_states(rng):
+    """Whatever comes, the events that are missing are those of the last `delay_s`."""
     one = listener(hysteresis=None)
     sound = rng.choice([0, 1], 60).repeat(1600).astype(np.float32)
     count = 0
@@ -78,11 +78,11 @@ def test_a_detector_that_answers_late_is_waited_for():
         waits.append(end / 16000 - ended)
     assert one.delay_s - 0.06 < max(waits) < one.delay_s
     again, worst = listener(**options), 160 * (int(np.argmax(waits)) + 1)
-    slices = again.push(sound[:worst]) + again.push(sound[worst:]) + again.finish()
-    assert slices[-1].end == 5.16  # and it does
+    events = again.push(sound[:worst]) + again.push(sound[worst:]) + again.finish()
+    assert events[-1].end == 5.16  # and it does
 
 
-def test_while_somebody_speaks_slices_come_at_once():
+def test_while_somebody_speaks_events_come_at_once():
     one = listener(hysteresis=None)
     sound = tone("low", 3)
     came = [len(one.push(sound[i : i + 800])) for i in range(0, len(sound), 800)]
@@ -139,8 +139,8 @@ def test_a_sample_that_is_no_number_is_refused_with_its_time(bad):
     with pytest.raises(ValueError, match=r"at 1\.750 s"):
         one.push(block)
     assert one.sound.clock == 24000  # and it goes on as if nothing had been
-    slices = one.push(tone("low", 0.5)) + one.finish()
-    assert slices[-1].end == 2.0 and slices[-1].speaker == "low"
+    events = one.push(tone("low", 0.5)) + one.finish()
+    assert events[-1].end == 2.0 and events[-1].speaker == "low"
 
 
 @pytest.mark.parametrize(
@@ -167,14 +167,14 @@ def test_a_source_without_a_frame_has_no_slices(source):
 def test_a_file_in_real_time_says_what_a_file_at_full_speed_says(tmp_path):
     path, slept = tmp_path / "talk.wav", []
     wave.write(path, said(*TALK))
-    fast = list(listen(listening.file(path), listener("low")))
+    fast = list(listen(sources.file(path), listener("low")))
     options = {"clock": lambda: sum(slept), "sleep": slept.append}
-    slow = listening.file(path, real_time=True, block_s=0.07, **options)
+    slow = sources.file(path, real_time=True, block_s=0.07, **options)
     assert list(listen(slow, listener("low"))) == fast
     assert np.isclose(sum(slept), len(said(*TALK)) / 16000)
 
 
-def test_slices_come_while_the_source_goes_on():
+def test_events_come_while_the_source_goes_on():
     endless = itertools.repeat(tone("low", 0.1))
-    slices = itertools.islice(listen(endless, listener("low")), 5)
-    assert names(slices) == "- low low low low"
+    events = itertools.islice(listen(endless, listener("low")), 5)
+    assert names(events) == "- low low low low"

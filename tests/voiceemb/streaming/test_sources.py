@@ -156,12 +156,12 @@ def sounddevice(monkeypatch):
         query_devices=lambda device, kind: {"default_samplerate": 48000.0},
     )
     monkeypatch.setitem(sys.modules, "sounddevice", module)
-    monkeypatch.setattr(sources, "STALLED_S", 0.05)
+    monkeypatch.setattr(sources, "TIMEOUT_S", 0.05)
     return module
 
 
 def test_a_microphone_gives_what_it_heard_and_is_closed(sounddevice):
-    mic = sources.microphone()
+    mic = sources.Microphone()
     heard = list(itertools.islice(iter(mic), 4))
     assert [len(block) for block in heard] == [1600] * 4
     np.testing.assert_allclose([b[0] for b in heard], [0, 0.001, 0.002, 0.003])
@@ -171,7 +171,7 @@ def test_a_microphone_gives_what_it_heard_and_is_closed(sounddevice):
 
 
 def test_leaving_the_loop_closes_the_microphone(sounddevice):
-    blocks = iter(sources.microphone())
+    blocks = iter(sources.Microphone())
     next(blocks)
     assert not FakeInput.opened[0].closed
     blocks.close()
@@ -180,15 +180,15 @@ def test_leaving_the_loop_closes_the_microphone(sounddevice):
 
 def test_a_microphone_that_falls_silent_for_ever_is_an_error(sounddevice):
     with pytest.raises(OSError, match="gives sound all the time"):
-        list(sources.microphone())
+        list(sources.Microphone())
     assert FakeInput.opened[0].closed
 
 
 def test_lost_sound_is_counted_and_keeps_its_time(sounddevice, monkeypatch):
     """Three blocks fit; seven are lost; the next comes after as many zeros."""
-    monkeypatch.setattr(sources, "WAITING_S", 0.3)
+    monkeypatch.setattr(sources, "QUEUE_S", 0.3)
     FakeInput.count = 10
-    mic = sources.microphone()
+    mic = sources.Microphone()
     blocks = iter(mic)
     heard = [next(blocks) for _ in range(3)]
     assert np.isclose(mic.lost_s, 0.7)
@@ -202,7 +202,7 @@ def test_lost_sound_is_counted_and_keeps_its_time(sounddevice, monkeypatch):
 def test_a_microphone_of_another_rate_is_resampled(sounddevice):
     FakeInput.rates = {48000}
     FakeInput.count = 20
-    blocks = iter(sources.microphone())
+    blocks = iter(sources.Microphone())
     heard = [next(blocks) for _ in range(18)]  # the filter keeps the last back
     assert FakeInput.opened[0].rate == 48000 and FakeInput.opened[0].size == 4800
     assert {len(block) for block in heard} == {1600}
@@ -220,4 +220,4 @@ def test_without_its_package_a_microphone_says_what_to_install(
         monkeypatch.delitem(sys.modules, "sounddevice")
         monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ImportError, match=match):
-        sources.microphone()
+        sources.Microphone()

@@ -12,14 +12,14 @@ import pytest
 from tests.conftest import ROOT
 from timbre import plotting, turns
 from voiceemb.streaming import timeline
-from voiceemb.streaming.figures import LANES, timeline_figure
-from voiceemb.streaming.timeline import Slice
+from voiceemb.streaming.events import TimelineEvent
+from voiceemb.streaming.figures import MAX_LANES, timeline_figure
 
 
 def said(pattern, every=0.5, **values):
-    """A slice a letter: `.` nobody speaks, `-` nobody known, or a name's letter."""
+    """A event a letter: `.` nobody speaks, `-` nobody known, or a name's letter."""
     return [
-        Slice(
+        TimelineEvent(
             start=i * every,
             end=(i + 1) * every,
             speech_prob=0.0 if letter == "." else 0.9,
@@ -33,13 +33,13 @@ def said(pattern, every=0.5, **values):
 
 
 def odd(rng, num=20):
-    """Slices with numbers that text could lose, and names that could break a line."""
+    """Events with numbers that text could lose, and names that could break a line."""
     names = ["anna", "김철수", 'a "b" \\', "line\nbreak", None]
     bits = rng.integers(0, 2**32, (num, 64), dtype=np.uint32)
     points = bits.view(np.float32)
     points[~np.isfinite(points)] = 1e-45  # all other float32 there are
     return [
-        Slice(
+        TimelineEvent(
             start=i / 3,
             end=(i + 1) / 3,
             speech_prob=float(rng.uniform()),
@@ -55,21 +55,21 @@ def odd(rng, num=20):
 
 
 def test_what_is_appended_is_read_back_to_the_bit(rng, tmp_path):
-    path, slices = tmp_path / "talk.jsonl", odd(rng)
-    assert timeline.append(path, slices[:7]) == 7
+    path, events = tmp_path / "talk.jsonl", odd(rng)
+    assert timeline.append(path, events[:7]) == 7
     assert timeline.append(path, []) == 0
-    assert timeline.append(path, iter(slices[7:])) == 13
+    assert timeline.append(path, iter(events[7:])) == 13
     again = timeline.read(path)
-    assert again == slices and again.notes == []
-    for one, other in zip(again, slices, strict=True):
-        for field in dataclasses.fields(Slice):
+    assert again == events and again.notes == []
+    for one, other in zip(again, events, strict=True):
+        for field in dataclasses.fields(TimelineEvent):
             kinds = {type(getattr(x, field.name)) for x in (one, other)}
             assert len(kinds) == 1, field.name
     lines = path.read_text("utf-8").split("\n")
     assert len(lines) == 21 and all(json.loads(line) for line in lines[:-1])
 
 
-def test_slices_differ_when_a_bit_differs():
+def test_events_differ_when_a_bit_differs():
     point = np.array([0.6, 0.8], np.float32)
     one = said("a", embedding=point)[0]
     assert one == said("a", embedding=point.copy())[0] and one != "a"
@@ -78,9 +78,9 @@ def test_slices_differ_when_a_bit_differs():
     assert one != said("a", embedding=nudged)[0] and one != said("a")[0]
 
 
-def test_a_file_cut_at_any_byte_loses_only_the_slice_that_is_cut(rng, tmp_path):
-    path, slices = tmp_path / "talk.jsonl", odd(rng, 3)
-    short = [dataclasses.replace(one, embedding=None) for one in slices]
+def test_a_file_cut_at_any_byte_loses_only_the_event_that_is_cut(rng, tmp_path):
+    path, events = tmp_path / "talk.jsonl", odd(rng, 3)
+    short = [dataclasses.replace(one, embedding=None) for one in events]
     timeline.append(path, short)
     whole = path.read_bytes()
     ends = np.flatnonzero(np.frombuffer(whole, np.uint8) == ord("\n")) + 1
@@ -125,7 +125,7 @@ def test_damage_that_no_kill_explains_is_said_with_its_line(tmp_path):
         b"[" * 100_000,
     ],
 )
-def test_a_line_that_is_no_slice_is_an_error(tmp_path, line):
+def test_a_line_that_is_no_event_is_an_error(tmp_path, line):
     path = tmp_path / "talk.jsonl"
     path.write_bytes(line + b"\n")
     with pytest.raises(ValueError, match="line 1"):
@@ -154,9 +154,9 @@ def test_nothing_is_added_to_a_file_that_is_no_timeline(tmp_path, text):
     assert path.read_text() == text
 
 
-def test_what_is_no_slice_is_refused_and_the_others_are_kept(tmp_path):
+def test_what_is_no_event_is_refused_and_the_others_are_kept(tmp_path):
     path = tmp_path / "talk.jsonl"
-    with pytest.raises(TypeError, match="made of slices"):
+    with pytest.raises(TypeError, match="made of events"):
         timeline.append(path, [*said("a"), {"start": 0.5}])
     assert timeline.read(path) == said("a")
 
@@ -174,21 +174,22 @@ def test_a_full_disk_leaves_whole_slices(small_disk):
     assert timeline.read(path) == big
 
 
-def test_a_slice_is_on_the_disk_before_the_next_one_is_heard(tmp_path):
+def test_an_event_is_on_the_disk_before_the_next_one_is_heard(tmp_path):
     """A process that is killed has written what it was given."""
     path = tmp_path / "talk.jsonl"
     code = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
-from voiceemb.streaming.timeline import Slice, append
+from voiceemb.streaming.events import TimelineEvent
+from voiceemb.streaming.timeline import append
 def heard():
-    yield Slice(0, 0.5, 1, True, -20)
+    yield TimelineEvent(0, 0.5, 1, True, -20)
     os.kill(os.getpid(), signal.SIGKILL)
 append(sys.argv[2], heard())
 """
     done = subprocess.run([sys.executable, "-c", code, str(ROOT), str(path)])
     assert done.returncode == -9
-    assert timeline.read(path) == [Slice(0, 0.5, 1, True, -20)]
+    assert timeline.read(path) == [TimelineEvent(0, 0.5, 1, True, -20)]
 
 
 @pytest.mark.parametrize(
@@ -212,13 +213,13 @@ append(sys.argv[2], heard())
         ({"embedding": []}, TypeError),
     ],
 )
-def test_a_slice_of_something_else_is_refused(values, error):
+def test_an_event_of_something_else_is_refused(values, error):
     good = {"start": 0.0, "end": 0.5, "speech_prob": 0.5, "is_speech": True}
     with pytest.raises(error, match="Received"):
-        Slice(**{**good, "energy_db": -20.0, **values})
+        TimelineEvent(**{**good, "energy_db": -20.0, **values})
 
 
-def test_turns_are_slices_of_one_name_that_touch():
+def test_turns_are_events_of_one_name_that_touch():
     found = timeline.turns(said("aab.-bb..b"))
     assert [(t.start, t.end, t.speaker) for t in found] == [
         (0.0, 1.0, "a"),
@@ -229,21 +230,21 @@ def test_turns_are_slices_of_one_name_that_touch():
     assert timeline.turns([]) == [] and timeline.turns(said("..-")) == []
 
 
-def test_turns_and_their_slices_say_the_same_for_any_timeline(rng):
+def test_turns_and_their_events_say_the_same_for_any_timeline(rng):
     pattern = "".join(rng.choice(list("ab-."), 300))
-    slices = said(pattern)
+    events = said(pattern)
     inside = {
         (turn.speaker, i)
-        for turn in timeline.turns(slices)
+        for turn in timeline.turns(events)
         for i in range(round(turn.start * 2), round(turn.end * 2))
     }
     expected = {(x, i) for i, x in enumerate(pattern) if x in "ab"}
     assert inside == expected
 
 
-def test_a_table_has_a_row_a_slice_and_empty_cells_for_none(tmp_path):
-    slices = [*said("a", score=0.5, probability=0.25), *said("..")[1:]]
-    path = timeline.save(tmp_path / "talk.csv", slices)
+def test_a_table_has_a_row_an_event_and_empty_cells_for_none(tmp_path):
+    events = [*said("a", score=0.5, probability=0.25), *said("..")[1:]]
+    path = timeline.save(tmp_path / "talk.csv", events)
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["speaker"] for row in rows] == ["a", ""]
@@ -252,24 +253,24 @@ def test_a_table_has_a_row_a_slice_and_empty_cells_for_none(tmp_path):
 
 
 def test_arrays_keep_every_number_and_hold_no_objects(rng, tmp_path):
-    slices = odd(rng)
-    path = timeline.save(tmp_path / "talk.npz", slices)
+    events = odd(rng)
+    path = timeline.save(tmp_path / "talk.npz", events)
     with np.load(path, allow_pickle=False) as held:
-        assert set(held) == {field.name for field in dataclasses.fields(Slice)}
-        for i, one in enumerate(slices):
+        assert set(held) == {field.name for field in dataclasses.fields(TimelineEvent)}
+        for i, one in enumerate(events):
             assert held["start"][i] == one.start and held["end"][i] == one.end
             assert held["speaker"][i] == (one.speaker or "")
             if one.embedding is None:
                 assert np.isnan(held["embedding"][i]).all()
             else:
                 assert held["embedding"][i].tobytes() == one.embedding.tobytes()
-        assert np.isnan(held["score"][0]) and held["score"][1] == slices[1].score
+        assert np.isnan(held["score"][0]) and held["score"][1] == events[1].score
 
 
-@pytest.mark.parametrize("slices", [[], said("a.")])
-def test_arrays_without_embeddings_have_none(tmp_path, slices):
-    with np.load(timeline.save(tmp_path / "talk.npz", slices)) as held:
-        assert held["embedding"].shape == (len(slices), 0)
+@pytest.mark.parametrize("events", [[], said("a.")])
+def test_arrays_without_embeddings_have_none(tmp_path, events):
+    with np.load(timeline.save(tmp_path / "talk.npz", events)) as held:
+        assert held["embedding"].shape == (len(events), 0)
 
 
 def test_embeddings_of_two_encoders_are_no_array(tmp_path):
@@ -280,22 +281,22 @@ def test_embeddings_of_two_encoders_are_no_array(tmp_path):
 
 
 def test_rttm_holds_the_turns(tmp_path):
-    slices = said("aa.bb-")
-    path = timeline.save(tmp_path / "talk.rttm", slices)
-    assert turns.read_rttm(path) == {"talk": timeline.turns(slices)}
+    events = said("aa.bb-")
+    path = timeline.save(tmp_path / "talk.rttm", events)
+    assert turns.read_rttm(path) == {"talk": timeline.turns(events)}
 
 
 def test_labels_are_what_audacity_reads(tmp_path):
-    slices = [dataclasses.replace(one, speaker="a\tb") for one in said("aa")]
-    path = timeline.save(tmp_path / "talk.txt", slices)
+    events = [dataclasses.replace(one, speaker="a\tb") for one in said("aa")]
+    path = timeline.save(tmp_path / "talk.txt", events)
     assert path.read_text() == "0.000000\t1.000000\ta b\n"
 
 
 def test_lines_are_what_append_makes(rng, tmp_path):
-    slices = odd(rng)
-    path = timeline.save(tmp_path / "talk.jsonl", slices)
-    assert timeline.read(path) == slices
-    timeline.append(tmp_path / "other.jsonl", slices)
+    events = odd(rng)
+    path = timeline.save(tmp_path / "talk.jsonl", events)
+    assert timeline.read(path) == events
+    timeline.append(tmp_path / "other.jsonl", events)
     assert path.read_bytes() == (tmp_path / "other.jsonl").read_bytes()
 
 
@@ -329,7 +330,7 @@ def test_a_picture_has_a_lane_a_speaker_in_the_order_of_first_words():
 def test_many_speakers_share_the_last_lane():
     letters = "abcdefghijklmnopqrst"
     drawn = bars(timeline_figure(said("".join(2 * x for x in letters) + "t")))
-    assert len(drawn) == LANES
+    assert len(drawn) == MAX_LANES
     assert drawn["9 others  9 s"] and drawn["t  1.5 s"]
 
 
@@ -341,5 +342,5 @@ def test_a_picture_of_any_length_can_be_saved(tmp_path, pattern):
 
 
 def test_a_picture_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="a slice or more"):
+    with pytest.raises(ValueError, match="an event or more"):
         timeline_figure([])
