@@ -170,7 +170,7 @@ def test_a_prior_is_a_probability_and_needs_a_calibration(monkeypatch):
 def test_a_run_that_is_no_path_is_the_name_of_shipped_weights(monkeypatch, tmp_path):
     asked = []
 
-    def pretrained(name="small"):
+    def pretrained(name="small", calibration_file=None):
         asked.append(name)
         raise ValueError("Shipped weights are ['small']")
 
