@@ -48,7 +48,7 @@ def main():
     name = next(r for r in parts.test.recording if r.startswith(OWN))
     sound = wave.read(folder / name)
     before = voice_conversion.spectrogram(sound, front_end)
-    cut, starts = voice_conversion.cover(before, plan.segment.frames)
+    cut, starts = voice_conversion.cut_sliding(before, plan.segment.frames)
     told = {"factor": "speaker", "source": OWN}
     after = voice_conversion.change(flow, before, cut, starts, to=OTHER, **told)
 
@@ -69,7 +69,7 @@ def main():
     known = {w: sorted((folder / w).iterdir())[:8] for w in (OWN, OTHER)}
     voices = {w: encoder.embed_speaker(sounds) for w, sounds in known.items()}
     for when, features in (("before", before), ("after", after)):
-        made = voice_conversion.waveform(features, front_end, num_samples=len(sound))
+        made = voice_conversion.synthesise(features, front_end, num_samples=len(sound))
         wave.write(f"{when}.wav", made)
         heard = encoder.embed_utterance(f"{when}.wav")
         near = {w: encoder.similarity(heard, voice) for w, voice in voices.items()}

@@ -1,10 +1,12 @@
-"""Whole recordings with one factor changed: from sound to sound.
+"""Voice conversion: recordings with one factor changed, from sound to sound.
 
 A model knows segments. Segments that slide over a recording, or lie around its phones,
 are changed one by one, put back where they were, overlapped and added, and turned into
 sound again. What says nothing of the factor, as the pitch that the bands do not show,
 is lost or stays.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,10 +17,76 @@ from timbre.audio import wave
 from timbre.corpora import phone_sets, phones
 
 SHARE = 4  # sliding segments start a quarter of their length apart
-LONGEST_S = 600.0  # of a sound that is changed
+MAX_DURATION_S = 600.0  # of a sound that is changed
 
 
-def heard(path, front_end):
+class Conversion(NamedTuple):
+    """A recording with a factor changed.
+
+    Args:
+        waveform: float32 `[samples]` in [-1, 1], as long as the recording.
+        num_segments: Segments that were changed.
+        change_db: Mean absolute change of the log-mel features, in dB.
+    """
+
+    waveform: np.ndarray
+    num_segments: int
+    change_db: float
+
+
+def convert(
+    model, waveform, front_end, factor, to, *, times=None, source=None, alpha=1.0
+) -> Conversion:
+    """Changes a factor of a recording.
+
+    Args:
+        model: A `flows.models.latent_model.LatentModel` of segments `[frames, bands]`.
+        waveform: The recording, float32 `[samples]`, see `read_sound`.
+        front_end: The `timbre.audio.mel.LogMel` of the model's data.
+        factor: What is changed.
+        to: Name of a class, or a waveform of somebody whom the model need not know.
+        times: Pairs of seconds, start and end: change the segments around these.
+            Defaults to `None`: segments slide over the whole recording.
+        source: Class indices of these segments, int32 `[n]`, -1 where unknown.
+            Defaults to `None`: the model says.
+        alpha: How far to go: 0 is nowhere, 1 all the way. Defaults to `1.0`.
+
+    Raises:
+        ValueError: If what comes out is not finite.
+    """
+    num_frames, _ = model.shape
+    features = spectrogram(waveform, front_end)
+    if times is None:
+        segments, starts = cut_sliding(features, num_frames)
+    else:
+        hop_s = front_end.hop / front_end.sample_rate
+        segments, starts = cut_around(features, times, num_frames, hop_s)
+    if not isinstance(to, str):
+        other, _ = cut_sliding(spectrogram(to, front_end), num_frames)
+        to = np.asarray(model.enrol(other, factor))
+        if source is None:  # what both means share cancels
+            source = np.asarray(model.enrol(segments, factor))
+    changed = change(
+        model, features, segments, starts, factor, to, source=source, alpha=alpha
+    )
+    check_finite(changed)
+    return Conversion(
+        synthesise(changed, front_end, num_samples=len(waveform)),
+        len(segments),
+        float(np.abs(changed - features).mean() * 10 / np.log(10)),
+    )
+
+
+def check_finite(x):
+    """Refuses features that are not finite."""
+    if not np.isfinite(x).all():
+        raise ValueError(
+            "What is made must be finite: take a smaller `--alpha`, or what is more "
+            "like the data the run has learned from. Received: NaN or infinity"
+        )
+
+
+def read_sound(path, front_end):
     """A sound file at the rate of a front end, float32 `[samples]`.
 
     Args:
@@ -29,8 +97,9 @@ def heard(path, front_end):
         OSError: If it can not be read.
         ValueError: If it is no sound, too long, or shorter than two frames.
     """
-    told = {"sample_rate": front_end.sample_rate, "max_duration_s": LONGEST_S}
-    sound = wave.read(path, **told)
+    sound = wave.read(
+        path, sample_rate=front_end.sample_rate, max_duration_s=MAX_DURATION_S
+    )
     if len(sound) < 2 * front_end.hop:
         raise ValueError(
             f"A sound must have two frames of {front_end.hop} samples. "
@@ -39,19 +108,18 @@ def heard(path, front_end):
     return sound
 
 
-def listed(table, sound, factor, classes):
+def read_segments(table, sound, factor, classes):
     """Segments of a sound, as a table lists them.
 
     Args:
         table: Path of a table as `timbre.corpora.phones.read` takes it.
         sound: Path of the sound.
         factor: Name of a column.
-        classes: Names of its classes, in the order of their codes.
+        classes: Names of its classes, in the order of their class indices.
 
     Returns:
-        Pairs of seconds, start and end, and codes of the classes, int32 `[n]`, -1 where
-        they are unknown. A phone that is no class may be kin of one, as eSpeak's are
-        folded.
+        Pairs of seconds, start and end, and class indices, int32 `[n]`, -1 where they
+        are unknown. A phone that is no class is mapped as eSpeak's are.
 
     Raises:
         ValueError: If the table is none, or lists nothing of the sound.
@@ -59,13 +127,13 @@ def listed(table, sound, factor, classes):
     rows = [s for s in phones.read(table) if s.path.resolve() == sound.resolve()]
     if not rows:
         raise ValueError(f"{table} must have segments of {sound}. Received: none")
-    codes = {name: code for code, name in enumerate(classes)}
+    class_index = {name: i for i, name in enumerate(classes)}
     names = [
         {"phone": s.phone, "speaker": s.speaker, **s.extra}.get(factor) for s in rows
     ]
     if factor == "phone":
-        names = [n if n in codes else phone_sets.map_espeak(n) for n in names]
-    known = np.array([codes.get(name, -1) for name in names], np.int32)
+        names = [n if n in class_index else phone_sets.map_espeak(n) for n in names]
+    known = np.array([class_index.get(name, -1) for name in names], np.int32)
     return [(s.start_s, s.end_s) for s in rows], known
 
 
@@ -83,7 +151,7 @@ def spectrogram(waveform, front_end):
     return compute_in_blocks(front_end, waveform, frames)
 
 
-def cover(features, frames):
+def cut_sliding(features, frames):
     """Segments that slide over features.
 
     Args:
@@ -97,7 +165,7 @@ def cover(features, frames):
     return _cut(features, starts, frames), starts
 
 
-def around(features, times, frames, hop_s):
+def cut_around(features, times, frames, hop_s):
     """Segments around the middles of stretches of features.
 
     Args:
@@ -116,8 +184,9 @@ def around(features, times, frames, hop_s):
     if count <= frames:
         starts = segmentation.sliding_starts(count, frames, 1).repeat(len(times))
     else:
-        told = (count, frames, hop_s)
-        starts = np.array([segmentation.find_segment(*span, *told)[0] for span in times])
+        starts = np.array(
+            [segmentation.find_segment(*span, count, frames, hop_s)[0] for span in times]
+        )
     return _cut(features, starts, frames), starts
 
 
@@ -127,33 +196,29 @@ def change(model, features, cut, starts, factor, to, *, source=None, alpha=1.0):
     Args:
         model: A `flows.models.latent_model.LatentModel` of segments.
         features: `[num_frames, bands]`.
-        cut, starts: What `cover` or `around` gives.
+        cut, starts: What `cut_sliding` or `cut_around` gives.
         factor: What is changed.
         to: Name of a class, or a centre `[D]` as `LatentModel.enrol` gives it.
-        source: What they are: the same, or codes int32 `[n]`, -1 if unknown. By default
-            the model says.
+        source: What they are: the same, or class indices int32 `[n]`, -1 if unknown. By
+            default the model says.
         alpha: How far to go: 0 is nowhere, 1 all the way. Defaults to `1.0`.
 
     Returns:
         float32 `[num_frames, bands]`.
     """
-    each = np.ndim(source) == 1 and np.asarray(source).dtype.kind == "i"
-    if each:
 
-        def moved(x, own):
-            return model.manipulate(x, factor, to, source=own, alpha=alpha)
+    def manipulate(x, own=None):
+        own = source if own is None else own
+        return model.manipulate(x, factor, to, source=own, alpha=alpha)
 
-        made = map_batches(moved, cut, np.asarray(source, np.int32))
-    else:
-
-        def moved(x):
-            return model.manipulate(x, factor, to, source=source, alpha=alpha)
-
-        made = map_batches(moved, cut)
+    rows = [cut]
+    if np.ndim(source) == 1 and np.asarray(source).dtype.kind == "i":
+        rows.append(np.asarray(source, np.int32))  # a class index for each segment
+    made = map_batches(manipulate, *rows)
     return segmentation.overlap_add(made, starts, len(features), features)
 
 
-def waveform(features, front_end, *, num_samples):
+def synthesise(features, front_end, *, num_samples):
     """The sound of features, as loud as it may be and no louder.
 
     Args:

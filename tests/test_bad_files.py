@@ -262,7 +262,7 @@ def test_a_pickle_as_index_of_a_cache_is_refused_unread(
 
 
 @pytest.mark.parametrize("command", ["check", "manifest", "cache", "join"])
-def test_a_pickle_as_manifest_is_one_line(tmp_path, trap, capsys, command):
+def test_a_pickle_as_manifest_is_one_line(tmp_path, trap, command):
     manifest, out = tmp_path / "all.csv", tmp_path / "out"
     manifest.write_bytes(trap)
     arguments = {
@@ -271,7 +271,7 @@ def test_a_pickle_as_manifest_is_one_line(tmp_path, trap, capsys, command):
         "cache": [manifest, out],
         "join": [out, manifest],
     }
-    assert corpora_cli.main([command, *map(str, arguments[command])]) == 1
-    said = capsys.readouterr().err
-    assert "must be a CSV file in UTF-8" in said and len(said.splitlines()) == 1
+    with pytest.raises(SystemExit) as end:
+        corpora_cli.main([command, *map(str, arguments[command])])
+    assert "must be a CSV file in UTF-8" in one_line(end.value.code)
     assert not out.exists()

@@ -73,7 +73,7 @@ def test_a_cache_that_is_no_folder_is_refused(script, tmp_path):
     "command",
     [
         ["train_triplet.py", "--preset", "smoke", "--corpus", "mine"],
-        ["-m", "corpora", "check", "mine"],
+        ["-m", "timbre.corpora", "check", "mine"],
         ["-m", "voiceemb", "embed", "mine", "--run", "runs/x", "--out", "x.npz"],
     ],
     ids=lambda command: command[1],

@@ -45,7 +45,7 @@ INSIDE = {
         ("networks",),
         ("sampler_steps", "multistep_samplers", "samplers"),
         ("speakers",),
-        ("__main__",),
+        ("commands", "__main__"),
     ),
 }
 ALONE = {"timbre.serving": {"timbre.files"}}  # parts that may import these only
@@ -81,7 +81,11 @@ NUMPY_ONLY = (
     "voiceemb.config",
     "voiceemb.streaming.events",
     "voiceemb.streaming.sources",
-    "voiceemb.commands.speech_options",
+    "voiceemb.commands.*",
+    "flows.commands",
+    "diffusion.commands",
+    "diffusion.speakers.commands",
+    "timbre.corpora.commands",
     "voiceemb.streaming.timeline",
     "voiceemb.streaming.figures",
     "voiceemb.diarization.formats",

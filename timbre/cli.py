@@ -1,42 +1,319 @@
-"""The command line of a package: `python -m <package> COMMAND`.
+"""The command line: `python -m PACKAGE COMMAND`, or `timbre PACKAGE COMMAND`.
 
-Each command is a function that adds its options to a parser, named as the function
-that answers it. `--help` is instant: what answers is loaded after the options are read.
+A package lists its commands in `PACKAGE.commands.COMMANDS`, name to
+`"module:function"`. A command is a typed function, of whose parameters and Google
+docstring tyro makes the options and the help. A function of `arguments` and `prog` gets
+the words as they are: training does, as its options depend on a preset. A module of
+commands loads heavy libraries inside its functions, so `--help` is instant.
+
+Whatever a user can mend is one line on stderr: status 1, or 2 if the options are
+wrong. Below is what commands share: loading what training left, checking outputs before
+any work, going on after a file that can not be used, ending on Ctrl-C.
 """
 
-import argparse
+import contextlib
+import gc
+import importlib
+import inspect
+import json
+import math
+import os
+import re
+import signal
 import sys
+import tempfile
+from pathlib import Path
+
+import tyro
+
+from timbre.files import atomic_write
+
+PACKAGES = ("voiceemb", "flows", "diffusion", "corpora")
+SHARED = ("corpora",)  # packages that lie in `timbre`
+CONFIG = (
+    tyro.conf.DisallowNone,
+    tyro.conf.FlagCreatePairsOff,
+    tyro.conf.PositionalMetavarFromFieldName,
+)
+HELP = ("-h", "--help")
 
 
-def run(package, about, commands, load, arguments=None):
-    """Runs one command; an error that a user can mend is one line on stderr.
+class UsageError(ValueError):
+    """Options of the wrong form: the program ends with status 2."""
+
+
+def main(arguments=None):
+    """Runs `timbre PACKAGE COMMAND`; alone it lists the commands of all packages.
 
     Args:
-        package: Name of the package.
-        about: What its help says.
-        commands: Dict, a function that adds a command's options to a parser, called as
-            the command with an underscore before it, to what the command does.
-        load: Gives, for the name of a command, the module whose function of that name
-            takes the parsed options.
-        arguments: Of the command line. Defaults to those of this process.
+        arguments: List of str. Defaults to those of this process.
+
+    Returns:
+        The exit status.
     """
-    parser = argparse.ArgumentParser(prog=f"python -m {package}", description=about)
-    known = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    for ask, text in commands.items():
-        ask(known.add_parser(ask.__name__.strip("_"), help=text, description=text))
-    options = parser.parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if words and words[0] not in HELP:
+        package, *rest = words
+        if package not in PACKAGES:
+            _end("timbre", _choice("PACKAGE", PACKAGES, package), status=2)
+        name = f"timbre.{package}" if package in SHARED else package
+        return run(name, rest, prog=f"timbre {package}")
+    print("usage: timbre PACKAGE COMMAND [-h] ...")
+    for package in PACKAGES:
+        name = f"timbre.{package}" if package in SHARED else package
+        print(f"\n{package}\n{_listing(importlib.import_module(f'{name}.commands'))}")
+    return 0
+
+
+def run(package, arguments=None, *, prog=None):
+    """Runs a command of a package.
+
+    Args:
+        package: Name of a package that has a module or folder `commands`.
+        arguments: List of str, the command first. Defaults to those of this process.
+        prog: What the help calls the program. Defaults to `python -m PACKAGE`.
+
+    Returns:
+        The exit status: what the command returns, or 0.
+
+    Raises:
+        SystemExit: After help, and when something is wrong.
+    """
+    module = importlib.import_module(f"{package}.commands")
+    prog = prog or f"python -m {package}"
+    name, *rest = (sys.argv[1:] if arguments is None else list(arguments)) or [None]
+    if name in HELP:
+        print(
+            f"usage: {prog} COMMAND [-h] ...\n\n{module.__doc__}\n\n{_listing(module)}"
+        )
+        sys.exit(0)
+    if name not in module.COMMANDS:
+        _end(prog, _choice("COMMAND", module.COMMANDS, name), status=2)
+    command, prog = _load(module.COMMANDS[name]), f"{prog} {name}"
     try:
-        getattr(load(options.command), options.command)(options)
+        if "prog" in inspect.signature(command).parameters:
+            return command(rest, prog) or 0
+        args, options = _parse(command, rest, prog)
+        return command(*args, **options) or 0
+    except UsageError as error:
+        _end(prog, error, status=2)
     except (OSError, ValueError) as error:  # AudioError is a ValueError
-        _end(error)
+        _end(None, error)
     except ImportError as error:
         if error.name is not None:  # a bug; of a missing extra only the rule is told
             raise
-        _end(error)
+        _end(None, error)
     except KeyboardInterrupt:
         print("Interrupted; the same command starts anew.", file=sys.stderr)
         sys.exit(130)
 
 
-def _end(error):
-    sys.exit(f"error: {' '.join(str(error).split())}")
+def _load(target):
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _listing(module):
+    """A line for each command of a module, the first one of its docstring."""
+    summaries = {
+        name: inspect.getdoc(_load(target)).partition("\n")[0].rstrip(".")
+        for name, target in module.COMMANDS.items()
+    }
+    width = max(map(len, summaries))
+    return "\n".join(f"  {name:<{width}}  {text}" for name, text in summaries.items())
+
+
+def _parse(command, words, prog):
+    """The positional and named arguments of a function, out of words."""
+
+    def given(*args, **options):
+        return args, options
+
+    signature = inspect.signature(command)
+    given.__signature__ = signature
+    given.__annotations__ = command.__annotations__
+    given.__doc__ = re.sub(r"\n {8,}", " ", inspect.getdoc(command))  # a line for each
+    args, options = tyro.cli(given, prog=prog, args=words, config=CONFIG)
+    for name, value in signature.bind(*args, **options).arguments.items():
+        if (
+            value == ()
+            and signature.parameters[name].default is inspect.Parameter.empty
+        ):
+            raise UsageError(f"at least one of {name} must be given")
+    return args, options
+
+
+def _choice(what, known, received):
+    return f"{what} must be one of {', '.join(known)}. Received: {received}"
+
+
+def _end(prog, error, status=1):
+    """Ends the program with a line on stderr."""
+    text = f"error: {one_line(error)}"
+    if status == 1:
+        sys.exit(text)
+    print(f"{prog}: {text}", file=sys.stderr)
+    sys.exit(status)
+
+
+def one_line(error) -> str:
+    """The message of an error without line breaks, or the name of its class."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def warn(text):
+    """Prints a remark on stderr, apart from results."""
+    print(text, file=sys.stderr)
+
+
+def import_keras():
+    """Imports TensorFlow and Keras in about 60 % of the usual time.
+
+    TensorFlow Lite imports JAX, and Keras imports scikit-learn, for converters and
+    wrappers that no command uses: they are hidden meanwhile. Nothing that is imported
+    is garbage, so none is collected.
+    """
+    if "tensorflow" in sys.modules or "keras" in sys.modules:
+        return
+    hidden = {"sklearn", "jax"} - sys.modules.keys()
+    if os.environ.setdefault("KERAS_BACKEND", "tensorflow") != "tensorflow":
+        hidden = set()
+    sys.modules.update(dict.fromkeys(hidden))  # `None` is a module that is not there
+    gc.disable()
+    try:
+        importlib.import_module("tensorflow")
+        importlib.import_module("keras")
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+        gc.freeze()
+        gc.enable()
+
+
+@contextlib.contextmanager
+def loading(path):
+    """Makes one `ValueError` of whatever is wrong with a model that is loaded.
+
+    Args:
+        path: Of its run folder or export, for the message.
+
+    Raises:
+        FileNotFoundError: If that is what is wrong.
+        ValueError: Of any other error: h5py, Keras and TensorFlow raise their own.
+    """
+    import_keras()
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise ValueError(
+            f"{path} can not be loaded. Received: {one_line(error)}"
+        ) from error
+
+
+def for_each_file(paths, work):
+    """Does the work of every file; one that can not be used does not end the rest.
+
+    Raises:
+        ValueError: At the end, if some could not be used.
+    """
+    failed = 0
+    for path in paths:
+        try:
+            work(path)
+        except (OSError, ValueError) as error:
+            reason = one_line(error)
+            warn(f"error: {reason if str(path) in reason else f'{path}: {reason}'}")
+            failed += 1
+    if failed:
+        raise ValueError(f"{failed} of {len(paths)} files could not be used")
+
+
+def check_output(path, suffixes=(), *, option="--out"):
+    """Refuses, before any work, a file that can not be written later.
+
+    Args:
+        path: The file; its folder is made.
+        suffixes: Those that it may have, in lower case. Defaults to any.
+        option: The option that names the file. Defaults to `"--out"`.
+    """
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise ValueError(
+            f"{option} must end in {' or '.join(suffixes)}. Received: {path}"
+        )
+    if path.is_dir():
+        raise IsADirectoryError(
+            f"{option} must name a file. Received: a folder, {path}"
+        )
+    check_folder(path.parent)
+
+
+def check_folder(folder):
+    """Makes a folder, and raises `OSError` if no file can be written there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
+def read_json(path, *keys) -> dict:
+    """Reads a JSON object that must have some keys.
+
+    Raises:
+        OSError: If it can not be read.
+        ValueError: If it is something else.
+    """
+    try:
+        found = dict(json.loads(Path(path).read_text("utf-8")))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} must be a JSON object. Received: {error}") from error
+    if missing := [key for key in keys if key not in found]:
+        raise ValueError(f"{path} must have {' and '.join(missing)}")
+    return found
+
+
+def write_json(path, value):
+    """Writes a value as JSON, whole or not at all."""
+    with atomic_write(path) as unfinished:
+        unfinished.write_text(json.dumps(value, indent=2) + "\n", "utf-8")
+
+
+def check_min(option, value, limit):
+    """Refuses a number below a limit; `None` passes."""
+    if value is not None and value < limit:
+        raise UsageError(f"{option} must be at least {limit}. Received: {value}")
+
+
+def check_finite(option, value):
+    """Refuses a number that is infinite, or none."""
+    if not math.isfinite(value):
+        raise UsageError(f"{option} must be finite. Received: {value}")
+
+
+@contextlib.contextmanager
+def until_interrupted(source):
+    """Yields the blocks of a source, which ends after the one that Ctrl-C met.
+
+    So no work is left in the middle. A second Ctrl-C is one as ever.
+    """
+    interrupts = []
+
+    def note(*interrupt):
+        interrupts.append(interrupt)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def blocks():
+        for block in source:
+            yield block
+            if interrupts:
+                return
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield blocks()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

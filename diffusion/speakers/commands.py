@@ -1,185 +1,351 @@
-"""What the commands of `python -m diffusion` do: results to stdout, remarks to stderr.
-
-Every function takes the parsed options of its command and raises `OSError` or
-`ValueError` with one line for the user.
-"""
+"""Commands of the speaker diffusion: sample, evaluate, interpolate, edit, anonymise."""
 
 import dataclasses
-import datetime
-import json
-import secrets
-import sys
-import tempfile
 from pathlib import Path
+from typing import Annotated, Literal, get_type_hints
 
-import numpy as np
+from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
 
-from diffusion.speakers import anonymisation, attacks, data, preprocessing, tts_export
-from diffusion.speakers.config import SpeakerDiffusionConfig
-from diffusion.speakers.generator import FACTS, SpeakerGenerator
-from diffusion.speakers.sampling import check_limit
-from timbre.corpora.embeddings import EmbeddingSet
-from timbre.files import atomic_write
-from timbre.progress import ProgressBar
-from timbre.training.config import from_dict
+from diffusion.speakers import config
+from timbre import cli
 
+COMMANDS = {
+    name: f"diffusion.speakers.commands:{name}"
+    for name in ("sample", "evaluate", "interpolate", "edit", "anonymise")
+}
 BATCH = 8192  # voices that are replaced at once
-DRAWING = ("sampler", "steps", "spacing", "eta")
+SAMPLING = get_type_hints(config.SamplingConfig)
+Attacker = Literal["ignorant", "lazy", "semi-informed"]
+Run = Annotated[Path, arg(help="Folder of a run of `train speakers`.")]
+SetFile = Annotated[Path, arg(name="set", help="An embedding set.")]
+Output = Annotated[Path, arg(help="The .npz to write.")]
+Labels = UseAppendAction[
+    Annotated[tuple[tuple[str, ...], ...], arg(metavar="NAME=VALUE [NAME=VALUE ...]")]
+]
+Weight = Annotated[float, arg(help="How much more than learned labels count.")]
 
 
-def sample(options):
-    """Draws voices, as an embedding set or for an engine."""
-    _check_out(options.out)
-    voices, labels = loaded(options.run), dict(options.label)
-    told = {"seed": options.seed, "labels": labels, "weight": options.weight}
-    if options.engine:  # whether it takes any such vector, before they are drawn
-        tts_export.adapt(np.ones((1, voices.dim)), options.engine)
-    points = voices.generate(options.count, **told, **_drawing(options))
-    if options.engine:
+@dataclasses.dataclass(frozen=True)
+class SamplingOptions:
+    """How voices are sampled; what is left out is as the run's config says.
+
+    Args:
+        sampler: By default the run's.
+        steps: Of the sampler.
+        spacing: Of the sampler's times.
+        eta: Of ddim, from 0 to 1.
+    """
+
+    sampler: SAMPLING["sampler"] | None = None
+    steps: int | None = None
+    spacing: SAMPLING["spacing"] | None = None
+    eta: float | None = None
+
+    def given(self):
+        """Dict of those that were given."""
+        named = dataclasses.asdict(self)
+        return {name: value for name, value in named.items() if value is not None}
+
+
+Sampling = OmitArgPrefixes[SamplingOptions]
+AS_THE_RUN = SamplingOptions()
+
+
+def sample(
+    *,
+    run: Run,
+    out: Output,
+    count: int = 1000,
+    seed: int = 0,
+    label: Labels = (),
+    weight: Weight = 0.0,
+    engine: Literal["sv2tts", "speecht5"] | None = None,
+    sampling: Sampling = AS_THE_RUN,
+):
+    """Sample voices that never existed.
+
+    Args:
+        count: Of voices.
+        label: Sample voices of this label.
+        engine: Write what this speech synthesiser takes, instead of an embedding set.
+    """
+    import numpy as np
+
+    from diffusion.speakers import tts_export
+
+    cli.check_min("--seed", seed, 0)
+    labels = _labels(label)
+    cli.check_output(out, (".npz",))
+    voices = load_generator(run)
+    if engine:  # whether it takes any such vector, before they are sampled
+        tts_export.adapt(np.ones((1, voices.dim)), engine)
+    points = voices.generate(
+        count, seed=seed, labels=labels, weight=weight, **sampling.given()
+    )
+    if engine:
         tts_export.export(
-            options.out,
+            out,
             points,
-            engine=options.engine,
+            engine=engine,
             scaler=voices.model.scaler,
             extractor=voices.about.get("extractor", "unknown"),
         )
-        print(f"{options.out}: {len(points)} voices for {options.engine}")
+        print(f"{out}: {len(points)} voices for {engine}")
         return
     names = np.array([f"new{number:06d}" for number in range(1, len(points) + 1)])
     columns = {name: np.full(len(points), value) for name, value in labels.items()}
-    about = _about(voices, options, **told)
-    _save(options.out, points, names, about, columns)
-    print(f"{options.out}: {len(points)} voices of {voices.dim} dimensions")
+    about = _about(voices, sampling, seed=seed, labels=labels, weight=weight)
+    _save(out, points, names, about, columns)
+    print(f"{out}: {len(points)} voices of {voices.dim} dimensions")
 
 
-def evaluate(options):
-    """Measures drawn voices beside real ones and baselines."""
-    if options.out is not None:
-        _check_out(options.out, ".json")
+def evaluate(
+    *,
+    run: Run,
+    embeddings: Annotated[Path | None, arg(name="set")] = None,
+    out: Path | None = None,
+    count: int | None = None,
+    seed: int = 0,
+    label: Labels = (),
+    sampling: Sampling = AS_THE_RUN,
+):
+    """Measure sampled voices beside real ones and baselines.
+
+    Args:
+        embeddings: Embedding set to compare with: of speakers the run has learned
+            from, and others; by default the run's own.
+        out: Also a .json file of all figures.
+        count: Voices sampled; by default 10,000.
+        label: Measure voices of this label.
+    """
+    cli.check_min("--seed", seed, 0)
+    labels = _labels(label)
+    if out is not None:
+        cli.check_output(out, (".json",))
+    voices = load_generator(run)
     from diffusion.speakers import report  # which also draws
 
-    voices = loaded(options.run)
-    train, held = _parts(options, voices)
-    told = {"count": options.count, "seed": options.seed} | _drawing(options)
-    found = report.evaluate(voices, train, held, labels=dict(options.label), **told)
-    if options.out is not None:
-        _write_json(options.out, found)
+    train, held = _speakers(run, embeddings, voices)
+    found = report.evaluate(
+        voices,
+        train,
+        held,
+        labels=labels,
+        count=count,
+        seed=seed,
+        **sampling.given(),
+    )
+    if out is not None:
+        cli.write_json(out, found)
     print(report.text(found))
 
 
-def interpolate(options):
-    """Draws the voices between two voices of a set."""
-    _check_out(options.out)
-    voices = loaded(options.run)
-    given = opened(options.set, voices)
-    ends = [_voice(given, name, voices) for name in (options.from_, options.to_)]
-    points = voices.interpolate(*ends, options.num, **_drawing(options))
+def interpolate(
+    *,
+    run: Run,
+    embeddings: SetFile,
+    from_: Annotated[str, arg(name="from", metavar="NAME")],
+    to: Annotated[str, arg(metavar="NAME")],
+    out: Output,
+    num: int = 9,
+    sampling: Sampling = AS_THE_RUN,
+):
+    """Make the voices between two voices of a set.
+
+    Args:
+        from_: A speaker of the set, whose rows are averaged, or a segment.
+        to: Another one.
+        num: Of voices, ends included.
+    """
+    import numpy as np
+
+    cli.check_output(out, (".npz",))
+    voices = load_generator(run)
+    given = open_set(embeddings, voices)
+    start, end = _voice(given, from_, voices), _voice(given, to, voices)
+    points = voices.interpolate(start, end, num, **sampling.given())
     names = np.array([f"between{number:03d}" for number in range(len(points))])
-    about = _about(voices, options, interpolation=[options.from_, options.to_])
-    _save(options.out, points, names, about)
-    print(f"{'voice':<12} cosine to {options.from_} and to {options.to_}")
-    for name, *row in zip(names, *(_cosines(points, end) for end in ends), strict=True):
-        print(f"{name:<12} {row[0]:.3f} {row[1]:.3f}")
+    _save(out, points, names, _about(voices, sampling, interpolation=[from_, to]))
+    print(f"{'voice':<12} cosine to {from_} and to {to}")
+    cosines = zip(names, _cosines(points, start), _cosines(points, end), strict=True)
+    for name, to_start, to_end in cosines:
+        print(f"{name:<12} {to_start:.3f} {to_end:.3f}")
 
 
-def edit(options):
-    """Gives the voices of a set another label."""
-    _check_out(options.out)
-    voices, labels = loaded(options.run), dict(options.label)
-    given = opened(options.set, voices)
-    before = preprocessing.class_indices(given, voices.model.vocabulary)
+def edit(
+    *,
+    run: Run,
+    embeddings: SetFile,
+    label: Labels,
+    out: Output,
+    weight: Weight = 0.0,
+    sampling: Sampling = AS_THE_RUN,
+):
+    """Give the voices of a set another label and keep the rest.
+
+    Args:
+        label: What all voices of the set are to become.
+    """
+    import numpy as np
+
+    labels = _labels(label)
+    cli.check_output(out, (".npz",))
+    voices = load_generator(run)
+    from diffusion.speakers import preprocessing
+
+    given = open_set(embeddings, voices)
     points = voices.edit(
         given.embeddings,
         labels,
-        before=before,
-        weight=options.weight,
-        **_drawing(options),
+        before=preprocessing.class_indices(given, voices.model.vocabulary),
+        weight=weight,
+        **sampling.given(),
     )
-    about = _about(voices, options, labels=labels, weight=options.weight)
     columns = {name: np.full(len(points), value) for name, value in labels.items()}
     dataclasses.replace(
-        given, embeddings=points, about=about, labels=given.labels | columns
-    ).save(options.out)
+        given,
+        embeddings=points,
+        about=_about(voices, sampling, labels=labels, weight=weight),
+        labels=given.labels | columns,
+    ).save(out)
     cosines = _cosines(points, given.embeddings)
     print(
-        f"{options.out}: {len(points)} voices, cosine to what they were "
+        f"{out}: {len(points)} voices, cosine to what they were "
         f"{cosines.mean():.3f} on average"
     )
 
 
-def anonymise(options):
-    """Replaces the voices of a set, writes them, and reports what attackers find.
+def anonymise(
+    embeddings: Positional[Annotated[Path, arg(name="set")]],
+    *,
+    run: Run,
+    out: Output,
+    attacker: UseAppendAction[tuple[tuple[Attacker, ...], ...]] = (),
+    level: Literal["speaker", "utterance"] = "speaker",
+    limit: float = 0.7,
+    seed: int | None = None,
+    keep_names: bool = False,
+    report: Path | None = None,
+    sampling: Sampling = AS_THE_RUN,
+):
+    """Replace the voices of a set, and report what attackers still find.
 
-    The set is written before attackers are tried, which takes longer. One who was
-    asked for and can not be tried is an error before any work.
+    Args:
+        embeddings: Embedding set of the speakers.
+        attacker: One or more, whose error rates are reported; by default all that the
+            set has speakers enough for.
+        level: What gets a voice of its own.
+        limit: Cosine to the old voice that a new one stays below.
+        seed: Whoever knows it samples the same voices again; by default a random one
+            that is kept nowhere.
+        keep_names: Keep speakers, segments and labels, which say whose voice it was.
+        report: Also a .json file of all figures.
     """
-    _check_out(options.out)
-    if options.report is not None:
-        _check_out(options.report, ".json")
-    check_limit(options.limit)
-    voices = loaded(options.run)
-    given = opened(options.set, voices)
-    seed = secrets.randbits(62) if options.seed is None else options.seed
-    attackers = options.attacker or list(attacks.ATTACKERS)
-    split = attacks.split_speakers(given.speaker, attackers, seed)
-    if options.attacker and split.missing:
+    import secrets
+
+    cli.check_min("--seed", seed, 0)
+    cli.check_output(out, (".npz",))
+    if report is not None:
+        cli.check_output(report, (".json",), option="--report")
+    from diffusion.speakers.sampling import check_limit
+
+    check_limit(limit)
+    voices = load_generator(run)
+    from diffusion.speakers import anonymisation, attacks
+
+    given = open_set(embeddings, voices)
+    asked = [name for names in attacker for name in names]
+    secret = secrets.randbits(62) if seed is None else seed
+    attackers = asked or list(attacks.ATTACKERS)
+    split = attacks.split_speakers(given.speaker, attackers, secret)
+    if asked and split.missing:
         who, why = next(iter(split.missing.items()))
         raise ValueError(f"{who} can not be tried: {why}")
-    protect = _protection(voices, options)
-    told = {"level": options.level, "blocks": voices.model.scaler.blocks}
-    new = anonymisation.anonymise(given, protect, seed, **told)
-    about = _about(voices, options, level=options.level, limit=options.limit)
+    protect = _protection(voices, limit, sampling)
+    blocks = voices.model.scaler.blocks
+    new = anonymisation.anonymise(given, protect, secret, level=level, blocks=blocks)
+    about = _about(voices, sampling, level=level, limit=limit)
     anonymisation.anonymised_set(
-        given, new, seed, about=about, keep_names=options.keep_names
-    ).save(options.out)
-    print(f"{options.out}: {len(given)} rows, each {options.level} with a new voice")
-    _remark(options, given, new)
+        given, new, secret, about=about, keep_names=keep_names
+    ).save(out)  # before attackers are tried, which takes longer
+    print(f"{out}: {len(given)} rows, each {level} with a new voice")
+    near = int((new.cosines >= limit).sum())
+    if near:
+        cli.warn(
+            f"{near} of {len(new.embeddings)} new voices are not below the limit {limit}: "
+            "no sample was"
+        )
+    _warn_of_known(run, given.speaker)
+    if seed is not None:
+        cli.warn("whoever knows the seed can sample these voices again: keep it secret")
     found = attacks.measure(
-        given, new, protect, split, attackers=attackers, seed=seed, **told
+        given,
+        new,
+        protect,
+        split,
+        attackers=attackers,
+        seed=secret,
+        level=level,
+        blocks=blocks,
     )
-    if options.report is not None:
-        _write_json(options.report, found)
+    if report is not None:
+        cli.write_json(report, found)
     print(attacks.format_report(found))
 
 
-def loaded(run):
-    """The voices of a run folder; whatever is wrong with its files is one error."""
-    try:
+def load_generator(run):
+    """The generator of a run folder; whatever is wrong with its files is one error."""
+    with cli.loading(run):
+        from diffusion.speakers.generator import SpeakerGenerator
+
         return SpeakerGenerator.load(run)
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # h5py, Keras and TensorFlow each raise their own
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{run} can not be loaded. Received: {reason}") from error
 
 
-def opened(path, voices):
+def open_set(path, voices):
     """An embedding set that a run can work on.
 
     Raises:
         ValueError: If it has no rows, or not the run's dimensions.
     """
+    from timbre.corpora.embeddings import EmbeddingSet
+
     given = EmbeddingSet.load(path)
     if not len(given) or given.embeddings.shape[1] != voices.dim:
         raise ValueError(
             f"This run takes voices [n, {voices.dim}], at least one. "
             f"Received: {path}, {list(given.embeddings.shape)}"
         )
-    ours, theirs = (about.get("extractor") for about in (voices.about, given.about))
+    ours, theirs = voices.about.get("extractor"), given.about.get("extractor")
     if None not in (ours, theirs) and ours != theirs:
-        print(
+        cli.warn(
             f"{path} is by the extractor {theirs}, and the run has learned voices by "
-            f"{ours}: of another extractor it knows nothing",
-            file=sys.stderr,
+            f"{ours}: of another extractor it knows nothing"
         )
     return given
 
 
-def _parts(options, voices):
+def _labels(given):
+    """Dict of what `--label NAME=VALUE ...` gave."""
+    labels = {}
+    for text in (text for texts in given for text in texts):
+        name, _, labels[name] = text.partition("=")
+        if not (name and labels[name]):
+            raise cli.UsageError(f"--label must be NAME=VALUE. Received: {text!r}")
+    return labels
+
+
+def _speakers(run, path, voices):
     """The speakers a run has learned from, and others."""
-    config = _read(options.run / "config.json")["config"]
-    facts = _read(options.run / FACTS)
-    if options.set is None:
+    import numpy as np
+
+    from diffusion.speakers import data, preprocessing
+    from diffusion.speakers.config import SpeakerDiffusionConfig
+    from diffusion.speakers.generator import FACTS
+    from timbre.training.config import from_dict
+
+    config = cli.read_json(run / "config.json", "config")["config"]
+    facts = cli.read_json(run / FACTS, "sha256", "speakers")
+    if path is None:
         if config["set"] and not Path(config["set"]).is_file():
             gone = config["set"]
             raise FileNotFoundError(f"{gone} is gone: name a set by --set")
@@ -190,7 +356,7 @@ def _parts(options, voices):
                 "name a set by --set"
             )
         return parts.train, parts.held_out
-    given = opened(options.set, voices)
+    given = open_set(path, voices)
     if config["level"] == "speaker":
         given = preprocessing.mean_per_speaker(given, config["blocks"])
     ours = np.isin(given.speaker, facts["speakers"]["train"])
@@ -204,6 +370,10 @@ def _parts(options, voices):
 
 def _voice(given, name, voices):
     """The voice of a speaker of a set, or of a segment."""
+    import numpy as np
+
+    from diffusion.speakers import preprocessing
+
     rows = np.flatnonzero(given.speaker == name)
     if len(rows):
         return preprocessing.mean_per_speaker(
@@ -218,9 +388,12 @@ def _voice(given, name, voices):
     return given.embeddings[rows[0]]
 
 
-def _protection(voices, options):
+def _protection(voices, limit, sampling):
     """What replaces voices, some at a time, with a bar."""
-    drawing = _drawing(options) | {"limit": options.limit}
+    import numpy as np
+
+    from diffusion.speakers import anonymisation
+    from timbre.progress import ProgressBar
 
     def protect(embeddings, seed):
         found = []
@@ -228,76 +401,49 @@ def _protection(voices, options):
             for start in range(0, len(embeddings), BATCH):
                 some = embeddings[start : start + BATCH]
                 own = anonymisation.derive_seed(seed, start) if start else seed
-                found.append(voices.anonymise(some, own, **drawing))
+                found.append(
+                    voices.anonymise(some, own, limit=limit, **sampling.given())
+                )
                 bar.update(len(some))
         return tuple(np.concatenate(column) for column in zip(*found, strict=True))
 
     return protect
 
 
-def _remark(options, given, new):
-    """Says on stderr what a user must know of new voices."""
-    near = int((new.cosines >= options.limit).sum())
-    if near:
-        print(
-            f"{near} of {len(new.embeddings)} new voices are not below the limit "
-            f"{options.limit}: no draw was",
-            file=sys.stderr,
-        )
-    known = np.unique(given.speaker)
-    met = np.isin(known, _read(options.run / FACTS)["speakers"]["train"]).sum()
-    if met:
-        print(
-            f"the run has learned from speakers of these names: {met} of {len(known)}",
-            file=sys.stderr,
-        )
-    if options.seed is not None:
-        print(
-            "whoever knows the seed can draw these voices again: keep it to yourself",
-            file=sys.stderr,
+def _warn_of_known(run, speakers):
+    """Says on stderr how many speakers have names that a run has learned from."""
+    from diffusion.speakers.generator import FACTS
+
+    names = {*speakers.tolist()}
+    trained = cli.read_json(run / FACTS, "speakers")["speakers"]["train"]
+    if known := names & {*trained}:
+        cli.warn(
+            "the run has learned from speakers of these names: "
+            f"{len(known)} of {len(names)}"
         )
 
 
-def _drawing(options):
-    """How voices are drawn, as far as it was said."""
-    named = {name: getattr(options, name) for name in DRAWING}
-    return {name: value for name, value in named.items() if value is not None}
-
-
-def _about(voices, options, **told):
+def _about(voices, sampling, **facts):
     """What made a set of new voices."""
+    import datetime
+
     learned = {name: v for name, v in voices.about.items() if name != "seed"}
-    drawing = voices.sampling | _drawing(options)
     date = datetime.date.today().isoformat()
-    return {**learned, **drawing, **told, "date": date}
+    return {**learned, **voices.sampling, **sampling.given(), **facts, "date": date}
 
 
 def _save(path, points, names, about, labels=None):
+    import numpy as np
+
+    from timbre.corpora.embeddings import EmbeddingSet
+
     segments = np.full(len(points), "")
     EmbeddingSet(points, names, segments, about, labels or {}).save(path)
 
 
 def _cosines(points, others):
     """Cosine of each of `points` `[n, dim]` to the one, or to its own, of `others`."""
+    import numpy as np
+
     lengths = np.linalg.norm(points, axis=-1) * np.linalg.norm(others, axis=-1)
     return np.sum(points * others, axis=-1) / lengths
-
-
-def _read(path):
-    return json.loads(path.read_text("utf-8"))
-
-
-def _write_json(path, value):
-    with atomic_write(path) as unfinished:
-        unfinished.write_text(json.dumps(value, indent=2) + "\n", "utf-8")
-
-
-def _check_out(path, suffix=".npz"):
-    """Refuses, before any work, a file that can not be written later."""
-    if path.suffix != suffix:
-        raise ValueError(f"What is written is a {suffix} file. Received: {path}")
-    if path.is_dir():
-        raise IsADirectoryError(f"A file is to be written, but {path} is a folder")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=path.parent):
-        pass

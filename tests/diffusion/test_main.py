@@ -1,4 +1,5 @@
 import json
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,8 +10,6 @@ from diffusion.speakers.generator import SpeakerGenerator
 from tests.diffusion.speakers.runs import DIM, made_up, make
 from tests.references import unit
 from timbre.corpora.embeddings import EmbeddingSet
-
-NAMES = {ask.__name__.strip("_"): ask for ask in cli.COMMANDS}
 
 
 @pytest.fixture(scope="module")
@@ -29,17 +28,8 @@ def call(*arguments):
     cli.main([str(argument) for argument in arguments])
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_command_says_what_it_does(name, capsys):
-    with pytest.raises(SystemExit) as end:
-        call(name, "--help")
-    said = " ".join(capsys.readouterr().out.split())
-    assert end.value.code == 0 and f"python -m diffusion {name}" in said
-    assert cli.COMMANDS[NAMES[name]] in said and callable(getattr(commands, name))
-
-
 def test_attackers_are_those_of_the_report():
-    assert cli.ATTACKERS == attacks.ATTACKERS
+    assert get_args(commands.Attacker) == attacks.ATTACKERS
 
 
 def test_sample_writes_the_voices_of_a_seed_and_how_they_were_drawn(
@@ -112,7 +102,7 @@ def test_anonymise_writes_first_and_reports_its_attackers(run, given, tmp_path, 
     for attacker in attacks.ATTACKERS:
         assert attacker in said.out
     assert "do not call the result anonymous" in said.out
-    assert "keep it to yourself" in said.err  # the seed
+    assert "keep it secret" in said.err  # the seed
     assert "learned from speakers of these names" in said.err
     new, old = EmbeddingSet.load(out), EmbeddingSet.load(given)
     assert len({*new.speaker}) == 30 and not {*new.speaker} & {*old.speaker}
@@ -136,7 +126,7 @@ def test_anonymise_by_utterance_keeps_names_if_asked_and_draws_anew(
              "--keep-names", "--attacker", "lazy")  # fmt: skip
     said = capsys.readouterr()
     assert "lazy" in said.out and "ignorant" not in said.out
-    assert "keep it to yourself" not in said.err
+    assert "keep it secret" not in said.err
     one, two = map(EmbeddingSet.load, outs)
     np.testing.assert_array_equal(one.speaker, EmbeddingSet.load(given).speaker)
     assert {*one.labels} == {"mode"}
@@ -225,8 +215,8 @@ def test_what_can_not_be_used_is_said_before_anything_is_written(
     bad = [
         (command(tmp_path / "nowhere", given, out), "Expected a finished run"),
         (command(tmp_path / "empty", given, out), "Expected a finished run"),
-        (command(run, given, tmp_path / "out.txt"), "is a .npz file"),
-        (command(run, given, tmp_path / "empty"), "is a .npz file"),
+        (command(run, given, tmp_path / "out.txt"), "must end in .npz"),
+        (command(run, given, tmp_path / "empty"), "must end in .npz"),
     ]
     if name != "sample":
         bad += [

@@ -63,7 +63,9 @@ def test_evaluate_measures_all_models_on_the_runs_own_data(
     assert (asked["pairs"], asked["seed"]) == (7, 0)
     same.facts["sha256"] = {"train": "1"}
     assert "must be what the run has learned from" in refused("evaluate", "--run", run)
-    assert "ends in .json" in refused("evaluate", "--run", run, "--out", run / "a.npz")
+    assert "must end in .json" in refused(
+        "evaluate", "--run", run, "--out", run / "a.npz"
+    )
 
 
 def test_figure_draws_what_the_run_has_found_again(
@@ -82,9 +84,7 @@ def test_figure_draws_what_the_run_has_found_again(
     assert "has no metrics.json" in refused("figure", "--run", tmp_path / "typo")
     assert not (run / "figures").exists() and not (tmp_path / "typo").exists()
     (run / "metrics.json").write_text("{}")
-    assert "must have models and factors. Received: an" in refused(
-        "figure", "--run", run
-    )
+    assert "must have models and factors" in refused("figure", "--run", run)
     found = stand_ins.results()
     (run / "metrics.json").write_text(json.dumps(found))
     assert "must be of the models" in refused("figure", "--run", run)

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from flows import __main__ as cli
-from flows import commands, data
+from flows import data
 from flows.models import registry
 from tests.flows import stand_ins
 from tests.flows.stand_ins import call, embeddings, leave, refused
@@ -10,7 +9,6 @@ from timbre.audio import wave
 from timbre.corpora.embeddings import EmbeddingSet
 from timbre.files import sha256
 
-NAMES = {ask.__name__.strip("_"): ask for ask in cli.COMMANDS}
 FRONT = {"sample_rate": 16000, "window": 512, "hop": 160, "bands": 40, "high_hz": None}
 SOUND = {"source": "synthetic", **FRONT, "spectrum": "mel"}
 
@@ -40,15 +38,6 @@ def heard(tmp_path, stands_for):
     rng = np.random.default_rng(0)
     wave.write(tmp_path / "in.wav", 0.1 * rng.normal(size=8000).clip(-3, 3))
     return leave(tmp_path / "heard", SOUND)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_every_command_says_what_it_does(name, capsys):
-    with pytest.raises(SystemExit) as end:
-        call(name, "--help")
-    said = " ".join(capsys.readouterr().out.split())
-    assert end.value.code == 0 and f"python -m flows {name}" in said
-    assert cli.COMMANDS[NAMES[name]] in said and callable(getattr(commands, name))
 
 
 @pytest.mark.parametrize(
@@ -173,7 +162,7 @@ def test_only_listed_segments_of_a_sound_are_changed(heard, tmp_path, monkeypatc
 
     monkeypatch.setattr(voice_conversion, "change", watched)
     silence = np.zeros(8000, np.float32)
-    monkeypatch.setattr(voice_conversion, "waveform", lambda *_, num_samples: silence)
+    monkeypatch.setattr(voice_conversion, "synthesise", lambda *_, num_samples: silence)
     command = ["manipulate", "--run", heard, "--factor", "phone", "--to", "s"]
     command += ["--sound", tmp_path / "in.wav", "--out", out, "--segments", table]
     call(*command)
@@ -212,13 +201,13 @@ def test_what_can_not_be_used_is_refused_before_work(run, heard, tmp_path, monke
         "dims": (command(set=wide), r"rows ['n', 6], at least one. Received: "),
         "missing": (command(set=tmp_path / "no.npz"), "must be a file. Received: "),
         "not a set": (command(set=sound), "Not an embedding set"),
-        "suffix": (command(out=tmp_path / "out.wav"), "ends in .npz. Received: "),
+        "suffix": (command(out=tmp_path / "out.wav"), "must end in .npz. Received: "),
         "folder": (command(out=blocked), "file"),
         "set of segments": (command(run=heard), "takes rows ['n', 20, 40]"),
         "table of a set": (command(segments=sound), "go with `--sound`"),
         "sound of embeddings": (command(**of_sound | {"run": run}), "needs a model of"),
         "sound missing": (command(**of_sound | {"sound": empty}), "must be a file"),
-        "sound suffix": (command(**of_sound | {"out": out}), "ends in .wav, "),
+        "sound suffix": (command(**of_sound | {"out": out}), "must end in .wav or "),
         "sound short": (
             command(**of_sound | {"sound": tmp_path / "short.wav"}),
             "two frames of 160 samples",

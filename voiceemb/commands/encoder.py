@@ -1,38 +1,52 @@
-"""What the commands of `python -m voiceemb` do: results to stdout, remarks to stderr.
+"""Commands of an encoder: embeddings, verification, error rates and calibration."""
 
-Every function takes the parsed options of its command and raises `OSError` or
-`ValueError` with one line for the user.
-"""
-
-import datetime
-import json
-import sys
 from pathlib import Path
+from typing import Annotated, Literal
 
-from timbre.corpora.corpus import bare
-from timbre.corpora.embeddings import EmbeddingSet
-from timbre.metrics import verification
-from timbre.metrics.trials import read_trials
+from tyro.conf import Positional, arg
+
+from timbre import cli
 from timbre.progress import ProgressBar
-from voiceemb import calibration as calibrations
-from voiceemb import evaluate as evaluation
-from voiceemb.commands.io import check_writable, loaded, opened
-from voiceemb.evaluation import score_normalisation
-from voiceemb.evaluation.readable import split_readable, utterance_names
+from voiceemb.commands.io import (
+    SMALL,
+    Calibration,
+    Detector,
+    Files,
+    Run,
+    load_encoder,
+    open_corpus,
+)
+
+Sources = Annotated[
+    tuple[Path, ...],
+    arg(metavar="PATH [PATH ...]", help_behavior_hint="(at least one)"),
+]
+Protocol = Annotated[
+    Literal["open-set", "closed-set"] | None,
+    arg(help="By default open-set, which the run must be able to check."),
+]
 
 
-def embed(options):
-    """Writes an embedding set of files, folders and manifests."""
-    if options.out.suffix != ".npz":
-        raise ValueError(f"--out names a .npz file. Received: {options.out}")
-    corpus = opened(options.paths)
-    encoder = loaded(options.run)
+def embed(paths: Positional[Sources], *, out: Path, run: Run = SMALL):
+    """Write an embedding set (.npz) of files, folders and manifests.
+
+    Args:
+        paths: Sound files, folders of speakers, manifests.
+        out: The .npz to write.
+    """
+    import datetime
+
+    from timbre.corpora.embeddings import EmbeddingSet
+    from voiceemb.evaluation.readable import split_readable, utterance_names
+
+    cli.check_output(out, (".npz",))
+    corpus = open_corpus(paths)
+    encoder = load_encoder(run)
     good, skipped = split_readable(corpus, sample_rate=encoder.sample_rate)
     for reason in skipped.values():
-        print(f"left out: {reason}", file=sys.stderr)
+        cli.warn(f"left out: {reason}")
     if not good:
         raise ValueError(f"No file could be used. Received: {len(corpus)} files")
-    check_writable(options.out)
     about = {**encoder.about, "date": datetime.date.today().isoformat()}
     columns = {name for u in good for name in u.extra if name and name.isprintable()}
     voices = EmbeddingSet(
@@ -44,47 +58,145 @@ def embed(options):
         about,
         {name: [u.extra.get(name, "") for u in good] for name in sorted(columns)},
     )
-    voices.save(options.out)
-    print(f"{options.out}: {len(voices)} embeddings of {encoder.dim} dimensions")
+    voices.save(out)
+    print(f"{out}: {len(voices)} embeddings of {encoder.dim} dimensions")
 
 
-def verify(options):
-    """Says whether two files hold one voice, and how sure that is if it is known."""
-    if options.people is not None or options.name is not None:
+def search(
+    voices: Positional[Path],
+    sounds: Positional[Annotated[tuple[Path, ...], arg(metavar="[FILE ...]")]] = (),
+    *,
+    rows: tuple[str, ...] = (),
+    k: int = 5,
+    engine: Literal["exact", "usearch"] = "exact",
+    run: Run = SMALL,
+):
+    """Find the voices of an embedding set that are nearest to sounds or to its rows.
+
+    Args:
+        voices: Embedding set (.npz) whose rows have speakers, as `embed` writes it.
+        sounds: Sound files to search for.
+        rows: Rows of the set to search for: segments, speakers, or numbers from 0.
+        k: Voices that are listed for each.
+        engine: `exact`, or `usearch` for very many voices.
+    """
+    from timbre.corpora.embeddings import EmbeddingSet
+    from voiceemb.enrolment.index import VoiceIndex
+
+    cli.check_min("--k", k, 1)
+    if not sounds and not rows:
+        raise cli.UsageError("sounds or --rows to search for must be given")
+    index = VoiceIndex.load(voices, engine=engine)
+
+    def show(name, embedding):
+        found = index.search(embedding, k=k)
+        print(f"{name}:")
+        for speaker, cosine in zip(*found, strict=True):
+            print(f"  {cosine:7.4f}  {speaker}")
+
+    held = EmbeddingSet.load(voices) if rows else None
+    queries = [(row, _row(held, row)) for row in rows]
+    if sounds:
+        encoder = load_encoder(run)
+        ours, theirs = encoder.about["sha256"], index.about.get("sha256", "unknown")
+        if ours != theirs:
+            cli.warn(
+                f"{voices} must be of the encoder {run}, of sha256 {ours[:12]}, or its "
+                f"cosines say nothing. Received: one of sha256 {theirs[:12]}"
+            )
+    for name, embedding in queries:
+        show(name, embedding)
+    cli.for_each_file(sounds, lambda path: show(path, encoder.embed_utterance(path)))
+
+
+def _row(held, name):
+    """The embedding of a segment of a set, of a speaker, or of a row by its number."""
+    for column in (held.segment, held.speaker):
+        if name and (column == name).any():
+            return held.embeddings[column == name].mean(axis=0)
+    if name.isdecimal() and int(name) < len(held):
+        return held.embeddings[int(name)]
+    raise ValueError(
+        "--rows are segments or speakers of the set, or numbers below "
+        f"{len(held)}. Received: {name}"
+    )
+
+
+def verify(
+    paths: Files,
+    *,
+    people: Path | None = None,
+    name: str | None = None,
+    threshold: float | None = None,
+    prior: float | None = None,
+    calibration: Calibration = None,
+    detector: Detector | None = None,
+    run: Run = SMALL,
+):
+    """Say whether two files hold one voice, or a file that of somebody enrolled.
+
+    Args:
+        paths: Two sound files; or one, with --people and --name.
+        people: Folder of enrolled people, to verify --name in.
+        name: Of the enrolled person who is claimed to speak.
+        threshold: Cosine; by default that of the calibration, or the run's own.
+        prior: How often pairs are one voice where it is asked, in (0, 1); by default
+            0.5. It needs an encoder with a calibration.
+        detector: Of voice activity, with --people; by default network. Two files are
+            compared as they are.
+    """
+    if people is not None or name is not None:
+        if people is None or name is None or len(paths) != 1:
+            raise ValueError(
+                "One file is verified against one person: --people and --name need "
+                f"each other. Received: {people}, {name}, {len(paths)} files"
+            )
+        if calibration is not None:
+            raise ValueError(
+                "--calibration is of two files; enrolled people have their own, by "
+                f"`people --calibrate`. Received: {calibration}"
+            )
         from voiceemb.commands import speech
 
-        speech.verify(options)
+        prior = 0.5 if prior is None else prior
+        detector = detector or "network"
+        speech.verify_enrolled(
+            paths[0], people, name, threshold=threshold, prior=prior,
+            detector=detector, run=run,
+        )  # fmt: skip
         return
-    if len(options.paths) != 2:
+    if len(paths) != 2:
         raise ValueError(
             "Two files are compared, or one with somebody enrolled, by --people and "
-            f"--name. Received: {len(options.paths)} files"
+            f"--name. Received: {len(paths)} files"
         )
-    if options.detector is not None:
+    if detector is not None:
         raise ValueError(
             "--detector needs --people and --name: two files are compared as they "
-            f"are. Received: {options.detector}"
+            f"are. Received: {detector}"
         )
-    encoder = loaded(options.run, options.calibration)
-    calibration = encoder.calibration
-    if options.prior is not None and calibration is None:
+    encoder = load_encoder(run, calibration)
+    known = encoder.calibration
+    if prior is not None and known is None:
         raise ValueError(
             "--prior needs an encoder with a calibration; give a --threshold. "
-            f"Received: {options.run}, which has none"
+            f"Received: {run}, which has none"
         )
-    prior = 0.5 if options.prior is None else options.prior
-    chance = None if calibration is None else calibration.threshold(prior=prior)
-    a, b = (encoder.embed_utterance(path) for path in options.paths)
-    cosine = encoder.similarity(a, b)
+    prior = 0.5 if prior is None else prior
+    limit, source = threshold, "as asked"
+    likeliest = None if known is None else known.threshold(prior=prior)
+    first, second = paths
+    cosine = encoder.similarity(
+        encoder.embed_utterance(first), encoder.embed_utterance(second)
+    )
     print(f"cosine {cosine:.4f}")
-    limit, source = options.threshold, "as asked"
-    if calibration is not None:
-        probability = float(calibration.probability(cosine, prior=prior))
+    if known is not None:
+        probability = float(known.probability(cosine, prior=prior))
         print(f"probability of one voice {probability:.4f} (prior {prior:g})")
         if limit is None:
-            limit, source = chance, f"probability 0.5 at prior {prior:g}"
+            limit, source = likeliest, f"probability 0.5 at prior {prior:g}"
     elif limit is None:
-        limit, source = _threshold(_folder(encoder, options.run))
+        limit, source = _threshold(_folder(encoder, run))
     if limit is None:
         print("no threshold is known for this encoder; give one with --threshold")
     else:
@@ -92,38 +204,65 @@ def verify(options):
         print(f"{answer} (threshold {limit:.4f}, {source})")
 
 
-def evaluate(options):
-    """Error rates on speakers an encoder has never heard, with figures and trials."""
+def evaluate(
+    *,
+    corpus: Sources,
+    out: Path | None = None,
+    protocol: Protocol = None,
+    leave_out_trained: bool = False,
+    trials: Path | None = None,
+    deep_speaker: bool = False,
+    normalise: Literal["none", "centre", "as-norm"] = "none",
+    cohort: Path | None = None,
+    top: int = 200,
+    calibration: Calibration = None,
+    run: Run = SMALL,
+):
+    """Measure error rates on speakers that an encoder has not been trained on.
+
+    Args:
+        corpus: Each gives its own rows.
+        out: Folder for figures and trials; by default RUN/evaluation.
+        leave_out_trained: Leave out speakers whose name the run was trained on.
+        trials: Lines `label enrol test` instead of all pairs.
+        deep_speaker: Also by 1 anchor, 1 positive and 99 negatives a speaker.
+        normalise: Rows of normalised scores beside those of cosines: centre subtracts
+            the mean of the corpus itself, as-norm normalises by an impostor cohort.
+        cohort: Corpus of impostors for --normalise as-norm.
+        top: Nearest impostors that count for as-norm.
+    """
+    from timbre.metrics import trials as trial_lists
+    from timbre.metrics import verification
+    from voiceemb import evaluate as evaluation
     from voiceemb import figures, report
 
-    if (options.normalise == "as-norm") != (options.cohort is not None):
+    if (normalise == "as-norm") != (cohort is not None):
         raise ValueError("--normalise as-norm and --cohort need each other")
-    encoder, known = _examined(options)
+    encoder, trained = _load_measured(run, protocol, calibration)
     name = encoder.about["extractor"]
     extractors = {name: encoder.embed_utterances}
     if encoder.model is not None:
-        untrained = report.build_untrained(_folder(encoder, options.run))
+        untrained = report.build_untrained(_folder(encoder, run))
         extractors["untrained network"] = untrained.embed_utterances
     extractors[evaluation.BASELINE] = evaluation.mfcc_extractor(encoder.sample_rate)
-    lists = [options.trials and read_trials(options.trials)]
-    if options.trials is None:
-        lists = ("all-pairs", "deep-speaker")[: 1 + options.deep_speaker]
-    ways = _scorings(options, encoder)
-    calibration = encoder.calibration
-    out, rows = _out(options, "evaluation"), []
-    for corpus in _unheard(options, known):
+    lists = [trials and trial_lists.read_trials(trials)]
+    if trials is None:
+        lists = ["all-pairs", "deep-speaker"] if deep_speaker else ["all-pairs"]
+    normalisations = _normalisations(encoder, normalise, cohort, top)
+    out, rows = _results_folder(out, run, "evaluation"), []
+    for part in _open_measured(corpus, protocol, trained, leave_out_trained):
         one = evaluation.evaluate(
-            corpus,
+            part,
             extractors,
-            protocol=options.protocol or "open-set",
+            protocol=protocol or "open-set",
             trial_lists=lists,
-            normalisations=ways(corpus),
+            normalisations=normalisations(part),
             sample_rate=encoder.sample_rate,
         )
-        folder = out / corpus.name
-        if calibration is not None:
-            one = evaluation.add_calibration(one, name, calibration)
-            figures.draw_reliability(one, calibration, folder, extractor=name)
+        folder = out / part.name
+        if encoder.calibration is not None:
+            one = evaluation.add_calibration(one, name, encoder.calibration)
+            figures.draw_reliability(one, encoder.calibration, folder, extractor=name)
         rows += one.rows
         report.save_trials(one, folder)
         figures.draw_evaluation(one, folder, extractor=name)
@@ -131,137 +270,199 @@ def evaluate(options):
     print(verification.table(rows))
     for row in rows:
         if "calibration" in row:
-            print(_reliable(row))
-    print(f"figures and trials: {out}", file=sys.stderr)
+            print(_format_calibration(row))
+    cli.warn(f"figures and trials: {out}")
 
 
-def robustness(options):
-    """Error rates of short and of noisy utterances, with figures."""
+def robustness(
+    *,
+    corpus: Sources,
+    out: Path | None = None,
+    protocol: Protocol = None,
+    leave_out_trained: bool = False,
+    noises: Path | None = None,
+    noisy: Literal["both", "test"] = "both",
+    run: Run = SMALL,
+):
+    """Measure error rates of short and of noisy utterances.
+
+    Args:
+        corpus: Each gives its own rows.
+        out: Folder for figures and rows; by default RUN/robustness.
+        leave_out_trained: Leave out speakers whose name the run was trained on.
+        noises: File or folder of recordings of noise; by default pink noise.
+        noisy: Which side of a trial is noisy; both have noises of their own.
+    """
+    from voiceemb import evaluate as evaluation
     from voiceemb import figures, report
     from voiceemb.evaluation import robustness as measures
 
-    encoder, known = _examined(options)
+    encoder, trained = _load_measured(run, protocol)
     extractors = {
         encoder.about["extractor"]: encoder.embed_utterances,
         evaluation.BASELINE: evaluation.mfcc_extractor(encoder.sample_rate),
     }
-    told = {
-        "protocol": options.protocol or "open-set",
+    shared = {
+        "protocol": protocol or "open-set",
         "sample_rate": encoder.sample_rate,
     }
-    out, rows = _out(options, "robustness"), []
-    for corpus in _unheard(options, known):
-        found = measures.over_durations(corpus, extractors, **told)
+    out, rows = _results_folder(out, run, "robustness"), []
+    for part in _open_measured(corpus, protocol, trained, leave_out_trained):
+        found = measures.over_durations(part, extractors, **shared)
         found += measures.over_noise(
-            corpus, extractors, noises=options.noises, noisy=options.noisy, **told
+            part, extractors, noises=noises, noisy=noisy, **shared
         )
-        figures.draw_robustness(found, out / corpus.name)
+        figures.draw_robustness(found, out / part.name)
         rows += found
     report.write_rows(out / "robustness.json", rows)
     print(measures.table(rows))
-    print(f"figures: {out}", file=sys.stderr)
+    cli.warn(f"figures: {out}")
 
 
-def calibrate(options):
-    """Fits a calibration on recordings of known speakers and keeps it."""
-    encoder, known = _examined(options)
+def calibrate(
+    *,
+    corpus: Sources,
+    out: Path | None = None,
+    protocol: Protocol = None,
+    leave_out_trained: bool = False,
+    kind: Literal["logistic", "isotonic"] = "logistic",
+    other_corpora: Annotated[tuple[Path, ...], arg(metavar="[PATH ...]")] = (),
+    run: Run = SMALL,
+):
+    """Fit a calibration, which turns cosines into probabilities, on your recordings.
+
+    Args:
+        corpus: Recordings of known speakers.
+        out: The file to write; by default RUN/calibration.json.
+        leave_out_trained: Leave out speakers whose name the run was trained on.
+        other_corpora: Corpora that are not fitted, but tell a store of people how cosines
+            vary from place to place.
+    """
+    from voiceemb import calibration as calibrations
+    from voiceemb import evaluate as evaluation
+
+    encoder, trained = _load_measured(run, protocol)
     name, weights = encoder.about["extractor"], encoder.about["sha256"]
-    out = options.out
     if out is None:
-        if not (options.run / "config.json").is_file():
+        if not (run / "config.json").is_file():
             raise ValueError(
                 "--out must name the file to write where --run is no run folder. "
-                f"Received: {options.run}"
+                f"Received: {run}"
             )
-        out = options.run / calibrations.FILE
-    check_writable(out)
-    found, elsewhere = (
-        [
+        out = run / calibrations.FILE
+    cli.check_output(out)
+
+    def measure(sources):
+        return [
             evaluation.evaluate(
-                corpus,
+                part,
                 {name: encoder.embed_utterances},
-                protocol=options.protocol or "open-set",
+                protocol=protocol or "open-set",
                 sample_rate=encoder.sample_rate,
                 resamples=0,
             )
-            for corpus in _unheard(options, known, sources)
+            for part in _open_measured(sources, protocol, trained, leave_out_trained)
         ]
-        for sources in (options.corpus, options.elsewhere)
+
+    found = measure(corpus)
+    calibration, about = calibrations.fit(
+        found, name, kind=kind, other_corpora=measure(other_corpora)
     )
-    given = {"kind": options.kind, "other_corpora": elsewhere}
-    calibration, about = calibrations.fit(found, name, **given)
     calibrations.write(out, calibration, sha256=weights, about=about)
     for one in found:
         for row in evaluation.add_calibration(one, name, calibration).rows:
-            print(_reliable(row))
+            print(_format_calibration(row))
     print(f"{out}: one voice is as likely as two at {calibration.threshold():.4f}")
 
 
-def pack(options):
-    """Copies what a user of a trained encoder needs, and no more."""
+def pack(*, out: Path, run: Run = SMALL):
+    """Copy what a user of a trained encoder needs, and no more.
+
+    Args:
+        out: A new folder.
+    """
+    cli.import_keras()
     from voiceemb import bundle
 
-    print(bundle.pack(options.run, options.out))
+    print(bundle.pack(run, out))
 
 
-def fuse(options):
-    """Makes one encoder of several."""
+def fuse(*, runs: Sources, out: Path, centred: bool = False):
+    """Make one encoder of several: an ensemble of their networks.
+
+    Args:
+        runs: Run folders.
+        out: A new folder.
+        centred: Subtract from each network's embeddings their mean over the speakers
+            that it was trained on.
+    """
+    cli.import_keras()
     from voiceemb import bundle
 
-    print(bundle.fuse(options.runs, options.out, centred=options.centred))
+    print(bundle.fuse(runs, out, centred=centred))
 
 
-def _examined(options):
-    """The encoder to measure, and whom it was trained on if that is known."""
+def train(arguments, prog):
+    """Train a speaker encoder: softmax, triplet or contrastive stages."""
+    from timbre.training import script
+
+    script.run("voiceemb", arguments, program=prog)
+
+
+def _load_measured(run, protocol, calibration=None):
+    """The encoder to measure, and the speakers of its training if they are known."""
     from voiceemb import report
 
-    encoder = loaded(options.run, getattr(options, "calibration", None))
-    known = report.trained_speakers(_folder(encoder, options.run))
-    if known is None and options.protocol is None:
+    encoder = load_encoder(run, calibration)
+    trained = report.trained_speakers(_folder(encoder, run))
+    if trained is None and protocol is None:
         raise ValueError(
             "An export does not know whom it was trained on: name the run folder, or "
-            f"say --protocol yourself. Received: {options.run}"
+            f"say --protocol yourself. Received: {run}"
         )
-    return encoder, known
+    return encoder, trained
 
 
-def _unheard(options, known, sources=None):
+def _open_measured(sources, protocol, trained, leave_out):
     """Each corpus to measure, without speakers of the training if that is to be."""
-    for source in options.corpus if sources is None else sources:
-        corpus = opened([source])
-        if options.protocol != "closed-set" and known is not None:
-            corpus = evaluation.exclude_trained(
-                corpus, known, leave_out=options.leave_out_trained
-            )
+    from voiceemb import evaluate as evaluation
+
+    for source in sources:
+        corpus = open_corpus([source])
+        if protocol != "closed-set" and trained is not None:
+            corpus = evaluation.exclude_trained(corpus, trained, leave_out=leave_out)
         yield corpus
 
 
-def _scorings(options, encoder):
+def _normalisations(encoder, normalise, cohort, top):
     """A function from a corpus to the `ScoreNormalisation`s that --normalise asks for."""
+    from timbre.corpora.corpus import bare
+    from voiceemb import evaluate as evaluation
+    from voiceemb.evaluation import score_normalisation
+
     name = encoder.about["extractor"]
-    if options.normalise == "none":
+    if normalise == "none":
         return lambda corpus: {}
-    if options.normalise == "centre":
+    if normalise == "centre":
         return lambda corpus: score_normalisation.centre_scores(name)
-    cohort = opened([options.cohort])
+    impostors = open_corpus([cohort])
     means = evaluation.speaker_means(
-        cohort, _embedding(encoder, len(cohort)), sample_rate=encoder.sample_rate
+        impostors, _embedding(encoder, len(impostors)), sample_rate=encoder.sample_rate
     )
 
-    def strangers(corpus):
+    def normalised(corpus):
         tested = {bare(speaker) for speaker in corpus.speakers}
         left = [mean for who, mean in sorted(means.items()) if bare(who) not in tested]
         if len(left) < len(means):
-            print(
+            cli.warn(
                 f"{len(means) - len(left)} of {len(means)} speakers of the cohort have "
-                f"names of {corpus.name!r} and are left out",
-                file=sys.stderr,
+                f"names of {corpus.name!r} and are left out"
             )
         return score_normalisation.as_norm_scores(
-            name, left, name=cohort.name, top=options.top
+            name, left, name=impostors.name, top=top
         )
 
-    return strangers
+    return normalised
 
 
 def _embedding(encoder, total):
@@ -274,8 +475,8 @@ def _embedding(encoder, total):
     return embed
 
 
-def _reliable(row):
-    """One line of what the calibration is worth on a trial list."""
+def _format_calibration(row):
+    """One line of how well probabilities are calibrated on a trial list."""
     found = row["calibration"]
     return (
         f"{row['name']}, {row['trial_list']}, {row['protocol']}: probabilities at "
@@ -289,10 +490,9 @@ def _folder(encoder, run):
     return run if encoder.folder is None else encoder.folder
 
 
-def _out(options, name):
+def _results_folder(out, run, name):
     """Where results go: into the run, if a run folder was named, else to `name`."""
-    is_run = (options.run / "config.json").is_file()
-    return options.out or (options.run if is_run else Path()) / name
+    return out or (run if (run / "config.json").is_file() else Path()) / name
 
 
 def _threshold(run):
@@ -301,7 +501,7 @@ def _threshold(run):
     if not path.is_file():
         return None, ""
     try:
-        limit = json.loads(path.read_text(encoding="utf-8"))["threshold"]
+        limit = cli.read_json(path, "threshold")["threshold"]
         if limit is None:
             return None, ""
         return limit["value"], f"equal errors on {limit['corpus']}"

@@ -1,50 +1,67 @@
-"""Errands: what commands do around their work.
-
-Encoders and stores found by what a user says, sounds taken one after the other, outputs
-checked before any work, and an interrupt that ends work but does not spoil it.
-"""
+"""What the commands of voices share: their options, encoders, corpora and stores."""
 
 import contextlib
 import dataclasses
-import signal
-import sys
-import tempfile
+from pathlib import Path
+from typing import Annotated, Literal
 
-from timbre.corpora import folders
-from timbre.corpora.corpus import Corpus, Utterance
-from timbre.files import atomic_folder
-from voiceemb.diarization import result
-from voiceemb.enrolment.people import People
-from voiceemb.enrolment.store import FACTS, check_new_folder
+from tyro.conf import Positional, arg
+
+from timbre import cli
+
+Files = Positional[
+    Annotated[
+        tuple[Path, ...],
+        arg(metavar="FILE [FILE ...]", help_behavior_hint="(at least one)"),
+    ]
+]
+Run = Annotated[
+    Path,
+    arg(
+        help="A run folder, an export, or the name of weights that come with the "
+        "package."
+    ),
+]
+SMALL = Path("small")
+Detector = Annotated[
+    Literal["network", "energy", "webrtc"], arg(help="Of voice activity.")
+]
+Store = Annotated[Path, arg(help="Folder of enrolled people.")]
+Named = Annotated[
+    Path | None,
+    arg(help="Folder of enrolled people, to name speakers; else they are numbered."),
+]
+Calibration = Annotated[
+    Path | None,
+    arg(help="What `calibrate` wrote, instead of what lies beside the weights."),
+]
 
 
-def loaded(run, calibration=None):
+def load_encoder(run, calibration=None):
     """The encoder at `run`, a path or the name of shipped weights.
 
     Whatever is wrong with its files is one error. A `calibration` file, if named,
     takes the place of the encoder's own.
     """
-    from voiceemb.encoder import Encoder
+    with cli.loading(run):
+        from voiceemb.encoder import Encoder
 
-    shipped = not run.exists() and len(run.parts) == 1
-    try:
-        if shipped:
+        if run.exists() or len(run.parts) > 1:
+            return Encoder.load(run, calibration_file=calibration)
+        try:
             return Encoder.pretrained(str(run), calibration_file=calibration)
-        return Encoder.load(run, calibration_file=calibration)
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # h5py, Keras and TensorFlow each raise their own
-        reason = " ".join(str(error).split())
-        if shipped:
-            raise ValueError(f"There is no {run} here. {reason}") from error
-        raise ValueError(f"{run} can not be loaded. Received: {reason}") from error
+        except ValueError as error:
+            raise FileNotFoundError(f"There is no {run} here. {error}") from error
 
 
-def opened(paths):
+def open_corpus(paths):
     """A corpus out of files, folders and manifests.
 
     Files have no speaker, nor has a folder in which recordings lie side by side.
     """
+    from timbre.corpora import folders
+    from timbre.corpora.corpus import Corpus, Utterance
+
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
         raise FileNotFoundError(f"There is no {', '.join(missing)}")
@@ -64,16 +81,22 @@ def opened(paths):
     return dataclasses.replace(corpus, utterances=(*alone, *corpus.utterances))
 
 
-def known_people(options, encoder, detector):
-    """The enrolled people by whom speakers are named, or None."""
-    if options.people is None:
+def load_people(folder, encoder, detector):
+    """The enrolled people by whom speakers are named, or `None`."""
+    if folder is None:
         return None
-    return People.open(options.people, encoder, detector=detector)
+    from voiceemb.enrolment.people import People
+
+    return People.open(folder, encoder, detector=detector)
 
 
 @contextlib.contextmanager
-def store_of(folder, encoder, detector):
+def open_or_create_store(folder, encoder, detector):
     """The store at `folder`, or a new one, which goes there with somebody in it."""
+    from timbre.files import atomic_folder
+    from voiceemb.enrolment.people import People
+    from voiceemb.enrolment.store import FACTS, check_new_folder
+
     if (folder / FACTS).is_file():
         yield People.open(folder, encoder, detector=detector)
         return
@@ -86,7 +109,7 @@ def store_of(folder, encoder, detector):
             if not people.names:
                 raise _Nobody
             check_new_folder(folder)
-        print(f"a new store: {folder}", file=sys.stderr)
+        cli.warn(f"a new store: {folder}")
     except _Nobody:
         pass
     finally:
@@ -99,27 +122,14 @@ class _Nobody(Exception):
     """Nobody is in a new store, so it is not kept."""
 
 
-def each(paths, work):
-    """Does the work of every file; one that can not be used does not end the rest."""
-    failed = 0
-    for path in paths:
-        try:
-            work(path)
-        except (OSError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            named = reason if str(path) in reason else f"{path}: {reason}"
-            print(f"error: {named}", file=sys.stderr)
-            failed += 1
-    if failed:
-        raise ValueError(f"{failed} of {len(paths)} files could not be used")
+def turn_files(paths, out):
+    """Sound to the file for its turns, all checked before any work."""
+    from voiceemb.diarization import result
 
-
-def outputs(paths, out):
-    """Sound to the file that is to be written of it, all checked before any work."""
     if out is None:
         return {}
     if len(paths) == 1 and not out.is_dir():
-        check_kind(out, result.FORMATS)
+        cli.check_output(out, result.FORMATS)
         return {paths[0]: out}
     stems = [path.stem for path in paths]
     twice = sorted({stem for stem in stems if stems.count(stem) > 1})
@@ -134,51 +144,10 @@ def outputs(paths, out):
         )
     outs = {path: out / f"{path.stem}.rttm" for path in paths}
     for file in outs.values():
-        check_writable(file)
+        cli.check_output(file)
     return outs
 
 
-def check_kind(path, suffixes):
-    """Raises before any work if a file can not be written later."""
-    if path.suffix.lower() not in suffixes:
-        raise ValueError(f"--out ends in one of {suffixes}. Received: {path}")
-    check_writable(path)
-
-
-def check_writable(path):
-    """Raises `OSError` before any work if a file can not be written later."""
-    if path.is_dir():
-        raise IsADirectoryError(f"A file is to be written, but {path} is a folder")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=path.parent):
-        pass
-
-
-@contextlib.contextmanager
-def until_interrupted(source):
-    """Within it, the source ends after the block in which the user interrupts.
-
-    So no work is left in the middle. A second interrupt is one as ever.
-    """
-    interrupts = []
-
-    def note(*interrupt):
-        interrupts.append(interrupt)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def blocks():
-        for block in source:
-            yield block
-            if interrupts:
-                return
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield blocks()
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def sure(probability):
-    """How sure an answer is, to be put behind it; nothing where that is not known."""
+def format_probability(probability) -> str:
+    """A probability to be put behind an answer; nothing where it is not known."""
     return "" if probability is None else f" (probability {probability:.2f})"

@@ -1,134 +1,177 @@
-"""What the commands about people, and about who speaks when, do.
+"""Commands of recordings: people, voice activity, diarization, listening, the page."""
 
-Results go to stdout, remarks to stderr. Every function takes the parsed options of its
-command and raises `OSError` or `ValueError` with one line for the user.
-"""
-
-import sys
 from pathlib import Path
+from typing import Annotated, Literal
 
-from timbre.audio import wave
+from tyro.conf import Positional, arg, create_mutex_group
+
+from timbre import cli
 from timbre.progress import ProgressBar
 from voiceemb.commands.io import (
-    check_kind,
-    each,
-    known_people,
-    loaded,
-    opened,
-    outputs,
-    store_of,
-    sure,
-    until_interrupted,
+    SMALL,
+    Detector,
+    Files,
+    Named,
+    Run,
+    Store,
+    format_probability,
+    load_encoder,
+    load_people,
+    open_corpus,
+    open_or_create_store,
+    turn_files,
 )
-from voiceemb.diarization import pipeline
-from voiceemb.diarization.online import OnlineAssigner
-from voiceemb.enrolment.people import People
-from voiceemb.streaming import listener as listening
-from voiceemb.streaming import sources
-from voiceemb.streaming import timeline as timelines
-from voiceemb.vad import detection
-from voiceemb.vad.base import SAMPLE_RATE
+from voiceemb.page import PORT
+
+PEOPLE = Path("people")
+CHANGE = create_mutex_group(required=False, title="changes, one at a time")
+Sound = Annotated[Path, arg(metavar="FILE")]
 
 
-def enrol(options):
-    """Enrols a person by recordings, or says why they will not do."""
-    for path in options.paths:
+def enrol(
+    name: Positional[str],
+    paths: Files,
+    *,
+    people: Store = PEOPLE,
+    force: bool = False,
+    detector: Detector = "network",
+    run: Run = SMALL,
+):
+    """Remember somebody's voice by name, or say why the recordings will not do.
+
+    Args:
+        name: Of the person.
+        paths: Sound files.
+        force: Enrol what is too bad or sounds like others.
+    """
+    from timbre.audio import wave
+    from voiceemb.vad import detection
+
+    for path in paths:
         wave.inspect(path)  # before a store is made for nothing
-    encoder = loaded(options.run)
-    with store_of(options.people, encoder, detection.load(options.detector)) as people:
-        report = people.enrol(options.name, options.paths, force=options.force)
+    encoder = load_encoder(run)
+    with open_or_create_store(people, encoder, detection.load(detector)) as store:
+        report = store.enrol(name, paths, force=force)
     print(report)
     if all(sample.duplicate for sample in report.samples):
-        print(f"all of this is enrolled already as {options.name}")
+        print(f"all of this is enrolled already as {name}")
     elif not report.enrolled:
         raise ValueError(
-            f"{options.name!r} was not enrolled, for the reasons above; --force "
+            f"{name!r} was not enrolled, for the reasons above; --force "
             "overrides all but that it is enrolled already, or too short to be heard."
         )
 
 
-def verify(options):
-    """Says whether a file holds the voice of somebody enrolled."""
-    if options.people is None or options.name is None or len(options.paths) != 1:
-        raise ValueError(
-            "One file is verified against one person: --people and --name need each "
-            f"other. Received: {options.people}, {options.name}, "
-            f"{len(options.paths)} files"
-        )
-    if options.calibration is not None:
-        raise ValueError(
-            "--calibration is of two files; enrolled people have their own, by "
-            f"`people --calibrate`. Received: {options.calibration}"
-        )
-    detector = detection.load(options.detector or "network")
-    store = People.open(options.people, loaded(options.run), detector=detector)
-    prior = 0.5 if options.prior is None else options.prior
-    asked = {"prior": prior, "threshold": options.threshold}
-    found = store.verify(options.paths[0], options.name, **asked)
+def verify_enrolled(path, people, name, *, threshold, prior, detector, run):
+    """Says whether a file holds the voice of somebody enrolled, see `verify`."""
+    from voiceemb.vad import detection
+
+    detector = detection.load(detector)
+    store = load_people(people, load_encoder(run), detector)
+    found = store.verify(path, name, prior=prior, threshold=threshold)
     answer = "the voice of" if found.same else "not the voice of"
-    print(f"cosine {found.score:.4f}{sure(found.probability)}")
-    print(f"{answer} {options.name}")
+    print(f"cosine {found.score:.4f}{format_probability(found.probability)}")
+    print(f"{answer} {name}")
 
 
-def people(options):
-    """Lists enrolled people, or changes who is one."""
-    encoder = None if options.calibrate is None else loaded(options.run)
-    store = People.open(options.people, encoder)
-    if options.remove is not None:
-        store.remove(options.remove)
-        print(f"{options.remove} is forgotten")
-    elif options.rename is not None:
-        store.rename(*options.rename)
-        print(f"{options.rename[0]} is called {options.rename[1]}")
-    elif options.export is not None:
-        name, path = options.export
-        store.export(name, Path(path))
+def people(
+    *,
+    people: Store = PEOPLE,
+    remove: Annotated[str | None, CHANGE, arg(metavar="NAME")] = None,
+    rename: Annotated[tuple[str, str] | None, CHANGE, arg(metavar="NAME NEW")] = None,
+    export: Annotated[tuple[str, Path] | None, CHANGE, arg(metavar="NAME FILE")] = None,
+    pictures: Annotated[Path | None, CHANGE, arg(metavar="FOLDER")] = None,
+    calibrate: Annotated[Path | None, CHANGE, arg(metavar="CORPUS")] = None,
+    run: Run = SMALL,
+):
+    """List who is enrolled; forget, rename, export, draw, calibrate.
+
+    Args:
+        remove: Forget somebody.
+        rename: Give somebody another name.
+        export: All that is kept of somebody, as an embedding set (.npz).
+        pictures: Draw all samples compared with each other.
+        calibrate: Fit a calibration where you record, from speakers with names.
+    """
+    from voiceemb.enrolment.people import People
+
+    store = People.open(people, None if calibrate is None else load_encoder(run))
+    if remove is not None:
+        store.remove(remove)
+        print(f"{remove} is forgotten")
+    elif rename is not None:
+        store.rename(*rename)
+        print(f"{rename[0]} is called {rename[1]}")
+    elif export is not None:
+        name, path = export
+        store.export(name, path)
         print(f"{path}: all that is kept of {name}")
-    elif options.pictures is not None:
+    elif pictures is not None:
         from voiceemb.enrolment import figures
 
-        for path in figures.save_figures(store, options.pictures):
+        for path in figures.save_figures(store, pictures):
             print(path)
-    elif options.calibrate is not None:
-        found = store.calibrate_on(opened([options.calibrate]))
+    elif calibrate is not None:
+        found = store.calibrate_on(open_corpus([calibrate]))
         print(f"one voice is as likely as two at cosine {found.threshold():.4f}")
     else:
         for name in store.names:
             samples = store.samples(name)
             speech_s = sum(map(float, samples.labels["speech_s"]))
             print(f"{name}: {len(samples)} samples, {speech_s:.1f} s of speech")
-        print(f"{len(store)} people in {options.people}", file=sys.stderr)
-        print(f"probabilities rest on {store.provenance}", file=sys.stderr)
+        cli.warn(f"{len(store)} people in {people}")
+        cli.warn(f"probabilities rest on {store.provenance}")
 
 
-def identify(options):
-    """Says of each file who of the enrolled speaks, or that nobody of them does."""
-    if options.top < 0:
-        raise ValueError(f"--top must be at least 0. Received: {options.top}")
-    encoder = loaded(options.run)
-    people = People.open(
-        options.people, encoder, detector=detection.load(options.detector)
-    )
+def identify(
+    paths: Files,
+    *,
+    people: Store = PEOPLE,
+    unknown_prior: float = 0.5,
+    threshold: float | None = None,
+    top: int = 3,
+    detector: Detector = "network",
+    run: Run = SMALL,
+):
+    """Say of each file who of the enrolled speaks, or that nobody of them does.
+
+    Args:
+        paths: Sound files.
+        unknown_prior: How often nobody of those enrolled speaks.
+        threshold: Cosine; by default what is likeliest.
+        top: Candidates that are listed.
+    """
+    from voiceemb.vad import detection
+
+    if top < 0:
+        raise ValueError(f"--top must be at least 0. Received: {top}")
+    store = load_people(people, load_encoder(run), detection.load(detector))
 
     def answer(path):
-        found = people.identify(
-            path, unknown_prior=options.stranger, threshold=options.threshold
-        )
+        found = store.identify(path, unknown_prior=unknown_prior, threshold=threshold)
         name = "nobody enrolled" if found.name is None else found.name
-        print(f"{path}: {name}{sure(found.probability)}")
-        for name, score, probability in found.candidates[: options.top]:
-            print(f"  {name}: cosine {score:.3f}{sure(probability)}")
+        print(f"{path}: {name}{format_probability(found.probability)}")
+        for name, score, probability in found.candidates[:top]:
+            print(f"  {name}: cosine {score:.3f}{format_probability(probability)}")
 
-    each(options.paths, answer)
+    cli.for_each_file(paths, answer)
 
 
-def activity(options):
-    """Says where in each file somebody speaks."""
-    detector = detection.load(options.detector)
+def activity(paths: Files, *, detector: Detector = "network"):
+    """Say where in each file somebody speaks.
+
+    Args:
+        paths: Sound files.
+    """
+    from timbre.audio import wave
+    from voiceemb.vad import detection
+    from voiceemb.vad.base import SAMPLE_RATE
+
+    network = detection.load(detector)
 
     def answer(path):
         waveform = wave.read(path)
-        found = detection.detect(waveform, detector=detector)
+        found = detection.detect(waveform, detector=network)
         duration_s = len(waveform) / SAMPLE_RATE
         print(
             f"{path}: {found.speech_s:.2f} s of speech in {duration_s:.2f} s "
@@ -137,127 +180,285 @@ def activity(options):
         for start, end in found.segments:
             print(f"  {start:9.2f} {end:9.2f}")
 
-    each(options.paths, answer)
+    cli.for_each_file(paths, answer)
 
 
-def timeline(options):
-    """Writes what a listener makes of a file, slice by slice."""
-    check_kind(options.out, (*timelines.FORMATS, ".png"))
-    listener = _listener(options)
-    duration_s = wave.inspect(options.path).duration_s
+def timeline(
+    path: Positional[Sound],
+    *,
+    out: Path,
+    people: Named = None,
+    every: float = 0.5,
+    detector: Detector = "network",
+    run: Run = SMALL,
+):
+    """Write who is heard in each half second of a file.
+
+    Args:
+        path: A sound file.
+        out: The file to write: .jsonl, .csv, .npz, .rttm, .txt (labels for Audacity)
+            or .png, a picture.
+        every: Seconds from one answer to the next.
+    """
+    from timbre.audio import wave
+    from voiceemb.streaming import listener as listening
+    from voiceemb.streaming import sources
+    from voiceemb.streaming import timeline as timelines
+
+    cli.check_output(out, (*timelines.FORMATS, ".png"))
+    listener = _load_listener(people, every, detector, run)
+    duration_s = wave.inspect(path).duration_s
     events = []
     with ProgressBar("listening", round(duration_s), unit="s") as bar:
-        for event in listening.listen(sources.file(options.path), listener):
+        for event in listening.listen(sources.file(path), listener):
             events.append(event)
             bar.update(round(event.end) - bar.n)
-    if options.out.suffix.lower() == ".png":
+    if out.suffix.lower() == ".png":
         from timbre import plotting
         from voiceemb.streaming.figures import timeline_figure
 
-        plotting.save(timeline_figure(events, title=options.path.name), options.out)
+        plotting.save(timeline_figure(events, title=path.name), out)
     else:
-        timelines.save(options.out, events)
+        timelines.save(out, events)
     spoken = sum(one.end - one.start for one in events if one.is_speech)
-    print(f"{options.out}: {len(events)} events, {spoken:.1f} s of them speech")
+    print(f"{out}: {len(events)} events, {spoken:.1f} s of them speech")
 
 
-def diarize(options):
-    """Says who speaks when in each file."""
-    outs = outputs(options.paths, options.out)
-    encoder, detector = loaded(options.run), detection.load(options.detector)
-    people = known_people(options, encoder, detector)
+def diarize(
+    paths: Files,
+    *,
+    num_speakers: int | None = None,
+    min_speakers: int = 1,
+    max_speakers: int = 8,
+    method: Literal["spectral", "agglomerative"] = "spectral",
+    out: Path | None = None,
+    people: Named = None,
+    detector: Detector = "network",
+    run: Run = SMALL,
+):
+    """Say who speaks when in each file.
+
+    Args:
+        paths: Sound files.
+        num_speakers: Exactly so many; by default their number is estimated.
+        min_speakers: At least so many.
+        max_speakers: At most so many.
+        out: The file to write: .rttm, .json, .csv, .srt or .txt (labels for Audacity);
+            of several sounds a folder, for an .rttm of each.
+    """
+    from voiceemb.diarization import pipeline
+    from voiceemb.vad import detection
+
+    outs = turn_files(paths, out)
+    encoder, network = load_encoder(run), detection.load(detector)
+    enrolled = load_people(people, encoder, network)
 
     def answer(path):
-        found = _diarized(path, options, encoder, detector, people)
+        with ProgressBar(path.name, 100, unit="%") as bar:
+            found = pipeline.diarize(
+                path,
+                encoder=encoder,
+                detector=network,
+                people=enrolled,
+                num_speakers=num_speakers,
+                min_speakers=min_speakers,
+                max_speakers=max_speakers,
+                method=method,
+                progress=lambda stage, done: bar.update(round(100 * done) - bar.n),
+            )
+        _explain(path, found)
         for turn in found.turns:
             print(f"{turn.start:9.2f} {turn.end:9.2f}  {turn.speaker}")
         if path in outs:
             found.save(outs[path])
-            print(f"{outs[path]} is written", file=sys.stderr)
+            cli.warn(f"{outs[path]} is written")
 
-    each(options.paths, answer)
-
-
-def listen(options):
-    """Names who speaks, while they speak, until the sound or the user ends it."""
-    if options.out is not None:
-        check_kind(options.out, (".jsonl",))
-    listener = _listener(options)
-    if options.path is None:
-        source = sources.Microphone()
-    else:
-        source = sources.file(options.path, real_time=not options.fast)
-    with until_interrupted(source) as blocks:
-        for event in listening.listen(blocks, listener):
-            _tell(event, options.out)
-    if getattr(source, "overflows", 0):
-        print(
-            f"{source.lost_s:.1f} s of sound were lost, {source.overflows} times: the "
-            "machine was too slow",
-            file=sys.stderr,
-        )
+    cli.for_each_file(paths, answer)
 
 
-def _tell(event, out):
-    print(listening.format_event(event), flush=True)
-    if out is not None:
-        timelines.append(out, [event])
-
-
-def page(options):
-    """Serves the page on which to see and hear who speaks when."""
-    from voiceemb.page import gradio_offline, server
-
-    server.check_port(options.port, options.host)  # all this before the long work
-    gradio_offline.load()
-    encoder, detector = loaded(options.run), detection.load(options.detector)
-    server.launch(
-        options.port,
-        host=options.host,
-        browser=options.browser,
-        encoder=encoder,
-        people=known_people(options, encoder, detector),
-        detector=detector,
-    )
-
-
-def _diarized(path, options, encoder, detector, people):
-    """Who speaks when in one file; what it took, and what to know, go to stderr."""
-    with ProgressBar(path.name, 100, unit="%") as bar:
-        found = pipeline.diarize(
-            path,
-            encoder=encoder,
-            detector=detector,
-            people=people,
-            num_speakers=options.num_speakers,
-            min_speakers=options.min_speakers,
-            max_speakers=options.max_speakers,
-            method=options.method,
-            progress=lambda stage, done: bar.update(round(100 * done) - bar.n),
-        )
+def _explain(path, found):
+    """Says on stderr what to know of a diarization, and what it took."""
     for note in found.notes:
-        print(f"{path}: {note}", file=sys.stderr)
+        cli.warn(f"{path}: {note}")
     for name, identity in found.identities.items():
         known = identity.name or "nobody enrolled"
-        print(f"{name} is {known}{sure(identity.probability)}", file=sys.stderr)
+        cli.warn(f"{name} is {known}{format_probability(identity.probability)}")
     factors = ", ".join(
         f"{stage} {seconds / found.duration_s:.4f}"
         for stage, seconds in found.stages.items()
     )
-    print(
+    cli.warn(
         f"{path}: {len(found.speakers)} speakers in {found.duration_s:.1f} s; "
-        f"real-time factors: {factors}",
-        file=sys.stderr,
+        f"real-time factors: {factors}"
     )
-    return found
 
 
-def _listener(options):
-    encoder, detector = loaded(options.run), detection.load(options.detector)
-    people = known_people(options, encoder, detector)
+def score(
+    reference: Positional[Path],
+    hypothesis: Positional[Path],
+    *,
+    uem: Path | None = None,
+    collar: float = 0.0,
+    skip_overlap: bool = False,
+    out: Path | None = None,
+):
+    """Score diarizations: DER and JER of each recording, and of all together.
+
+    Args:
+        reference: RTTM file, or a folder of them: who really speaks when.
+        hypothesis: RTTM file, or a folder of them, as `diarize` writes them.
+        uem: UEM file of the parts of each recording that are scored; by default all.
+        collar: Seconds on each side of every boundary of the reference that are not
+            scored.
+        skip_overlap: Do not score where two or more speakers of the reference talk.
+        out: Also a .json file of all numbers.
+    """
+    from timbre.metrics import diarization
+    from timbre.turns import read_uem
+
+    if out is not None:
+        cli.check_output(out, (".json",))
+    expected, found = _read_turns(reference), _read_turns(hypothesis)
+    regions = None if uem is None else read_uem(uem)
+    names = sorted(expected if regions is None else regions)
+    if not names:
+        raise ValueError(f"{uem or reference} must name a recording. Received: none")
+    for what, others in (("a reference", expected), ("a hypothesis", found)):
+        if absent := [name for name in names if name not in others]:
+            cli.warn(f"no turns in {what} of {', '.join(absent)}")
+    if surplus := sorted(found.keys() - {*names}):
+        cli.warn(f"not scored, as nothing says how: {', '.join(surplus)}")
+    rows = {
+        name: diarization.score(
+            expected.get(name, ()),
+            found.get(name, ()),
+            uem=None if regions is None else regions[name],
+            collar=collar,
+            skip_overlap=skip_overlap,
+        )
+        for name in names
+    }
+    rows["all"] = sum(rows.values(), diarization.DiarizationErrors())
+    print(diarization.table(rows.items()))
+    if out is not None:
+        cli.write_json(out, {name: _numbers(row) for name, row in rows.items()})
+
+
+def _read_turns(path):
+    """Turns by recording of an RTTM file, or of all that lie in a folder."""
+    from timbre.turns import read_rttm
+
+    files = sorted(path.glob("*.rttm")) if path.is_dir() else [path]
+    turns = {}
+    for file in files:
+        for name, some in read_rttm(file).items():
+            if name in turns:
+                raise ValueError(
+                    f"A recording must be in one file of {path}. Received: {name} in "
+                    f"{file.name} and before it"
+                )
+            turns[name] = some
+    return turns
+
+
+def _numbers(errors):
+    """All numbers of a `DiarizationErrors` by name."""
+    import dataclasses
+
+    rates = {name: getattr(errors, name) for name in ("der", "jer", "purity")}
+    return {**rates, "coverage": errors.coverage, **dataclasses.asdict(errors)}
+
+
+def listen(
+    path: Positional[Sound | None] = None,
+    *,
+    fast: bool = False,
+    out: Path | None = None,
+    people: Named = None,
+    every: float = 0.5,
+    detector: Detector = "network",
+    run: Run = SMALL,
+):
+    """Name who speaks, while they speak, until the sound or Ctrl-C ends it.
+
+    Args:
+        path: A sound file; by default the microphone.
+        fast: Do not wait for a file's own pace.
+        out: Timeline to add to, .jsonl.
+        every: Seconds from one answer to the next.
+    """
+    from voiceemb.streaming import listener as listening
+    from voiceemb.streaming import sources
+    from voiceemb.streaming import timeline as timelines
+
+    if out is not None:
+        cli.check_output(out, (".jsonl",))
+    listener = _load_listener(people, every, detector, run)
+    if path is None:
+        source = sources.Microphone()
+    else:
+        source = sources.file(path, real_time=not fast)
+    with cli.until_interrupted(source) as blocks:
+        for event in listening.listen(blocks, listener):
+            print(listening.format_event(event), flush=True)
+            if out is not None:
+                timelines.append(out, [event])
+    if getattr(source, "overflows", 0):
+        cli.warn(
+            f"{source.lost_s:.1f} s of sound were lost, {source.overflows} times: the "
+            "machine was too slow"
+        )
+
+
+def page(
+    *,
+    port: int = PORT,
+    host: str = "127.0.0.1",
+    browser: bool = False,
+    people: Named = None,
+    detector: Detector = "network",
+    run: Run = SMALL,
+):
+    """Serve the page on which to see and hear who speaks when.
+
+    Args:
+        port: From 1 to 65535.
+        host: No other machine reaches 127.0.0.1; there is no password.
+        browser: Open it in the browser too.
+    """
+    from voiceemb.page import gradio_offline, server
+    from voiceemb.vad import detection
+
+    server.check_port(port, host)  # all this before the long work
+    gradio_offline.load()
+    encoder, network = load_encoder(run), detection.load(detector)
+    server.launch(
+        port,
+        host=host,
+        browser=browser,
+        encoder=encoder,
+        people=load_people(people, encoder, network),
+        detector=network,
+    )
+
+
+def train_vad(arguments, prog):
+    """Train the detector of voice activity."""
+    from timbre.training import script
+
+    script.run("voiceemb.vad", arguments, program=prog)
+
+
+def _load_listener(people, every, detector, run):
+    from voiceemb.diarization.online import OnlineAssigner
+    from voiceemb.streaming import listener as listening
+    from voiceemb.vad import detection
+
+    encoder, network = load_encoder(run), detection.load(detector)
+    enrolled = load_people(people, encoder, network)
     return listening.Listener(
         encoder,
-        detector=detector,
-        people=OnlineAssigner() if people is None else people,
-        every_s=options.every,
+        detector=network,
+        people=OnlineAssigner() if enrolled is None else enrolled,
+        every_s=every,
     )

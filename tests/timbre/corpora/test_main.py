@@ -43,8 +43,8 @@ def test_a_manifest_is_written_once(recordings, capsys):
     assert main(["manifest", str(recordings)]) == 0
     assert "3 utterances of 2 speakers" in capsys.readouterr().out
     assert len(folders.open_corpus(recordings / "manifest.csv")) == 3
-    assert main(["manifest", str(recordings)]) == 1
-    assert "is not replaced" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="error: A manifest is not replaced"):
+        main(["manifest", str(recordings)])
 
 
 def test_corpora_are_joined(recordings, tmp_path):
@@ -101,18 +101,18 @@ def test_an_error_is_a_line_and_a_status(tmp_path, capsys, monkeypatch, error):
         raise error("the reason")
 
     monkeypatch.setattr(folders, "open_corpus", fail)
-    assert main(["check", str(tmp_path)]) == 1
-    captured = capsys.readouterr()
-    assert captured.err == f"{error.__name__}: the reason\n" and not captured.out
+    with pytest.raises(SystemExit) as end:
+        main(["check", str(tmp_path)])
+    assert end.value.code == "error: the reason" and not capsys.readouterr().out
 
 
-def test_voices_are_drawn_as_points(tmp_path, capsys):
+def test_voices_are_sampled_as_embeddings(tmp_path, capsys):
     out = tmp_path / "deep" / "set.npz"
-    command = ["points", "--out", str(out), "--speakers", "7", "--dim", "16"]
+    command = ["embeddings", "--out", str(out), "--speakers", "7", "--dim", "16"]
     assert main(command) == 0
-    assert "7 points of 7 speakers" in capsys.readouterr().out
+    assert "7 embeddings of 7 speakers" in capsys.readouterr().out
     assert EmbeddingSet.load(out).embeddings.shape == (7, 16)
     assert main([*command, "--utterances", "3", "--seed", "1"]) == 0
-    assert "21 points of 7 speakers" in capsys.readouterr().out
-    assert main([*command, "--utterances", "0"]) == 1
-    assert "`each` must be at least 1" in capsys.readouterr().err
+    assert "21 embeddings of 7 speakers" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="`each` must be at least 1"):
+        main([*command, "--utterances", "0"])

@@ -37,11 +37,11 @@ def enrol(people, name, sound):
 
 
 def test_a_new_store_stays_with_who_is_in_it(encoder, folder, capsys):
-    with io.store_of(folder, encoder, Loud()) as people:
+    with io.open_or_create_store(folder, encoder, Loud()) as people:
         assert enrol(people, "anna", tone("low", 6))
     assert capsys.readouterr().err == f"a new store: {folder}\n"
     assert People.open(folder).names == ["anna"]
-    with io.store_of(folder, encoder, Loud()) as people:
+    with io.open_or_create_store(folder, encoder, Loud()) as people:
         assert people.names == ["anna"]
     assert capsys.readouterr().err == ""
 
@@ -49,14 +49,14 @@ def test_a_new_store_stays_with_who_is_in_it(encoder, folder, capsys):
 def test_of_a_new_store_with_nobody_in_it_nothing_stays(encoder, folder, capsys):
     root = next(path for path in folder.parents if path.exists())
     before = sorted(root.rglob("*"))
-    with io.store_of(folder, encoder, Loud()) as people:
+    with io.open_or_create_store(folder, encoder, Loud()) as people:
         assert not people.enrol("anna", [tone("low", 1)]).enrolled
     assert sorted(root.rglob("*")) == before and capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("fault", [ValueError, KeyboardInterrupt])
 def test_of_a_new_store_nothing_stays_after_a_fault(encoder, folder, fault):
-    with pytest.raises(fault), io.store_of(folder, encoder, Loud()):
+    with pytest.raises(fault), io.open_or_create_store(folder, encoder, Loud()):
         raise fault
     assert not folder.exists() or not any(folder.iterdir())
 
@@ -64,7 +64,7 @@ def test_of_a_new_store_nothing_stays_after_a_fault(encoder, folder, fault):
 def test_a_store_that_another_process_made_meanwhile_is_left_as_it_is(encoder, folder):
     with (
         pytest.raises(FileExistsError, match="absent or empty folder"),
-        io.store_of(folder, encoder, Loud()) as people,
+        io.open_or_create_store(folder, encoder, Loud()) as people,
     ):
         enrol(People.create(folder, encoder, detector=Loud()), "ben", tone("high", 6))
         enrol(people, "anna", tone("low", 6))
@@ -77,14 +77,14 @@ def test_what_is_in_the_way_is_left(encoder, tmp_path):
     notes = tmp_path / "people" / "notes.txt"
     with (
         pytest.raises(FileExistsError, match="absent or empty folder"),
-        io.store_of(tmp_path / "people", encoder, Loud()) as people,
+        io.open_or_create_store(tmp_path / "people", encoder, Loud()) as people,
     ):
         enrol(people, "anna", tone("low", 6))
         notes.parent.mkdir()
         notes.write_text("kept")
     with (
         pytest.raises(FileExistsError, match="absent or empty folder"),
-        io.store_of(tmp_path / "people", encoder, Loud()) as people,
+        io.open_or_create_store(tmp_path / "people", encoder, Loud()) as people,
     ):
         raise AssertionError("it was heard")
     assert [path.name for path in tmp_path.rglob("*")] == ["people", "notes.txt"]
@@ -92,13 +92,13 @@ def test_what_is_in_the_way_is_left(encoder, tmp_path):
 
 def test_an_empty_store_that_was_there_before_is_left(encoder, folder):
     People.create(folder, encoder)
-    with io.store_of(folder, encoder, Loud()) as people:
+    with io.open_or_create_store(folder, encoder, Loud()) as people:
         assert not people.enrol("anna", [tone("low", 1)]).enrolled
     assert len(People.open(folder)) == 0
 
 
 def test_what_others_put_beside_a_new_store_is_left(encoder, tmp_path):
     folder = tmp_path / "mine" / "people"
-    with io.store_of(folder, encoder, Loud()):
+    with io.open_or_create_store(folder, encoder, Loud()):
         (tmp_path / "mine" / "notes.txt").write_text("kept")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]

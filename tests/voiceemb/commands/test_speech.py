@@ -13,8 +13,9 @@ from voiceemb import __main__ as cli
 from voiceemb.commands import speech
 from voiceemb.diarization import pipeline
 from voiceemb.diarization.result import Diarization
+from voiceemb.enrolment.people import People
 from voiceemb.page import gradio_offline, server
-from voiceemb.streaming import timeline
+from voiceemb.streaming import sources, timeline
 from voiceemb.streaming.events import TimelineEvent
 from voiceemb.vad import detection
 
@@ -172,7 +173,7 @@ def test_timeline_writes_what_its_suffix_names(sounds, people, tmp_path, suffix)
 
 
 def test_a_kind_of_timeline_that_there_is_not_is_refused_before_any_work(tmp_path):
-    with pytest.raises(SystemExit, match="--out ends in one of"):
+    with pytest.raises(SystemExit, match="--out must end in"):
         cli.main(["timeline", "nothing.wav", "--out", str(tmp_path / "a.doc")])
 
 
@@ -181,7 +182,7 @@ def test_a_kind_of_timeline_that_there_is_not_is_refused_before_any_work(tmp_pat
     [
         (["a/x.wav", "b/x.wav", "y.wav"], "new", "another name.*Received: x more"),
         (["x.wav", "y.wav"], "file.rttm", "a folder where"),
-        (["x.wav"], "x.doc", "--out ends in one of"),
+        (["x.wav"], "x.doc", "--out must end in"),
         (["x.wav"], "file.rttm/x.csv", "file.rttm"),
     ],
 )
@@ -209,7 +210,7 @@ def test_diarize_goes_on_and_writes_a_file_of_each(tmp_path, monkeypatch, stubbe
 @pytest.fixture
 def stubbed(monkeypatch):
     """No models: the encoder and the detector are names."""
-    monkeypatch.setattr(speech, "loaded", lambda run: "encoder")
+    monkeypatch.setattr(speech, "load_encoder", lambda run: "encoder")
     monkeypatch.setattr(detection, "load", lambda name: name)
 
 
@@ -222,7 +223,7 @@ def test_the_page_gets_all_that_was_asked_for(monkeypatch, stubbed, tmp_path):
     def store(folder, encoder, *, detector):
         return folder.name, encoder, detector
 
-    monkeypatch.setattr(speech.People, "open", store)
+    monkeypatch.setattr(People, "open", store)
     cli.main(["page", "--people", str(tmp_path / "p"), "--detector", "webrtc"])
     assert asked["detector"] == "webrtc" and asked["encoder"] == "encoder"
     assert asked["people"] == ("p", "encoder", "webrtc")
@@ -240,7 +241,7 @@ def test_a_page_that_can_not_be_served_is_said_before_any_work(monkeypatch, faul
 
     monkeypatch.setattr(gradio_offline, "load", load)
     monkeypatch.setattr(server, "check_port", check_port)
-    monkeypatch.setattr(speech, "loaded", lambda run: pytest.fail("too early"))
+    monkeypatch.setattr(speech, "load_encoder", lambda run: pytest.fail("too early"))
     with pytest.raises(SystemExit, match="pip" if fault == "extra" else "Port 1"):
         cli.main(["page"])
 
@@ -318,8 +319,8 @@ def test_an_interrupt_ends_listening_and_loses_nothing(
             yield number
 
     listener = Counts(3) if where == "listener" else Counts()
-    monkeypatch.setattr(speech, "_listener", lambda options: listener)
-    monkeypatch.setattr(speech.sources, "Microphone", source)
+    monkeypatch.setattr(speech, "_load_listener", lambda *_: listener)
+    monkeypatch.setattr(sources, "Microphone", source)
     out = tmp_path / "heard.jsonl"
     cli.main(["listen", "--out", str(out)])
     assert [one.end for one in timeline.read(out)] == [1, 2, 3, 3.5]
@@ -347,8 +348,8 @@ def test_a_second_interrupt_is_one_at_once(monkeypatch, ours):
         yield 2
 
     listener = Counts()
-    monkeypatch.setattr(speech, "_listener", lambda options: listener)
-    monkeypatch.setattr(speech.sources, "Microphone", source)
+    monkeypatch.setattr(speech, "_load_listener", lambda *_: listener)
+    monkeypatch.setattr(sources, "Microphone", source)
     with pytest.raises(SystemExit) as end:
         cli.main(["listen"])
     assert end.value.code == 130 and listener.heard == 1

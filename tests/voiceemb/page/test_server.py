@@ -1,6 +1,5 @@
 """Serving the page: to this machine alone, and nothing reaches out."""
 
-import argparse
 import asyncio
 import inspect
 import os
@@ -10,7 +9,7 @@ import sys
 import pytest
 
 from voiceemb import __main__ as cli
-from voiceemb.commands import speech_options
+from voiceemb.commands import speech
 from voiceemb.page import PORT, gradio_offline, request_filter, server
 
 
@@ -100,10 +99,9 @@ def test_what_is_no_port_is_said_before_anything_is_loaded(monkeypatch, port):
 
 
 def test_the_command_and_the_function_serve_at_the_same_port():
-    parser = argparse.ArgumentParser()
-    speech_options._page(parser)
     (given, *_) = inspect.signature(server.launch).parameters.values()
-    assert parser.parse_args([]).port == given.default == PORT
+    command = inspect.signature(speech.page).parameters["port"]
+    assert command.default == given.default == PORT
 
 
 def test_the_environment_is_as_it_was_afterwards(monkeypatch, tmp_path):
