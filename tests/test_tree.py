@@ -60,7 +60,7 @@ NUMPY_ONLY = (
     "timbre.corpora.voxceleb",
     "diffusion.schedules",
     "flows.config",
-    "metrics.*",
+    "timbre.metrics.*",
     "timbre.serving.publish",
     "timbre.cli",
     "timbre.training.run",
