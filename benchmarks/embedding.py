@@ -19,18 +19,22 @@ The peer gets a virtual environment of its own, since it needs PyTorch, about 1 
 
 import argparse
 import dataclasses
-import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-os.environ.update(dict.fromkeys(ONE_THREAD, "1"), TF_CPP_MIN_LOG_LEVEL="3")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from timing import (
+    THREADS,
+    PeerProcess,
+    Timings,
+    limit_threads,
+    seconds_of,
+    use_one_core,
+)
+
+os.environ.update(dict.fromkeys(THREADS, "1"))
 
 SECONDS = 3
 SAMPLE_RATE = 16000
@@ -62,7 +66,7 @@ print(json.dumps({"parameters": parameters, "dim": encoder.linear.out_features})
 sys.stdout.flush()
 for line in sys.stdin:
     wall, cpu = time.perf_counter(), time.process_time()
-    runs[line.strip()]()
+    runs[json.loads(line)[0]]()
     print(json.dumps([time.perf_counter() - wall, time.process_time() - cpu]))
     sys.stdout.flush()
 """
@@ -85,39 +89,19 @@ class Ours:
 
     def time(self, kind):
         """Wall and processor seconds of embedding all utterances."""
-        wall, cpu = time.perf_counter(), time.process_time()
-        self.encoder.embed_utterances(self.sources[kind])
-        return time.perf_counter() - wall, time.process_time() - cpu
+        return seconds_of(self.encoder.embed_utterances, self.sources[kind])[1:]
 
 
-class Peer:
+class Peer(PeerProcess):
     """Resemblyzer in a process of its own, which waits while ours is measured."""
 
     def __init__(self, python, files):
-        self.process = subprocess.Popen(
-            [python, "-c", PEER_WORK, *map(str, files)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        about = self._answer()
-        self.parameters, self.dim = about["parameters"], about["dim"]
+        super().__init__(python, "-c", PEER_WORK, *files)
+        self.parameters, self.dim = self.about["parameters"], self.about["dim"]
 
     def time(self, kind):
         """Wall and processor seconds of embedding all utterances."""
-        print(kind, file=self.process.stdin, flush=True)
-        return self._answer()
-
-    def _answer(self):
-        line = self.process.stdout.readline()
-        if not line:
-            raise OSError(f"it ended with status {self.process.wait()}")
-        return json.loads(line)
-
-    def close(self):
-        """End the process."""
-        self.process.stdin.close()
-        self.process.wait()
+        return self.ask(kind)
 
 
 def install(folder):
@@ -165,17 +149,13 @@ def prepare(folder, corpus, num):
 
 def measure(sides, runs):
     """Medians of wall and processor seconds, `{(name, kind): [2]}`, run in turns."""
-    times = {}
+    times = {(name, kind): Timings() for name in sides for kind in KINDS}
     for run in range(runs + 1):
-        for kind in KINDS:
-            for name, side in sides.items():
-                seconds = side.time(kind)
-                if run:  # the first one traces graphs and compiles
-                    times.setdefault((name, kind), []).append(seconds)
-    return {
-        key: [statistics.median(column) for column in zip(*rows, strict=True)]
-        for key, rows in times.items()
-    }
+        for (name, kind), timings in times.items():
+            seconds = sides[name].time(kind)
+            if run:  # the first one traces graphs and compiles
+                timings.add(*seconds)
+    return {key: timings.medians for key, timings in times.items()}
 
 
 def report(sides, medians, num):
@@ -197,13 +177,10 @@ def report(sides, medians, num):
 
 def open_sides(folder, files, options):
     """Our two encoders and the peer, if it can be had."""
-    import tensorflow as tf
-
     from voiceemb.config import EncoderNetworkConfig
     from voiceemb.presets import PRESETS
 
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    limit_threads(1)
     sides = {
         "ours, tiny": Ours(PRESETS["tiny"].encoder, files),
         "ours, simple": Ours(EncoderNetworkConfig(), files),
@@ -230,15 +207,14 @@ def main():
     num, runs = (16, 1) if options.quick else (options.files, options.runs)
     with tempfile.TemporaryDirectory() as folder:
         files = prepare(Path(folder), options.corpus, num)
-        if hasattr(os, "sched_setaffinity"):  # one core, whatever the libraries think
-            os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+        use_one_core()
         sides = open_sides(Path(folder), files, options)
         try:
             print(f"{len(files)} files of {SECONDS} s, one core, median of {runs} runs")
             report(sides, measure(sides, runs), len(files))
         finally:
             if PEER in sides:
-                sides[PEER].close()
+                sides[PEER].__exit__()
 
 
 if __name__ == "__main__":

@@ -10,29 +10,23 @@ difference between the two after normalising each frame.
 
 import argparse
 import os
-import statistics
-import sys
-import time
-from pathlib import Path
 
-ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-os.environ.update(dict.fromkeys(ONE_THREAD, "1"), TF_CPP_MIN_LOG_LEVEL="3")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from timing import THREADS, Timings, limit_threads, seconds_of, use_one_core
+
+os.environ.update(dict.fromkeys(THREADS, "1"))
 
 SAMPLE_RATE = 16000
 
 
 def measure(functions, waveform, runs):
     """Median processor seconds of each function over the waveform, run in turns."""
-    seconds = [[] for _ in functions]
-    for function in functions:  # the first call traces the graph
-        function(waveform)
-    for _ in range(runs):
-        for function, times in zip(functions, seconds, strict=True):
-            start = time.process_time()
-            function(waveform)
-            times.append(time.process_time() - start)
-    return [statistics.median(times) for times in seconds]
+    sides = [Timings() for _ in functions]
+    for run in range(runs + 1):
+        for function, timings in zip(functions, sides, strict=True):
+            _, *seconds = seconds_of(function, waveform)
+            if run:  # the first call traces the graph
+                timings.add(*seconds)
+    return [timings.medians[1] for timings in sides]
 
 
 def peer(waveform):
@@ -53,8 +47,7 @@ def build_graph():
 
     from timbre.audio.filterbank import Filterbank
 
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    limit_threads(1)
     signature = [tf.TensorSpec([None, None], tf.float32)]
     graph = tf.function(Filterbank().__call__, input_signature=signature)
     return lambda waveform: graph(waveform).numpy()
@@ -73,8 +66,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--runs", type=int, default=7, help="runs of each (7)")
     runs = parser.parse_args().runs
-    if hasattr(os, "sched_setaffinity"):  # one core, whatever the libraries think
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    use_one_core()
 
     import numpy as np
 

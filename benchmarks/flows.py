@@ -25,19 +25,16 @@ says nothing about how well anything is learned.
 """
 
 import argparse
+import contextlib
+import functools
 import itertools
+import json
 import os
-import statistics
-import sys
 import tempfile
-import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import numpy as np
+from timing import PeerProcess, Timings, limit_threads, seconds_of
 
 FLOWS = ("realnvp", "spline")
 TASKS = ("log_prob", "sample", "train")
@@ -52,24 +49,6 @@ To compare with nflows and zuko, make an environment for them and name its Pytho
     python benchmarks/flows.py --peer ../peer/bin/python
 On Linux pip takes the CUDA build of PyTorch, several GB, unless it is given PyTorch's
 index of CPU builds (--extra-index-url)."""
-
-
-@dataclass
-class Side:
-    """What one side took for one task, in seconds a call."""
-
-    wall: list = field(default_factory=list)
-    cpu: list = field(default_factory=list)
-
-    @property
-    def median(self):
-        """Milliseconds a call."""
-        return 1000 * statistics.median(self.wall)
-
-    def ratio(self, other, what="wall"):
-        """How many times less it took than another side."""
-        pairs = zip(getattr(other, what), getattr(self, what), strict=True)
-        return statistics.median(theirs / own for theirs, own in pairs)
 
 
 def ours(name, data, jit_compile):
@@ -118,29 +97,29 @@ def ours(name, data, jit_compile):
     return {"log_prob": log_prob, "sample": draw, "train": train}, parameters
 
 
-def timed(function):
+def repeat(function):
     """A function of a count of calls: wall and CPU seconds of one."""
 
-    def run(calls):
-        wall, cpu = time.perf_counter(), time.process_time()
+    def call(calls):
         for _ in range(calls):
             result = function()
-        result.numpy()
-        seconds = time.perf_counter() - wall, time.process_time() - cpu
+        return result.numpy()
+
+    def run(calls):
+        _, *seconds = seconds_of(call, calls)
         return [second / calls for second in seconds]
 
     return run
 
 
 def measure(functions, runs, calls):
-    """A `Side` of each function, run in turns; the first is warm-up."""
-    sides = {name: Side() for name in functions}
+    """The `Timings` of each function, run in turns; the first is warm-up."""
+    sides = {name: Timings() for name in functions}
     for run in range(-1, runs):
         for name, function in functions.items():
-            wall, cpu = function(calls)
+            seconds = function(calls)
             if run >= 0:
-                sides[name].wall.append(wall)
-                sides[name].cpu.append(cpu)
+                sides[name].add(*seconds)
     return sides
 
 
@@ -149,14 +128,17 @@ def compare(name, data, peer, options):
     kinds = {"ours": False} if options.no_xla else {"ours": False, "ours, XLA": True}
     built = {kind: ours(name, data, jit_compile) for kind, jit_compile in kinds.items()}
     rows = [[kind, parameters] for kind, (_, parameters) in built.items()]
-    rows += [[kind, peer.parameters(kind, name)] for kind in options.libraries]
+    rows += [[kind, peer.ask(kind, name, "size", 0)] for kind in options.libraries]
     for task in TASKS:
-        functions = {kind: timed(tasks[task]) for kind, (tasks, _) in built.items()}
-        functions |= {kind: peer.task(kind, name, task) for kind in options.libraries}
+        functions = {kind: repeat(tasks[task]) for kind, (tasks, _) in built.items()}
+        functions |= {
+            kind: functools.partial(peer.ask, kind, name, task)
+            for kind in options.libraries
+        }
         sides = measure(functions, options.runs, options.calls)
         for row in rows:
             side, first = sides[row[0]], sides["ours"]
-            row += side.median, first.ratio(side), first.ratio(side, "cpu")
+            row += 1e3 * side.medians[0], first.ratio(side), first.ratio(side, "cpu")
     width = "{:>9} ms  ratio   CPU"
     print(f"\n{name:<12}parameters " + "".join(map(width.format, TASKS)))
     for kind, parameters, *figures in rows:
@@ -189,11 +171,9 @@ def main():
     options = parse()
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
 
-    import tensorflow as tf
-    from flows_peer import LIBRARIES, Peer
+    from flows_peer import LIBRARIES
 
-    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
-    tf.config.threading.set_inter_op_parallelism_threads(options.threads)
+    limit_threads(options.threads)
     options.libraries = LIBRARIES if options.peer else ()
     shape = options.batch, SIZES["dim"]
     data = np.random.default_rng(0).normal(size=shape).astype("float32")
@@ -201,19 +181,21 @@ def main():
     print(f"batch {options.batch}, {sizes}; {options.threads} threads; ", end="")
     print(f"median of {options.runs} runs of {options.calls} calls")
     print("ratios: time, and processor time, over those of `ours`")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "data.npy"
-        np.save(path, data)
-        told = {**SIZES, "rate": RATE}
-        peer = Peer(options.peer, told, path, options.threads) if options.peer else None
-        try:
-            if peer:
-                print(", ".join(" ".join(item) for item in peer.versions.items()))
-            for name in options.flows:
-                compare(name, data, peer, options)
-        finally:
-            if peer:
-                peer.close()
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        peer = None
+        if options.peer:
+            path = Path(folder) / "data.npy"
+            np.save(path, data)
+            about = {**SIZES, "rate": RATE, "data": str(path)}
+            about["threads"] = options.threads
+            script = Path(__file__).with_name("flows_peer.py")
+            peer = PeerProcess(
+                options.peer, script, json.dumps(about), threads=options.threads
+            )
+            stack.enter_context(peer)
+            print(", ".join(" ".join(item) for item in peer.about.items()))
+        for name in options.flows:
+            compare(name, data, peer, options)
     if not options.peer:
         print(HOW_TO)
 

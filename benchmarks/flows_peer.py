@@ -1,12 +1,10 @@
 """The peers of `flows.py`: flows of `nflows` and `zuko`, in PyTorch.
 
-`Peer` is what `flows.py` holds. Run as a script, by a Python that has torch, nflows and
-zuko, this file is the other end: it needs nothing of ours.
+A script for a Python that has torch, nflows and zuko; it needs nothing of ours and
+answers the questions of a `timing.PeerProcess`.
 """
 
 import json
-import os
-import subprocess
 import sys
 import time
 from importlib import metadata
@@ -14,66 +12,17 @@ from importlib import metadata
 import numpy as np
 
 LIBRARIES = ("nflows", "zuko")
-PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}  # beside other work, waiting in a loop costs
-
-
-class Peer:
-    """A process of the peers, which waits while ours is measured.
-
-    Args:
-        python: Its interpreter.
-        sizes: Dict of `dim`, `steps`, `hidden`, `depth`, `num_bins`, `tail` and `rate`.
-        data: A file of float32 rows `[batch, dim]`.
-        threads: How many it may use.
-
-    Attributes:
-        versions: Dict of its packages.
-    """
-
-    def __init__(self, python, sizes, data, threads):
-        about = json.dumps({**sizes, "data": str(data), "threads": threads})
-        self.process = subprocess.Popen(
-            [python, "-W", "ignore", __file__, about],
-            env={**PATIENT, **os.environ, "OMP_NUM_THREADS": str(threads)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.versions = self._answer()
-
-    def parameters(self, library, flow):
-        """How many numbers a flow learns."""
-        return self._ask(library, flow, "parameters", 0)
-
-    def task(self, library, flow, task):
-        """A function of a count of calls: wall and CPU seconds of one."""
-        return lambda calls: self._ask(library, flow, task, calls)
-
-    def _ask(self, *question):
-        print(json.dumps(question), file=self.process.stdin, flush=True)
-        return self._answer()
-
-    def _answer(self):
-        line = self.process.stdout.readline()
-        if not line:
-            raise OSError(f"the peer ended with status {self.process.wait()}")
-        return json.loads(line)
-
-    def close(self):
-        """Ends the process."""
-        self.process.stdin.close()
-        self.process.wait()
 
 
 def nflows_flow(flow, about):
-    """ActNorm, permutation by lot and coupling in each step, as ours."""
+    """ActNorm, a random permutation and a coupling in each step, as ours."""
     import torch
     from nflows import transforms
     from nflows.distributions.normal import StandardNormal
     from nflows.flows.base import Flow
     from nflows.nn.nets import MLP
 
-    class Told(MLP):
+    class Network(MLP):
         """Its network, which takes no context, as its couplings call it."""
 
         hidden_features = about["hidden"]
@@ -82,7 +31,7 @@ def nflows_flow(flow, about):
             return super().forward(inputs)
 
     def network(inputs, outputs):
-        return Told([inputs], [outputs], [about["hidden"]] * about["depth"])
+        return Network([inputs], [outputs], [about["hidden"]] * about["depth"])
 
     dim, members = about["dim"], []
     for i in range(about["steps"]):
@@ -92,11 +41,11 @@ def nflows_flow(flow, about):
         mask = (torch.arange(dim) >= dim // 2) ^ (i % 2 == 1)  # what moves
         if flow == "spline":
             coupling = transforms.PiecewiseRationalQuadraticCouplingTransform
-            told = {"tails": "linear", "tail_bound": about["tail"]}
-            told["num_bins"] = about["num_bins"]
+            options = {"tails": "linear", "tail_bound": about["tail"]}
+            options["num_bins"] = about["num_bins"]
         else:
-            coupling, told = transforms.AffineCouplingTransform, {}
-        members.append(coupling(mask.int(), network, **told))
+            coupling, options = transforms.AffineCouplingTransform, {}
+        members.append(coupling(mask.int(), network, **options))
     return Flow(transforms.CompositeTransform(members), StandardNormal([dim]))
 
 
@@ -107,10 +56,10 @@ def zuko_flow(flow, about):
     from zuko.flows.coupling import GeneralCouplingTransform
 
     dim, bins = about["dim"], about["num_bins"]
-    told = {}
+    options = {}
     if flow == "spline":
-        told = {"univariate": zuko.transforms.MonotonicRQSTransform}
-        told["shapes"] = [(bins,), (bins,), (bins - 1,)]
+        options = {"univariate": zuko.transforms.MonotonicRQSTransform}
+        options["shapes"] = [(bins,), (bins,), (bins - 1,)]
     members = []
     for i in range(about["steps"]):
         members.append(
@@ -118,7 +67,7 @@ def zuko_flow(flow, about):
                 features=dim,
                 mask=torch.arange(dim) % 2 == i % 2,
                 hidden_features=[about["hidden"]] * about["depth"],
-                **told,
+                **options,
             )
         )
     base = zuko.lazy.UnconditionalDistribution(
@@ -151,7 +100,7 @@ def tasks(library, flow, about, data):
 
     log_prob()  # its ActNorms start from data
     return {
-        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "size": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "log_prob": torch.no_grad()(log_prob),
         "sample": torch.no_grad()(sample),
         "train": train,

@@ -16,13 +16,11 @@ Times are processor milliseconds per query on one core, of one query at a time a
 import argparse
 import os
 import resource
-import sys
 import time
-from pathlib import Path
 
-ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from timing import THREADS, use_one_core
+
+os.environ.update(dict.fromkeys(THREADS, "1"))
 
 import numpy as np
 
@@ -113,8 +111,7 @@ def main():
     parser.add_argument("--plain", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--graph", action=argparse.BooleanOptionalAction, default=True)
     options = parser.parse_args()
-    if hasattr(os, "sched_setaffinity"):  # one core, whatever the libraries think
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    use_one_core()
     print(f"{QUERIES} queries, {options.dim} numbers a voice")
     print(
         f"{'voices':>8} {'':18} {'enrol s':>9} {'CPU ms, 1':>10} {'CPU ms, 64':>10} "

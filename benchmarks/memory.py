@@ -40,7 +40,7 @@ def main():
 
 def _train(folder, speakers, utterances):
     corpus = f"corpus-{utterances}"
-    render = ["-m", "corpora", "synthetic", str(folder / corpus)]
+    render = ["-m", "timbre.corpora", "synthetic", str(folder / corpus)]
     render += ["--num-speakers", str(speakers), "--utterances", str(utterances)]
     where = {"cwd": ROOT, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     subprocess.run([sys.executable, *render], check=True, **where)

@@ -1,4 +1,4 @@
-"""How fast are voices drawn, how good are few steps, and how does `diffusers` compare?
+"""How fast is sampling, how good are few steps, and how does `diffusers` compare?
 
 Three tables of one network. `ways` takes the same steps of DDPM in four ways: a Python
 loop of eager operations, as the first programs of this kind did; the same loop over a
@@ -20,24 +20,17 @@ the way, `difference` is the largest between its voices and ours, scaled to devi
     python benchmarks/sampling.py --quick                  # nothing of 1,000 steps
 
 Sides take turns, each time from the same noise: speed is the median of several runs, a
-ratio the median of each run's own. A run begins with noise in memory and ends with
-points in memory. A distance is the mean of several draws of a thousand voices, with its
-standard error: one draw alone can be a third off.
+ratio the median of each run's own. A run begins and ends with arrays in memory. A
+distance is the mean of several draws of a thousand voices, with its standard error: one
+draw alone can be a third off.
 """
 
 import argparse
 import os
-import statistics
-import sys
 import tempfile
-import time
-from dataclasses import dataclass, field
-from pathlib import Path
-
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
+from timing import Timings, limit_threads, seconds_of
 
 PARTS = ("ways", "quality", "peer")
 STEPS = (5, 10, 20, 50, 100, 1000)
@@ -56,39 +49,32 @@ On Linux pip takes the CUDA build of PyTorch, several GB, unless it is given PyT
 index of CPU builds (--extra-index-url; then 1.1 GB)."""
 
 
-@dataclass
-class Side:
-    """What one way of sampling took, in seconds, and gave."""
+class Side(Timings):
+    """What one way of sampling took, and the embeddings it gave.
 
-    first: float = 0.0  # the first run, which traces and compiles
-    wall: list = field(default_factory=list)
-    cpu: list = field(default_factory=list)
-    points: list = field(default_factory=list)  # scaled, [n, dim] of each run
+    Attributes:
+        first: Seconds of the first run, which traces and compiles.
+        embeddings: List of scaled embeddings `[n, dim]`, one array a run.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.embeddings = 0.0, []
 
     @property
     def speed(self):
-        """Voices a second."""
-        return len(self.points[0]) / statistics.median(self.wall)
+        """Embeddings a second."""
+        return len(self.embeddings[0]) / self.medians[0]
 
-    def ratio(self, other, what="wall"):
-        """How many times less it took than another side."""
-        pairs = zip(getattr(other, what), getattr(self, what), strict=True)
-        return statistics.median(theirs / own for theirs, own in pairs)
-
-    def judged(self, model, judge):
-        """`Judge.mean` of all runs."""
-        return judge.mean(model.scaler.unscale(x).numpy() for x in self.points)
+    def quality(self, model, reference):
+        """`Reference.mean` of all runs."""
+        unscale = model.scaler.unscale
+        return reference.mean(unscale(x).numpy() for x in self.embeddings)
 
 
-def timed(function):
+def time_sampler(function):
     """The same, giving its wall and processor seconds, too."""
-
-    def run(start, seed):
-        wall, cpu = time.perf_counter(), time.process_time()
-        points = function(start, seed).numpy()
-        return points, time.perf_counter() - wall, time.process_time() - cpu
-
-    return run
+    return lambda start, seed: seconds_of(lambda: function(start, seed).numpy())
 
 
 def measure(functions, starts):
@@ -96,41 +82,42 @@ def measure(functions, starts):
     sides = {name: Side() for name in functions}
     for run, start in enumerate(starts):
         for name, function in functions.items():
-            points, wall, cpu = function(start, [run, 0])
+            embeddings, wall, cpu = function(start, [run, 0])
             side = sides[name]
-            side.points.append(points)
-            if not run:
+            side.embeddings.append(embeddings)
+            if run:
+                side.add(wall, cpu)
+            else:
                 side.first = wall
-                continue
-            side.wall.append(wall)
-            side.cpu.append(cpu)
     return sides
 
 
-def ways(model, judge, starts):
+def ways(model, reference, starts):
     """Print what each way of taking the same steps costs, and what few steps save."""
     from sampling_model import samplers_of
 
     functions = samplers_of(model, LOOPS, FEW)
-    sides = measure({key: timed(run) for key, run in functions.items()}, starts)
+    sides = measure({key: time_sampler(run) for key, run in functions.items()}, starts)
     eager, *others = list(sides.values())[:3]
     for other in others:
-        np.testing.assert_allclose(other.points, eager.points, rtol=0, atol=SAME)
+        np.testing.assert_allclose(
+            other.embeddings, eager.embeddings, rtol=0, atol=SAME
+        )
     print(
         f"\n{'ways':<23}{'sampler':<11}{'steps':>5}{'first s':>9}{'voices/s':>10}"
         f"{'ratio':>7}{'CPU s':>8}{'ratio':>7}{'FD':>8}{'+-':>6}{'cov.':>6}"
     )
     for (name, sampler, steps), side in sides.items():
-        figures = side.judged(model, judge)
+        figures = side.quality(model, reference)
         print(
             f"{name:<23}{sampler:<11}{steps:>5}{side.first:>9.2f}{side.speed:>10.0f}"
-            f"{side.ratio(eager):>7.2f}{statistics.median(side.cpu):>8.2f}"
+            f"{side.ratio(eager):>7.2f}{side.medians[1]:>8.2f}"
             f"{side.ratio(eager, 'cpu'):>7.2f}"
             + "{:>8.2f}{:>6.2f}{:>6.2f}".format(*figures)
         )
 
 
-def quality(model, judge, draws, steps):
+def quality(model, reference, draws, steps):
     """Print Fréchet distance and coverage of each sampler at each number of steps."""
     from diffusion.samplers import SAMPLERS
     from diffusion.speakers.generator import SpeakerGenerator
@@ -142,21 +129,21 @@ def quality(model, judge, draws, steps):
         print(f"{name:<14}", end="", flush=True)
         for n in steps:
             drawn = (
-                voices.generate(len(judge), seed, sampler=name, steps=n)
+                voices.generate(len(reference), seed, sampler=name, steps=n)
                 for seed in range(draws)
             )
             print(
-                "{:>7.2f} +-{:.2f} {:.2f}".format(*judge.mean(drawn)),
+                "{:>7.2f} +-{:.2f} {:.2f}".format(*reference.mean(drawn)),
                 end="",
                 flush=True,
             )
         print()
 
 
-def compare(model, judge, starts, python, threads):
+def compare(model, reference, starts, python, threads):
     """Print our samplers beside those of `diffusers`."""
     from sampling_model import graph
-    from sampling_peer import Peer
+    from sampling_peer import Sampler
 
     from diffusion.networks.resmlp import ResMLP
 
@@ -166,27 +153,27 @@ def compare(model, judge, starts, python, threads):
         return print("\nThe peer has no such network, only resmlp: not compared.")
     with (
         tempfile.TemporaryDirectory() as folder,
-        Peer(python, model, folder, threads) as peer,
+        Sampler(python, model, folder, threads) as peer,
     ):
         print(
             "\n{:<23}{:<11}{:>5}{:>9}{:>10}{:>7}{:>8}{:>9}{:>8}{:>12}".format(
-                f"diffusers {peer.versions['diffusers']}",
+                f"diffusers {peer.about['diffusers']}",
                 *("sampler", "steps", "theirs/s", "ours/s", "ratio", "CPU"),
                 *("FD theirs", "ours", "difference"),
             )
         )
         for name, steps in PEERS:
             if steps <= model.schedule.steps:
-                ours = timed(graph(model, name, steps))
+                ours = time_sampler(graph(model, name, steps))
                 theirs = peer.sampler(name, steps)
                 sides = measure({"ours": ours, "theirs": theirs}, starts)
-                show_peer(name, steps, model, judge, **sides)
+                show_peer(name, steps, model, reference, **sides)
 
 
-def show_peer(name, steps, model, judge, ours, theirs):
+def show_peer(name, steps, model, reference, ours, theirs):
     """Print one line of the peer's table."""
-    change = np.abs(np.subtract(ours.points, theirs.points)).max()
-    first, second = (side.judged(model, judge)[0] for side in (theirs, ours))
+    change = np.abs(np.subtract(ours.embeddings, theirs.embeddings)).max()
+    first, second = (side.quality(model, reference)[0] for side in (theirs, ours))
     print(
         f"{'':<23}{name:<11}{steps:>5}{theirs.speed:>9.0f}{ours.speed:>10.0f}"
         f"{ours.ratio(theirs):>7.2f}{ours.ratio(theirs, 'cpu'):>8.2f}{first:>9.2f}"
@@ -195,27 +182,27 @@ def show_peer(name, steps, model, judge, ours, theirs):
 
 
 def open_model(options):
-    """The model, its judge, and a line about both."""
+    """The model, its reference, and a line about both."""
     import sampling_model
 
     if options.run:
-        model, judge = sampling_model.load(options.run)
+        model, reference = sampling_model.load(options.run)
         source = options.run
     else:
         size = {"dim": options.dim, "width": options.width}
-        start = time.perf_counter()
-        model, judge = sampling_model.train(options.train_steps, **size)
-        seconds = time.perf_counter() - start
+        (model, reference), seconds, _ = seconds_of(
+            lambda: sampling_model.train(options.train_steps, **size)
+        )
         source = f"{options.train_steps} steps of training here, {seconds:.0f} s"
     parameters = model.denoiser.network.count_params()
-    distance, coverage = judge(judge.other)
+    distance, coverage = reference(reference.other)
     print(
         f"{type(model.denoiser.network).__name__} of {parameters:,} parameters, "
         f"{source}; {options.threads} threads\n"
-        f"floor: {len(judge)} real voices against as many, {model.dim} dimensions: "
+        f"floor: {len(reference)} real voices against as many, {model.dim} dimensions: "
         f"FD {distance:.2f}, coverage {coverage:.2f}"
     )
-    return model, judge
+    return model, reference
 
 
 def parse():
@@ -225,7 +212,9 @@ def parse():
     parser.add_argument("--train-steps", type=int, help="(8000; quick: 3000)")
     parser.add_argument("--dim", type=int, default=128, help="of its voices (128)")
     parser.add_argument("--width", type=int, default=256, help="of its network (256)")
-    parser.add_argument("--batch", type=int, default=1000, help="at least those judged")
+    parser.add_argument(
+        "--batch", type=int, default=1000, help="at least those compared"
+    )
     parser.add_argument("--runs", type=int, help="that are timed (5; quick: 3)")
     parser.add_argument("--draws", type=int, help="of each cell of quality (5; 3)")
     parser.add_argument("--steps", type=int, nargs="+", help="of quality")
@@ -248,18 +237,17 @@ def main():
     import tensorflow as tf
 
     tf.get_logger().setLevel("ERROR")  # each sampler has a graph of its own to trace
-    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
-    tf.config.threading.set_inter_op_parallelism_threads(options.threads)
-    model, judge = open_model(options)
+    limit_threads(options.threads)
+    model, reference = open_model(options)
     rng = np.random.default_rng(0)
-    shape = options.runs + 1, max(options.batch, len(judge)), model.dim
+    shape = options.runs + 1, max(options.batch, len(reference)), model.dim
     starts = rng.normal(size=shape).astype(np.float32)
     if "ways" in options.parts:
-        ways(model, judge, starts)
+        ways(model, reference, starts)
     if "quality" in options.parts:
-        quality(model, judge, options.draws, options.steps)
+        quality(model, reference, options.draws, options.steps)
     if "peer" in options.parts:
-        compare(model, judge, starts, options.peer, options.threads)
+        compare(model, reference, starts, options.peer, options.threads)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What `sampling.py` samples from, in which ways, and what judges the voices."""
+"""The model that `sampling.py` samples from, ways to sample, and reference voices."""
 
 import math
 import statistics
@@ -20,15 +20,15 @@ from timbre.training import optimisers
 from timbre.training.config import OptimiserConfig
 from timbre.training.config import load as load_config
 
-LEARN, HELD = 5000, 1000  # made-up speakers to learn from, and in each half held out
+NUM_TRAIN, NUM_HELD_OUT = 5000, 1000  # made-up speakers; held out in each half
 OPTIMISER = OptimiserConfig(
     final_rate=0.0, warm_up=100, clip_norm=1.0, ema=0.999, ema_warm_up=True
 )
 
 
 @dataclass(frozen=True)
-class Judge:
-    """Compares voices with unseen real ones, all scaled as the training rows ask.
+class Reference:
+    """Compares embeddings with unseen real ones, all scaled as the training rows ask.
 
     Args:
         train: What the model learned from, `[rows, dim]`.
@@ -45,7 +45,7 @@ class Judge:
         """Fréchet distance and coverage of the first `len(self)` rows."""
         if len(rows) < len(self):
             raise ValueError(
-                f"The judge needs {len(self)} voices at a time. Received: {len(rows)}"
+                f"At least {len(self)} voices are needed. Received: {len(rows)}"
             )
         mean, deviation = fit_scale(self.train)
         both = [(part[: len(self)] - mean) / deviation for part in (self.real, rows)]
@@ -65,16 +65,16 @@ class Judge:
 
 
 def load(run):
-    """The model of a finished run, and a judge with its held-out voices."""
+    """The model of a finished run, and a reference of its held-out voices."""
     made = generator.SpeakerGenerator.load(run).model
     parts = data.prepare(load_config(SpeakerDiffusionConfig, run))
     halves = (half.embeddings for half in evaluate.split_in_halves(parts.held_out))
-    real, other = (half[:HELD] for half in halves)
-    return made, Judge(parts.train.embeddings, real, other)
+    real, other = (half[:NUM_HELD_OUT] for half in halves)
+    return made, Reference(parts.train.embeddings, real, other)
 
 
 def train(steps, *, dim, width):
-    """A model of made-up voices (`timbre.corpora.synthetic.embeddings`), and their judge.
+    """A model of synthetic embeddings of speakers, and their reference.
 
     Args:
         steps: Of training, 128 voices each.
@@ -84,18 +84,18 @@ def train(steps, *, dim, width):
     keras.utils.set_random_seed(0)
     learn, *held = (
         embeddings.sample_speakers(count, seed, dim).embeddings
-        for seed, count in enumerate((LEARN, HELD, HELD))
+        for seed, count in enumerate((NUM_TRAIN, NUM_HELD_OUT, NUM_HELD_OUT))
     )
     made = model.create(dim=dim, network={"width": width}, unit=True)
     made.scaler.fit(learn)
     made.compile(optimizer=optimisers.build(OPTIMISER, steps=steps))
-    rows = tf.data.Dataset.from_tensor_slices(learn).shuffle(LEARN, seed=0).repeat()
+    rows = tf.data.Dataset.from_tensor_slices(learn).shuffle(NUM_TRAIN, seed=0).repeat()
     made.fit(rows.batch(128).take(steps), shuffle=False, verbose=0)
-    return made, Judge(learn, *held)
+    return made, Reference(learn, *held)
 
 
 def ancestral(model, steps):
-    """DDPM's step as one writes it down, and the numbers that each step is told."""
+    """DDPM's step as one writes it down, and the arguments of each step."""
     times = sampling_times(model.schedule, steps).numpy()
     t, s = times[:-1], times[1:]
     signal, noise = model.schedule.signal, model.schedule.noise

@@ -4,23 +4,20 @@ The network is `diffusion.networks.resmlp.ResMLP` layer by layer, written with p
 functions, which is PyTorch's fastest way to run it without compiling; the times are
 handed to it for each row, as the models of `diffusers` do. Its weights come from ours.
 
-`Peer` is what `sampling.py` holds. Run as a script, by a Python that has torch and
+`Sampler` is what `sampling.py` holds. Run as a script, by a Python that has torch and
 diffusers, this file is the other end: it needs nothing of ours.
 """
 
 import itertools
 import json
-import os
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
+from timing import PeerProcess, seconds_of
 
 FASTEST = 1000.0  # radians of the fastest sinusoid of the time
 THEIR_WORDS = {"noise": "epsilon", "clean": "sample", "velocity": "v_prediction"}
-PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}  # beside other work, waiting in a loop costs
 SCHEDULERS = {
     "ddpm": ("DDPMScheduler", {"clip_sample": False}),
     "ddim": ("DDIMScheduler", {"clip_sample": False}),
@@ -29,17 +26,14 @@ SCHEDULERS = {
 }
 
 
-class Peer:
-    """A process of the peer, which waits while ours is measured.
+class Sampler(PeerProcess):
+    """The peer's samplers of one of our models.
 
     Args:
-        python: Its interpreter.
+        python: An interpreter that has torch and diffusers.
         model: A `SpeakerDiffusion` whose network is a `ResMLP`.
-        folder: Where both meet.
+        folder: Where both sides read and write arrays.
         threads: How many it may use.
-
-    Attributes:
-        versions: Dict of its packages.
     """
 
     def __init__(self, python, model, folder, threads):
@@ -54,39 +48,17 @@ class Peer:
             "threads": threads,
         }
         (self.folder / "about.json").write_text(json.dumps(about), "utf-8")
-        self.process = subprocess.Popen(
-            [python, "-W", "ignore", __file__, folder],
-            env={**PATIENT, **os.environ, "OMP_NUM_THREADS": str(threads)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.versions = self._answer()
+        super().__init__(python, __file__, folder, threads=threads)
 
     def sampler(self, name, steps):
-        """A function of a start `[n, dim]` and a seed: points, wall and CPU seconds."""
+        """Embeddings and seconds, a function of a start `[n, dim]` and a seed."""
 
         def run(start, seed):
             np.save(self.folder / "start.npy", start)
-            question = json.dumps([*SCHEDULERS[name], steps, seed[0]])
-            print(question, file=self.process.stdin, flush=True)
-            seconds = self._answer()
-            return np.load(self.folder / "points.npy"), *seconds
+            seconds = self.ask(*SCHEDULERS[name], steps, seed[0])
+            return np.load(self.folder / "embeddings.npy"), *seconds
 
         return run
-
-    def _answer(self):
-        line = self.process.stdout.readline()
-        if not line:
-            raise OSError(f"the peer ended with status {self.process.wait()}")
-        return json.loads(line)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.stdin.close()
-        self.process.wait()
 
 
 def layers(network):
@@ -94,15 +66,15 @@ def layers(network):
 
     Unknown labels add the same vector to every condition: it becomes part of a bias.
     """
-    told = network.conditioning
+    condition = network.conditioning
     inner = ((b.norm, b.film.affine, b.first, b.second) for b in network.blocks)
-    order = told.first, told.second, network.enter, *itertools.chain(*inner)
+    order = condition.first, condition.second, network.enter, *itertools.chain(*inner)
     arrays = [
         array
         for layer in (*order, network.norm, network.leave)
         for array in layer.get_weights()
     ]
-    for table in told.label.tables if network.classes else ():
+    for table in condition.label.tables if network.classes else ():
         arrays[3] = arrays[3] + table.get_weights()[0][0]
     return {str(i): array for i, array in enumerate(arrays)}
 
@@ -137,16 +109,16 @@ def resmlp(arrays, steps, epsilon):
     return network
 
 
-def draw(network, scheduler, x, steps, seed):
+def sample(network, scheduler, x, steps, seed):
     """The loop of the documentation of `diffusers`; its times begin at 0, ours at 1."""
     import torch
 
-    told = {"generator": torch.Generator().manual_seed(seed)}
-    told = told if type(scheduler).__name__ == "DDPMScheduler" else {}
+    noisy = type(scheduler).__name__ == "DDPMScheduler"
+    options = {"generator": torch.Generator().manual_seed(seed)} if noisy else {}
     scheduler.set_timesteps(steps)
     for t in scheduler.timesteps:
         output = network(x, (t + 1).expand(len(x)))
-        x = scheduler.step(output, t, x, **told).prev_sample
+        x = scheduler.step(output, t, x, **options).prev_sample
     return x
 
 
@@ -169,14 +141,14 @@ def main(folder):
     versions = {"diffusers": diffusers.__version__, "torch": torch.__version__}
     print(json.dumps(versions), flush=True)
     for line in sys.stdin:
-        name, told, steps, seed = json.loads(line)
-        scheduler = getattr(diffusers, name)(**shared, **told)
+        name, options, steps, seed = json.loads(line)
+        scheduler = getattr(diffusers, name)(**shared, **options)
         x = torch.from_numpy(np.load(folder / "start.npy"))
-        wall, cpu = time.perf_counter(), time.process_time()
         with torch.inference_mode():
-            points = draw(network, scheduler, x, steps, seed).numpy()
-        seconds = time.perf_counter() - wall, time.process_time() - cpu
-        np.save(folder / "points.npy", points)
+            embeddings, *seconds = seconds_of(
+                sample, network, scheduler, x, steps, seed
+            )
+        np.save(folder / "embeddings.npy", embeddings.numpy())
         print(json.dumps(seconds), flush=True)
 
 
