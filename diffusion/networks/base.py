@@ -4,13 +4,13 @@
 prediction that `diffusion.denoising` trains, `[batch, dim]`.
 """
 
-import inspect
-
 import keras
 from keras import ops
 
+from timbre.training.networks import ConfiguredByArguments
 
-class DenoisingNetwork(keras.Model):
+
+class DenoisingNetwork(ConfiguredByArguments, keras.Model):
     """A denoising network over vectors.
 
     A subclass keeps each argument of its constructor as the attribute of its name, and
@@ -34,28 +34,7 @@ class DenoisingNetwork(keras.Model):
         self.classes = tuple(classes)
         self.check_min(dim=1, steps=1, classes=1)
 
-    @classmethod
-    def arguments(cls):
-        """Names of the arguments it is built from, see `registry.build`."""
-        return {*inspect.signature(cls).parameters} - {"kwargs"}
-
-    def check_min(self, **limits):
-        """Refuses arguments, numbers or tuples of them, below their limits."""
-        for name, limit in limits.items():
-            value = getattr(self, name)
-            if (
-                min(value if isinstance(value, tuple) else (value,), default=limit)
-                < limit
-            ):
-                raise ValueError(
-                    f"`{name}` must be at least {limit}. Received: {value}"
-                )
-
     def build_weights(self):
         """Makes all weights at once: their shapes follow from the arguments."""
         labels = ops.zeros((1, len(self.classes)), "int32")
         self((ops.zeros((1, self.dim)), ops.ones((1,), "int32"), labels))
-
-    def get_config(self):
-        names = (*sorted(self.arguments()), "name")
-        return {name: getattr(self, name) for name in names}

@@ -11,11 +11,13 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from timbre.training.networks import ConfiguredByArguments
+
 MAX_FREQUENCY = 1000.0  # radians from t = 0 to t = T
 
 
 @keras.saving.register_keras_serializable(package="diffusion")
-class TimeFeatures(layers.Layer):
+class TimeFeatures(ConfiguredByArguments, layers.Layer):
     """Sinusoids of the time, the same for `t / T` whatever the number of steps.
 
     `sin(f[k] * t / T), cos(f[k] * t / T)` with `f[k]` spaced evenly in the logarithm
@@ -48,13 +50,9 @@ class TimeFeatures(layers.Layer):
     def compute_output_shape(self, t_shape):
         return (*t_shape, self.num_features)
 
-    def get_config(self):
-        own = {"steps": self.steps, "num_features": self.num_features}
-        return {**super().get_config(), **own}
-
 
 @keras.saving.register_keras_serializable(package="diffusion")
-class LabelEmbeddings(layers.Layer):
+class LabelEmbeddings(ConfiguredByArguments, layers.Layer):
     """The sum of one embedding for each attribute's label; -1 has one, too.
 
     Args:
@@ -88,13 +86,9 @@ class LabelEmbeddings(layers.Layer):
         rows = [table(labels[:, i] + 1) for i, table in enumerate(self.tables)]
         return sum(rows[1:], rows[0])
 
-    def get_config(self):
-        own = {"classes": self.classes, "width": self.width}
-        return {**super().get_config(), **own}
-
 
 @keras.saving.register_keras_serializable(package="diffusion")
-class Conditioning(layers.Layer):
+class Conditioning(ConfiguredByArguments, layers.Layer):
     """Time and labels as one vector.
 
     Args:
@@ -129,15 +123,6 @@ class Conditioning(layers.Layer):
     def call(self, t, labels):
         condition = self.second(self.first(self.time(t)))
         return condition + self.label(labels) if self.classes else condition
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "steps": self.steps,
-            "classes": self.classes,
-            "width": self.width,
-            "num_features": self.num_features,
-        }
 
 
 @keras.saving.register_keras_serializable(package="diffusion")

@@ -3,6 +3,7 @@
 from diffusion.networks.linear import Linear
 from diffusion.networks.resmlp import ResMLP
 from diffusion.networks.unet1d import UNet1D
+from timbre.training import networks
 
 NETWORKS = {"linear": Linear, "resmlp": ResMLP, "unet1d": UNet1D}
 
@@ -25,14 +26,5 @@ def build(network="resmlp", **arguments):
         ValueError: If `network` is not known, or a value is not possible.
         TypeError: If no network has an argument of that name.
     """
-    if network not in NETWORKS:
-        raise ValueError(
-            f"`network` must be one of {sorted(NETWORKS)}. Received: {network!r}"
-        )
-    known = set().union(*(kind.arguments() for kind in NETWORKS.values()))
-    if unknown := sorted(arguments.keys() - known):
-        raise TypeError(
-            f"Arguments of networks are {sorted(known)}. Received: {unknown}"
-        )
-    own = arguments.keys() & NETWORKS[network].arguments()
-    return NETWORKS[network](**{n: arguments[n] for n in own}, name=network)
+    kind, own = networks.select(NETWORKS, network, arguments)
+    return kind(**own, name=network)

@@ -11,12 +11,13 @@ from keras import layers, ops
 
 from diffusion.networks.base import DenoisingNetwork
 from diffusion.networks.conditioning import Conditioning, FiLM
+from timbre.training.networks import ConfiguredByArguments
 
 MAX_CONDITION = 128  # units of the condition
 
 
 @keras.saving.register_keras_serializable(package="diffusion")
-class ResidualBlock(layers.Layer):
+class ResidualBlock(ConfiguredByArguments, layers.Layer):
     """`x + dense(dropout(silu(dense(FiLM(LayerNorm(x))))))`.
 
     Args:
@@ -52,10 +53,6 @@ class ResidualBlock(layers.Layer):
     def call(self, x, condition, training=None):
         h = self.first(self.film(self.norm(x), condition))
         return x + self.second(self.drop(h, training=training))
-
-    def get_config(self):
-        own = {n: getattr(self, n) for n in ("expansion", "dropout", "seed")}
-        return {**super().get_config(), **own}
 
 
 @keras.saving.register_keras_serializable(package="diffusion")

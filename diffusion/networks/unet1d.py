@@ -10,10 +10,11 @@ from keras import layers, ops
 
 from diffusion.networks.base import DenoisingNetwork
 from diffusion.networks.conditioning import Conditioning, FiLM
+from timbre.training.networks import ConfiguredByArguments
 
 
 @keras.saving.register_keras_serializable(package="diffusion")
-class ConvolutionBlock(layers.Layer):
+class ConvolutionBlock(ConfiguredByArguments, layers.Layer):
     """`skip(x) + gate * conv(silu(FiLM(norm(conv(silu(norm(x)))))))`.
 
     `skip` is the identity, or a convolution of size 1 where the channels change. With
@@ -76,10 +77,6 @@ class ConvolutionBlock(layers.Layer):
             means = ops.mean(h, axis=1, keepdims=True)
             h = h * self.excite(self.squeeze(means))
         return h + (x if x.shape[-1] == self.channels else self.skip(x))
-
-    def get_config(self):
-        names = ("channels", "groups", "kernel_size", "squeeze_excitation")
-        return {**super().get_config(), **{n: getattr(self, n) for n in names}}
 
 
 @keras.saving.register_keras_serializable(package="diffusion")

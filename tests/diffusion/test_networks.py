@@ -196,9 +196,10 @@ def test_dropout_drops_in_training_only(rng):
 
 def test_options_of_other_networks_are_passed_over():
     network = build("linear", dim=8, steps=3, width=7, channels=(8,), hidden=(4,))
-    assert network.get_config() == {
-        **{"dim": 8, "steps": 3, "classes": (), "hidden": (4,), "name": "linear"}
-    }
+    config = network.get_config()
+    own = {"dim": 8, "steps": 3, "classes": (), "hidden": (4,)}
+    assert {name: config[name] for name in network.arguments()} == own
+    assert network.name == "linear" and not {"width", "channels"} & config.keys()
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])

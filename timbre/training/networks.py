@@ -16,9 +16,10 @@ class ConfiguredByArguments:
         names = {}
         for kind in cls.__mro__[: cls.__mro__.index(ConfiguredByArguments)]:
             if "__init__" in vars(kind):
-                parameters = list(inspect.signature(kind.__init__).parameters.values())
-                named = [p for p in parameters[1:] if p.kind != p.VAR_KEYWORD]
-                names |= dict.fromkeys(p.name for p in named)
+                _, *own = inspect.signature(kind.__init__).parameters.values()
+                names |= {p.name: None for p in own if p.kind != p.VAR_KEYWORD}
+                if all(p.kind != p.VAR_KEYWORD for p in own):
+                    break
         return tuple(names)
 
     def get_config(self):
