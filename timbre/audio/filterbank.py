@@ -8,6 +8,7 @@ last one is filled with zeros: `L` samples make `1 + ceil((L - length) / hop)` f
 Energies are not logarithms; a band without any energy holds float64's epsilon.
 """
 
+import inspect
 import math
 
 import keras
@@ -21,11 +22,9 @@ EPSILON = float(np.finfo(float).eps)  # what python_speech_features puts for zer
 class FrontEnd(keras.layers.Layer):
     """Base of layers from waveforms to frames of `num_bands` numbers.
 
-    A heir has `num_frames(num_samples)`, and in `ARGUMENTS` the names of its
-    constructor's arguments, which are attributes too.
+    A subclass has `num_frames(num_samples)`, and an attribute for every argument of
+    its constructor, which is its configuration.
     """
-
-    ARGUMENTS = ()
 
     def compute_output_shape(self, input_shape):
         batch, samples = input_shape
@@ -33,8 +32,9 @@ class FrontEnd(keras.layers.Layer):
         return (batch, frames, self.num_bands)
 
     def get_config(self):
-        arguments = {name: getattr(self, name) for name in self.ARGUMENTS}
-        return {**super().get_config(), **arguments}
+        names = inspect.signature(type(self).__init__).parameters
+        names = [n for n in names if n not in ("self", "dtype", "kwargs")]
+        return {**super().get_config(), **{n: getattr(self, n) for n in names}}
 
 
 @keras.saving.register_keras_serializable(package="audio")
@@ -65,17 +65,6 @@ class Filterbank(FrontEnd):
         >>> energies.shape
         TensorShape([1, 160, 64])
     """
-
-    ARGUMENTS = (
-        "sample_rate",
-        "window_s",
-        "hop_s",
-        "num_bands",
-        "fft_size",
-        "preemphasis",
-        "low_hz",
-        "high_hz",
-    )
 
     def __init__(
         self,

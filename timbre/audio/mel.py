@@ -114,17 +114,6 @@ class LogMel(FrontEnd):
         TensorShape([1, 101, 40])
     """
 
-    ARGUMENTS = (
-        "sample_rate",
-        "window",
-        "hop",
-        "num_bands",
-        "low_hz",
-        "high_hz",
-        "floor",
-        "spectrum",
-    )
-
     def __init__(
         self,
         sample_rate=16000,

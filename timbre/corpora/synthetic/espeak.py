@@ -1,17 +1,16 @@
 """Text to speech by eSpeak NG through ctypes, with exact phone and word times.
 
-The shared library comes with the package `espeakng-loader` and is loaded when a
-`Synthesiser` opens, not before. The library remembers the phase of its oscillators
-and more from one text to the next, so every `Synthesiser` loads it afresh and unloads
-it at the end: the same request then gives the same samples, whatever came before (as
-long as nothing else in the process holds the library; hence
-`worker`).
+The shared library comes with the package `espeakng-loader`. It remembers the phase of
+its oscillators and more from one text to the next, so it is loaded afresh for every
+text: the same request gives the same samples, whatever came before, as long as nothing
+else in the process holds the library (hence `worker`).
 
 A phone lasts until the next one starts, and the silent closure before a plosive
 belongs to it. A pause belongs to nobody: it is a gap between two phones.
 """
 
 import _ctypes
+import contextlib
 import ctypes
 import importlib
 import threading
@@ -98,118 +97,108 @@ _Callback = ctypes.CFUNCTYPE(
 )
 
 
-class Synthesiser:
-    """A fresh eSpeak NG, to be used in a `with` statement.
+def synthesise(
+    text: str,
+    *,
+    voice: str = "en-us",
+    rate: int = 175,
+    pitch: int = 50,
+    pitch_range: int = 50,
+    volume: int = 30,
+) -> Speech:
+    """Synthesise a text; one at a time in a process, in parallel by processes.
 
-    One may be open at a time in a process, for one text, because the library keeps
-    global state; render in parallel by processes.
+    Args:
+        text: What to say.
+        voice: A language, or `language+variant`. Defaults to `"en-us"`.
+        rate: Words per minute, 80 to 450. Defaults to `175`.
+        pitch: Height of the voice, 0 to 99, where 50 is the variant's own.
+        pitch_range: Range of the melody, 0 to 99; 0 is monotone.
+        volume: Loudness, 0 to 200. Loud variants clip above the default, `30`.
 
-    Example:
-        >>> with Synthesiser() as synthesiser:
-        ...     speech = synthesiser.say("Good morning.", voice="en-us+f1")
+    Returns:
+        The speech at the library's own sample rate, 22 050 Hz.
 
     Raises:
         ImportError: `espeakng-loader` is not installed.
-        SynthesisError: The library does not start, or another one is open.
+        SynthesisError: The library does not start, is in use or has no such voice.
     """
-
-    def __enter__(self):
-        if not _one_at_a_time.acquire(blocking=False):
-            raise SynthesisError(
-                "One `Synthesiser` may be open at a time in a process."
+    data = text.encode()
+    if not text.strip() or b"\0" in data:
+        raise ValueError(f"`text` needs words and no NUL. Received: {text!r}")
+    settings = {
+        "rate": rate,
+        "pitch": pitch,
+        "pitch_range": pitch_range,
+        "volume": volume,
+    }
+    for name, value in settings.items():
+        low, high = LIMITS[name]
+        if not low <= value <= high:
+            raise ValueError(
+                f"`{name}` must be from {low} to {high}. Received: {value}"
             )
-        try:
-            self._open(load_package())
-        except BaseException:
-            _one_at_a_time.release()
-            raise
-        return self
+    samples, events = [], []
 
-    def __exit__(self, *error):
-        self._library.espeak_Terminate()
-        _unload(self._library)
-        self._library = None
-        _one_at_a_time.release()
-
-    def say(
-        self,
-        text: str,
-        *,
-        voice: str = "en-us",
-        rate: int = 175,
-        pitch: int = 50,
-        pitch_range: int = 50,
-        volume: int = 30,
-    ) -> Speech:
-        """Speak a text.
-
-        Args:
-            text: What to say.
-            voice: A language, or `language+variant`. Defaults to `"en-us"`.
-            rate: Words per minute, 80 to 450. Defaults to `175`.
-            pitch: Height of the voice, 0 to 99, where 50 is the variant's own.
-            pitch_range: Range of the melody, 0 to 99; 0 is monotone.
-            volume: Loudness, 0 to 200. Loud variants clip above the default, `30`.
-
-        Returns:
-            The speech at the library's own sample rate, 22 050 Hz.
-        """
-        if self._samples:
-            raise SynthesisError("A `Synthesiser` speaks once; open another one.")
-        self._set(voice, rate=rate, pitch=pitch, pitch_range=pitch_range, volume=volume)
-        data = text.encode()
-        if not text.strip() or b"\0" in data:
-            raise ValueError(f"`text` needs words and no NUL. Received: {text!r}")
-        size, mark = ctypes.c_size_t(len(data) + 1), ctypes.c_uint(0)
-        status = self._library.espeak_Synth(
-            data, size, 0, 1, 0, UTF8, ctypes.byref(mark), None
-        )
-        if status or not self._samples:
-            raise SynthesisError(f"eSpeak NG said nothing. Received: {text!r}")
-        samples = np.concatenate(self._samples)
-        phones = _phones(self._events, samples, self._sample_rate)
-        words = _words(self._events, phones, text)
-        waveform = samples.astype(np.float32) / 32768
-        return Speech(
-            waveform, self._sample_rate, tuple(label for _, label in phones), words
-        )
-
-    def _open(self, package):
-        try:
-            self._library = ctypes.CDLL(package.get_library_path())
-        except OSError as error:
-            raise SynthesisError(f"eSpeak NG can not be loaded: {error}") from error
-        folder = str(Path(package.get_data_path())).encode()
-        rate = self._library.espeak_Initialize(SYNCHRONOUS, 0, folder, OPTIONS)
-        if rate <= 0:
-            _unload(self._library)
-            raise SynthesisError(f"eSpeak NG does not start: status {rate}.")
-        self._sample_rate, self._samples, self._events = rate, [], []
-        self._callback = _Callback(self._receive)  # kept alive as long as the library
-        self._library.espeak_SetSynthCallback(self._callback)
-
-    def _set(self, voice, **settings):
-        for name, value in settings.items():
-            low, high = LIMITS[name]
-            if not low <= value <= high:
-                raise ValueError(
-                    f"`{name}` must be from {low} to {high}. Received: {value}"
-                )
-        if self._library.espeak_SetVoiceByName(voice.encode()):
-            raise SynthesisError(f"eSpeak NG has no such voice. Received: {voice!r}")
-        for name, value in settings.items():
-            self._library.espeak_SetParameter(SETTINGS[name], int(value), 0)
-
-    def _receive(self, samples, count, events):
-        if samples and count > 0:
-            self._samples.append(np.ctypeslib.as_array(samples, (count,)).copy())
+    def receive(data, count, found):
+        if data and count > 0:
+            samples.append(np.ctypeslib.as_array(data, (count,)).copy())
         index = 0
-        while events[index].type != END_OF_EVENTS:
-            event = events[index]
+        while found[index].type != END_OF_EVENTS:
+            event = found[index]
             name = bytes(event.id.string) if event.type == PHONE else b""
-            self._events.append((event.type, event.sample, event.text_position, name))
+            events.append((event.type, event.sample, event.text_position, name))
             index += 1
         return 0
+
+    callback = _Callback(receive)  # kept alive as long as the library
+    with _open_library() as (library, sample_rate):
+        library.espeak_SetSynthCallback(callback)
+        if library.espeak_SetVoiceByName(voice.encode()):
+            raise SynthesisError(f"eSpeak NG has no such voice. Received: {voice!r}")
+        for name, value in settings.items():
+            library.espeak_SetParameter(SETTINGS[name], int(value), 0)
+        size, mark = ctypes.c_size_t(len(data) + 1), ctypes.c_uint(0)
+        status = library.espeak_Synth(
+            data, size, 0, 1, 0, UTF8, ctypes.byref(mark), None
+        )
+    if status or not samples:
+        raise SynthesisError(f"eSpeak NG said nothing. Received: {text!r}")
+    samples = np.concatenate(samples)
+    phones = _phones(events, samples, sample_rate)
+    return Speech(
+        samples.astype(np.float32) / 32768,
+        sample_rate,
+        tuple(label for _, label in phones),
+        _words(events, phones, text),
+    )
+
+
+@contextlib.contextmanager
+def _open_library():
+    """A fresh library and its sample rate; unloaded at the end."""
+    if not _one_at_a_time.acquire(blocking=False):
+        raise SynthesisError("eSpeak NG speaks one text at a time in a process.")
+    try:
+        package = load_package()
+        try:
+            library = ctypes.CDLL(package.get_library_path())
+        except OSError as error:
+            raise SynthesisError(f"eSpeak NG can not be loaded: {error}") from error
+        try:
+            folder = str(Path(package.get_data_path())).encode()
+            rate = library.espeak_Initialize(SYNCHRONOUS, 0, folder, OPTIONS)
+            if rate <= 0:
+                raise SynthesisError(f"eSpeak NG does not start: status {rate}.")
+            try:
+                yield library, rate
+            finally:
+                library.espeak_Terminate()
+        finally:
+            close = getattr(_ctypes, "dlclose", None) or _ctypes.FreeLibrary
+            close(library._handle)
+    finally:
+        _one_at_a_time.release()
 
 
 def load_package():
@@ -220,11 +209,6 @@ def load_package():
         raise ImportError(
             f"The synthetic corpus is spoken by eSpeak NG. Install it: {INSTALL}"
         ) from error
-
-
-def _unload(library):
-    close = getattr(_ctypes, "dlclose", None) or _ctypes.FreeLibrary
-    close(library._handle)
 
 
 def _phones(events, samples, sample_rate):

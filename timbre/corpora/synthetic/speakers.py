@@ -201,14 +201,13 @@ def synthesise(
     prosody = prosody or Prosody()
     f0_hz = speaker.f0_hz * 2 ** (prosody.semitones / 12) * speaker.tract
     words = WORDS_PER_MINUTE * speaker.speed * prosody.speed * speaker.tract
-    with espeak.Synthesiser() as synthesiser:
-        speech = synthesiser.say(
-            text,
-            voice=f"{language}+{speaker.variant.name}",
-            rate=int(np.clip(round(words), *espeak.LIMITS["rate"])),
-            pitch=pitch_setting(f0_hz / speaker.variant.f0_hz),
-            pitch_range=prosody.pitch_range,
-        )
+    speech = espeak.synthesise(
+        text,
+        voice=f"{language}+{speaker.variant.name}",
+        rate=int(np.clip(round(words), *espeak.LIMITS["rate"])),
+        pitch=pitch_setting(f0_hz / speaker.variant.f0_hz),
+        pitch_range=prosody.pitch_range,
+    )
     return apply_tract_length(speech, tract=speaker.tract)
 
 
