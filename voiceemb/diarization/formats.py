@@ -78,10 +78,8 @@ def read_json(path) -> dict:
 
 
 def _fields(held):
-    rows, speakers = (
-        _check_type(list, held["turns"]),
-        _check_type(dict, held["speakers"]),
-    )
+    rows = _check_type(list, held["turns"])
+    speakers = _check_type(dict, held["speakers"])
     duration_s = _seconds([held["duration_s"]])[0]
     turns = [
         Turn(*_seconds([start, end]), normalise_name(name)) for start, end, name in rows

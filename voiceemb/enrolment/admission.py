@@ -99,33 +99,24 @@ def admit(
     own = people.get(name)
     enrolled = embeddings[:0] if own is None else own.embeddings
     others = {n: s.embeddings for n, s in people.items() if n != name}
-    duplicates = [
-        _duplicate_reasons(row, embeddings, enrolled) for row in range(len(recordings))
-    ]
-    good = np.array(
-        [
-            not (duplicate or found.reasons)
-            for duplicate, (_, found) in zip(duplicates, recordings, strict=True)
-        ],
-        bool,
-    )
+    rows = range(len(recordings))
+    duplicates = [_duplicate_reasons(row, embeddings, enrolled) for row in rows]
+    good = [not (duplicates[row] or recordings[row][1].reasons) for row in rows]
     samples = []
     for row, (source, found) in enumerate(recordings):
-        embedding, duplicate = embeddings[row], duplicates[row]
-        rest = good & (np.arange(len(recordings)) != row)
-        score, probability, voice_reasons = None, None, ()
+        embedding, reasons = embeddings[row], duplicates[row] + found.reasons
+        score, probability = None, None
         if embedding.any():
+            rest = [r for r in rows if good[r] and r != row]
             own_samples = np.concatenate([enrolled, embeddings[rest]])
             score, probability = _score_own(embedding, own_samples, calibration)
-            voice_reasons = _voice_reasons(
+            reasons += _voice_reasons(
                 embedding, score, probability, others, calibration
             )
-        reasons = duplicate + found.reasons + voice_reasons
+        duplicate = bool(duplicates[row])
         admitted = not duplicate and bool(embedding.any()) and (force or not reasons)
         samples.append(
-            Sample(
-                source, found, score, probability, reasons, admitted, bool(duplicate)
-            )
+            Sample(source, found, score, probability, reasons, admitted, duplicate)
         )
     speech_s = 0.0 if own is None else sum(map(float, own.labels["speech_s"]))
     speech_s += sum(sample.quality.speech_s for sample in samples if sample.enrolled)
@@ -134,9 +125,9 @@ def admit(
         reasons = quality.duration_reasons(speech_s, thresholds.min_speech_s)
     if reasons and not force:
         samples = [dataclasses.replace(sample, enrolled=False) for sample in samples]
-    enrolled = [sample for sample in samples if sample.enrolled]
-    forced = any(sample.reasons or reasons for sample in enrolled)
-    return Report(name, bool(enrolled), speech_s, tuple(samples), reasons, forced)
+    admitted = [sample for sample in samples if sample.enrolled]
+    forced = any(sample.reasons or reasons for sample in admitted)
+    return Report(name, bool(admitted), speech_s, tuple(samples), reasons, forced)
 
 
 def _duplicate_reasons(row, embeddings, enrolled):

@@ -5,10 +5,10 @@
     people/<sha256 of a name>.npz     samples of one person, an embedding set
 
 The name itself is inside the file, so any name can be enrolled. Files are replaced
-atomically (`timbre.files.atomic_write`): a reader sees the old person or the new one, and
-temporary files of killed processes are ignored. Writers hold a lock where the system
-has locks that end with the process; without them only two writers of one *person* at
-once could lose a sample, as no two people share a file.
+atomically (`timbre.files.atomic_write`): a reader sees the old person or the new one,
+and temporary files of killed processes are ignored. Writers hold a lock where the
+system has locks that end with the process; without them only two writers of one
+*person* at once could lose a sample, as no two people share a file.
 """
 
 import contextlib

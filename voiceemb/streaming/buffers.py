@@ -11,36 +11,37 @@ from voiceemb.vad.base import HOP, SAMPLE_RATE
 
 
 class RingBuffer:
-    """The last samples of a stream.
+    """The last rows of a stream, samples by default.
 
     Args:
-        length: Its capacity in samples, at least 1.
+        length: Its capacity in rows, at least 1.
+        shape: Of a row. Defaults to `()`.
+        dtype: Defaults to float32.
 
     Attributes:
-        clock: Samples pushed since the beginning.
+        clock: Rows pushed since the beginning.
     """
 
-    def __init__(self, length):
+    def __init__(self, length, shape=(), dtype=np.float32):
         if length < 1:
             raise ValueError(f"A buffer holds a sample or more. Received: {length}")
-        self._samples = np.zeros(int(length), np.float32)
+        self._rows = np.zeros((int(length), *shape), dtype)
         self.clock = 0
 
     @property
     def start(self) -> int:
-        """The oldest sample that is still there."""
-        return max(self.clock - len(self._samples), 0)
+        """The oldest row that is still there."""
+        return max(self.clock - len(self._rows), 0)
 
     def push(self, block):
-        """Append samples, float `[any]`, in place of the oldest."""
-        length = len(self._samples)
+        """Append rows, `[any, ...]`, in place of the oldest."""
+        length = len(self._rows)
         self.clock += len(block)
         newest = block[-length:]
-        places = np.arange(self.clock - len(newest), self.clock) % length
-        self._samples[places] = newest
+        self._rows[np.arange(self.clock - len(newest), self.clock) % length] = newest
 
     def read(self, start: int, end: int) -> np.ndarray:
-        """Samples `start` to `end` of the stream, a new float32 `[end - start]`.
+        """Rows `start` to `end` of the stream, a new array `[end - start, ...]`.
 
         Raises:
             ValueError: If some are not there any more, or not yet.
@@ -50,7 +51,7 @@ class RingBuffer:
                 f"Samples {self.start} to {self.clock} are there. "
                 f"Received: {start} to {end}"
             )
-        return self._samples[np.arange(start, end) % len(self._samples)]
+        return self._rows[np.arange(start, end) % len(self._rows)]
 
 
 class SpeechRingBuffer:
@@ -65,17 +66,16 @@ class SpeechRingBuffer:
     """
 
     def __init__(self, seconds, *, forget_s):
-        length = round(seconds * SAMPLE_RATE / HOP)
-        if length < 1 or not forget_s > 0:
+        self._length = round(seconds * SAMPLE_RATE / HOP)
+        if self._length < 1 or not forget_s > 0:
             raise ValueError(
                 "A buffer of speech holds a frame (10 ms) or more, and forgets "
                 f"after more than 0 s. Received: {seconds} s, {forget_s} s"
             )
-        self._sound = np.zeros((length, HOP), np.float32)
-        self._places = np.zeros(length, np.int64)
+        self._frames = RingBuffer(self._length, (HOP,))
+        self._positions = RingBuffer(self._length, dtype=np.int64)
         self._forget = round(forget_s * SAMPLE_RATE / HOP, 6)  # frames
-        self._next = 0  # row of the next frame
-        self._held = 0  # frames that are there
+        self._held = 0  # frames in use
         self._last = 0  # behind the newest of them, in the stream
         self.clock = 0
 
@@ -101,20 +101,15 @@ class SpeechRingBuffer:
             if silent > self._forget:
                 self._held = 0
             if speaks:
-                self._add(frames[run], self.clock + np.arange(len(run)))
+                self._frames.push(frames[run])
+                self._positions.push(self.clock + np.arange(len(run)))
+                self._held = min(self._held + len(run), self._length)
+                self._last = self.clock + len(run)
             self.clock += len(run)
-
-    def _add(self, frames, places):
-        length = len(self._places)
-        rows = (self._next + np.arange(len(places)))[-length:] % length
-        self._sound[rows], self._places[rows] = frames[-length:], places[-length:]
-        self._next = (self._next + len(places)) % length
-        self._held = min(self._held + len(places), length)
-        self._last = int(places[-1]) + 1
 
     def truncate(self, seconds):
         """Drop all but the newest `seconds` of speech."""
-        self._held = len(self._rows(seconds))
+        self._held = self._count(seconds)
 
     def newest(self, seconds=np.inf) -> np.ndarray:
         """The newest speech without pauses, at most `seconds` of it, oldest first.
@@ -122,12 +117,14 @@ class SpeechRingBuffer:
         Returns:
             A new float32 `[samples]`.
         """
-        return self._sound[self._rows(seconds)].reshape(-1)
+        end = self._frames.clock
+        return self._frames.read(end - self._count(seconds), end).reshape(-1)
 
     def places(self, seconds=np.inf) -> np.ndarray:
         """First sample in the stream of each frame of `newest`, int64 `[frames]`."""
-        return self._places[self._rows(seconds)] * HOP
+        end = self._positions.clock
+        return self._positions.read(end - self._count(seconds), end) * HOP
 
-    def _rows(self, seconds):
-        num = int(min(self._held, round(min(seconds, 1e9) * SAMPLE_RATE / HOP)))
-        return np.arange(self._next - num, self._next) % len(self._places)
+    def _count(self, seconds):
+        """Frames of the newest `seconds`, or all that are held."""
+        return int(min(self._held, round(min(seconds, 1e9) * SAMPLE_RATE / HOP)))

@@ -41,11 +41,9 @@ class TimelineEvent:
     probability: float | None = None
 
     def __post_init__(self):
-        for name in ("start", "end", "speech_prob", "energy_db"):
+        optional = [n for n in ("score", "probability") if getattr(self, n) is not None]
+        for name in ("start", "end", "speech_prob", "energy_db", *optional):
             object.__setattr__(self, name, _number(getattr(self, name), name))
-        for name in ("score", "probability"):
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, _number(getattr(self, name), name))
         if not 0 <= self.start < self.end:
             raise ValueError(
                 "An event needs 0 <= start < end. "
@@ -59,7 +57,7 @@ class TimelineEvent:
         if not isinstance(self.is_speech, bool | np.bool_):
             raise TypeError(f"`is_speech` is a bool. Received: {self.is_speech!r}")
         object.__setattr__(self, "is_speech", bool(self.is_speech))
-        if not (self.speaker is None or isinstance(self.speaker, str)):
+        if not isinstance(self.speaker, str | None):
             raise TypeError(f"`speaker` is a name or None. Received: {self.speaker!r}")
         if self.speaker == "":
             raise ValueError("A `speaker` has a name. Received: ''")

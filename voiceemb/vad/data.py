@@ -48,11 +48,15 @@ def prepare(config):
     train, held_out = splits.split_by_speaker(
         corpus, counts=[None, count], seed=config.seed
     )
-    simulator = _simulator(train, config.mixtures, config.seed)
+    simulator = MixtureSimulator(
+        labels.label_corpus(train), config.mixtures, seed=config.seed
+    )
     fewer = dataclasses.replace(
         config.mixtures, noises=max(config.mixtures.noises // 5, 1)
     )
-    validation = _simulator(held_out, fewer, config.seed + VALIDATION_SEED)
+    validation = MixtureSimulator(
+        labels.label_corpus(held_out), fewer, seed=config.seed + VALIDATION_SEED
+    )
     count = config.validation_mixtures
     batches = validation.batches(batch=min(BATCH, count), ahead=0)(0)
     pairs = list(batches.take(-(-count // BATCH)))
@@ -71,12 +75,6 @@ def prepare(config):
         waveforms=np.concatenate([waveforms for waveforms, _ in pairs])[:count],
         active=np.concatenate([active for _, active in pairs])[:count],
         facts=facts,
-    )
-
-
-def _simulator(corpus, mixtures, seed):
-    return MixtureSimulator(
-        labels.label_corpus(corpus), **dataclasses.asdict(mixtures), seed=seed
     )
 
 

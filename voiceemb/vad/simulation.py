@@ -23,49 +23,24 @@ class MixtureSimulator:
 
     Args:
         utterances: List of `voiceemb.vad.labels.LabelledUtterance`.
-        seconds: Length of a mixture.
-        noises: Number of noises synthesised from `seed`.
-        snr_db: Range of speech over noise, both without pauses.
-        silent: Share of mixtures in which nobody speaks.
-        clean: Share of the others that have no noise.
-        babble: Share of the rest whose noise is babble.
-        room, equaliser, bandwidth, codec: Shares with these corruptions, see
-            `timbre.audio.augment.Augmenter`.
-        gain_db: Range of the gain of the whole.
-        seed: Of everything sampled.
+        config: A `voiceemb.vad.config.MixtureConfig`.
+        seed: Of everything sampled. Defaults to `0`.
     """
 
-    def __init__(
-        self,
-        utterances,
-        *,
-        seconds,
-        noises,
-        snr_db,
-        silent,
-        clean,
-        babble,
-        room,
-        equaliser,
-        bandwidth,
-        codec,
-        gain_db,
-        seed=0,
-    ):
+    def __init__(self, utterances, config, *, seed=0):
         from timbre.audio.augment import Augmenter
 
-        self.utterances, self.seed, self.snr_db = utterances, seed, snr_db
-        self.frames = round(seconds * SAMPLE_RATE / HOP)
+        self.utterances, self.config, self.seed = utterances, config, seed
+        self.frames = round(config.seconds * SAMPLE_RATE / HOP)
         self.samples = self.frames * HOP
-        self.silent, self.clean, self.babble = silent, clean, babble
-        self.noises = _synthesise_noises(noises, seed)
-        self._room = Augmenter(room_probability=room)
+        self.noises = _synthesise_noises(config.noises, seed)
+        self._room = Augmenter(room_probability=config.room)
         self._channel = Augmenter(
-            equaliser_probability=equaliser,
-            bandwidth_probability=bandwidth,
-            codec_probability=codec,
+            equaliser_probability=config.equaliser,
+            bandwidth_probability=config.bandwidth,
+            codec_probability=config.codec,
             gain_probability=1.0,
-            gain_db=gain_db,
+            gain_db=config.gain_db,
         )
 
     def sample(self, *key):
@@ -80,16 +55,16 @@ class MixtureSimulator:
         """
         rng = np.random.default_rng([self.seed, *key])
         noise = self._sample_noise(rng)
-        if rng.random() < self.silent:
+        if rng.random() < self.config.silent:
             silence = np.zeros(self.samples, np.float32)
             level = 10 ** (rng.uniform(-50, -10) / 20)
             return silence, level * noise, np.zeros(self.frames, np.float32)
         speech, active, loudness = self._sample_speech(rng)
-        low, high = self.snr_db
-        if rng.random() < self.clean:
+        low, high = self.config.snr_db
+        if rng.random() < self.config.clean:
             return speech, np.zeros_like(noise), active
         snr_db = rng.uniform(low, high)
-        if rng.random() < self.babble:
+        if rng.random() < self.config.babble:
             noise, min_db = self._sample_babble(rng)
             snr_db = max(low, min_db) + rng.random() * (high - max(low, min_db))
         return speech, noise * (loudness * 10 ** (-snr_db / 20)), active

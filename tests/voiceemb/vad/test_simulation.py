@@ -5,6 +5,7 @@ import pytest
 
 from voiceemb.vad import simulation
 from voiceemb.vad.base import FRAME, HOP
+from voiceemb.vad.config import MixtureConfig
 from voiceemb.vad.labels import LabelledUtterance
 from voiceemb.vad.simulation import MixtureSimulator
 
@@ -36,7 +37,7 @@ def voices(count=4, frames=150):
 
 
 def simulator(**changes):
-    return MixtureSimulator(voices(), **PLAN | changes)
+    return MixtureSimulator(voices(), MixtureConfig(**PLAN | changes))
 
 
 def test_a_mixture_follows_from_its_key_alone():
