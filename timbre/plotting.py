@@ -8,14 +8,26 @@ Reference:
     Color Universal Design (Okabe and Ito, 2008), https://jfly.uni-koeln.de/color/
 """
 
+from __future__ import annotations
+
 import functools
+import os
 import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from timbre.files import atomic_write
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+P = ParamSpec("P")
+R = TypeVar("R")
 COLOURS = (
     "#0072B2",  # blue
     "#D55E00",  # vermilion
@@ -56,11 +68,11 @@ def _fonts() -> list[str]:
     return ["DejaVu Sans", *(name for name in EAST_ASIAN if name in installed)]
 
 
-def apply_style(draw):
+def apply_style(draw: Callable[P, R]) -> Callable[P, R]:
     """Let a function draw in the common look, whatever look is set outside."""
 
     @functools.wraps(draw)
-    def wrapper(*args, **kwargs):
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         from matplotlib import style
 
         with style.context(["default", STYLE | {"font.family": _fonts()}]):
@@ -70,7 +82,13 @@ def apply_style(draw):
 
 
 @apply_style
-def new_figure(rows=1, columns=1, *, size=(6.4, 4.4), **options):
+def new_figure(
+    rows: int = 1,
+    columns: int = 1,
+    *,
+    size: tuple[float, float] = (6.4, 4.4),
+    **options,
+) -> tuple[Figure, Any]:
     """An empty figure in the common look; draw into it inside `apply_style`.
 
     Args:
@@ -89,7 +107,7 @@ def new_figure(rows=1, columns=1, *, size=(6.4, 4.4), **options):
 
 
 @apply_style
-def save(figure, path, *, dpi=150) -> Path:
+def save(figure: Figure, path: str | os.PathLike, *, dpi: int = 150) -> Path:
     """Write a figure under its name only once it is whole.
 
     Args:
@@ -109,7 +127,13 @@ def save(figure, path, *, dpi=150) -> Path:
 
 
 @apply_style
-def matrix_figure(matrix, *, labels=None, title="Comparison", scale="mean cosine"):
+def matrix_figure(
+    matrix: ArrayLike,
+    *,
+    labels: ArrayLike | None = None,
+    title: str = "Comparison",
+    scale: str = "mean cosine",
+) -> Figure:
     """A matrix as a heat map; neighbouring rows of one label share a tick.
 
     Args:
@@ -144,7 +168,7 @@ def matrix_figure(matrix, *, labels=None, title="Comparison", scale="mean cosine
     return figure
 
 
-def tsne(rows, *, seed: int = 0, init: str = "pca") -> np.ndarray:
+def tsne(rows: ArrayLike, *, seed: int = 0, init: str = "pca") -> np.ndarray:
     """t-SNE projection to the plane: near means alike.
 
     Distances between far clusters and sizes of clusters mean nothing.
@@ -174,7 +198,9 @@ def tsne(rows, *, seed: int = 0, init: str = "pca") -> np.ndarray:
         return model.fit_transform(rows)
 
 
-def scatter(axes, points, labels, *, size: float = 18):
+def scatter(
+    axes: Axes, points: ArrayLike, labels: ArrayLike, *, size: float = 18
+) -> None:
     """Draw labelled points, each class in its own colour and marker.
 
     Args:
@@ -204,13 +230,20 @@ def class_style(index: int, num_classes: int) -> dict:
     return {"color": hsv_to_rgb((index / num_classes, 0.9, value)), "marker": marker}
 
 
-def legend_beside(axes, **options):
+def legend_beside(axes: Axes, **options) -> None:
     """Name what is drawn, on the right of the axes."""
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), **options)
 
 
 @apply_style
-def scatter_figure(embeddings, labels, *, title="t-SNE", seed=0, max_points=1500):
+def scatter_figure(
+    embeddings: ArrayLike,
+    labels: ArrayLike,
+    *,
+    title: str = "t-SNE",
+    seed: int = 0,
+    max_points: int = 1500,
+) -> Figure:
     """t-SNE of the directions of embeddings, one colour and marker per speaker.
 
     Args:
@@ -240,7 +273,12 @@ def scatter_figure(embeddings, labels, *, title="t-SNE", seed=0, max_points=1500
 
 
 @apply_style
-def history_figure(rows, *, columns=None, title="Training"):
+def history_figure(
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    columns: Sequence[str] | None = None,
+    title: str = "Training",
+) -> Figure:
     """One panel per quantity of a run's history, one line per phase.
 
     Args:

@@ -1,19 +1,21 @@
-"""Calibration: from a score to evidence, to a probability, to a decision.
+"""Score calibration: from scores to log-likelihood ratios, probabilities, decisions.
 
     logit(probability) = llr(score) + logit(prior)
 
-The ratio `llr` is learned once, from trials with known answers (`timbre.metrics.likelihood_ratio`);
-the prior is the user's and may change at any time.
+The log-likelihood ratio `llr` is fitted once, to labelled trials
+(`timbre.metrics.likelihood_ratio`); the prior is the user's and may change at any time.
 
 A calibration is a few finite numbers, kept as JSON. It holds for scores like those it
-was fitted on: the same encoder, the same normalisation, alike recordings.
+was fitted on: of the same encoder, normalisation and recording conditions.
 """
 
 import abc
 import dataclasses
 import json
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from timbre.metrics.likelihood_ratio import (
     bayes_threshold,
@@ -25,20 +27,22 @@ from timbre.metrics.likelihood_ratio import (
 )
 from timbre.metrics.rates import check_trials
 
-MIN_TRIALS = 10  # trials of each kind: of fewer, not even the offset is known
+MIN_TRIALS = 10  # of each kind: fewer do not even determine the offset
 MAX_KNOTS = 100_000
 
 
 class Calibration(abc.ABC):
-    """From a score to evidence, to a probability, to a decision.
+    """A function from scores to log-likelihood ratios, fitted to labelled trials.
 
     Members are frozen dataclasses of finite numbers, made by `fit` or `from_json`.
     """
 
     @classmethod
     @abc.abstractmethod
-    def fit(cls, label, scores, *, weights=None):
-        """Learns a calibration from trials with known answers.
+    def fit(
+        cls, label: ArrayLike, scores: ArrayLike, *, weights: ArrayLike | None = None
+    ) -> Self:
+        """Fits a calibration to labelled trials.
 
         Args:
             label: True where both sides are one speaker, `[trials]`.
@@ -52,17 +56,17 @@ class Calibration(abc.ABC):
         """
 
     @abc.abstractmethod
-    def llr(self, scores) -> np.ndarray:
+    def llr(self, scores: ArrayLike) -> np.ndarray:
         """Natural logarithm of the likelihood ratio of each score, same shape."""
 
     @abc.abstractmethod
-    def llr_to_score(self, llr) -> float:
+    def llr_to_score(self, llr: float) -> float:
         """The lowest score with this log-likelihood ratio or a higher one.
 
         `-inf` when every score has it, `inf` when none has.
         """
 
-    def probability(self, scores, *, prior=0.5) -> np.ndarray:
+    def probability(self, scores: ArrayLike, *, prior: float = 0.5) -> np.ndarray:
         """Probability that both sides are one speaker.
 
         Args:
@@ -72,7 +76,9 @@ class Calibration(abc.ABC):
         check_prior(prior)
         return logistic(self.llr(scores) + logit(prior))
 
-    def threshold(self, prior=0.5, c_miss=1.0, c_fa=1.0) -> float:
+    def threshold(
+        self, prior: float = 0.5, c_miss: float = 1.0, c_fa: float = 1.0
+    ) -> float:
         """The score from which to accept so that the expected cost is least.
 
         Args:
@@ -93,14 +99,14 @@ class Calibration(abc.ABC):
 
 @dataclasses.dataclass(frozen=True)
 class LogisticCalibration(Calibration):
-    """A straight line, `llr = slope * score + offset`.
+    """Logistic regression, a straight line `llr = slope * score + offset`.
 
     Exact when the scores of both kinds are Gaussians of one variance; elsewhere robust,
-    as it has two numbers to learn, and it keeps the order of the scores.
+    with two parameters, and monotone.
 
     Args:
         slope: Above 0.
-        offset: The ratio at score 0.
+        offset: The llr at score 0.
 
     Reference:
         Probabilistic Outputs for Support Vector Machines (Platt, 1999);
@@ -119,7 +125,14 @@ class LogisticCalibration(Calibration):
         object.__setattr__(self, "offset", float(offset))
 
     @classmethod
-    def fit(cls, label, scores, *, weights=None, prior=0.5):
+    def fit(
+        cls,
+        label: ArrayLike,
+        scores: ArrayLike,
+        *,
+        weights: ArrayLike | None = None,
+        prior: float = 0.5,
+    ) -> Self:
         """Weighted logistic regression, by Newton's method.
 
         The targets are Platt's, `(n + 1) / (n + 2)` and `1 / (n + 2)` of `n` trials of
@@ -129,14 +142,14 @@ class LogisticCalibration(Calibration):
             label: True where both sides are one speaker, `[trials]`.
             scores: Larger means more alike, finite, `[trials]`.
             weights: Of each trial among its kind. Defaults to equal ones.
-            prior: Where the fit shall be best: a low one cares for high scores. Ratios
-                can be used at any other. Defaults to `0.5`.
+            prior: At which the fit is best: a low one weights high scores. Ratios can
+                be used at any other. Defaults to `0.5`.
 
         Raises:
             ValueError: If there are fewer than 10 trials of a kind, a score is not
                 finite, or same pairs do not score higher than different ones.
         """
-        label, scores, weights = _enough(label, scores, prior, weights)
+        label, scores, weights = _weighted_trials(label, scores, prior, weights)
         means = [np.average(scores[k], weights=weights[k]) for k in (~label, label)]
         centre, spread = np.mean(means), scores.std()
         if means[1] - means[0] <= 1e-9 * spread or spread == 0:
@@ -152,27 +165,27 @@ class LogisticCalibration(Calibration):
         slope, offset = _newton(x, target, weights, logit(prior))
         return cls(slope / spread, offset - slope * centre / spread)
 
-    def llr(self, scores) -> np.ndarray:
+    def llr(self, scores: ArrayLike) -> np.ndarray:
         return self.slope * np.asarray(scores, np.float64) + self.offset
 
-    def llr_to_score(self, llr) -> float:
+    def llr_to_score(self, llr: float) -> float:
         return float((llr - self.offset) / self.slope)
 
 
 @dataclasses.dataclass(frozen=True)
 class IsotonicCalibration(Calibration):
-    """Any rising shape: pool adjacent violators, straight lines between the pools.
+    """Isotonic regression (pool adjacent violators), linear between the pools.
 
-    It assumes only that a higher score is more evidence, so it needs many trials, and
-    it learns the fitted list to its last step. Scores of one pool become equal.
+    Nonparametric: it assumes only that `llr` rises with the score, so it needs many
+    trials and may overfit them. Scores of one pool become equal.
 
-    No ratio is infinite: at the highest and at the lowest score, one more trial of
-    each kind is thought seen (Laplace's rule of succession), so that `n` of `N` same
-    pairs above all of `M` different ones mean a ratio of `(n + 1) / N` to `1 / M` and
-    not certainty. Beyond the scores it was fitted on, the ratio stays as at the end.
+    No ratio is infinite: at the highest and at the lowest score, one trial of each kind
+    is added (Laplace's rule of succession), so that `n` of `N` same pairs above all of
+    `M` different ones have the ratio `(n + 1) / N` to `1 / M`. Beyond the scores it
+    was fitted on, it is constant.
 
     Args:
-        scores: Where the ratio is known, rising, at least one.
+        scores: Knots, rising, at least one.
         ratios: Log-likelihood ratio at each, not falling.
 
     Reference:
@@ -192,13 +205,15 @@ class IsotonicCalibration(Calibration):
                 f"Received: {len(scores)} and {len(ratios)}"
             )
         if (np.diff(scores) <= 0).any() or (np.diff(ratios) < 0).any():
-            raise ValueError("`scores` must rise, `ratios` not fall. Received: others")
+            raise ValueError("`scores` must rise and `ratios` must not fall")
         object.__setattr__(self, "scores", tuple(scores.tolist()))
         object.__setattr__(self, "ratios", tuple(ratios.tolist()))
 
     @classmethod
-    def fit(cls, label, scores, *, weights=None):
-        label, scores, weights = _enough(label, scores, 0.5, weights)
+    def fit(
+        cls, label: ArrayLike, scores: ArrayLike, *, weights: ArrayLike | None = None
+    ) -> Self:
+        label, scores, weights = _weighted_trials(label, scores, 0.5, weights)
         one = [(weights[k] ** 2).sum() / weights[k].sum() for k in (label, ~label)]
         ends = np.array([scores.min(), scores.max()])
         label = np.append(label, [True, True, False, False])
@@ -207,25 +222,25 @@ class IsotonicCalibration(Calibration):
         knots, posterior = pool_adjacent_violators(label, scores, weights)
         return cls(tuple(knots), tuple(logit(posterior)))
 
-    def llr(self, scores) -> np.ndarray:
+    def llr(self, scores: ArrayLike) -> np.ndarray:
         return np.interp(np.asarray(scores, np.float64), self.scores, self.ratios)
 
-    def llr_to_score(self, llr) -> float:
+    def llr_to_score(self, llr: float) -> float:
         scores, ratios = np.array(self.scores), np.array(self.ratios)
         k = int(np.searchsorted(ratios, llr))  # the first that reaches it
         if k == 0:
             return -np.inf
         if k == len(ratios):
             return np.inf
-        way = (llr - ratios[k - 1]) / (ratios[k] - ratios[k - 1])
-        return float(scores[k - 1] + way * (scores[k] - scores[k - 1]))
+        share = (llr - ratios[k - 1]) / (ratios[k] - ratios[k - 1])
+        return float(scores[k - 1] + share * (scores[k] - scores[k - 1]))
 
 
 KINDS = {"logistic": LogisticCalibration, "isotonic": IsotonicCalibration}
 
 
-def from_json(text) -> Calibration:
-    """Reads what `to_json` wrote; only the kinds known here, only finite numbers.
+def from_json(text: str | dict) -> Calibration:
+    """Reads what `to_json` wrote: a kind of `KINDS` and finite numbers.
 
     Args:
         text: JSON, or the dictionary in it.
@@ -234,9 +249,9 @@ def from_json(text) -> Calibration:
         ValueError: If it is anything else.
     """
     try:
-        held = dict(json.loads(text) if isinstance(text, str) else text)
-        kind = KINDS[held.pop("kind")]
-        return kind(**held)
+        fields = dict(json.loads(text) if isinstance(text, str) else text)
+        kind = KINDS[fields.pop("kind")]
+        return kind(**fields)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(
             f"A calibration is a JSON object with a `kind` of {list(KINDS)} and its "
@@ -244,24 +259,24 @@ def from_json(text) -> Calibration:
         ) from error
 
 
-def _enough(label, scores, prior, weights):
-    """Trials that weigh something, and their weights at the prior."""
+def _weighted_trials(label, scores, prior, weights):
+    """Trials of positive weight, and their weights at the prior."""
     label, scores = check_trials(label, scores)
     weights = weight_trials(label, prior, weights)
-    label, scores, weights = (x[weights > 0] for x in (label, scores, weights))
-    least = min(int(label.sum()), int((~label).sum()))
-    if least < MIN_TRIALS:
+    keep = weights > 0
+    fewest = min(int(label[keep].sum()), int((~label[keep]).sum()))
+    if fewest < MIN_TRIALS:
         raise ValueError(
-            f"A calibration needs {MIN_TRIALS} trials of each kind. Received: {least}"
+            f"A calibration needs {MIN_TRIALS} trials of each kind. Received: {fewest}"
         )
-    return label, scores, weights
+    return label[keep], scores[keep], weights[keep]
 
 
 def _finite(numbers, name) -> np.ndarray:
     """The numbers as a float64 vector, if they are finite numbers and nothing else."""
     numbers = np.asarray(numbers)
-    plain = numbers.ndim == 1 and numbers.dtype.kind in "iuf"
-    if not plain or not np.isfinite(numbers).all():
+    is_vector = numbers.ndim == 1 and numbers.dtype.kind in "iuf"
+    if not is_vector or not np.isfinite(numbers).all():
         raise ValueError(
             f"{name} must be finite numbers. Received: {str(numbers)[:80]}"
         )
@@ -271,8 +286,8 @@ def _finite(numbers, name) -> np.ndarray:
 def _newton(x, target, weights, shift) -> tuple[float, float]:
     """Slope and offset that minimise the weighted cross-entropy with the target.
 
-    The chance is `logistic(slope * x + offset + shift)`. The cost is convex; a step
-    is halved until it lowers it.
+    The prediction is `logistic(slope * x + offset + shift)`. The cost is convex; a
+    step is halved until it lowers it.
     """
     inputs = np.stack([x, np.ones_like(x)])
 
@@ -282,10 +297,10 @@ def _newton(x, target, weights, shift) -> tuple[float, float]:
 
     line = np.zeros(2)
     for _ in range(100):
-        chance = logistic(line @ inputs + shift)
-        gradient = inputs @ (weights * (chance - target))
-        curve = (inputs * (weights * chance * (1 - chance))) @ inputs.T
-        step = np.linalg.solve(curve + 1e-12 * np.eye(2), gradient)
+        predicted = logistic(line @ inputs + shift)
+        gradient = inputs @ (weights * (predicted - target))
+        hessian = (inputs * (weights * predicted * (1 - predicted))) @ inputs.T
+        step = np.linalg.solve(hessian + 1e-12 * np.eye(2), gradient)
         while cost(line - step) > cost(line) and np.abs(step).max() > 1e-9:
             step /= 2
         line = line - step

@@ -1,73 +1,77 @@
-"""Clusters: how much of a label can be seen in codes, and how Gaussian its classes are.
+"""Class structure of latents: Fisher ratio, k-NN, silhouette, probe, Gaussianity.
 
-Codes `z` are `[rows, dim]`, labels are ints `[rows]`. Rows labelled -1 are unknown and
-left out, and so are those of a class that has one row: it has no spread, and no
-neighbour of its own. Wherever classes are averaged, each counts alike, however many
-rows it has.
+Latents `z` are `[rows, dim]`, labels are class indices, int `[rows]`. Rows labelled -1
+are unknown and left out, and so are those of a class with a single row, which has no
+spread and no neighbour. Averages over classes weigh every class equally.
 
-Rows may come in groups, as windows of one recording that share a room, or overlap:
-codes then tell a group, and with it the class, without knowing what makes a class. So
-where groups are given a row is judged by those of other groups only, and a class that
-lies in one group is left out, as one of a single row is.
+Rows may come in groups, such as overlapping windows of one recording in one room: then
+neighbours give away the group, and with it the class, without representing the class.
+So where groups are given, a row is classified by rows of other groups only, and a
+class that lies in one group is left out.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from timbre.metrics.arrays import check_rows
 from timbre.metrics.folds import assign_folds, classes_in_groups, shuffle_by_class
 
-MAX_SILHOUETTE_ROWS = 2000  # rows of a silhouette: its cost grows with their square
-BLOCK_ROWS = 1024  # rows whose neighbours are looked for at once
-MIN_SPREAD = 1e-12  # share of a column's size below which its spread is rounding
+MAX_SILHOUETTE_ROWS = 2000  # its cost grows with their square
+BLOCK_ROWS = 1024  # whose neighbours are searched at once
+MIN_SPREAD = 1e-12  # relative to a column's size; below, a spread is rounding
 
 
-def fisher_ratio(z, labels) -> float:
-    """Spread of the class means over the spread inside the classes.
+def fisher_ratio(z: ArrayLike, labels: ArrayLike) -> float:
+    """Fisher ratio: variance between class means over variance within classes.
 
     `mean_k ||mu_k - mu||**2 / mean_k E ||z - mu_k||**2`, `mu` the mean of all `mu_k`
 
-    About `(K - 1) / (K * n)` for codes that know nothing of `K` classes of `n` rows.
+    About `(K - 1) / (K * n)` for latents independent of `K` classes of `n` rows.
 
     Args:
-        z: Codes, `[rows, dim]`.
+        z: Latents, `[rows, dim]`.
         labels: Class of each, -1 if unknown, `[rows]`.
 
     Returns:
         The ratio, from 0 upwards.
 
     Raises:
-        ValueError: Of this and all of this module, if codes are not finite, if there
-            are fewer than two classes of two rows, or nothing varies inside classes.
+        ValueError: As all of this module, if latents are not finite, if there are
+            fewer than two classes of two rows, or nothing varies within classes.
     """
     z, labels = _known(z, labels)
     means, inner = _centred(z, labels)
     within = _class_means((inner**2).sum(axis=1), labels).mean()
     if within <= (MIN_SPREAD * np.abs(z).max()) ** 2:
-        raise ValueError("Codes must vary inside classes. Received: equal rows in each")
+        raise ValueError(
+            "Latents must vary within classes. Received: equal rows in each"
+        )
     return float(((means - means.mean(axis=0)) ** 2).sum(axis=1).mean() / within)
 
 
-def knn_accuracy(z, labels, k=5, groups=None) -> float:
-    """How often the `k` nearest other rows know the class of a row.
+def knn_accuracy(
+    z: ArrayLike, labels: ArrayLike, k: int = 5, groups: ArrayLike | None = None
+) -> float:
+    """Leave-one-out accuracy of a `k`-nearest-neighbour classifier.
 
-    They vote; of the classes with as many votes the one of the nearest row wins. Codes
-    that know nothing reach `chance`, or less.
+    Of classes with equal votes the one of the nearest row wins. Latents independent of
+    the labels reach `majority_rate`, or less.
 
     Args:
-        z: Codes, `[rows, dim]`, more than `k` outside of each group.
+        z: Latents, `[rows, dim]`, more than `k` outside of each group.
         labels: Class of each, -1 if unknown, `[rows]`.
         k: How many neighbours vote. Defaults to `5`.
-        groups: Name or number of the group of each, `[rows]`: rows of the same have no
-            vote. Defaults to none: each row is its own.
+        groups: Name or number of the group of each, `[rows]`: rows of the same group
+            have no vote. Defaults to none: each row is its own.
     """
     from sklearn.neighbors import NearestNeighbors
 
-    z, labels, groups = _apart(z, labels, groups)
+    z, labels, groups = _grouped(z, labels, groups)
     largest = np.bincount(groups).max()
     if not 1 <= k <= len(z) - largest:
         raise ValueError(
-            "`k` must be at least 1 and less than the rows with a label, those of one "
-            f"group aside. Received: k={k} for {len(z)} rows, {largest} in one group"
+            "`k` must be at least 1 and at most the labelled rows outside of a group. "
+            f"Received: k={k} for {len(z)} rows, {largest} in one group"
         )
     z = z - z.mean(axis=0)  # distances lose fewer digits around the origin
     finder, right = NearestNeighbors(n_neighbors=k + largest).fit(z), 0
@@ -83,14 +87,20 @@ def knn_accuracy(z, labels, k=5, groups=None) -> float:
     return float(right / len(z))
 
 
-def silhouette(z, labels, *, max_rows=MAX_SILHOUETTE_ROWS, seed=0) -> float:
-    """How much nearer a row is to its own class than to the next, on average.
+def silhouette(
+    z: ArrayLike,
+    labels: ArrayLike,
+    *,
+    max_rows: int = MAX_SILHOUETTE_ROWS,
+    seed: int = 0,
+) -> float:
+    """Silhouette coefficient, the mean of `(b - a) / max(a, b)` over rows.
 
-    `(b - a) / max(a, b)`, `a` the mean distance to the other rows of its class and `b`
-    to those of the nearest other class: 1 for points, 0 for classes that overlap.
+    `a` is the mean distance to the other rows of a row's class and `b` to those of the
+    nearest other class: 1 for classes that are points, 0 for classes that overlap.
 
     Args:
-        z: Codes, `[rows, dim]`.
+        z: Latents, `[rows, dim]`.
         labels: Class of each, -1 if unknown, `[rows]`.
         most: Most rows to take, each class in proportion. Defaults to `2000`.
         seed: Which rows. Defaults to `0`.
@@ -108,39 +118,41 @@ def silhouette(z, labels, *, max_rows=MAX_SILHOUETTE_ROWS, seed=0) -> float:
     return float(silhouette_score(z - z.mean(axis=0), labels))
 
 
-def probe_accuracy(z, labels, seed=0, groups=None) -> float:
-    """How often a linear classifier, trained on other rows, knows the class of a row.
+def probe_accuracy(
+    z: ArrayLike, labels: ArrayLike, seed: int = 0, groups: ArrayLike | None = None
+) -> float:
+    """Accuracy of a linear probe (linear discriminant analysis) by cross-validation.
 
-    The classifier is linear discriminant analysis, in a closed form: no steps to
-    take, and none of many classes hides behind two others, as in regression to their
-    indicators. Rows are divided into five parts, classes evenly; the other four teach
-    how to judge a part. Groups stay whole, in parts such that no class is all in one.
+    LDA has a closed form, and does not mask a class between two others, as regression
+    to class indicators does. Five folds, classes evenly (`folds.assign_folds`); groups
+    stay whole.
 
     Args:
-        z: Codes, `[rows, dim]`.
+        z: Latents, `[rows, dim]`.
         labels: Class of each, -1 if unknown, `[rows]`.
-        seed: Of the division. Defaults to `0`.
+        seed: Of the folds. Defaults to `0`.
         groups: See `neighbour_accuracy`.
     """
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
     from threadpoolctl import threadpool_limits
 
-    z, labels, groups = _apart(z, labels, groups)
+    z, labels, groups = _grouped(z, labels, groups)
     if np.ptp(z, axis=0).max() <= MIN_SPREAD * np.abs(z).max():
-        raise ValueError("Codes must vary. Received: equal rows")
-    part = assign_folds(labels, groups, seed)
+        raise ValueError("Latents must vary. Received: equal rows")
+    fold = assign_folds(labels, groups, seed)
     right = np.zeros(len(z), bool)
     with threadpool_limits(1):  # faster here: threads wait for each other
-        for held in (part == i for i in np.unique(part)):
+        for i in np.unique(fold):
+            held = fold == i
             probe = LinearDiscriminantAnalysis().fit(z[~held], labels[~held])
             right[held] = probe.predict(z[held]) == labels[held]
     return float(right.mean())
 
 
-def majority_rate(labels) -> float:
-    """How often who always says the most frequent class is right.
+def majority_rate(labels: ArrayLike) -> float:
+    """Accuracy of always predicting the most frequent class: the chance level.
 
-    `1 / K` for `K` classes of as many rows: what can be reached without any code.
+    `1 / K` for `K` classes of as many rows.
 
     Args:
         labels: Class of each row, -1 if unknown, `[rows]`.
@@ -149,26 +161,32 @@ def majority_rate(labels) -> float:
     return float(np.bincount(labels).max() / len(labels))
 
 
-def class_separability(z, labels, *, k=5, seed=0, groups=None) -> dict[str, float]:
-    """All that says how clearly a label shows in codes.
+def class_separability(
+    z: ArrayLike,
+    labels: ArrayLike,
+    *,
+    k: int = 5,
+    seed: int = 0,
+    groups: ArrayLike | None = None,
+) -> dict[str, float]:
+    """All measures of how well latents separate the classes of a label.
 
     Args:
-        z: Codes, `[rows, dim]`.
+        z: Latents, `[rows, dim]`.
         labels: Class of each, -1 if unknown, `[rows]`.
         k: How many neighbours vote; fewer if there are no more rows. Defaults to `5`.
-        seed: Of the silhouette's rows and the probe's division. Defaults to `0`.
+        seed: Of the silhouette's rows and the probe's folds. Defaults to `0`.
         groups: Name or number of the group of each, `[rows]`: neighbours and probe
-            judge rows by other groups. Where not two classes lie in two groups each,
-            that can not be asked, and every row counts as its own group. Defaults to
-            none.
+            classify rows by other groups. Unless two classes lie in two groups each,
+            every row counts as its own group. Defaults to none.
 
     Returns:
-        `fisher`, `knn`, `silhouette`, `probe` and `chance`, to which `knn` and
-        `probe` compare: all of the same rows.
+        `fisher`, `knn`, `silhouette`, `probe` and `chance`, the level to compare `knn`
+        and `probe` with: all of the same rows.
     """
     if groups is not None and len(classes_in_groups(labels, groups)) < 2:
         groups = None
-    z, labels, groups = _apart(z, labels, groups)
+    z, labels, groups = _grouped(z, labels, groups)
     most = len(z) - np.bincount(groups).max()
     return {
         "fisher": fisher_ratio(z, labels),
@@ -179,24 +197,29 @@ def class_separability(z, labels, *, k=5, seed=0, groups=None) -> dict[str, floa
     }
 
 
-def gaussianity(z, labels, class_means=None) -> dict[str, float]:
-    """Whether the classes are what a class-conditional normal takes them for.
+def gaussianity(
+    z: ArrayLike, labels: ArrayLike, class_means: ArrayLike | None = None
+) -> dict[str, float]:
+    """Deviations of the classes from normals with a shared diagonal covariance.
 
-    Every code is seen from the centre of its class, in units of the deviation that
-    all classes share in that dimension. Dimensions that do not vary are left out.
+    Latents are standardised: the mean of their class is subtracted, then divided by
+    the within-class deviation of that dimension, shared by all classes. Dimensions
+    that do not vary are left out.
 
     Args:
-        z: Codes, `[rows, dim]`.
+        z: Latents, `[rows, dim]`.
         labels: Class of each, -1 if unknown, `[rows]`.
-        centres: The mean that a model gives each class, `[classes, dim]`. Defaults to
-            the averages of the codes themselves.
+        class_means: The mean that a model gives each class, `[classes, dim]`. Defaults
+            to the averages of the latents themselves.
 
     Returns:
+        Dictionary of
+
         - `skewness`: mean over dimensions of its size; 0 for a normal.
         - `kurtosis`: mean over dimensions of its excess; 0 for a normal.
         - `ks`: mean over dimensions of the greatest distance between the cumulative
           distribution and that of N(0, 1); about `0.87 / sqrt(rows)` for a normal,
-          less when centres are averages.
+          less when the means are averages.
         - `deviation`: the shared deviation, its root mean square over dimensions.
         - `homogeneity`: the deviation of the variances of the classes, over their
           mean; about `sqrt(2 / (n * dim))` for equal classes of `n` rows.
@@ -208,13 +231,15 @@ def gaussianity(z, labels, class_means=None) -> dict[str, float]:
     if fitted:
         class_means = _class_means(z, labels)
     else:
-        class_means = _of_classes(class_means, names, z.shape[1])
+        class_means = _means_of(class_means, names, z.shape[1])
     inner = z - class_means[labels]
     squares = (inner**2).sum(axis=0) / (len(z) - fitted * len(counts))
     shared = np.sqrt(squares)
     varies = shared > MIN_SPREAD * np.abs(z).max()
     if not varies.any():
-        raise ValueError("Codes must vary inside classes. Received: equal rows in each")
+        raise ValueError(
+            "Latents must vary within classes. Received: equal rows in each"
+        )
     standard = inner[:, varies] / shared[varies]
     of_class = _class_means((inner[:, varies] ** 2).mean(axis=1), labels)
     of_class *= counts / (counts - fitted)
@@ -236,15 +261,15 @@ def _distance_to_normal(rows) -> np.ndarray:
     return np.maximum(steps[1:] - normal, normal - steps[:-1]).max(axis=0)
 
 
-def _of_classes(centres, names, dim) -> np.ndarray:
-    """The rows of `centres` that belong to the classes `names`."""
-    centres = check_rows(centres, "centres", min_rows=1)
-    if centres.shape[1] != dim or names.max() >= len(centres):
+def _means_of(class_means, names, dim) -> np.ndarray:
+    """The rows of `class_means` that belong to the classes `names`."""
+    class_means = check_rows(class_means, "class_means", min_rows=1)
+    if class_means.shape[1] != dim or names.max() >= len(class_means):
         raise ValueError(
-            f"`centres` must be [classes, {dim}] with a row for each of the labels. "
-            f"Received: shape {centres.shape} for labels up to {names.max()}"
+            f"`class_means` must be [classes, {dim}], a row for each of the labels. "
+            f"Received: shape {class_means.shape} for labels up to {names.max()}"
         )
-    return centres[names]
+    return class_means[names]
 
 
 def _known(z, labels):
@@ -252,7 +277,7 @@ def _known(z, labels):
 
 
 def _named(z, labels):
-    """Codes with a known class, classes counted from 0, and the label of each."""
+    """Latents of known classes, these counted from 0, and the label of each class."""
     z, labels = check_rows(z, "z"), np.asarray(labels)
     if labels.shape != z.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(
@@ -266,14 +291,14 @@ def _named(z, labels):
     if len(names) < 2:
         raise ValueError(
             "There must be at least two classes with two rows or more. "
-            f"Received: {len(names)} such in {len(labels)} rows"
+            f"Received: {len(names)} of them in {len(labels)} rows"
         )
     keep = np.isin(labels, names)
     return z[keep], np.searchsorted(names, labels[keep]), names
 
 
-def _apart(z, labels, groups):
-    """As `_known`, of classes in two groups or more, and the number of the groups."""
+def _grouped(z, labels, groups):
+    """As `_known`, of classes in two groups or more, and the number of each group."""
     if groups is None:
         groups = np.arange(len(z))
     else:
@@ -293,6 +318,6 @@ def _class_means(values, labels) -> np.ndarray:
 
 
 def _centred(z, labels):
-    """Means of the classes, and each row seen from the mean of its own."""
+    """Means of the classes, and rows less the mean of their class."""
     means = _class_means(z, labels)
     return means, z - means[labels]

@@ -32,6 +32,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 
+from timbre.metrics.tables import format_table
 from timbre.turns import MAX_TIME_S, Turn
 
 TICKS = 10**10  # in a second: a whole number in a millisecond, or a sample at 16 kHz
@@ -93,7 +94,7 @@ class DiarizationErrors:
         names = [field.name for field in dataclasses.fields(self)][:-1]
         return DiarizationErrors(*(getattr(self, n) + getattr(other, n) for n in names))
 
-    def share(self, seconds) -> float:
+    def share(self, seconds: float) -> float:
         """Seconds per second of `total`; without any, 0 for none and 1 for some."""
         return seconds / self.total if self.total else float(seconds > 0)
 
@@ -216,7 +217,9 @@ def _errors(names, found_names, spoken, hypothesised, scored) -> DiarizationErro
     )
 
 
-def table(rows) -> str:
+def table(
+    rows: Iterable[tuple[str, DiarizationErrors]] | dict[str, DiarizationErrors],
+) -> str:
     """Errors as text, one line each; missed, false alarm, confusion are parts of DER.
 
     Speakers are reference/hypothesis. For a line of all, append `sum(errors, start)`
@@ -226,13 +229,8 @@ def table(rows) -> str:
         rows: Pairs of a name and its `DiarizationErrors`, or a dictionary of them.
     """
     rows = rows.items() if isinstance(rows, dict) else rows
-    lines = [tuple(COLUMNS)]
-    lines += [tuple(show(name, row) for show in COLUMNS.values()) for name, row in rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])
-        for line in lines
-    )
+    lines = [[show(name, row) for show in COLUMNS.values()] for name, row in rows]
+    return format_table([[*COLUMNS], *lines])
 
 
 def _ticks(seconds, name) -> np.ndarray:

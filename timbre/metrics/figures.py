@@ -4,18 +4,31 @@ Reference:
     The DET curve in assessment of detection task performance (Martin et al., 1997)
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from timbre.metrics.rates import check_trials, equal_error_point
 from timbre.metrics.reliability import expected_calibration_error, reliability
 from timbre.plotting import COLOURS, DASHES, MARKERS, apply_style, new_figure
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 DET_TICKS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 
 
 @apply_style
-def det_figure(curves, *, title="Detection error trade-off"):
-    """Misses against false alarms on normal-deviate axes: Gaussian scores are lines.
+def det_figure(
+    curves: Mapping[str, tuple], *, title: str = "Detection error trade-off"
+) -> Figure:
+    """DET curves: misses against false alarms on normal-deviate axes.
+
+    Gaussian scores of equal variance are straight lines of slope -1.
 
     Args:
         curves: Maps a name to `(fpr, fnr, ...)`, as `det_curve` returns them.
@@ -27,7 +40,8 @@ def det_figure(curves, *, title="Detection error trade-off"):
     low, high = norm.ppf([DET_TICKS[0] * 0.8, 0.6])
     axes.plot([low, high], [low, high], color="#999999", linewidth=0.8)
     for i, (name, (fpr, fnr, *_)) in enumerate(curves.items()):
-        x, y = (np.clip(norm.ppf(rate), low, 5) for rate in (fpr, fnr))
+        x = np.clip(norm.ppf(fpr), low, 5)
+        y = np.clip(norm.ppf(fnr), low, 5)
         rate = equal_error_point(np.asarray(fpr), np.asarray(fnr))[0]
         colour, label = COLOURS[i % len(COLOURS)], f"{name}: EER {100 * rate:.1f} %"
         axes.plot(x, y, color=colour, linestyle=DASHES[i % len(DASHES)], label=label)
@@ -43,13 +57,19 @@ def det_figure(curves, *, title="Detection error trade-off"):
 
 
 @apply_style
-def score_figure(labels, scores, *, threshold=None, title="Scores of pairs"):
-    """Histograms of same and different pairs, and the line that parts them.
+def score_figure(
+    labels: ArrayLike,
+    scores: ArrayLike,
+    *,
+    threshold: float | None = None,
+    title: str = "Scores of pairs",
+) -> Figure:
+    """Score histograms of same and different pairs, and the decision threshold.
 
     Args:
         labels: True where both sides are one speaker, `[trials]`.
         scores: Cosines, `[trials]`.
-        threshold: Where to draw the line, as `eer_threshold` finds it.
+        threshold: Of the decision, as `eer_threshold` finds it.
         title: Of the figure; say the protocol in it.
     """
     labels, scores = check_trials(labels, scores)
@@ -59,44 +79,52 @@ def score_figure(labels, scores, *, threshold=None, title="Scores of pairs"):
     kinds += [("same", scores[labels], COLOURS[0], "-")]
     for name, values, colour, dash in kinds:
         label = f"{name}: {len(values)} pairs"
-        options = {"bins": bins, "density": True, "color": colour}
-        axes.hist(values, **options, histtype="stepfilled", alpha=0.25)
-        axes.hist(values, **options, histtype="step", linestyle=dash, linewidth=1.6)
+        look = {"bins": bins, "density": True, "color": colour}
+        axes.hist(values, **look, histtype="stepfilled", alpha=0.25)
+        axes.hist(values, **look, histtype="step", linestyle=dash, linewidth=1.6)
         axes.plot([], [], color=colour, linestyle=dash, label=label)
     if threshold is not None:
-        line = {"color": "black", "linewidth": 1.2, "linestyle": ":"}
-        axes.axvline(threshold, **line, label=f"EER threshold {threshold:.3f}")
+        label = f"EER threshold {threshold:.3f}"
+        axes.axvline(threshold, color="black", lw=1.2, linestyle=":", label=label)
     axes.set(title=title, xlabel="cosine", ylabel="density")
     figure.legend(loc="outside lower left", ncols=3)
     return figure
 
 
 @apply_style
-def reliability_figure(predictions, *, bins=15, prior=0.5, title="Reliability"):
-    """What was said against what was so, and below it how often it was said.
+def reliability_figure(
+    predictions: Mapping[str, tuple],
+    *,
+    bins: int = 15,
+    prior: float = 0.5,
+    title: str = "Reliability",
+) -> Figure:
+    """Reliability diagram: observed against predicted rate; below, how often.
 
-    A mark is as large as its bin's weight: small ones are chance.
+    The area of a marker is the weight of its bin: small ones are chance.
 
     Args:
         answers: Maps a name to `(label, probability)`, each `[trials]`.
         bins: Number of bins from 0 to 1. Defaults to `15`.
-        prior: Weight of all same pairs together. Defaults to `0.5`.
+        prior: Total weight of the same pairs. Defaults to `0.5`.
         title: Of the figure; say in it what was fitted on what.
     """
-    options = {"height_ratios": [3, 1], "sharex": True}
-    figure, (axes, below) = new_figure(2, 1, size=(5.6, 6.2), **options)
+    figure, (axes, below) = new_figure(
+        2, 1, size=(5.6, 6.2), height_ratios=[3, 1], sharex=True
+    )
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=0.8)
-    for i, (name, answer) in enumerate(predictions.items()):
-        said, so, weight = reliability(*answer, bins=bins, prior=prior)
-        error = expected_calibration_error(*answer, bins=bins, prior=prior)
+    for i, (name, trials) in enumerate(predictions.items()):
+        predicted, observed, weight = reliability(*trials, bins=bins, prior=prior)
+        error = expected_calibration_error(*trials, bins=bins, prior=prior)
         look = {"color": COLOURS[i % 7], "marker": MARKERS[i % 7]}
-        line = {"linestyle": DASHES[i % 4], "linewidth": 1, "markersize": 3}
-        axes.plot(said, so, label=f"{name}: ECE {error:.3f}", **look, **line)
-        axes.scatter(said, so, s=300 * weight, linewidths=0, alpha=0.6, **look)
-        below.plot(said, 100 * weight, **look, **line)
+        line = look | {"linestyle": DASHES[i % 4], "linewidth": 1, "markersize": 3}
+        axes.plot(predicted, observed, label=f"{name}: ECE {error:.3f}", **line)
+        size = 300 * weight
+        axes.scatter(predicted, observed, s=size, linewidths=0, alpha=0.6, **look)
+        below.plot(predicted, 100 * weight, **line)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), title=title)
-    axes.set_ylabel("same, share")
-    below.set(xlabel="same, probability said", ylabel="of all trials, %")
+    axes.set_ylabel("same speaker, observed share")
+    below.set(xlabel="same speaker, probability", ylabel="of all trials, %")
     below.set_yscale("log")
     below.yaxis.set_major_formatter("{x:g}")
     figure.legend(loc="outside lower left", ncols=min(2, len(predictions)))

@@ -1,20 +1,23 @@
-"""Parts of labelled rows that come in groups, such as windows of one recording."""
+"""Stratified folds for cross-validation of rows that come in groups.
+
+A group, such as the windows of one recording, lies in one fold.
+"""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 NUM_FOLDS = 5
 
 
-def classes_in_groups(labels, groups, min_groups=2) -> np.ndarray:
-    """Classes of which there are rows in so many groups.
+def classes_in_groups(
+    labels: ArrayLike, groups: ArrayLike, min_groups: int = 2
+) -> np.ndarray:
+    """Classes that have rows in at least `min_groups` groups, sorted.
 
     Args:
-        labels: Class of each row, -1 if unknown, `[rows]`.
+        labels: Class index of each row, -1 if unknown, `[rows]`.
         groups: Name or number of the group of each, `[rows]`.
-        least: Fewest groups. Defaults to `2`.
-
-    Returns:
-        The classes, sorted.
+        min_groups: Fewest groups. Defaults to `2`.
     """
     labels, groups = np.asarray(labels), np.asarray(groups)
     if groups.shape != labels.shape:
@@ -23,47 +26,48 @@ def classes_in_groups(labels, groups, min_groups=2) -> np.ndarray:
             f"Received: {groups.shape} for labels {labels.shape}"
         )
     number = np.unique(groups, return_inverse=True)[1]
-    each = np.unique(np.stack([labels, number]), axis=1)  # once of every group
-    names, counts = np.unique(each[0], return_counts=True)
-    return names[(names >= 0) & (counts >= min_groups)]
+    pairs = np.unique(np.stack([labels, number]), axis=1)
+    classes, counts = np.unique(pairs[0], return_counts=True)
+    return classes[(classes >= 0) & (counts >= min_groups)]
 
 
-def assign_folds(labels, groups, seed) -> np.ndarray:
-    """Which of `FOLDS` parts each row is in: groups whole, classes as evenly as can be.
+def assign_folds(labels: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
+    """Assign whole groups to `NUM_FOLDS` folds, each class as evenly as possible.
 
-    Group by group, those with the rarest class first, into the part where it leaves no
-    class without rows elsewhere, that has least of its classes, that is smallest. Where
-    each group is a row, rows are dealt out class by class.
+    Greedy: groups with the rarest class come first. A group goes to the fold, in this
+    order of preference, that does not end up with all rows of a class, that has the
+    smallest share of the group's classes, that has the fewest rows. If every group is
+    a single row, rows are assigned class by class in turn.
 
     Args:
-        labels: Class of each row, from 0, `[rows]`.
+        labels: Class index of each row, from 0, `[rows]`.
         groups: Number of the group of each, from 0, `[rows]`.
         seed: Of the order.
 
     Returns:
-        Part of each row, int `[rows]`.
+        Fold of each row, int `[rows]`.
     """
-    drawn, part = shuffle_by_class(labels, seed), np.empty(len(labels), int)
+    shuffled, fold = shuffle_by_class(labels, seed), np.empty(len(labels), int)
     if groups.max() + 1 == len(groups):
-        part[drawn] = np.arange(len(labels)) % NUM_FOLDS
-        return part
+        fold[shuffled] = np.arange(len(labels)) % NUM_FOLDS
+        return fold
     has = np.zeros((groups.max() + 1, labels.max() + 1), bool)
     has[groups, labels] = True
     total, sizes = has.sum(axis=0), np.bincount(groups)
     held, rows = np.zeros((NUM_FOLDS, len(total)), int), np.zeros(NUM_FOLDS, int)
-    order = groups[drawn[np.argsort(total[labels[drawn]], kind="stable")]]
+    order = groups[shuffled[np.argsort(total[labels[shuffled]], kind="stable")]]
     for group in order[np.sort(np.unique(order, return_index=True)[1])]:
         own = has[group]
-        last = (held[:, own] == total[own] - 1).sum(axis=1)
+        takes_all = (held[:, own] == total[own] - 1).sum(axis=1)
         share = (held[:, own] / total[own]).sum(axis=1)
-        chosen = np.lexsort((rows, share, last))[0]
+        chosen = np.lexsort((rows, share, takes_all))[0]
         held[chosen] += own
         rows[chosen] += sizes[group]
-        part[groups == group] = chosen
-    return part
+        fold[groups == group] = chosen
+    return fold
 
 
-def shuffle_by_class(labels, seed) -> np.ndarray:
-    """Rows of each class together, in an order drawn by lot, int `[rows]`."""
-    drawn = np.random.default_rng(seed).permutation(len(labels))
-    return drawn[np.argsort(labels[drawn], kind="stable")]
+def shuffle_by_class(labels: np.ndarray, seed: int) -> np.ndarray:
+    """Indices of rows, class by class, at random within each, int `[rows]`."""
+    shuffled = np.random.default_rng(seed).permutation(len(labels))
+    return shuffled[np.argsort(labels[shuffled], kind="stable")]

@@ -1,16 +1,17 @@
-"""Fréchet distance: how far apart two samples are if both were Gaussian.
+"""Fréchet distance of two samples, as if both were Gaussian.
 
 `|m_r - m_f|**2 + tr(C_r + C_f - 2 * (C_r**.5 @ C_f @ C_r**.5)**.5)`
 
 with means `m` and covariances `C`. Two halves of one set are not at 0: estimation
 errors of `dim**2 / 2` numbers add up, more the fewer the rows. A distance is read
-beside its floor, that of unseen real rows, at equal numbers of rows. It sees two
+beside its floor, that of unseen real rows, at equal numbers of rows. It compares two
 moments only, so a full-covariance Gaussian is near the floor by construction.
 """
 
 import warnings
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.covariance import ledoit_wolf, shrunk_covariance
 
 from timbre.metrics.arrays import check_rows, check_same_width
@@ -18,7 +19,9 @@ from timbre.metrics.arrays import check_rows, check_same_width
 ROWS_PER_DIM = 5  # below this, eigenvalues of a sample covariance spread too far
 
 
-def frechet_distance(real, fake, *, shrinkage=None) -> float:
+def frechet_distance(
+    real: ArrayLike, fake: ArrayLike, *, shrinkage: float | str | None = None
+) -> float:
     """Fréchet distance of two samples (squared, as is customary).
 
     Args:
@@ -52,7 +55,7 @@ def frechet_distance(real, fake, *, shrinkage=None) -> float:
                 UserWarning,
                 stacklevel=2,
             )
-    first, second = (_covariance(rows, shrinkage) for rows in (real, fake))
+    first, second = _covariance(real, shrinkage), _covariance(fake, shrinkage)
     values, vectors = np.linalg.eigh(first)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     cross = np.maximum(np.linalg.eigvalsh(root @ second @ root), 0)
@@ -61,13 +64,13 @@ def frechet_distance(real, fake, *, shrinkage=None) -> float:
     return float(max(means + spread, 0.0))
 
 
-def default_shrinkage(*sets):
+def default_shrinkage(*sets) -> float | str:
     """`ledoit_wolf` if a set has fewer than 5 rows a dimension, otherwise `0.0`."""
     few = any(len(rows) < ROWS_PER_DIM * rows.shape[1] for rows in sets)
     return "ledoit_wolf" if few else 0.0
 
 
-def covariance_error(real, fake) -> float:
+def covariance_error(real: ArrayLike, fake: ArrayLike) -> float:
     """`|C_f - C_r| / |C_r|` in Frobenius norm: 0 if all second moments agree.
 
     Args:
@@ -75,14 +78,14 @@ def covariance_error(real, fake) -> float:
         fake: `[other rows, dim]`.
     """
     real, fake = check_same_width(real=real, fake=fake)
-    first, second = (_covariance(rows, 0.0) for rows in (real, fake))
+    first, second = _covariance(real, 0.0), _covariance(fake, 0.0)
     if not (size := np.linalg.norm(first)):
         raise ValueError("`real` must have rows that differ. Received: all equal")
     return float(np.linalg.norm(second - first) / size)
 
 
-def effective_rank(rows) -> float:
-    """How many directions the rows really vary in: between 1 and `dim`.
+def effective_rank(rows: ArrayLike) -> float:
+    """Effective number of directions in which the rows vary, from 1 to `dim`.
 
     `exp(-sum(p * log(p)))` of the eigenvalues of the covariance, `p` their shares.
     It is `dim` for white noise and `k` for `k` equal directions.

@@ -1,20 +1,21 @@
-"""Are generated voices like real ones that nobody has heard? One row of figures.
+"""Evaluation of generated embeddings against held-out real ones.
 
     row = compare(held_out, fakes, train)
     floor = compare(held_out, unseen, train)
 
-No figure says anything alone. Beside the row stand the floor, rows of *real* unseen
-voices, and those of baselines that know little: `gaussian` has the right mean and
-covariance, `mixture` ten of each, `white` only the scale. A model that does not beat
-the Gaussian has learned no more than a covariance.
+No figure says anything alone. Compare with the floor, *real* unseen embeddings, and
+with simple baselines: `gaussian` has the right mean and covariance, `mixture` ten of
+each, `white` only the scale. A model that does not beat the Gaussian has learned no
+more than a covariance.
 
-Distances and tests see rows standardised by the training rows; cosines, and figures
-that begin with `unit_`, see rows as they came, brought to length 1.
+Distances and tests use rows standardised by the training rows; cosines, and figures
+that begin with `unit_`, the rows as they are, scaled to unit length.
 """
 
 import warnings
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
@@ -32,6 +33,7 @@ from timbre.metrics.frechet import (
     frechet_distance,
 )
 from timbre.metrics.neighbours import cosine_distribution, nearest_cosines, prdc
+from timbre.metrics.tables import format_table
 from timbre.metrics.two_sample_tests import (
     c2st,
     compare_norms,
@@ -57,13 +59,13 @@ COLUMNS = {
 }
 
 
-def sample_gaussian(train, count, seed=0) -> np.ndarray:
-    """Voices of one Gaussian with the mean and full covariance of the training rows.
+def sample_gaussian(train: ArrayLike, count: int, seed: int = 0) -> np.ndarray:
+    """Samples of one Gaussian with the mean and full covariance of the training rows.
 
     Args:
-        train: `[rows, dim]`; fewer rows than dimensions give voices in their span.
-        count: How many.
-        seed: Which. Defaults to `0`.
+        train: `[rows, dim]`; fewer rows than dimensions give samples in their span.
+        count: Number of samples.
+        seed: Defaults to `0`.
 
     Returns:
         float64 `[count, dim]`.
@@ -74,16 +76,18 @@ def sample_gaussian(train, count, seed=0) -> np.ndarray:
     return train.mean(axis=0) + noise * np.sqrt(np.maximum(values, 0)) @ vectors.T
 
 
-def sample_mixture(train, count, seed=0, *, components=10) -> np.ndarray:
-    """Voices of a mixture of Gaussians, fitted to the standardised training rows.
+def sample_mixture(
+    train: ArrayLike, count: int, seed: int = 0, *, components: int = 10
+) -> np.ndarray:
+    """Samples of a mixture of Gaussians, fitted to the standardised training rows.
 
     Covariances are full where each component has at least as many rows as dimensions,
     on average, otherwise diagonal.
 
     Args:
         train: `[rows, dim]`, at least as many as components.
-        count: How many.
-        seed: Of the fit and of the voices. Defaults to `0`.
+        count: Number of samples.
+        seed: Of the fit and of the samples. Defaults to `0`.
         components: Number of Gaussians. Defaults to `10`.
 
     Returns:
@@ -109,13 +113,13 @@ def sample_mixture(train, count, seed=0, *, components=10) -> np.ndarray:
     return mean + deviation * np.random.default_rng(seed).permutation(rows)
 
 
-def sample_white_noise(train, count, seed=0) -> np.ndarray:
-    """White noise in the scale of the training rows: what knows nothing of voices.
+def sample_white_noise(train: ArrayLike, count: int, seed: int = 0) -> np.ndarray:
+    """White noise with the mean and the scale of the training columns.
 
     Args:
         train: `[rows, dim]`.
-        count: How many.
-        seed: Which. Defaults to `0`.
+        count: Number of samples.
+        seed: Defaults to `0`.
 
     Returns:
         float64 `[count, dim]`.
@@ -133,21 +137,29 @@ BASELINES = {
 
 
 def compare(
-    real, fake, train, *, seed=0, k=5, permutations=200, projections=200, folds=5
+    real: ArrayLike,
+    fake: ArrayLike,
+    train: ArrayLike,
+    *,
+    seed: int = 0,
+    k: int = 5,
+    permutations: int = 200,
+    projections: int = 200,
+    folds: int = 5,
 ) -> dict[str, float]:
-    """All figures of one set of voices: the row of a report.
+    """All figures of one set of generated embeddings: a row of a report.
 
     Every argument is in the embedding's own space, neither standardised nor
-    normalised. Real and fake rows are thinned to equal numbers, since every distance
-    and every neighbourhood depends on them; compare rows of equal `rows` only.
+    normalised. Real and fake rows are subsampled to equal numbers, on which every
+    distance and every neighbourhood depends; compare rows of equal `rows` only.
 
     Args:
-        real: Held-out real voices, `[rows, dim]`, none of them in `train`.
-        fake: Generated voices, `[other rows, dim]`.
-        train: What the generator learned from, `[train rows, dim]`: it gives the
-            scale, and `nearest_train` is measured to all of it.
-        seed: Of everything drawn. Defaults to `0`.
-        k: Neighbour of `neighbourhoods`. Defaults to `5`.
+        real: Held-out real embeddings, `[rows, dim]`, none of them in `train`.
+        fake: Generated embeddings, `[other rows, dim]`.
+        train: Training data of the generator, `[train rows, dim]`: it gives the scale,
+            and `nearest_train` is measured to all of it.
+        seed: Of all sampling. Defaults to `0`.
+        k: Neighbour of `prdc`. Defaults to `5`.
         permutations: Of `mmd`. Defaults to `200`.
         projections: Of `sliced_wasserstein`. Defaults to `200`.
         folds: Of `c2st`. Defaults to `5`.
@@ -169,9 +181,8 @@ def compare(
     real, fake = subsample_equally(real, fake, seed=seed)
     mean, deviation = fit_scale(train)
     scaled = (real - mean) / deviation, (fake - mean) / deviation
-    tests = {"permutations": permutations, "seed": seed}
-    kernel = mmd(*scaled, **tests)
-    judge = c2st(*scaled, seed=seed, folds=folds)
+    kernel = mmd(*scaled, permutations=permutations, seed=seed)
+    classifier = c2st(*scaled, seed=seed, folds=folds)
     columns = ks_per_column(*scaled)
     shrinkage = default_shrinkage(*scaled)
     return {
@@ -183,9 +194,9 @@ def compare(
         "mmd_p": kernel["p"],
         "mmd2_cubic": mmd(*scaled, kernel="cubic", seed=seed, permutations=0)["mmd2"],
         **prdc(*scaled, k=k),
-        "c2st": judge["accuracy"],
-        "c2st_low": judge["low"],
-        "c2st_high": judge["high"],
+        "c2st": classifier["accuracy"],
+        "c2st_low": classifier["low"],
+        "c2st_high": classifier["high"],
         "c2st_knn": c2st(*scaled, seed=seed, folds=folds, classifier="knn")["accuracy"],
         "sliced_wasserstein": sliced_wasserstein(
             *scaled, projections=projections, seed=seed
@@ -200,7 +211,7 @@ def compare(
 
 
 def _directions(real, fake, train, k) -> dict[str, float]:
-    """Figures of the rows as they came and of their directions."""
+    """Figures of the rows as they are and of their directions."""
     sphere = normalise_rows(real), normalise_rows(fake)
     balls = prdc(*sphere, k=k)
     lengths = compare_norms(real, fake)
@@ -222,7 +233,7 @@ def _directions(real, fake, train, k) -> dict[str, float]:
     }
 
 
-def table(rows) -> str:
+def table(rows: dict[str, dict]) -> str:
     """Rows of `compare` as text, one line each.
 
     Args:
@@ -232,11 +243,4 @@ def table(rows) -> str:
     for name, row in rows.items():
         cells = (form.format(row[key]) for key, form in COLUMNS.values())
         lines.append([name, *cells])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            [line[0].ljust(widths[0])]
-            + [cell.rjust(n) for cell, n in zip(line[1:], widths[1:], strict=True)]
-        )
-        for line in lines
-    )
+    return format_table(lines)

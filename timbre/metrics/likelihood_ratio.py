@@ -1,41 +1,44 @@
-"""Evidence: what log-likelihood ratios are, cost and decide.
+"""Log-likelihood ratios: decisions at a prior, and their cost (cllr, min cllr, DCF).
 
     llr(s) = log p(s | same) - log p(s | different)
     logit(probability) = llr(s) + logit(prior)
 
-A ratio says what a score is worth; the prior, how often both sides *are* one speaker
-where the answer is used, is the user's. So trials are weighed: same pairs weigh
-`prior` together, however many of them a list has.
+The ratio is a property of the score; the prior, the rate of same-speaker pairs where
+the probability is used, is the user's. So trials are weighted: same pairs have the
+total weight `prior`, however many of them a list has.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from timbre.metrics.rates import check_trials, detection_cost
 
 
-def logit(probability):
+def logit(probability: ArrayLike) -> np.ndarray:
     """`log(p / (1 - p))`, the inverse of the logistic function."""
     probability = np.asarray(probability, np.float64)
     return np.log(probability) - np.log1p(-probability)
 
 
-def logistic(x) -> np.ndarray:
+def logistic(x: ArrayLike) -> np.ndarray:
     """`1 / (1 + exp(-x))`, the inverse of `logit`."""
     return np.exp(-np.logaddexp(0, -np.asarray(x, np.float64)))  # without overflow
 
 
-def check_prior(prior, name="prior"):
+def check_prior(prior: float, name: str = "prior") -> None:
     """Raises ValueError unless `prior` lies between 0 and 1, both excluded."""
     if not 0 < prior < 1:
         raise ValueError(f"`{name}` must be in (0, 1). Received: {prior}")
 
 
-def weight_trials(label, prior, weights=None) -> np.ndarray:
-    """Weights with which same pairs weigh `prior` and different ones `1 - prior`.
+def weight_trials(
+    label: np.ndarray, prior: float, weights: ArrayLike | None = None
+) -> np.ndarray:
+    """Weights that sum to `prior` over same pairs and to `1 - prior` over others.
 
     Args:
         label: True where both sides are one speaker, bool `[trials]`.
-        prior: Weight of all same pairs together.
+        prior: Total weight of the same pairs.
         weights: Of each trial among its kind, `[trials]`. Defaults to equal ones.
 
     Returns:
@@ -59,7 +62,9 @@ def weight_trials(label, prior, weights=None) -> np.ndarray:
     return weights
 
 
-def bayes_threshold(prior=0.5, c_miss=1.0, c_fa=1.0) -> float:
+def bayes_threshold(
+    prior: float = 0.5, c_miss: float = 1.0, c_fa: float = 1.0
+) -> float:
     """The log-likelihood ratio from which accepting costs less than rejecting.
 
     `log(c_fa / c_miss) - logit(prior)`
@@ -77,8 +82,10 @@ def bayes_threshold(prior=0.5, c_miss=1.0, c_fa=1.0) -> float:
     return float(np.log(c_fa / c_miss) - logit(prior))
 
 
-def pool_adjacent_violators(label, scores, weights) -> tuple[np.ndarray, np.ndarray]:
-    """Pool adjacent violators: the rising share of same pairs that fits best.
+def pool_adjacent_violators(
+    label: np.ndarray, scores: ArrayLike, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Isotonic regression of the labels on the scores (pool adjacent violators).
 
     Args:
         label: True where both sides are one speaker, bool `[trials]`.
@@ -86,8 +93,8 @@ def pool_adjacent_violators(label, scores, weights) -> tuple[np.ndarray, np.ndar
         weights: Above or equal 0, `[trials]`.
 
     Returns:
-        The first and the last score of every pool, rising, and the share there, each
-        float64 `[knots]`.
+        The first and the last score of every pool, rising, and the share of same pairs
+        there, each float64 `[knots]`.
     """
     from sklearn.isotonic import isotonic_regression
 
@@ -100,13 +107,13 @@ def pool_adjacent_violators(label, scores, weights) -> tuple[np.ndarray, np.ndar
     return values[~inner], share[~inner]
 
 
-def cllr(label, llr) -> float:
-    """Cost of log-likelihood ratios over all priors, in bits.
+def cllr(label: ArrayLike, llr: ArrayLike) -> float:
+    """Cost of log-likelihood ratios (cllr), averaged over all priors, in bits.
 
     `(mean_same log2(1 + exp(-llr)) + mean_different log2(1 + exp(llr))) / 2`
 
-    0 for a perfect answer and 1 for `llr = 0`, which says nothing; above 1, an answer
-    misleads more than none would.
+    0 for a perfect system and 1 for `llr = 0`, no information; above 1, the ratios
+    mislead more than none would.
 
     Args:
         label: True where both sides are one speaker, `[trials]`.
@@ -122,8 +129,8 @@ def cllr(label, llr) -> float:
     return float((same + different) / (2 * np.log(2)))
 
 
-def min_cllr(label, scores) -> float:
-    """The `cllr` of the best rising function of the scores: what no fit can mend.
+def min_cllr(label: ArrayLike, scores: ArrayLike) -> float:
+    """Lowest `cllr` of any rising function of the scores: the loss of discrimination.
 
     Args:
         label: True where both sides are one speaker, `[trials]`.
@@ -138,9 +145,15 @@ def min_cllr(label, scores) -> float:
 
 
 def actual_dcf(
-    label, scores, *, threshold, p_target=0.01, c_miss=1.0, c_fa=1.0
+    label: ArrayLike,
+    scores: ArrayLike,
+    *,
+    threshold: float,
+    p_target: float = 0.01,
+    c_miss: float = 1.0,
+    c_fa: float = 1.0,
 ) -> float:
-    """Detection cost at a threshold chosen before; `min_dcf` is its lower bound.
+    """Actual detection cost, at a threshold chosen before; at least `min_dcf`.
 
     `(c_miss * p * fnr + c_fa * (1 - p) * fpr) / min(c_miss * p, c_fa * (1 - p))`
 
@@ -155,5 +168,4 @@ def actual_dcf(
     label, scores = check_trials(label, scores)
     accepted = scores >= threshold
     fpr, fnr = accepted[~label].mean(), 1 - accepted[label].mean()
-    costs = {"p_target": p_target, "c_miss": c_miss, "c_fa": c_fa}
-    return detection_cost(fpr, fnr, **costs)
+    return detection_cost(fpr, fnr, p_target=p_target, c_miss=c_miss, c_fa=c_fa)

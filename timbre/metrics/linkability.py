@@ -1,28 +1,38 @@
-"""Linkability: does a protected voice still point to its speaker?
+"""Linkability of anonymised voices to their speakers.
 
-Two views, both of calibrated log-likelihood ratios or of scores. A matrix `S[i, j]`
-of how alike speakers `i` and `j` sound shows a bright diagonal where voices are told
-apart; protection should darken it against the originals (de-identification) and keep
-it among protected voices (distinctiveness). And `linkability` asks of each score how
-much more it speaks for one speaker than for two.
+Voice similarity matrices `S[i, j]` between speakers, of calibrated log-likelihood
+ratios, have a dominant diagonal where speakers can be recognised: anonymisation should
+remove it against the originals (de-identification) and keep it among anonymised voices
+(voice distinctiveness). Global linkability `D_sys` measures how well scores separate
+pairs of one speaker from pairs of two.
 """
 
+from collections.abc import Callable
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from timbre.metrics.arrays import check_same_width, normalise_rows, row_blocks
 from timbre.metrics.likelihood_ratio import logistic
 
 
-def similarity_matrix(left, right, speakers, llr, *, block_bytes=2**25) -> np.ndarray:
-    """How alike speakers sound, from two versions of the same utterances.
+def similarity_matrix(
+    left: ArrayLike,
+    right: ArrayLike,
+    speakers: ArrayLike,
+    llr: Callable[[np.ndarray], np.ndarray],
+    *,
+    block_bytes: int = 2**25,
+) -> np.ndarray:
+    """Voice similarity matrix of speakers, from two versions of the same utterances.
 
     `S[i, j] = logistic(mean llr over utterances of i on the left and j on the right)`
 
-    An utterance is never held against itself, nor against its other version.
+    An utterance is not compared with itself, nor with its other version.
 
     Args:
         left: Embeddings, `[utterances, dim]`.
-        right: Of the same utterances in the same order, as they were or protected,
+        right: Of the same utterances in the same order, original or anonymised,
             `[utterances, dim]`.
         speakers: Who speaks in each, `[utterances]`, each at least twice.
         llr: From cosines to log-likelihood ratios, any shape, such as the `llr` of a
@@ -58,11 +68,11 @@ def similarity_matrix(left, right, speakers, llr, *, block_bytes=2**25) -> np.nd
     return logistic(sums / pairs)
 
 
-def diagonal_dominance(matrix) -> float:
-    """`|mean of the diagonal - mean of the rest|`: how well speakers are told apart.
+def diagonal_dominance(matrix: ArrayLike) -> float:
+    """`|mean of the diagonal - mean of the rest|`: how well speakers are recognised.
 
     Args:
-        matrix: Of `similarities`, `[speakers, speakers]`.
+        matrix: Of `similarity_matrix`, `[speakers, speakers]`.
     """
     matrix = np.asarray(matrix, np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) < 2:
@@ -74,13 +84,18 @@ def diagonal_dominance(matrix) -> float:
     return float(abs(own - others))
 
 
-def distinctiveness(original, protected, speakers, llr) -> dict[str, float]:
-    """What a protection took from the speakers, and what it left of the voices.
+def distinctiveness(
+    original: ArrayLike,
+    protected: ArrayLike,
+    speakers: ArrayLike,
+    llr: Callable[[np.ndarray], np.ndarray],
+) -> dict[str, float]:
+    """De-identification and gain of voice distinctiveness of an anonymisation.
 
         de_identification = 1 - D(original, protected) / D(original, original)
         gain_db = 10 * log10(D(protected, protected) / D(original, original))
 
-    with `D` the diagonal dominance of the similarities.
+    with `D` the diagonal dominance of the similarity matrix.
 
     Args:
         original: Embeddings, `[utterances, dim]`.
@@ -89,47 +104,52 @@ def distinctiveness(original, protected, speakers, llr) -> dict[str, float]:
         llr: From cosines to log-likelihood ratios, calibrated on other speakers.
 
     Returns:
-        `de_identification`, 1 if protected voices no longer point to their speakers,
-        0 if they do as before; `gain_db`, 0 if protected voices can be told apart as
-        the originals could, -10 if a tenth of that is left, `-inf` if all are one.
+        `de_identification`, 1 if anonymised voices can not be linked to their speakers,
+        0 if they can as before; `gain_db`, 0 if anonymised voices differ as much as the
+        originals do, -10 if a tenth of that is left, `-inf` if all are one.
 
     Reference:
         Speech Pseudonymisation Assessment Using Voice Similarity Matrices (Noé et
         al., 2020), https://arxiv.org/abs/2008.13144
     """
     pairs = (original, original), (original, protected), (protected, protected)
-    before, between, after = (
+    before, between, after = [
         diagonal_dominance(similarity_matrix(*pair, speakers, llr)) for pair in pairs
-    )
+    ]
     if not before:
-        raise ValueError("`original` must tell speakers apart. Received: no difference")
+        raise ValueError("`original` must distinguish the speakers")
     with np.errstate(divide="ignore"):
         gain = 10 * np.log10(after / before)
     return {"de_identification": 1 - between / before, "gain_db": float(gain)}
 
 
 def linkability(
-    mated, other, *, bins=100, prior_ratio=1.0, permutations=20, seed=0
+    mated: ArrayLike,
+    other: ArrayLike,
+    *,
+    bins: int = 100,
+    prior_ratio: float = 1.0,
+    permutations: int = 20,
+    seed: int = 0,
 ) -> dict[str, float]:
-    """Global linkability `D_sys`: how far scores betray that two voices are one.
+    """Global linkability `D_sys` of the scores of mated and non-mated pairs.
 
     `D(s) = max(0, 2 * w * LR / (1 + w * LR) - 1)`, `LR = p(s | mated) / p(s | other)`
 
-    and `D_sys` is the mean of `D` over mated scores: 1 if no score of one kind occurs
-    in the other, 0 if both densities are equal. Histograms never are: of equal
-    densities, chance alone gives a positive value, larger with fewer scores a bin
-    (measured: .10 for 1,000 of each kind in 100 bins, .007 for 100,000). It is
-    returned as `by_chance`, what the same scores give with the kinds shuffled; a
-    linkability near it is none.
+    and `D_sys` is the mean of `D` over mated scores: 1 if the densities do not overlap,
+    0 if they are equal. Histograms never are: of equal densities, chance alone gives a
+    positive value, larger with fewer scores a bin (measured: .10 for 1,000 of each kind
+    in 100 bins, .007 for 100,000). It is estimated by permuting the kinds and returned
+    as `by_chance`; a linkability near it is none.
 
     Args:
         mated: Scores of pairs of one speaker, `[pairs]`.
         other: Scores of pairs of two speakers, `[other pairs]`.
         bins: Most bins of the histograms; at most one for ten mated scores is used.
             Defaults to `100`.
-        prior_ratio: `w`, chance of a mated pair over that of another. Defaults to `1`.
-        permutations: Shuffles behind `by_chance`. Defaults to `20`.
-        seed: Of the shuffles. Defaults to `0`.
+        prior_ratio: `w`, prior odds of a mated pair. Defaults to `1`.
+        permutations: Of `by_chance`. Defaults to `20`.
+        seed: Of the permutations. Defaults to `0`.
 
     Returns:
         `linkability`, `by_chance` and `bins`.
@@ -164,7 +184,8 @@ def linkability(
 
 
 def _linkability(mated, other, bins, w) -> float:
-    mated, other = (np.bincount(x, minlength=bins) / len(x) for x in (mated, other))
-    seen = mated > 0  # where `other` is 0 the ratio is infinite and `D` is 1
-    links = 2 * w * mated[seen] / (w * mated[seen] + other[seen]) - 1
-    return float(mated[seen] @ np.maximum(links, 0))
+    mated = np.bincount(mated, minlength=bins) / len(mated)
+    other = np.bincount(other, minlength=bins) / len(other)
+    some = mated > 0  # where `other` is 0 the ratio is infinite and `D` is 1
+    local = 2 * w * mated[some] / (w * mated[some] + other[some]) - 1
+    return float(mated[some] @ np.maximum(local, 0))

@@ -1,10 +1,11 @@
-"""Neighbours: who is near whom, within a set and across two.
+"""Nearest neighbours within a set and between two: cosines, PRDC.
 
-Distances and cosines are taken in blocks: memory does not grow with the product of
-the sizes. Inside one set a row is never its own neighbour.
+Distances and cosines are computed in blocks: memory does not grow with the product of
+the sizes. Within one set a row is never its own neighbour.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from timbre.metrics.arrays import (
     check_rows,
@@ -16,8 +17,10 @@ from timbre.metrics.arrays import (
 BINS = 100  # of a histogram of cosines, over [-1, 1]
 
 
-def prdc(real, fake, *, k=5, block_bytes=2**25) -> dict[str, float]:
-    """Precision, recall, density and coverage by balls around nearest neighbours.
+def prdc(
+    real: ArrayLike, fake: ArrayLike, *, k: int = 5, block_bytes: int = 2**25
+) -> dict[str, float]:
+    """Precision, recall, density and coverage (PRDC) by nearest-neighbour balls.
 
     A ball `B(x)` reaches to the `k`-th nearest neighbour of `x` in its own set.
 
@@ -64,12 +67,12 @@ def prdc(real, fake, *, k=5, block_bytes=2**25) -> dict[str, float]:
 
 
 def nearest_neighbours(
-    a, b=None, *, block_bytes=2**25
+    a: ArrayLike, b: ArrayLike | None = None, *, block_bytes: int = 2**25
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The row of `b` most alike each row of `a`.
+    """The row of `b` with the highest cosine to each row of `a`.
 
     Args:
-        a: `[rows, dim]`, of any length each.
+        a: `[rows, dim]`, of any norm.
         b: `[other rows, dim]`. Defaults to the other rows of `a`.
         block_bytes: Memory for one block. Defaults to 32 MiB.
 
@@ -88,16 +91,16 @@ def nearest_neighbours(
     return np.clip(cosine, -1, 1), index
 
 
-def nearest_cosines(a, b=None) -> dict[str, float]:
-    """How alike a row and its nearest neighbour typically are.
+def nearest_cosines(a: ArrayLike, b: ArrayLike | None = None) -> dict[str, float]:
+    """Distribution of the cosines of rows with their nearest neighbours.
 
-    Three such figures tell a generator's faults apart: real to real, fake to real and
-    fake to fake should be equal. Fakes too near to real rows copy them, too far miss
-    them; fakes too near to each other are few voices, many times. A larger `b` has
-    nearer neighbours: compare at equal sizes.
+    For a good generator real to real, fake to real and fake to fake are equal. Fakes
+    too near to real rows are copies, too far are unrealistic; fakes too near to each
+    other are a mode collapse. A larger `b` has nearer neighbours: compare at equal
+    sizes.
 
     Args:
-        a: `[rows, dim]`, of any length each.
+        a: `[rows, dim]`, of any norm.
         b: `[other rows, dim]`. Defaults to the other rows of `a`.
 
     Returns:
@@ -112,11 +115,17 @@ def nearest_cosines(a, b=None) -> dict[str, float]:
     return {"mean": float(cosine.mean()), "median": median, "p05": low, "p95": high}
 
 
-def cosine_distribution(a, b=None, *, bins=BINS, block_bytes=2**25) -> dict:
-    """All cosines between two sets, or of the different pairs inside one.
+def cosine_distribution(
+    a: ArrayLike,
+    b: ArrayLike | None = None,
+    *,
+    bins: int = BINS,
+    block_bytes: int = 2**25,
+) -> dict:
+    """Distribution of all cosines between two sets, or between the rows of one.
 
     Args:
-        a: `[rows, dim]`, of any length each.
+        a: `[rows, dim]`, of any norm.
         b: `[other rows, dim]`. Defaults to the other rows of `a`.
         bins: Of the histogram over [-1, 1]. Defaults to `100`.
         block_bytes: Memory for one block. Defaults to 32 MiB.
@@ -156,9 +165,8 @@ def _sides(a, b) -> tuple[np.ndarray, np.ndarray]:
     if b is None:
         left = normalise_rows(check_rows(a, "a"))
         return left, left
-    return tuple(
-        normalise_rows(rows) for rows in check_same_width(a=a, b=b, min_rows=1)
-    )
+    left, right = check_same_width(a=a, b=b, min_rows=1)
+    return normalise_rows(left), normalise_rows(right)
 
 
 def _square_distances(left, right) -> np.ndarray:

@@ -1,16 +1,16 @@
-"""Privacy: what generated voices give away, and of whom.
+"""Privacy of generated and anonymised voices: memorisation, collisions, attacks.
 
-Three risks, each with its own measure. A generator may hand out the voices it learned
-from (`memorisation`); it may hand out one voice twice (`collisions`); and a protected
-voice may still be traced to its speaker (`reidentification`, `linkability`,
-`distinctiveness`). An error rate is that of an attacker: a weak one flatters the
-protection, so every result names its attacker, and none proves that there is no
-stronger one.
+A generator may reproduce training speakers (`memorisation`) or generate one voice twice
+(`collisions`); an anonymised voice may still be traced to its speaker
+(`reidentification`, and `timbre.metrics.linkability`). An error rate is that of an
+attacker: a weak one flatters the protection, so every result names its attacker, and
+none proves that there is no stronger one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.linalg import eigh
 from scipy.stats import binomtest, hypergeom
 from sklearn.covariance import ledoit_wolf
@@ -29,18 +29,25 @@ from timbre.metrics.verification import bootstrap_by_speaker
 ATTACKERS = ("ignorant", "lazy", "semi-informed")
 
 
-def memorisation(fake, train, held_out, *, seed=0, threshold=None) -> dict[str, float]:
-    """Do generated voices lie nearer to those learned from than to others?
+def memorisation(
+    fake: ArrayLike,
+    train: ArrayLike,
+    held_out: ArrayLike,
+    *,
+    seed: int = 0,
+    threshold: float | None = None,
+) -> dict[str, float]:
+    """Whether generated voices are nearer to training speakers than to unseen ones.
 
-    All by cosines of directions. `train` and `held` must be one kind of thing: both
-    voices, or both utterances, of *different* speakers. Where they are compared, both
-    are thinned to equal sizes, since a larger set has nearer neighbours.
+    All by cosines. `train` and `held_out` must be of one kind: both means of speakers,
+    or both utterances, of *different* speakers. Where they are compared, both are
+    subsampled to equal sizes, since a larger set has nearer neighbours.
 
     Args:
         fake: Generated, `[rows, dim]`.
-        train: What the generator learned from, `[train rows, dim]`.
-        held: Real and unseen, `[held rows, dim]`.
-        seed: Of the thinning. Defaults to `0`.
+        train: Training data of the generator, `[train rows, dim]`.
+        held_out: Real and unseen, `[held-out rows, dim]`.
+        seed: Of the subsampling. Defaults to `0`.
         threshold: Cosine from which two voices count as one, if shares are wanted.
 
     Returns:
@@ -49,11 +56,10 @@ def memorisation(fake, train, held_out, *, seed=0, threshold=None) -> dict[str, 
         its binomial 95 % interval `nearer_train_low`, `nearer_train_high` (fakes are
         taken as independent; the sets, as given).
         `authenticity`: share of fakes farther from their nearest training row than
-        that row is from its own nearest one; 0 for copies. What an honest generator
-        scores is `authenticity_held`, the same of unseen real rows.
-        `membership_auc`: chance that a training row has a nearer fake than an unseen
-        one: how well an attacker with the fakes alone tells who was learned from; .5
-        is ideal.
+        that row is from its own nearest one; 0 for copies. To compare with
+        `authenticity_held`, the same of unseen real rows.
+        `membership_auc`: AUC of a membership inference attack from the fakes alone,
+        by the nearest fake of a row; .5 is ideal.
         `above_train`, `above_held`: with a threshold, share of fakes with a training
         row, and with an unseen one, of that cosine or higher.
 
@@ -62,9 +68,12 @@ def memorisation(fake, train, held_out, *, seed=0, threshold=None) -> dict[str, 
         https://arxiv.org/abs/2102.08921; GAN-Leaks (Chen et al., 2020), membership,
         https://arxiv.org/abs/1909.03935
     """
-    fake, train, held_out = check_same_width(fake=fake, train=train, held=held_out)
+    fake, train, held_out = check_same_width(fake=fake, train=train, held_out=held_out)
     seen, unseen = subsample_equally(train, held_out, seed=seed)
-    to_seen, to_unseen = (nearest_neighbours(fake, rows)[0] for rows in (seen, unseen))
+    to_seen, to_unseen = (
+        nearest_neighbours(fake, seen)[0],
+        nearest_neighbours(fake, unseen)[0],
+    )
     nearer = np.mean(to_seen > to_unseen) + np.mean(to_seen == to_unseen) / 2
     test = binomtest(round(nearer * len(fake)), len(fake))
     low, high = test.proportion_ci(0.95, method="wilson")
@@ -93,13 +102,17 @@ def _authenticity(rows, train, own) -> float:
 
 
 def collisions(
-    voices, threshold, *, counts=(10, 100, 1000, 10_000), block_bytes=2**25
+    voices: ArrayLike,
+    threshold: float,
+    *,
+    counts: Sequence[int] = (10, 100, 1000, 10_000),
+    block_bytes: int = 2**25,
 ) -> list[dict[str, float]]:
-    """How often two of `n` voices are one to a verifier.
+    """How often two of `n` generated voices are one speaker to a verifier.
 
     Args:
-        voices: Generated, in the order drawn, `[rows, dim]`.
-        threshold: Cosine from which a verifier takes two voices for one.
+        voices: Generated, in the order of generation, `[rows, dim]`.
+        threshold: Cosine from which a verifier accepts two voices as one.
         counts: Numbers of voices; those above `rows` are left out.
         block_bytes: Memory for one block. Defaults to 32 MiB.
 
@@ -135,12 +148,14 @@ def collisions(
     ]
 
 
-def fit_semi_informed(train_protected, speakers) -> Callable[[np.ndarray], np.ndarray]:
-    """The back-end of an attacker who knows the protection and has used it.
+def fit_semi_informed(
+    train_protected: ArrayLike, speakers: ArrayLike
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Fit the back-end of a semi-informed attacker, who has used the protection.
 
     Linear discriminant analysis of protected utterances with known speakers, its
-    scatter within speakers shrunk (Ledoit-Wolf) so that few will do; then cosines. The
-    attacker of the VoicePrivacy Challenge retrains a whole encoder on protected
+    within-speaker covariance shrunk (Ledoit-Wolf) so that few suffice; then cosines.
+    The attacker of the VoicePrivacy Challenge retrains a whole encoder on protected
     speech; from embeddings only a back-end can be learned, so this attacker is weaker
     and its error rate an upper bound for that one's.
 
@@ -151,9 +166,8 @@ def fit_semi_informed(train_protected, speakers) -> Callable[[np.ndarray], np.nd
             than speakers.
 
     Returns:
-        A function from embeddings `[rows, dim]` to float64 `[rows, directions]`. Where
-        the utterances of no speaker differ, nothing within speakers can be learned,
-        and it only centres.
+        A function from embeddings `[rows, dim]` to float64 `[rows, directions]`. If the
+        utterances of no speaker differ, it only centres.
 
     Reference:
         The VoicePrivacy 2024 Challenge Evaluation Plan (Tomashenko et al., 2024),
@@ -176,46 +190,46 @@ def fit_semi_informed(train_protected, speakers) -> Callable[[np.ndarray], np.nd
         return lambda embeddings: np.asarray(embeddings, np.float64) - middle
     within = ledoit_wolf(residuals, assume_centered=True)[0]
     spread = (means - middle) * np.sqrt(counts / len(rows))[:, None]
-    _, directions = eigh(spread.T @ spread, within)  # the most telling ones come last
+    _, directions = eigh(spread.T @ spread, within)  # the most discriminative come last
     directions = directions[:, -(len(names) - 1) :]
     return lambda embeddings: (np.asarray(embeddings, np.float64) - middle) @ directions
 
 
 def reidentification(
-    original,
-    protected,
-    speakers,
-    enrolled,
+    original: ArrayLike,
+    protected: ArrayLike,
+    speakers: ArrayLike,
+    enrolled: ArrayLike,
     *,
-    attacker,
-    backend=None,
-    resamples=200,
-    seed=0,
+    attacker: str,
+    backend: Callable[[np.ndarray], np.ndarray] | None = None,
+    resamples: int = 200,
+    seed: int = 0,
 ) -> dict:
-    """Equal error rate of an attacker who looks for speakers, before and after.
+    """Equal error rate of a re-identification attack, before and after protection.
 
-    The attacker averages the enrolled utterances of each speaker, of length 1, and
-    holds every other utterance against every speaker by cosine. `before` is without
+    The attacker averages the enrolled utterances of each speaker, of unit length, and
+    compares every other utterance with every speaker by cosine. `before` is without
     protection; after it,
 
         ignorant       enrols originals,           trials are protected
         lazy           enrols protected voices,    trials are protected
-        semi-informed  as lazy, after a `backend` learned from protected voices
+        semi-informed  as lazy, with a `backend` fitted to protected voices
 
-    .5 is ideal: the attacker guesses. Protect both sides by draws of their own: if a
-    speaker is given one and the same voice for enrolment and for trials, an attacker
-    who protects his side has nothing to find out and the rate is 0 by construction.
+    .5 is ideal: the attacker guesses. Protect enrolment and trials with different
+    seeds: if a speaker is given the same voice in both, an attacker who also protects
+    the enrolment links them trivially and the rate is 0 by construction.
 
     Args:
         original: Embeddings, `[utterances, dim]`.
         protected: Of the same utterances in the same order, `[utterances, dim]`.
         speakers: Who speaks in each, `[utterances]`.
-        enrolled: True for the attacker's utterances, bool `[utterances]`.
+        enrolled: True for the utterances known to the attacker, bool `[utterances]`.
         attacker: `ignorant`, `lazy` or `semi-informed`. There is no default: a rate
             without its attacker says nothing.
         backend: For `semi-informed` alone: of `semi_informed`.
-        resamples: Draws of speakers for the 95 % intervals. Defaults to `200`.
-        seed: Of the draws. Defaults to `0`.
+        resamples: Bootstrap resamples of the 95 % intervals. Defaults to `200`.
+        seed: Of the resamples. Defaults to `0`.
 
     Returns:
         `attacker`, `num_speakers`, `num_trials`, `eer_before`, `eer_after`, and
@@ -251,7 +265,7 @@ def reidentification(
 
 
 def _attack(enrol, test, enrol_speakers, test_speakers):
-    """Labels, scores and both speakers of every known speaker against every trial."""
+    """Labels, scores and both speakers of every enrolled speaker and every trial."""
     names, rows = np.unique(enrol_speakers, return_inverse=True)
     models = np.eye(len(names))[rows].T @ normalise_rows(enrol)
     scores = normalise_rows(models) @ normalise_rows(test).T  # [speakers, utterances]

@@ -1,16 +1,17 @@
-"""Error rates of a yes-or-no decision, exactly, from labels and scores.
+"""Error rates of verification: DET curve, EER, minDCF, AUC, TPR at FPR, F1.
 
 A trial is accepted when `score >= threshold`. Lowering the threshold through the
 distinct scores walks from `(fpr, fnr) = (0, 1)`, accept nothing, to `(1, 0)`, accept
 everything; trials of one score move together. Between two neighbouring points the
-curve is the straight line (toss a coin between both thresholds); no convex hull.
+curve is a straight line (a random choice between both thresholds); no convex hull.
 Only the order of the scores matters: a monotone transform changes no rate.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
-def check_trials(labels, scores) -> tuple[np.ndarray, np.ndarray]:
+def check_trials(labels: ArrayLike, scores: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Check labels and scores and return them as bool and float64 arrays.
 
     Args:
@@ -42,7 +43,9 @@ def check_trials(labels, scores) -> tuple[np.ndarray, np.ndarray]:
     return labels, scores
 
 
-def sort_trials(labels, scores) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def sort_trials(
+    labels: np.ndarray, scores: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Order trials from the highest score down and find where the score changes.
 
     Returns:
@@ -55,7 +58,9 @@ def sort_trials(labels, scores) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return order, ends, np.append(np.inf, ordered[ends - 1])
 
 
-def det_curve(labels, scores) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def det_curve(
+    labels: ArrayLike, scores: ArrayLike
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """False accepts and false rejects at every threshold.
 
     Args:
@@ -74,8 +79,8 @@ def det_curve(labels, scores) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return rejected / rejected[-1], missed / accepted[-1], thresholds
 
 
-def equal_error_point(fpr, fnr) -> tuple[float, int, float]:
-    """Where a curve of rates meets `fpr = fnr`.
+def equal_error_point(fpr: np.ndarray, fnr: np.ndarray) -> tuple[float, int, float]:
+    """Where a DET curve meets `fpr = fnr`.
 
     Returns:
         The rate there, the index `k` of the first point with `fpr >= fnr`, and the
@@ -87,11 +92,11 @@ def equal_error_point(fpr, fnr) -> tuple[float, int, float]:
     return float(fpr[k - 1] + w * (fpr[k] - fpr[k - 1])), k, float(w)
 
 
-def eer(labels, scores) -> float:
+def eer(labels: ArrayLike, scores: ArrayLike) -> float:
     """Equal error rate: where as many pairs are wrongly accepted as rejected.
 
-    `0` when every same pair scores above every different one, `0.5` when scores know
-    nothing. For two Gaussians of unit variance `d` apart it is `Phi(-d / 2)`.
+    `0` when every same pair scores above every different one, `0.5` when scores are
+    uninformative. For two Gaussians of unit variance `d` apart it is `Phi(-d / 2)`.
 
     Args:
         labels: True where both sides are one speaker, `[trials]`.
@@ -101,7 +106,7 @@ def eer(labels, scores) -> float:
     return equal_error_point(fpr, fnr)[0]
 
 
-def eer_threshold(labels, scores) -> float:
+def eer_threshold(labels: ArrayLike, scores: ArrayLike) -> float:
     """The score from which to accept so that both errors are about the EER.
 
     Between two points the threshold is interpolated as the rate is; where a point
@@ -117,7 +122,14 @@ def eer_threshold(labels, scores) -> float:
     return float(thresholds[k - 1] + w * (thresholds[k] - thresholds[k - 1]))
 
 
-def detection_cost(fpr, fnr, *, p_target, c_miss=1.0, c_fa=1.0) -> float:
+def detection_cost(
+    fpr: np.ndarray,
+    fnr: np.ndarray,
+    *,
+    p_target: float,
+    c_miss: float = 1.0,
+    c_fa: float = 1.0,
+) -> float:
     """Lowest normalised cost over the points of a curve, see `min_dcf`."""
     if not 0 < p_target < 1:
         raise ValueError(f"`p_target` must be in (0, 1). Received: {p_target}")
@@ -125,8 +137,15 @@ def detection_cost(fpr, fnr, *, p_target, c_miss=1.0, c_fa=1.0) -> float:
     return float(np.min(miss * fnr + false_alarm * fpr) / min(miss, false_alarm))
 
 
-def min_dcf(labels, scores, *, p_target=0.01, c_miss=1.0, c_fa=1.0) -> float:
-    """Least detection cost over all thresholds, `1` for a system that knows nothing.
+def min_dcf(
+    labels: ArrayLike,
+    scores: ArrayLike,
+    *,
+    p_target: float = 0.01,
+    c_miss: float = 1.0,
+    c_fa: float = 1.0,
+) -> float:
+    """Minimum normalised detection cost (minDCF); `1` if the scores are uninformative.
 
     `min (c_miss * p * fnr + c_fa * (1 - p) * fpr) / min(c_miss * p, c_fa * (1 - p))`
 
@@ -141,16 +160,16 @@ def min_dcf(labels, scores, *, p_target=0.01, c_miss=1.0, c_fa=1.0) -> float:
     return detection_cost(fpr, fnr, p_target=p_target, c_miss=c_miss, c_fa=c_fa)
 
 
-def auc(labels, scores) -> float:
-    """Chance that a same pair scores above a different one, a tie counting half."""
+def auc(labels: ArrayLike, scores: ArrayLike) -> float:
+    """Area under the ROC curve: how often same pairs score above different ones."""
     fpr, fnr, _ = det_curve(labels, scores)
     return float(np.trapezoid(1 - fnr, fpr))
 
 
-def tpr_at_fpr(labels, scores, *, max_fpr=0.01) -> float:
+def tpr_at_fpr(labels: ArrayLike, scores: ArrayLike, *, max_fpr: float = 0.01) -> float:
     """Largest share of same pairs accepted while `fpr <= max_fpr`.
 
-    Only thresholds that exist are used: no interpolation, hence never too good.
+    Only scores of the trials are thresholds: no interpolation, hence never optimistic.
     """
     if not 0 <= max_fpr <= 1:
         raise ValueError(f"`max_fpr` must be in [0, 1]. Received: {max_fpr}")
@@ -158,10 +177,8 @@ def tpr_at_fpr(labels, scores, *, max_fpr=0.01) -> float:
     return float(1 - fnr[np.searchsorted(fpr, max_fpr, side="right") - 1])
 
 
-def best_f1(labels, scores) -> dict[str, float]:
-    """The threshold of the best F-measure and the figures quoted beside it.
-
-    `f = 2 * tp / (2 * tp + fp + fn)`
+def best_f1(labels: ArrayLike, scores: ArrayLike) -> dict[str, float]:
+    """Threshold of the best F1 score, `2 * tp / (2 * tp + fp + fn)`, and its figures.
 
     Returns:
         `f`, `precision`, `tpr`, `acc` and `threshold`.

@@ -1,28 +1,27 @@
-"""Scores of trials: how alike both sides are, in blocks of bounded memory.
-
-A cosine means one thing for a clear voice and another for a hoarse one, one thing in
-a studio and another on the telephone. Three steps, each of which may be left out:
+"""Trial scoring: domain centring, cosine scores, adaptive score normalisation.
 
     embeddings -> `centre` -> `cosine_scores` -> `as_norm` -> scores
 
-`centre` takes away what all recordings of a domain share, `as_norm` measures a score
-by how both sides score against strangers. Neither needs to know who speaks.
+The distribution of cosines depends on the voice, the channel and the language. `centre`
+subtracts what all recordings of a domain share, `as_norm` normalises a score by those
+of both sides with an impostor cohort. Neither needs speaker labels. All work in blocks
+of bounded memory.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from timbre.metrics.trials import Trials
 
-BLOCK_BYTES = 2**21  # rows that a processor's cache holds: four times as fast as 2**25
+BLOCK_BYTES = 2**21  # fits a processor's cache: four times as fast as 2**25
 
 
-def centre(embeddings, *, mean=None) -> np.ndarray:
-    """Subtract a domain's mean embedding and bring every row back to unit length.
+def centre(embeddings: ArrayLike, *, mean: ArrayLike | None = None) -> np.ndarray:
+    """Subtract a domain's mean embedding and scale every row back to unit length.
 
-    What the microphones, the rooms and the language of a domain do to all embeddings
-    moves their mean. The mean needs no labels, but it needs many speakers: of a few,
-    it takes their voices away too. Made from the very trials it is applied to, it is
-    fitted to them without labels; say so beside the figure.
+    Channel and language shift the mean of a domain. It needs no labels, but many
+    speakers: of a few, it contains their voices. Computed from the trials themselves,
+    it is fitted to the test set without labels; say so beside the figure.
 
     Args:
         embeddings: `[utterances, dim]`.
@@ -45,7 +44,9 @@ def centre(embeddings, *, mean=None) -> np.ndarray:
     return embeddings / _lengths(embeddings)[:, None]
 
 
-def cosine_scores(embeddings, trials: Trials, *, block_bytes=BLOCK_BYTES) -> np.ndarray:
+def cosine_scores(
+    embeddings: ArrayLike, trials: Trials, *, block_bytes: int = BLOCK_BYTES
+) -> np.ndarray:
     """Cosine of both sides of every trial, in blocks of bounded memory.
 
     Products and sums are float64 whatever the embeddings are, and the score of a
@@ -61,12 +62,18 @@ def cosine_scores(embeddings, trials: Trials, *, block_bytes=BLOCK_BYTES) -> np.
         float64 `[trials]`.
     """
     embeddings = _of_trials(embeddings, trials)
-    sides = (embeddings, embeddings, trials.enrol, trials.test)
-    return rowwise_cosines(*sides, block_bytes=block_bytes)
+    return rowwise_cosines(
+        embeddings, embeddings, trials.enrol, trials.test, block_bytes=block_bytes
+    )
 
 
 def rowwise_cosines(
-    left, right, left_rows, right_rows, *, block_bytes=BLOCK_BYTES
+    left: np.ndarray,
+    right: np.ndarray,
+    left_rows: np.ndarray,
+    right_rows: np.ndarray,
+    *,
+    block_bytes: int = BLOCK_BYTES,
 ) -> np.ndarray:
     """Cosine of `left[left_rows[i]]` and `right[right_rows[i]]` for every `i`.
 
@@ -94,9 +101,9 @@ def rowwise_cosines(
 
 
 def cohort_statistics(
-    embeddings, cohort, *, top, block_bytes=2**25
+    embeddings: ArrayLike, cohort: ArrayLike, *, top: int, block_bytes: int = 2**25
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation of every utterance's highest cosines with a cohort.
+    """Mean and deviation of every utterance's `top` highest cosines with a cohort.
 
     Args:
         embeddings: `[utterances, dim]`.
@@ -131,23 +138,28 @@ def cohort_statistics(
         deviations[block] = nearest.std(axis=1)
     if (flat := deviations < 1e-9).any():
         raise ValueError(
-            "A cohort must differ in its nearest members, or it gives no scale. "
+            "A cohort must differ in its nearest members to give a scale. "
             f"Received: one cosine for all {top} of {int(flat.sum())} utterances"
         )
     return means, deviations
 
 
 def as_norm(
-    scores, trials: Trials, embeddings, cohort, *, top=200, block_bytes=2**25
+    scores: ArrayLike,
+    trials: Trials,
+    embeddings: ArrayLike,
+    cohort: ArrayLike,
+    *,
+    top: int = 200,
+    block_bytes: int = 2**25,
 ) -> np.ndarray:
-    """Adaptive symmetric normalisation: scores in deviations from those of strangers.
+    """Adaptive symmetric score normalisation (AS-norm) by an impostor cohort.
 
     `((s - mean[enrol]) / deviation[enrol] + (s - mean[test]) / deviation[test]) / 2`
 
     with `mean` and `deviation` of an utterance's `top` highest cosines in the cohort,
-    found once an utterance. With `top=len(cohort)` it is the symmetric normalisation,
-    S-norm. The cohort must be like the trials: strangers of another language or
-    channel give another zero.
+    computed once an utterance. With `top=len(cohort)` it is symmetric normalisation,
+    S-norm. The cohort must match the trials in language and channel.
 
     Args:
         scores: Cosine of each trial, `[trials]`.

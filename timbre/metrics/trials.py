@@ -1,17 +1,20 @@
-"""Trials: which pairs of utterances are compared.
+"""Trial lists of speaker verification: which pairs of utterances are compared.
 
-A trial list is text, one `label enrol test` line per pair, label 1 where both sides
-are one speaker. Its SHA-256 goes with every figure drawn from it, so that two figures
-can be known to answer the same question. Lists are made from a seed, bounded in size.
+A list is text, one `label enrol test` line per pair, label 1 where both sides are one
+speaker. Its SHA-256 accompanies every figure computed from it, so that figures of the
+same list can be recognised. Lists are made from a seed and bounded in size.
 """
 
 import hashlib
+import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from timbre.files import atomic_write
 
@@ -20,7 +23,7 @@ LABELS = {"1": True, "target": True, "0": False, "nontarget": False}
 
 @dataclass(frozen=True, eq=False)
 class Trials:
-    """Pairs of utterances with the right answer to each.
+    """Pairs of utterances and whether they are of one speaker.
 
     Args:
         label: True where both sides are one speaker, bool `[trials]`.
@@ -43,7 +46,7 @@ class Trials:
     def __len__(self) -> int:
         return len(self.label)
 
-    def lines(self):
+    def lines(self) -> Iterator[str]:
         """Yield the list as `label enrol test` lines.
 
         White space and `%` inside a name are written as `%` and two hex digits.
@@ -51,9 +54,9 @@ class Trials:
         names = [re.sub(r"[\s%]", _escape, str(name)) for name in self.segments]
         for start in range(0, len(self), 65536):
             block = slice(start, start + 65536)
-            rows = (column[block].tolist() for column in (self.enrol, self.test))
-            labels = self.label[block].astype(int).tolist()
-            for label, enrol, test in zip(labels, *rows, strict=True):
+            labels, enrol = self.label[block].astype(int), self.enrol[block]
+            columns = labels.tolist(), enrol.tolist(), self.test[block].tolist()
+            for label, enrol, test in zip(*columns, strict=True):
                 yield f"{label} {names[enrol]} {names[test]}\n"
 
     def digest(self) -> str:
@@ -63,7 +66,9 @@ class Trials:
             sha.update(line.encode())
         return sha.hexdigest()
 
-    def locate(self, segments, speakers=None) -> "Trials":
+    def locate(
+        self, segments: ArrayLike | None, speakers: ArrayLike | None = None
+    ) -> "Trials":
         """The same trials as rows of another list of utterances.
 
         Args:
@@ -88,8 +93,13 @@ class Trials:
             )
         where = np.array([rows[name] for name in self.segments.tolist()])
         speakers = None if speakers is None else np.asarray(speakers, str)
-        moved = {"enrol": where[self.enrol], "test": where[self.test]}
-        return replace(self, **moved, segments=segments, speakers=speakers)
+        return replace(
+            self,
+            enrol=where[self.enrol],
+            test=where[self.test],
+            segments=segments,
+            speakers=speakers,
+        )
 
 
 def _escape(match) -> str:
@@ -126,8 +136,14 @@ def _choose(rng, counts, first, limit) -> tuple[np.ndarray, np.ndarray]:
     return p, first[p] + index - (until[p] - counts[p])
 
 
-def all_pairs(speakers, *, segments=None, max_trials=200_000, seed=0) -> Trials:
-    """Every utterance against every other, thinned by seed when there are too many.
+def all_pairs(
+    speakers: ArrayLike,
+    *,
+    segments: ArrayLike | None = None,
+    max_trials: int = 200_000,
+    seed: int = 0,
+) -> Trials:
+    """Every utterance against every other, subsampled when there are too many.
 
     All same pairs are kept while they fill at most half of `max_trials`; different
     pairs fill the rest. `note` says what was left out.
@@ -136,7 +152,7 @@ def all_pairs(speakers, *, segments=None, max_trials=200_000, seed=0) -> Trials:
         speakers: Who speaks in each utterance, `[utterances]`.
         segments: Name of each utterance. Defaults to the row number.
         max_trials: Most trials to keep. Defaults to `200_000`.
-        seed: Which pairs are kept. Defaults to `0`.
+        seed: Of the subsampling. Defaults to `0`.
     """
     speakers, segments = _names(speakers, segments)
     if max_trials < 2:
@@ -151,9 +167,8 @@ def all_pairs(speakers, *, segments=None, max_trials=200_000, seed=0) -> Trials:
     same = _choose(rng, end - rows - 1, rows + 1, keep_same)
     different = _choose(rng, len(rows) - end, end, max_trials - keep_same)
     label = np.repeat([True, False], [len(same[0]), len(different[0])])
-    enrol, test = (
-        by_speaker[np.append(*side)] for side in zip(same, different, strict=True)
-    )
+    enrol = by_speaker[np.append(same[0], different[0])]
+    test = by_speaker[np.append(same[1], different[1])]
     note = ""
     if len(label) < num_same + num_different:
         note = (
@@ -163,7 +178,13 @@ def all_pairs(speakers, *, segments=None, max_trials=200_000, seed=0) -> Trials:
     return Trials(label, enrol, test, segments, speakers, "all-pairs", note)
 
 
-def deep_speaker_trials(speakers, *, segments=None, negatives=99, seed=0) -> Trials:
+def deep_speaker_trials(
+    speakers: ArrayLike,
+    *,
+    segments: ArrayLike | None = None,
+    negatives: int = 99,
+    seed: int = 0,
+) -> Trials:
     """The deep-speaker list: per speaker one anchor, one positive, 99 negatives.
 
     Negatives come from as many other speakers as there are, one utterance of each,
@@ -175,7 +196,7 @@ def deep_speaker_trials(speakers, *, segments=None, negatives=99, seed=0) -> Tri
         speakers: Who speaks in each utterance, `[utterances]`.
         segments: Name of each utterance. Defaults to the row number.
         negatives: Different pairs per anchor. Defaults to `99`.
-        seed: Which utterances are drawn. Defaults to `0`.
+        seed: Of the sampling. Defaults to `0`.
     """
     speakers, segments = _names(speakers, segments)
     rng = np.random.default_rng(seed)
@@ -218,7 +239,9 @@ def _shortages(counts, negatives) -> str:
     return "; ".join(notes)
 
 
-def write_trials(path, trials: Trials, *, scores=None) -> str:
+def write_trials(
+    path: str | os.PathLike, trials: Trials, *, scores: ArrayLike | None = None
+) -> str:
     """Write a trial list, and its scores beside it as `<name>.scores`.
 
     Args:
@@ -248,7 +271,7 @@ def _write_lines(path, lines):
             file.writelines(lines)
 
 
-def read_trials(path) -> Trials:
+def read_trials(path: str | os.PathLike) -> Trials:
     """Read `label enrol test` lines; labels are 1 and 0, or target and nontarget.
 
     Raises:

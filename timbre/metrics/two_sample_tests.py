@@ -1,13 +1,15 @@
-"""Two-sample tests: could these two sets be draws of one distribution?
+"""Two-sample tests: are two sets samples of one distribution?
 
-Each asks by another witness: a kernel mean (`mmd`), a trained classifier (`c2st`),
-shadows on lines (`sliced_wasserstein`), single columns (`columns_ks`), lengths
-(`norms`). What one misses, another may see; none proves that two sets are alike.
+Maximum mean discrepancy of a kernel (`mmd`), a trained classifier (`c2st`), Wasserstein
+distance of random one-dimensional projections (`sliced_wasserstein`),
+Kolmogorov-Smirnov distance of single columns (`ks_per_column`) and of row norms
+(`compare_norms`). Each is sensitive to other differences; none proves equality.
 """
 
 import warnings
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 from scipy.stats import binomtest, ks_2samp
 from sklearn.exceptions import ConvergenceWarning
@@ -22,16 +24,16 @@ from timbre.metrics.arrays import check_same_width, subsample_equally
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-def rbf_kernel(rows) -> np.ndarray:
+def rbf_kernel(rows: np.ndarray) -> np.ndarray:
     """`exp(-d**2 / (2 * s**2))`, `s**2` the median squared distance of all pairs."""
     squares = cdist(rows, rows, "sqeuclidean")
     width = np.median(squares[np.triu_indices(len(rows), 1)])
-    if width == 0:  # most rows are equal: any width that tells the others apart
+    if width == 0:  # most rows are equal: any width that separates the others
         width = squares.mean() or 1.0
     return np.exp(-squares / (2 * width))
 
 
-def cubic_kernel(rows) -> np.ndarray:
+def cubic_kernel(rows: np.ndarray) -> np.ndarray:
     """`(x @ y / dim + 1)**3`, which compares means, variances and skewness."""
     return (rows @ rows.T / rows.shape[1] + 1) ** 3
 
@@ -40,7 +42,13 @@ KERNELS = {"rbf": rbf_kernel, "cubic": cubic_kernel}
 
 
 def mmd(
-    real, fake, *, kernel="rbf", seed=0, permutations=200, max_rows=2000
+    real: ArrayLike,
+    fake: ArrayLike,
+    *,
+    kernel: str = "rbf",
+    seed: int = 0,
+    permutations: int = 200,
+    max_rows: int = 2000,
 ) -> dict[str, float]:
     """Squared maximum mean discrepancy, unbiased, and its permutation p-value.
 
@@ -53,10 +61,10 @@ def mmd(
         real: `[rows, dim]`.
         fake: `[other rows, dim]`.
         kernel: `rbf` (median bandwidth) or `cubic`. Defaults to `rbf`.
-        seed: Of the permutations and of the thinning. Defaults to `0`.
+        seed: Of the permutations and of the subsampling. Defaults to `0`.
         permutations: How many; `p` is at least one over them. Defaults to `200`.
-        most: Rows of each set used, drawn at random if there are more: the matrix has
-            `4 * most**2` entries. Both are thinned to equal sizes. Defaults to `2000`.
+        max_rows: Rows of each set used, sampled if there are more: the matrix has
+            `4 * max_rows**2` entries. Both are cut to equal sizes. Defaults to `2000`.
 
     Returns:
         `mmd2` and `p`.
@@ -89,22 +97,27 @@ def mmd(
 
 
 def c2st(
-    real, fake, *, seed=0, folds=5, classifier="mlp", confidence=0.95
+    real: ArrayLike,
+    fake: ArrayLike,
+    *,
+    seed: int = 0,
+    folds: int = 5,
+    classifier: str = "mlp",
+    confidence: float = 0.95,
 ) -> dict[str, float]:
-    """Classifier two-sample test: how often a trained judge tells real from fake.
+    """Classifier two-sample test: cross-validated accuracy of real against fake.
 
-    Every row is judged by a classifier that was trained on the other folds. `0.5` is
-    ideal, 1 means that every fake gives itself away. Below .5 means chance, or that
-    both sets share rows: a copy in another fold is judged as its twin was taught.
+    `0.5` is ideal, 1 means that every fake is recognised. Below .5 is chance, or both
+    sets share rows: a copy in another fold is classified as its twin was labelled.
 
     Args:
         real: `[rows, dim]`, at least `folds`.
-        fake: `[other rows, dim]`. The larger set is thinned to the size of the
+        fake: `[other rows, dim]`. The larger set is subsampled to the size of the
             smaller one, so that guessing scores .5.
-        seed: Of the folds, the weights and the thinning. Defaults to `0`.
+        seed: Of the folds, the weights and the subsampling. Defaults to `0`.
         folds: Number of classifiers. Defaults to `5`.
         classifier: `mlp`, one hidden layer of 64 with strong weight decay, or `knn`,
-            5 neighbours, which sees clusters but little else. Defaults to `mlp`.
+            5 neighbours, which finds clusters but little else. Defaults to `mlp`.
         confidence: Of the interval. Defaults to `0.95`.
 
     Returns:
@@ -115,41 +128,44 @@ def c2st(
         Revisiting Classifier Two-Sample Tests (Lopez-Paz and Oquab, 2017),
         https://arxiv.org/abs/1610.06545
     """
-    judges = {
+    classifiers = {
         "mlp": MLPClassifier(
             64, alpha=1.0, learning_rate_init=3e-3, max_iter=40, random_state=seed
         ),
         "knn": KNeighborsClassifier(5),
     }
-    if classifier not in judges or folds < 2:
+    if classifier not in classifiers or folds < 2:
         raise ValueError(
-            f"`classifier` must be one of {list(judges)} and `folds` at least 2. "
+            f"`classifier` must be one of {list(classifiers)} and `folds` at least 2. "
             f"Received: {classifier!r} and {folds}"
         )
     real, fake = check_same_width(real=real, fake=fake, min_rows=max(folds, 10))
     real, fake = subsample_equally(real, fake, seed=seed)
     rows, labels = np.concatenate([real, fake]), np.repeat([0, 1], len(real))
-    parts = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    judge = make_pipeline(StandardScaler(), judges[classifier])
+    splits = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    model = make_pipeline(StandardScaler(), classifiers[classifier])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # 40 rounds are the budget
-        judged = cross_val_predict(judge, rows, labels, cv=parts)
-    test = binomtest(int((judged == labels).sum()), len(labels))
+        predicted = cross_val_predict(model, rows, labels, cv=splits)
+    test = binomtest(int((predicted == labels).sum()), len(labels))
     low, high = test.proportion_ci(confidence, method="wilson")
     return {"accuracy": float(test.statistic), "low": float(low), "high": float(high)}
 
 
-def sliced_wasserstein(real, fake, *, projections=200, seed=0) -> float:
-    """Distance of the shadows of both sets on random lines.
+def sliced_wasserstein(
+    real: ArrayLike, fake: ArrayLike, *, projections: int = 200, seed: int = 0
+) -> float:
+    """Sliced Wasserstein-2 distance: of one-dimensional projections, root mean square.
 
-    `sqrt(mean over lines of W_2(shadow of real, shadow of fake)**2)`; of two points it
-    is `|x - y| / sqrt(dim)` in the mean. Exact for sets of different sizes.
+    `sqrt(mean over u of W_2(real @ u, fake @ u)**2)`, directions `u` uniform on the
+    sphere; of two points `|x - y| / sqrt(dim)` in the mean. In one dimension `W_2` is
+    the L2 distance of the quantile functions, computed exactly for any two sizes.
 
     Args:
         real: `[rows, dim]`.
         fake: `[other rows, dim]`.
-        projections: Number of lines. Defaults to `200`.
-        seed: Which lines. Defaults to `0`.
+        projections: Number of directions. Defaults to `200`.
+        seed: Of the directions. Defaults to `0`.
 
     Reference:
         Sliced and Radon Wasserstein Barycenters of Measures (Bonneel et al., 2015),
@@ -157,21 +173,21 @@ def sliced_wasserstein(real, fake, *, projections=200, seed=0) -> float:
     """
     real, fake = check_same_width(real=real, fake=fake, min_rows=1)
     rng = np.random.default_rng(seed)
-    lines = rng.normal(size=(real.shape[1], projections))
-    lines /= np.linalg.norm(lines, axis=0)
+    directions = rng.normal(size=(real.shape[1], projections))
+    directions /= np.linalg.norm(directions, axis=0)
     sizes = len(real), len(fake)
     levels = np.unique(np.concatenate([np.arange(n + 1) / n for n in sizes]))
     middles, shares = (levels[1:] + levels[:-1]) / 2, np.diff(levels)
-    shadows = [
-        np.sort(rows @ lines, axis=0)[(middles * len(rows)).astype(int)]
+    quantiles = [  # of both sets, [levels, projections]
+        np.sort(rows @ directions, axis=0)[(middles * len(rows)).astype(int)]
         for rows in (real, fake)
-    ]  # values of both inverse distribution functions, [levels, projections]
-    squares = shares @ (shadows[0] - shadows[1]) ** 2
+    ]
+    squares = shares @ (quantiles[0] - quantiles[1]) ** 2
     return float(np.sqrt(squares.mean()))
 
 
-def ks_per_column(real, fake) -> np.ndarray:
-    """Kolmogorov-Smirnov distance of each column: of the distribution functions.
+def ks_per_column(real: ArrayLike, fake: ArrayLike) -> np.ndarray:
+    """Kolmogorov-Smirnov distance of each column, between distribution functions.
 
     Args:
         real: `[rows, dim]`.
@@ -182,19 +198,20 @@ def ks_per_column(real, fake) -> np.ndarray:
         `1.358 * sqrt((n + m) / (n * m))`.
     """
     real, fake = check_same_width(real=real, fake=fake)
-    found = np.empty(real.shape[1])
+    distances = np.empty(real.shape[1])
     for i, (a, b) in enumerate(zip(real.T, fake.T, strict=True)):
         a, b, values = np.sort(a), np.sort(b), np.concatenate([a, b])
-        shares = (np.searchsorted(x, values, "right") / len(x) for x in (a, b))
-        found[i] = np.abs(np.subtract(*shares)).max()
-    return found
+        below_a = np.searchsorted(a, values, "right") / len(a)
+        below_b = np.searchsorted(b, values, "right") / len(b)
+        distances[i] = np.abs(below_a - below_b).max()
+    return distances
 
 
-def compare_norms(real, fake) -> dict:
-    """Lengths of the rows: is the data on a sphere, and are the fakes?
+def compare_norms(real: ArrayLike, fake: ArrayLike) -> dict:
+    """Distributions of the row norms: are real and fake rows on a sphere?
 
-    Lengths are compared to six digits of their mean, so that unit vectors count as
-    equally long whatever rounding left of them.
+    Norms are compared to six digits of their mean, so that unit vectors count as
+    equal whatever rounding left of them.
 
     Args:
         real: `[rows, dim]`.
@@ -202,13 +219,13 @@ def compare_norms(real, fake) -> dict:
 
     Returns:
         `levels` and the quantiles `real` and `fake` there, lists of floats; `ks`, the
-        distance of both distributions of length, and `p`, that of its test.
+        Kolmogorov-Smirnov distance, and `p`, that of its test.
     """
-    real, fake = (
-        np.linalg.norm(rows, axis=1) for rows in check_same_width(real=real, fake=fake)
-    )
+    real, fake = check_same_width(real=real, fake=fake)
+    real, fake = np.linalg.norm(real, axis=1), np.linalg.norm(fake, axis=1)
     scale = real.mean() or 1.0
-    test = ks_2samp(*(np.round(x / scale, 6) for x in (real, fake)), method="asymp")
+    rounded = np.round(real / scale, 6), np.round(fake / scale, 6)
+    test = ks_2samp(*rounded, method="asymp")
     return {
         "levels": list(QUANTILES),
         "real": np.quantile(real, QUANTILES).tolist(),

@@ -1,17 +1,16 @@
-"""How well embeddings tell speakers apart, said so that it can not be misread.
+"""Speaker verification reports: error rates with intervals, by protocol.
 
 A figure is of one of two protocols, never of both: *open-set*, where no speaker was
 seen in training, and *closed-set*, where only the utterances are new. Every report
 and every printed line names its protocol, its number of speakers and trials, and the
-SHA-256 of its trial list.
-
-The rates themselves (`eer`, `min_dcf`, ...) and the lists (`all_pairs`, ...) are here
-by name too: `from metrics import verification` is all a reader needs.
+SHA-256 of its trial list (`timbre.metrics.trials`).
 """
 
 import functools
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from timbre.metrics.rates import (
     auc,
@@ -26,6 +25,7 @@ from timbre.metrics.rates import (
     tpr_at_fpr,
 )
 from timbre.metrics.scoring import cosine_scores
+from timbre.metrics.tables import format_table
 from timbre.metrics.trials import (
     Trials,
     all_pairs,
@@ -55,24 +55,32 @@ ALWAYS_NO = "ACC counts trials: always answering no gives {:.3f}"
 
 
 def bootstrap_by_speaker(
-    labels, scores, enrol, test, *, resamples=1000, confidence=0.95, seed=0, costs=()
+    labels: ArrayLike,
+    scores: ArrayLike,
+    enrol: ArrayLike,
+    test: ArrayLike,
+    *,
+    resamples: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+    costs: Sequence[float] = (),
 ) -> dict[str, list[float]]:
-    """Intervals of the EER and of costs, by drawing speakers with replacement.
+    """Confidence intervals of the EER and of costs, by a bootstrap over speakers.
 
     Trials of one speaker are not independent, speakers are: a resample draws as many
-    speakers as there are. Speaker `a`, drawn `c[a]` times, brings each of its same
-    trials `c[a]` times; a trial of speakers `a` and `b` comes `c[a] * c[b]` times,
-    once per pair of copies. Two copies of one speaker never make a different trial.
-    A resample without both kinds of trial has no rates and is left out.
+    speakers as there are, with replacement. If speaker `a` is drawn `c[a]` times, its
+    same trials count `c[a]` times and a trial of speakers `a` and `b` `c[a] * c[b]`
+    times. Two copies of one speaker never make a different trial. A resample without
+    both kinds of trial has no rates and is left out.
 
     Args:
         labels: True where both sides are one speaker, `[trials]`.
         scores: Larger means more alike, `[trials]`.
         enrol: Speaker of the known side, `[trials]`.
         test: Speaker of the claimed side, `[trials]`.
-        resamples: Number of draws. Defaults to `1000`.
-        confidence: Share of the draws inside an interval. Defaults to `0.95`.
-        seed: Which draws. Defaults to `0`.
+        resamples: Number of resamples. Defaults to `1000`.
+        confidence: Share of them inside an interval. Defaults to `0.95`.
+        seed: Of the resampling. Defaults to `0`.
         costs: Priors `p_target` whose `min_dcf` gets an interval too.
 
     Returns:
@@ -98,9 +106,9 @@ def bootstrap_by_speaker(
     found, rng = [], np.random.default_rng(seed)
     for _ in range(resamples):
         counts = np.bincount(rng.integers(len(names), size=len(names)))
-        drawn = rates(np.pad(counts, (0, len(names) - len(counts))))
-        if drawn is not None:
-            found.append([measure(*drawn) for measure in measures.values()])
+        curve = rates(np.pad(counts, (0, len(names) - len(counts))))
+        if curve is not None:
+            found.append([measure(*curve) for measure in measures.values()])
     if not found:
         raise ValueError(f"Too few speakers to resample. Received: {len(names)}")
     tail = (1 - confidence) / 2
@@ -128,7 +136,13 @@ def _weighted_rates(same, left, right, ends):
 
 
 def report(
-    trials: Trials, scores, *, protocol, name="", resamples=1000, seed=0
+    trials: Trials,
+    scores: ArrayLike,
+    *,
+    protocol: str,
+    name: str = "",
+    resamples: int = 1000,
+    seed: int = 0,
 ) -> dict:
     """All figures of one scored trial list, ready for JSON and for `table`.
 
@@ -138,8 +152,8 @@ def report(
         protocol: `open-set` if no speaker was trained on, `closed-set` if only the
             utterances are new. There is no default: say which it is.
         name: What was tested, for the table.
-        resamples: Draws for the 95 % interval, `0` for none. Defaults to `1000`.
-        seed: Which draws. Defaults to `0`.
+        resamples: Of the 95 % interval, `0` for none. Defaults to `1000`.
+        seed: Of the resampling. Defaults to `0`.
 
     Returns:
         Plain values: `name`, `protocol`, `trial_list`, `num_speakers`, `num_trials`,
@@ -173,8 +187,9 @@ def report(
         sides = [trials.speakers[rows] for rows in (trials.enrol, trials.test)]
         result["num_speakers"] = len(np.union1d(*sides))
         if resamples:
-            draws = {"resamples": resamples, "seed": seed}
-            intervals = bootstrap_by_speaker(label, scores, *sides, **draws)
+            intervals = bootstrap_by_speaker(
+                label, scores, *sides, resamples=resamples, seed=seed
+            )
             result["eer_interval"] = intervals["eer"]
     if trials.kind == "deep-speaker":
         result["best_f"] = best_f1(label, scores)
@@ -183,15 +198,15 @@ def report(
 
 
 def evaluate(
-    embeddings,
-    speakers,
+    embeddings: ArrayLike,
+    speakers: ArrayLike,
     *,
-    protocol,
-    segments=None,
-    trials="all-pairs",
-    name="",
-    resamples=1000,
-    seed=0,
+    protocol: str,
+    segments: ArrayLike | None = None,
+    trials: str | Trials = "all-pairs",
+    name: str = "",
+    resamples: int = 1000,
+    seed: int = 0,
     **options,
 ) -> dict:
     """Make trials, score them by cosine and report, in one call.
@@ -204,8 +219,8 @@ def evaluate(
         trials: `all-pairs`, `deep-speaker`, or a `Trials` that names its utterances
             as `segments` does. Defaults to `all-pairs`.
         name: What was tested, for the table.
-        resamples: Draws for the interval, `0` for none. Defaults to `1000`.
-        seed: Of the list and of the draws. Defaults to `0`.
+        resamples: Of the interval, `0` for none. Defaults to `1000`.
+        seed: Of the list and of the resampling. Defaults to `0`.
         **options: Of the list: `max_trials` or `negatives`.
 
     Returns:
@@ -221,29 +236,25 @@ def evaluate(
             f"`trials` must be a Trials or one of {list(LISTS)}. Received: {trials!r}"
         )
     scores = cosine_scores(embeddings, trials)
-    about = {"protocol": protocol, "name": name, "resamples": resamples, "seed": seed}
-    return report(trials, scores, **about)
+    return report(
+        trials, scores, protocol=protocol, name=name, resamples=resamples, seed=seed
+    )
 
 
-def table(rows) -> str:
+def table(rows: Iterable[dict]) -> str:
     """Reports as text: one line each, every line naming its protocol and its trials.
 
     Args:
         rows: Dictionaries of `report`.
     """
-    lines = [tuple(COLUMNS)]
-    lines += [tuple(show(row) for show in COLUMNS.values()) for row in rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    text = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        for line in lines
-    ]
+    rows = list(rows)
+    lines = [[*COLUMNS], *([show(row) for show in COLUMNS.values()] for row in rows)]
     notes = [
         f"{row['trial_list']}, {row['protocol']}: {row['note']}"
         for row in rows
         if row["note"]
     ]
-    return "\n".join(line.rstrip() for line in [*text, *dict.fromkeys(notes)])
+    return "\n".join([format_table(lines, align=str.ljust), *dict.fromkeys(notes)])
 
 
 def _interval(bounds) -> str:

@@ -7,15 +7,17 @@ A check is an op that fails with its rule in words; it runs before what depends 
         x = tf.identity(x)
 """
 
+from collections.abc import Mapping
+
 import tensorflow as tf
 
 
-def check_finite(x, name):
+def check_finite(x: tf.Tensor, name: str) -> tf.Operation:
     """Refuses NaN and infinity in a tensor, which the error calls `name`."""
     return tf.debugging.assert_all_finite(x, f"`{name}` must be finite")
 
 
-def check_between(value, low, high, name) -> list:
+def check_between(value: tf.Tensor, low: int, high: int, name: str) -> list:
     """Refuses numbers below `low` or above `high`, both of which are allowed."""
     rule = f"`{name}` must be between {low} and {high}"
     return [
@@ -24,7 +26,9 @@ def check_between(value, low, high, name) -> list:
     ]
 
 
-def check_labels(labels, num_classes, name):
+def check_labels(
+    labels: tf.Tensor, num_classes: Mapping[str, int], name: str
+) -> tf.Operation:
     """Refuses what is neither a class index of its factor nor -1, for unknown.
 
     Args:
@@ -39,7 +43,7 @@ def check_labels(labels, num_classes, name):
     return tf.debugging.assert_equal(known, True, rule)
 
 
-def check_same_rows(x, y, names):
+def check_same_rows(x: tf.Tensor, y: tf.Tensor, names: tuple[str, str]) -> tf.Operation:
     """Refuses two tensors of which one has more rows; `names` are theirs."""
     rule = "`{1}` must have as many rows as `{0}`".format(*names)
     return tf.debugging.assert_equal(tf.shape(x)[0], tf.shape(y)[0], rule)

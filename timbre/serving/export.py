@@ -6,9 +6,10 @@ and nothing that needs a library of ours. What it is stands beside it, in
 """
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -36,7 +37,7 @@ class Signature(NamedTuple):
     sample: Mapping[str, np.ndarray] | None = None
 
 
-def trace(signature):
+def trace(signature: Signature):
     """Make the graph of a signature, with inputs and outputs by name.
 
     Args:
@@ -65,7 +66,13 @@ def trace(signature):
     return tf.function(call).get_concrete_function(**specs)
 
 
-def save(folder, signatures, *, about=None, assets=None):
+def save(
+    folder: str | os.PathLike,
+    signatures: Mapping[str, Any],
+    *,
+    about: dict | None = None,
+    assets: Mapping[str, bytes] | None = None,
+) -> None:
     """Write a SavedModel, refuse what a server can not run, and try what was written.
 
     Only the variables that the graphs read are saved, each once, however many
@@ -108,7 +115,7 @@ def _json(about) -> bytes:
     return f"{text}\n".encode()
 
 
-def check_portable(folder):
+def check_portable(folder: str | os.PathLike) -> None:
     """Refuse a SavedModel whose graph, or any function in it, needs more than TF.
 
     Args:
@@ -139,7 +146,11 @@ def _check_nodes(nodes, where, functions):
             raise ValueError(f"A served graph must run without XLA. {place}")
 
 
-def check_outputs(folder, traced, signatures):
+def check_outputs(
+    folder: str | os.PathLike,
+    traced: Mapping[str, Any],
+    signatures: Mapping[str, Signature],
+) -> None:
     """Load a SavedModel and compare what it answers with the graphs it came from.
 
     Args:

@@ -10,16 +10,18 @@ import json
 import os
 import shutil
 import uuid
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
-def versions(base) -> list[int]:
+def versions(base: str | os.PathLike) -> list[int]:
     """The numbers published in a folder, rising; none if there is no folder."""
     return [int(path.name) for path in _numbered(base)]
 
 
-def latest_version(base) -> Path:
+def latest_version(base: str | os.PathLike) -> Path:
     """The folder of the highest version.
 
     Raises:
@@ -40,7 +42,9 @@ def _numbered(base) -> list[Path]:
 
 
 @contextmanager
-def version_folder(base, *, version=None):
+def version_folder(
+    base: str | os.PathLike, *, version: int | None = None
+) -> Iterator[dict[str, Path]]:
     """Give a hidden folder to write to; publish it when the block ends well.
 
     When the block raises, nothing is published and the hidden folder is removed.
@@ -111,7 +115,14 @@ def _sync_one(path):
         os.close(handle)
 
 
-def publish(base, signatures, *, about=None, assets=None, version=None) -> Path:
+def publish(
+    base: str | os.PathLike,
+    signatures: Mapping[str, Any],
+    *,
+    about: dict | None = None,
+    assets: dict[str, bytes] | None = None,
+    version: int | None = None,
+) -> Path:
     """Save signatures, try them, and publish them as the next version.
 
     Weights that the latest version holds already are not published again.

@@ -204,9 +204,9 @@ def test_centres_are_taken_by_label_also_where_labels_are_missing(rng):
     centres = np.array([[99.0], [0.0], [99.0], [50.0]])
     z = centres[labels] + rng.normal(size=(1000, 1))
     assert clusters.gaussianity(z, labels, centres)["deviation"] < 1.1
-    with pytest.raises(ValueError, match="`centres`"):
+    with pytest.raises(ValueError, match="`class_means`"):
         clusters.gaussianity(z, labels, centres[:3])
-    with pytest.raises(ValueError, match="`centres`"):
+    with pytest.raises(ValueError, match="`class_means`"):
         clusters.gaussianity(z, labels, np.zeros((4, 2)))
 
 
@@ -249,7 +249,7 @@ def test_classes_that_are_points_have_no_ratio():
     labels = np.repeat([0, 1], 5)
     z = np.repeat([[0.1, 0.3], [0.7, 0.2]], 5, axis=0)
     for measure in (clusters.fisher_ratio, clusters.gaussianity):
-        with pytest.raises(ValueError, match="vary inside classes"):
+        with pytest.raises(ValueError, match="vary within classes"):
             measure(z, labels)
     with pytest.raises(ValueError, match="must vary"):
         clusters.probe_accuracy(np.ones((10, 2)), labels)

@@ -81,7 +81,7 @@ def test_matrices_need_utterances_to_compare(rng):
         similarity_matrix(rows, rows[:-1], names, llr)
     with pytest.raises(ValueError, match="`right` must be finite"):
         similarity_matrix(rows, rows * np.nan, names, llr)
-    with pytest.raises(ValueError, match="tell speakers apart"):
+    with pytest.raises(ValueError, match="must distinguish the speakers"):
         distinctiveness(np.ones_like(rows), rows, names, lambda x: 0 * x)
 
 

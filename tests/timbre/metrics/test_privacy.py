@@ -55,7 +55,7 @@ def test_authenticity_is_the_count_of_a_plain_loop(rng):
 
 def test_memorisation_refuses_bad_sets(rng):
     a, b, c = rng.normal(size=(3, 9, 4))
-    with pytest.raises(ValueError, match="`held` must be finite"):
+    with pytest.raises(ValueError, match="`held_out` must be finite"):
         memorisation(a, b, c * np.inf)
     with pytest.raises(ValueError, match="as many columns"):
         memorisation(a, b[:, :3], c)
