@@ -152,7 +152,7 @@ def test_batches_of_anonymise_have_seeds_of_their_own(
 ):
     monkeypatch.setattr(commands, "BATCH", 50)
     monkeypatch.setattr(attacks, "measure", lambda *_, **__: None)
-    monkeypatch.setattr(attacks, "text", lambda _: "")
+    monkeypatch.setattr(attacks, "format_report", lambda _: "")
     out = tmp_path / "anon.npz"
     call("anonymise", given, "--run", run, "--out", out, "--seed", 4,
          "--level", "utterance", "--keep-names")  # fmt: skip
