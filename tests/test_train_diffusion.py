@@ -188,7 +188,7 @@ BAD = {
     objects: "Not an embedding set",
     not_finite: "NaN or infinity in 1 of 20 rows, the first is row 7",
     one_speaker: "needs two or more. Received: 20 rows of 1 speaker",
-    one_number: "1 such rows, the first is row 3",
+    one_number: "1 constant rows, the first is row 3",
 }
 
 

@@ -10,10 +10,11 @@ from keras import layers, ops
 from diffusion.networks.conditioning import Conditioning
 from diffusion.networks.resmlp import ResidualBlock
 from diffusion.noising import NoisedModel, unknown_labels
+from timbre.training.networks import ConfiguredByArguments
 
 
 @keras.saving.register_keras_serializable(package="diffusion")
-class NoiseConditionalClassifier(NoisedModel):
+class NoiseConditionalClassifier(ConfiguredByArguments, NoisedModel):
     """Classifies noisy vectors; `compile` and `fit(x_0, labels)` train it.
 
     Args:
@@ -36,8 +37,6 @@ class NoiseConditionalClassifier(NoisedModel):
         Diffusion models beat GANs on image synthesis (Dhariwal and Nichol, 2021),
         section 4, https://arxiv.org/abs/2105.05233
     """
-
-    OWN = ("dim", "num_classes", "width", "num_blocks", "dropout", "seed")
 
     def __init__(
         self,
@@ -111,7 +110,3 @@ class NoiseConditionalClassifier(NoisedModel):
     ):
         """Cross entropy of the classes `y`, int `[batch]`, with the logits `y_pred`."""
         return self.entropy(y, y_pred, sample_weight)
-
-    def get_config(self):
-        own = {name: getattr(self, name) for name in (*self.OWN, "name")}
-        return {**own, "schedule": dict(self.schedule)}

@@ -1,7 +1,7 @@
-"""Sets of voices, made ready: split by speaker, pooled, their labels counted.
+"""Embedding sets for training: split by speaker, averaged, their labels indexed.
 
-A model that is to invent voices is judged by voices it has never met, so a set is
-divided by speaker, and never a speaker's rows.
+A generative model is evaluated on speakers it has never seen, so a set is split by
+speaker, never by row.
 """
 
 import warnings
@@ -14,18 +14,18 @@ from timbre.corpora.embeddings import EmbeddingSet
 LEVELS = ("utterance", "speaker")
 
 
-def split_by_speaker(voices, held=0.2, seed=0, *, level="utterance", blocks=()):
+def split_by_speaker(embeddings, held_out=0.2, seed=0, *, level="utterance", blocks=()):
     """Splits a set in two that share no speaker.
 
     Who is held out depends on the names and the seed, and not on the order of rows.
 
     Args:
-        voices: An `EmbeddingSet` whose speakers are known.
-        held: Share of the speakers to hold out, in (0, 1); at least one, and not all.
-            Defaults to `0.2`.
-        seed: Of the draw. Defaults to `0`.
-        level: `"utterance"` keeps the rows, `"speaker"` makes one of each speaker (see
-            `mean_per_speaker`). Defaults to `"utterance"`.
+        embeddings: An `EmbeddingSet` whose speakers are known.
+        held_out: Share of the speakers to hold out, in (0, 1); at least one, and not
+            all. Defaults to `0.2`.
+        seed: Of the split. Defaults to `0`.
+        level: `"utterance"` keeps the rows, `"speaker"` takes the mean of each speaker
+            (see `mean_per_speaker`). Defaults to `"utterance"`.
         blocks: See `mean_per_speaker`. Defaults to one part.
 
     Returns:
@@ -33,61 +33,63 @@ def split_by_speaker(voices, held=0.2, seed=0, *, level="utterance", blocks=()):
 
     Raises:
         ValueError: If there are fewer than two speakers, rows without a speaker, or
-            rows that hold one number over and over.
+            rows of one number repeated.
 
     Warns:
         UserWarning: If there are fewer rows to train on than dimensions.
     """
-    if not 0 < held < 1:
-        raise ValueError(f"`held` must be between 0 and 1. Received: {held}")
+    if not 0 < held_out < 1:
+        raise ValueError(f"`held_out` must be between 0 and 1. Received: {held_out}")
     if level not in LEVELS:
         raise ValueError(f"`level` must be one of {LEVELS}. Received: {level!r}")
-    speaker = np.asarray(voices.speaker, str)
-    _check(voices.embeddings, speaker)
+    speaker = np.asarray(embeddings.speaker, str)
+    _check(embeddings.embeddings, speaker)
     names = np.unique(speaker)
     if len(names) < 2:
         raise ValueError(
-            "A set is divided by speaker and needs two or more. "
-            f"Received: {len(voices)} rows of {len(names)} speaker"
+            "A set is split by speaker and needs two or more. "
+            f"Received: {len(speaker)} rows of {len(names)} speaker"
         )
-    count = min(max(round(held * len(names)), 1), len(names) - 1)
+    count = min(max(round(held_out * len(names)), 1), len(names) - 1)
     chosen = np.random.default_rng(seed).permutation(names)[:count]
     if level == "speaker":
-        voices = mean_per_speaker(voices, blocks)
-    out = np.isin(voices.speaker, chosen)
-    train, rest = voices.subset(~out), voices.subset(out)
+        embeddings = mean_per_speaker(embeddings, blocks)
+    out = np.isin(embeddings.speaker, chosen)
+    train, rest = embeddings.subset(~out), embeddings.subset(out)
     num, dim = np.shape(train.embeddings)
     if num < dim:
         warnings.warn(
             f"{num} rows to train on have fewer than {dim} dimensions: they span "
-            "a part of the space only, and so will the voices learned from them",
+            "a subspace only, and so will the embeddings generated from them",
             UserWarning,
             stacklevel=2,
         )
     return train, rest
 
 
-def mean_per_speaker(voices, blocks=()):
+def mean_per_speaker(embeddings, blocks=()):
     """One row of each speaker, speakers sorted: the mean of the speaker's rows.
 
-    Where all rows have length 1, the mean is brought to length 1 too. A speaker keeps
-    a label that no row contradicts; `segment` says how many rows were pooled.
+    Where all rows have length 1, the mean is normalised to length 1 too. A speaker
+    keeps a label that no row contradicts; `segment` has the number of rows.
 
     Args:
-        voices: An `EmbeddingSet`.
-        blocks: Dimensions of the parts of a concatenation, each with a sphere of its
+        embeddings: An `EmbeddingSet`.
+        blocks: Dimensions of the parts of a concatenation, each with a length of its
             own. Defaults to one part.
+
+    Raises:
+        ValueError: If the mean of unit rows is 0.
     """
-    points = np.asarray(voices.embeddings, np.float64)
-    names, row, counts = np.unique(
-        np.asarray(voices.speaker, str), return_inverse=True, return_counts=True
+    rows = np.asarray(embeddings.embeddings, np.float64)
+    names, index, counts = np.unique(
+        np.asarray(embeddings.speaker, str), return_inverse=True, return_counts=True
     )
-    means = np.zeros((len(names), points.shape[1]))
-    np.add.at(means, row, points)
+    means = np.zeros((len(names), rows.shape[1]))
+    np.add.at(means, index, rows)
     means /= counts[:, None]
-    if has_unit_norm(points, blocks):
-        ends = np.cumsum(blocks)[:-1]
-        parts = np.split(means, ends, axis=1)
+    if has_unit_norm(rows, blocks):
+        parts = np.split(means, np.cumsum(blocks)[:-1], axis=1)
         lengths = [np.linalg.norm(part, axis=1, keepdims=True) for part in parts]
         if min(length.min() for length in lengths) < 1e-6:
             raise ValueError(
@@ -98,76 +100,77 @@ def mean_per_speaker(voices, blocks=()):
         means.astype(np.float32),
         names,
         np.array([f"mean of {count}" for count in counts]),
-        {**voices.about, "level": "speaker"},
-        {k: _agreed(v, row, len(names)) for k, v in voices.labels.items()},
+        {**embeddings.about, "level": "speaker"},
+        {k: _common_label(v, index, len(names)) for k, v in embeddings.labels.items()},
     )
 
 
-def build_vocabularies(voices, columns):
-    """What values labels take, in the order of their codes.
+def build_vocabularies(embeddings, columns):
+    """The values of labels, in the order of their class indices.
 
     Args:
-        voices: An `EmbeddingSet`, by custom the part to train on.
+        embeddings: An `EmbeddingSet`, by custom the training split.
         columns: Names of labels.
 
     Returns:
         Dict, name to a tuple of values, sorted.
 
     Raises:
-        ValueError: If there is no such label, or nothing known by it.
+        ValueError: If there is no such label, or no row has it.
     """
     for name in columns:
-        if name not in voices.labels or not any(voices.labels[name]):
+        if name not in embeddings.labels or not any(embeddings.labels[name]):
             raise ValueError(
                 "Labels must be known of some rows. Received: "
-                f"{name!r}, where there are {sorted(voices.labels)}"
+                f"{name!r}, where there are {sorted(embeddings.labels)}"
             )
     return {
-        name: tuple(sorted({str(value) for value in voices.labels[name]} - {""}))
+        name: tuple(sorted({str(value) for value in embeddings.labels[name]} - {""}))
         for name in columns
     }
 
 
-def class_indices(voices, vocabulary):
-    """Labels as numbers.
+def class_indices(embeddings, vocabulary):
+    """Labels as class indices.
 
     Args:
-        voices: An `EmbeddingSet`; a label it does not have is unknown.
+        embeddings: An `EmbeddingSet`; a label it does not have is unknown.
         vocabulary: What `build_vocabularies` gives.
 
     Returns:
-        int32 `[n, len(vocabulary)]`, the place of each value in its vocabulary, and -1
+        int32 `[n, len(vocabulary)]`, the index of each value in its vocabulary, and -1
         where it is unknown or none of them.
     """
-    found = np.full((len(voices), len(vocabulary)), -1, np.int32)
+    indices = np.full((len(embeddings), len(vocabulary)), -1, np.int32)
     for column, (name, values) in enumerate(vocabulary.items()):
-        place = {value: code for code, value in enumerate(values)}
-        if name in voices.labels:
-            found[:, column] = [place.get(str(v), -1) for v in voices.labels[name]]
-    return found
+        index = {value: i for i, value in enumerate(values)}
+        if name in embeddings.labels:
+            found = [index.get(str(value), -1) for value in embeddings.labels[name]]
+            indices[:, column] = found
+    return indices
 
 
-def _check(points, speaker):
-    """Refuses rows that can not be learned from, or not be divided by speaker."""
+def _check(rows, speaker):
+    """Refuses rows that can not be learned from, or not be split by speaker."""
     unnamed = int((speaker == "").sum())
     if unnamed:
         raise ValueError(
-            "Every row needs its speaker, or a voice could be on both sides. "
+            "Every row needs its speaker, or a speaker could be in both splits. "
             f"Received: {unnamed} of {len(speaker)} rows without"
         )
-    points = np.asarray(points)
-    constant = np.flatnonzero((points == points[:, :1]).all(axis=1))
-    if points.shape[1] != 1 and len(constant):
+    rows = np.asarray(rows)
+    constant = np.flatnonzero((rows == rows[:, :1]).all(axis=1))
+    if rows.shape[1] != 1 and len(constant):
         raise ValueError(
-            "A row must be a voice, not one number over and over. Received: "
-            f"{len(constant)} such rows, the first is row {constant[0]}"
+            "A row must be an embedding, not one number repeated. Received: "
+            f"{len(constant)} constant rows, the first is row {constant[0]}"
         )
 
 
-def _agreed(column, row, num):
+def _common_label(column, index, num):
     """The one label of each of `num` groups of rows, `""` if there is none or two."""
-    found = [set() for _ in range(num)]
-    for group, value in zip(row, column, strict=True):
-        found[group].add(str(value))
-    known = [values - {""} for values in found]
+    groups = [set() for _ in range(num)]
+    for group, value in zip(index, column, strict=True):
+        groups[group].add(str(value))
+    known = [values - {""} for values in groups]
     return np.array([v.pop() if len(v) == 1 else "" for v in known], str)

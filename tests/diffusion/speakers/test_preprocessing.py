@@ -149,11 +149,11 @@ def test_sets_that_can_not_be_divided_by_speaker_are_refused(rng):
     with pytest.raises(ValueError, match="20 of 20 rows without"):
         preprocessing.split_by_speaker(unnamed)
     voices.embeddings[3] = 0.5
-    with pytest.raises(ValueError, match="1 such rows, the first is row 3"):
+    with pytest.raises(ValueError, match="1 constant rows, the first is row 3"):
         preprocessing.split_by_speaker(voices)
     for arguments, rule in (
-        ({"held": 0.0}, "`held` must be"),
-        ({"held": 1.0}, "`held` must be"),
+        ({"held_out": 0.0}, "`held_out` must be"),
+        ({"held_out": 1.0}, "`held_out` must be"),
         ({"level": "row"}, "`level` must be"),
     ):
         with pytest.raises(ValueError, match=rule):

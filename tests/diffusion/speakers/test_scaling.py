@@ -100,7 +100,7 @@ def test_constant_columns_come_back_as_they_were_and_stay_quiet(rng, kind):
 
 def test_points_that_are_all_the_same_keep_their_size(rng):
     points = np.full((3, 4), 2.0)
-    for kind, context in (("standardise", None), ("whiten", "explore at most 2")):
+    for kind, context in (("standardise", None), ("whiten", "span at most 2")):
         scaler = Scaler(kind)
         if context:
             with pytest.warns(UserWarning, match=context):
@@ -113,7 +113,7 @@ def test_points_that_are_all_the_same_keep_their_size(rng):
 
 def test_fewer_points_than_dimensions_are_whitened_where_they_are(rng):
     points = rng.normal(size=(10, 30)).astype("float32")
-    with pytest.warns(UserWarning, match="10 points explore at most 9 of 30"):
+    with pytest.warns(UserWarning, match="10 embeddings span at most 9 of 30"):
         scaler = Scaler("whiten").fit(points)
     scaled = numbers(scaler.scale(points))
     variance = scaled.var(axis=0)
