@@ -134,7 +134,7 @@ def join(out: Positional[Path], sources: Sources):
 
 
 def cache(source: Source, folder: Positional[Path], *, sample_rate: int = 16000):
-    """Decode a corpus once, into TFRecord shards.
+    """Decode a corpus once, into flat shards.
 
     Args:
         folder: Where to put the cache.

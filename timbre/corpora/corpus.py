@@ -15,12 +15,12 @@ from timbre.audio import wave
 
 @dataclass(frozen=True)
 class Utterance:
-    """A stretch of speech by one speaker.
+    """A segment of speech by one speaker.
 
     Args:
         path: The sound file.
         speaker: Who speaks.
-        start: Where the stretch begins, in seconds; `None` is the file's start.
+        start: Where the segment begins, in seconds; `None` is the file's start.
         end: Where it ends, in seconds; `None` is the file's end.
         text: What is said, `""` if unknown.
         extra: Whatever else the manifest says, column to text.
@@ -89,14 +89,14 @@ class Corpus:
     def rows(self, part: Iterable[Utterance]) -> tuple[int, ...]:
         """Where the utterances of a part stand in this corpus, in the part's order.
 
-        Utterances are told by file, start, end and speaker.
+        Utterances are identified by file, start, end and speaker.
         """
         row, part = {_identity(u): i for i, u in enumerate(self)}, tuple(part)
         missing = [str(u.path) for u in part if _identity(u) not in row]
         if missing:
             raise ValueError(
                 f"`part` must hold utterances of corpus {self.name!r}. "
-                f"Received {len(missing)} others: {some(missing)}"
+                f"Received {len(missing)} that are not: {some(missing)}"
             )
         return tuple(row[_identity(u)] for u in part)
 

@@ -1,4 +1,4 @@
-"""Archives: fetched from a server that may fail, unpacked without being trusted."""
+"""Download of archives that resumes, and safe unpacking."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ from timbre import files
 from timbre.progress import ProgressBar
 
 BLOCK = 1 << 20
-EXPANSION = 20  # a compressed corpus of sound hardly grows; a bomb does
+MAX_EXPANSION = 20  # sound is hardly compressible; an archive bomb is
 
 
 def fetch(
@@ -27,16 +27,16 @@ def fetch(
     timeout_s: float = 60.0,
     wait_s: float = 2.0,
 ) -> Path:
-    """Download a file and check it; a download that was cut off goes on.
+    """Download a file and check it; an interrupted download is resumed.
 
-    What has come so far is kept in `<path>.part`, and the file has its name only once
+    What was received is kept in `<path>.part`, and the file has its name only once
     its checksum is right.
 
     Args:
         url: Where it is, `http` or `https`.
         path: Where to put it.
         sha256: Its SHA-256, in hexadecimal.
-        attempts: Failures without a byte of progress between them that are too many.
+        attempts: Failures in succession, without any progress, that are too many.
             Defaults to `5`.
         timeout_s: Seconds of silence that count as a failure. Defaults to `60`.
         wait_s: Seconds to wait after a failure, doubled after each further one.
@@ -60,14 +60,14 @@ def fetch(
     while True:
         have = _size(part)
         try:
-            _go_on(url, part, timeout_s)
+            _resume(url, part, timeout_s)
             break
         except (OSError, HTTPException) as error:
             failures = failures + 1 if _size(part) <= have else 1
             if failures == attempts or _is_final(error):
                 raise OSError(
-                    f"{url} can not be downloaded: {error}. What has come is kept in "
-                    f"{part}; the same call goes on from there"
+                    f"{url} can not be downloaded: {error}. What was received is kept "
+                    f"in {part}; the same call resumes it"
                 ) from error
             time.sleep(wait_s * 2 ** (failures - 1))
     found = files.sha256(part)
@@ -105,7 +105,7 @@ def unpack(
     """
     archive, folder = Path(archive), Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    limit = EXPANSION * archive.stat().st_size + (64 << 20)
+    limit = MAX_EXPANSION * archive.stat().st_size + (64 << 20)
     temporary = Path(tempfile.mkdtemp(prefix=".unpack-", dir=folder))
     try:
         try:
@@ -127,7 +127,7 @@ def unpack(
         shutil.rmtree(temporary)
 
 
-def _go_on(url: str, part: Path, timeout_s: float) -> None:
+def _resume(url: str, part: Path, timeout_s: float) -> None:
     """Fetch what is missing of a file."""
     have = _size(part)
     headers = {"User-Agent": "timbre", "Accept-Encoding": "identity"}
@@ -194,7 +194,7 @@ def _extract(
     if not (member.isreg() or member.isdir()) or member.issparse():
         raise ValueError(f"{member.name!r} is neither a plain file nor a folder")
     if left < 0:
-        raise ValueError(f"it unpacks to more than {EXPANSION} times its size")
+        raise ValueError(f"it unpacks to more than {MAX_EXPANSION} times its size")
     target = folder.joinpath(*name.parts)
     if member.isdir():
         target.mkdir(parents=True, exist_ok=True)

@@ -1,18 +1,19 @@
-"""Embedding sets: many voices' points in one file, with who they are.
+"""Embedding sets: speaker embeddings with labels, in one `.npz` file.
 
-One `.npz` without objects: `embeddings` float32 `[n, dim]`, `speaker` and `segment`
+The file holds no objects: `embeddings` float32 `[n, dim]`, `speaker` and `segment`
 str `[n]`, any number of `label_<name>` str `[n]`, and `about`, a JSON string that says
-which extractor made it and how. It is what the encoder writes, and what the diffusion
-over voices reads and writes.
+which extractor made it and how. The encoder writes it; the diffusion model of speakers
+reads and writes it.
 
-Only `embeddings` and `speaker` must be there: sets that other programs wrote often
-hold no more. A file is judged by its headers before any array is read, so a small one
-can not claim the memory of a large one.
+Only `embeddings` and `speaker` are required, as sets of other programs often hold no
+more. The headers of a file are checked before any array is read, so a small file can
+not claim the memory of a large one.
 """
 
 import dataclasses
 import json
 import math
+import os
 import tokenize
 import zipfile
 import zlib
@@ -23,8 +24,8 @@ import numpy as np
 from timbre.files import atomic_write
 
 LABEL = "label_"  # begins the name of an array of labels
-SMALL = 2**26  # bytes that any file may unfold to
-LARGEST_RATIO = 100  # bytes in memory to bytes on disk, beyond that
+MIN_LIMIT = 2**26  # bytes in memory that any file may need
+MAX_RATIO = 100  # bytes in memory to bytes on disk, beyond that
 BAD_FILE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -34,7 +35,7 @@ BAD_FILE = (
     EOFError,
     ValueError,
     TypeError,
-    RuntimeError,  # a password, or a way of packing that nobody knows
+    RuntimeError,  # a password, or an unknown compression
 )
 
 
@@ -84,10 +85,10 @@ class EmbeddingSet:
                 f"A label needs a name that can be printed. Received: {[*self.labels]}"
             )
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.embeddings)
 
-    def subset(self, rows) -> "EmbeddingSet":
+    def subset(self, rows: np.ndarray) -> "EmbeddingSet":
         """The set of some rows, in the order of `rows`: integers, or a mask `[n]`."""
         return dataclasses.replace(
             self,
@@ -97,8 +98,8 @@ class EmbeddingSet:
             labels={k: np.asarray(v, str)[rows] for k, v in self.labels.items()},
         )
 
-    def save(self, path):
-        """Writes the set to `path` (`.npz`), whole or not at all."""
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the set to `path` (`.npz`), atomically."""
         path = Path(path)
         if path.suffix != ".npz":
             raise ValueError(f"An embedding set is a .npz file. Received: {path}")
@@ -115,8 +116,8 @@ class EmbeddingSet:
             )
 
     @classmethod
-    def load(cls, path):
-        """Reads a set; nothing in the file is executed.
+    def load(cls, path: str | os.PathLike) -> "EmbeddingSet":
+        """Read a set; nothing in the file is executed.
 
         A file without `segment` has empty ones, one without `about` says nothing.
 
@@ -126,16 +127,16 @@ class EmbeddingSet:
         """
         try:
             arrays = _read(path)
-            points, speaker = arrays.pop("embeddings"), arrays.pop("speaker")
+            embeddings, speaker = arrays.pop("embeddings"), arrays.pop("speaker")
             about = json.loads(str(arrays.pop("about", "{}")))
             segment = arrays.pop("segment", np.full(speaker.shape, "", "U1"))
             labels = {k.removeprefix(LABEL): v for k, v in sorted(arrays.items())}
             columns = [speaker, segment, *labels.values()]
-            kinds = [points.dtype.kind, *(c.dtype.kind for c in columns)]
+            kinds = [embeddings.dtype.kind, *(c.dtype.kind for c in columns)]
             if kinds != ["f"] + ["U"] * len(columns) or not isinstance(about, dict):
                 raise TypeError(f"arrays of kinds {kinds}, about {type(about)}")
-            points = points.astype(np.float32, copy=False)
-            return cls(points, speaker, segment, about, labels)
+            embeddings = embeddings.astype(np.float32, copy=False)
+            return cls(embeddings, speaker, segment, about, labels)
         except BAD_FILE as error:
             raise ValueError(
                 f"Not an embedding set (.npz of plain arrays `embeddings`, `speaker`, "
@@ -145,7 +146,7 @@ class EmbeddingSet:
 
 
 def _read(path) -> dict[str, np.ndarray]:
-    """The arrays of a set by name; those of other names stay unread."""
+    """The arrays of a set by name; others are not read."""
     known = ("embeddings", "speaker", "segment", "about")
     # Opened here: a torn archive would stay open.
     with open(path, "rb") as raw, zipfile.ZipFile(raw) as archive:
@@ -166,7 +167,7 @@ def _read(path) -> dict[str, np.ndarray]:
 def _check_sizes(members, size):
     """Refuses an archive that unfolds to far more than its own `size` in bytes."""
     total = sum(member.file_size for member in members)
-    if total > max(SMALL, LARGEST_RATIO * size):
+    if total > max(MIN_LIMIT, MAX_RATIO * size):
         raise ValueError(f"{size} bytes that would unfold to {total}")
 
 

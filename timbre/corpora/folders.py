@@ -1,9 +1,9 @@
-"""Folders: any tree of recordings, opened as a corpus.
+"""Opening corpora: manifests, trees of recordings, or several of them.
 
-`open_corpus` takes what a user has at hand: a manifest, a folder with a
+`open_corpus` takes a manifest, a folder with a
 `manifest.csv`, a LibriSpeech or VoxCeleb tree, a plain folder
 `<speaker>/**/<utterance>.(wav|flac|ogg|mp3)`, or several of these. Hidden files and
-folders (`.git`, `._a.wav`) are passed over, and links to folders are followed.
+folders (`.git`, `._a.wav`) are skipped, and links to folders are followed.
 Nothing is written.
 """
 
@@ -21,13 +21,13 @@ Source = str | os.PathLike | Corpus
 def open_corpus(
     source: Source | Sequence[Source], *, name: str | None = None
 ) -> Corpus:
-    """Open recordings, whatever way they lie.
+    """Open a corpus, however its recordings are organised.
 
     Args:
         source: A manifest, a folder, a `Corpus` already open, or a list of them. A
             list of more than one is joined: speakers become `<corpus>/<speaker>`
-            (see `manifest.join`), and sources of one name are told apart by the
-            folders they lie in.
+            (see `manifest.join`), and sources of one name are distinguished by
+            their parent folders.
         name: What to call the corpus. Defaults to the name of the folder, or
             `"joined"` for a list.
 
@@ -131,7 +131,7 @@ def _open_many(sources: list[Source], name: str | None) -> Corpus:
 
 
 def _distinct_names(sources: list[Source]) -> list[str]:
-    """The shortest ends of the sources' paths that tell them apart."""
+    """The shortest ends of the sources' paths that differ from each other."""
     trails = []
     for source in sources:
         if isinstance(source, Corpus):

@@ -63,7 +63,7 @@ def gather(
 
 
 def gather_config(config: Any) -> Corpus:
-    """The corpus of an experiment.
+    """Gather the corpus of an experiment.
 
     Args:
         config: A dataclass that inherits `timbre.training.config.CorpusConfig` and

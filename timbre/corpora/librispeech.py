@@ -1,4 +1,4 @@
-"""LibriSpeech: a thousand hours of audiobooks, read by 2,484 speakers.
+"""LibriSpeech: reading and download of a corpus of audiobooks, 2,484 speakers.
 
 A tree is `LibriSpeech/<subset>/<speaker>/<chapter>/<speaker>-<chapter>-<n>.flac`,
 with the sentences of a chapter in `<speaker>-<chapter>.trans.txt` beside them and
@@ -78,8 +78,8 @@ def read(
 def download(root: str | os.PathLike, subset: str, *, url: str = URL) -> Path:
     """Fetch one subset, check it and unpack it below `root/LibriSpeech`.
 
-    A subset that is there already is left alone, and a download that was cut off
-    goes on where it stopped. The subset's folder appears whole or not at all.
+    A subset that is there already is not touched, and an interrupted download is
+    resumed. The subset's folder appears atomically.
 
     Args:
         root: Where to put the folder `LibriSpeech`.

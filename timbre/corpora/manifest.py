@@ -6,9 +6,9 @@ A manifest is a CSV file with a header. Its columns:
   manifest's folder, as it does in a manifest that joins several corpora, and an
   absolute path is taken as it is; `write` never makes one where a relative path
   exists, so a corpus can be moved as a whole.
-* `speaker`: who speaks, any text.
+* `speaker`: name of the speaker, any text.
 * `start`, `end`: seconds, where only a part of the file is meant. Optional.
-* `text`: what is said. Optional.
+* `text`: transcript. Optional.
 * `audio`: where `path` names a video, the file that holds its sound. Optional.
 
 Every other column is kept, as text, in `Utterance.extra`; an empty cell is left out.
@@ -54,7 +54,7 @@ def read(manifest: str | os.PathLike, *, name: str | None = None) -> Corpus:
         same = (utterance.path, utterance.start, utterance.end)
         if same in seen:
             raise ValueError(
-                f"A manifest names each stretch of speech once. Received: "
+                f"A manifest names each segment of speech once. Received: "
                 f"{where} repeats line {seen[same]} ({row['path']})"
             )
         seen[same] = line
@@ -185,7 +185,7 @@ def join(corpora: Sequence[Corpus], *, name: str = "joined") -> Corpus:
     """Put several corpora into one.
 
     A speaker becomes `<corpus>/<speaker>`, so that two speakers of one name in
-    two corpora stay two, and the column `corpus` tells where a row came from.
+    two corpora stay two, and the column `corpus` names the corpus of a row.
 
     Args:
         corpora: The corpora, of different names.

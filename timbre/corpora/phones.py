@@ -29,14 +29,14 @@ TIMIT_RATE = 16000  # Hz; its labels count samples
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of a recording with one label.
+    """A segment of a recording with one phone label.
 
     Args:
         path: The sound file.
         start_s: Where it begins, in seconds.
         end_s: Where it ends, in seconds.
-        phone: What is said, `""` if unknown.
-        speaker: Who speaks, `""` if unknown.
+        phone: The label, `""` if unknown.
+        speaker: Name of the speaker, `""` if unknown.
         extra: Whatever else is known of it, column to text.
     """
 

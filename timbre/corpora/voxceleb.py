@@ -1,4 +1,4 @@
-"""VoxCeleb: celebrities in interviews, cut out of videos by machine.
+"""VoxCeleb: reading of a corpus of interviews with celebrities.
 
 A tree is `[wav/]<speaker>/<video>/<utterance>.wav`, where a speaker is `id` and five
 digits. VoxCeleb 1 comes as WAV; VoxCeleb 2 comes as M4A and has to be converted to

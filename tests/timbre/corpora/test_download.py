@@ -76,7 +76,7 @@ def test_a_download_that_is_cut_off_goes_on(tmp_path):
 
 def test_another_run_goes_on_where_the_first_stopped(tmp_path):
     with Server(CONTENT, cut=3_000_000) as server:
-        with pytest.raises(OSError, match="goes on from there"):
+        with pytest.raises(OSError, match="resumes it"):
             get(server, tmp_path / "f.tar.gz", attempts=1)
         assert not (tmp_path / "f.tar.gz").exists()
         server.cut = None

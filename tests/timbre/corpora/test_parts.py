@@ -103,13 +103,13 @@ def test_a_part_that_was_skipped_altogether_is_an_error(corpus, whole):
         whole.select([skipped])
 
 
-def test_utterances_are_told_by_file_times_and_speaker(corpus):
+def test_utterances_are_identified_by_file_times_and_speaker(corpus):
     first, second, *_ = corpus
-    told = dataclasses.replace(second, text="new", extra={"gender": "f"})
-    assert corpus.rows([told, first]) == (1, 0)
+    same = dataclasses.replace(second, text="new", extra={"gender": "f"})
+    assert corpus.rows([same, first]) == (1, 0)
     for change in ({"speaker": "other"}, {"start": 0.1}, {"end": 0.2}):
         other = Corpus("part", (dataclasses.replace(first, **change), second))
-        with pytest.raises(ValueError, match=r"Received 1 others: .*00.wav"):
+        with pytest.raises(ValueError, match=r"Received 1 that are not: .*00.wav"):
             corpus.rows(other)
 
 

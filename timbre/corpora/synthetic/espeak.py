@@ -6,7 +6,7 @@ text: the same request gives the same samples, whatever came before, as long as 
 else in the process holds the library (hence `worker`).
 
 A phone lasts until the next one starts, and the silent closure before a plosive
-belongs to it. A pause belongs to nobody: it is a gap between two phones.
+belongs to it. A pause is a gap between two phones.
 """
 
 import _ctypes
@@ -41,7 +41,7 @@ class SynthesisError(RuntimeError):
 
 @dataclass(frozen=True)
 class Label:
-    """What is heard from `start_s` to `end_s`: a phone in IPA, or a word.
+    """A phone in IPA, or a word, from `start_s` to `end_s`.
 
     Args:
         start_s: Start in seconds.
@@ -60,7 +60,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Speech:
-    """A waveform and what is heard in it.
+    """A waveform with its phones and words.
 
     Args:
         waveform: Float32 `[samples]` in [-1, 1].

@@ -36,7 +36,7 @@ class Variant:
 
     Args:
         name: Its name in eSpeak NG.
-        gender: `"f"` or `"m"`, as heard.
+        gender: `"f"` or `"m"`, as perceived.
         f0_hz: Median pitch of its speech at `pitch=50`.
         tract: Tract length given to it, relative to its own.
         shift: Octaves its pitch is moved to go with that tract.
@@ -98,7 +98,7 @@ MALE = (
 
 @dataclass(frozen=True)
 class Speaker:
-    """One voice of the corpus.
+    """A synthetic speaker.
 
     Args:
         name: Its name and the name of its folder.
