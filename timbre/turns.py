@@ -292,8 +292,6 @@ def _seconds(path, number, name, text) -> Decimal:
 def _line_error(path, number, rule, received) -> ValueError:
     if isinstance(received, list):
         received = " ".join(received)
-    if not isinstance(received, bytes):
-        received = str(received)
     return ValueError(f"{path}: line {number} {rule}. Received: {received[:80]!r}")
 
 

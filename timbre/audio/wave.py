@@ -73,9 +73,8 @@ def read(
     with open_sound(path) as file:
         info = describe(path, file, max_duration_s)
         start, stop = _span(info, start_s, end_s)
-        blocks = _blocks(info, file, start, stop)
-        if info.sample_rate != sample_rate:
-            blocks = _resampled(blocks, info.sample_rate, sample_rate)
+        blocks = decode_blocks(info, file, start=start, stop=stop)
+        blocks = resample_blocks(blocks, info.sample_rate, sample_rate)
         waveform = np.concatenate(list(blocks))
     if not waveform.size:
         raise AudioError(path, f"too short for one sample at {sample_rate} Hz")
@@ -142,6 +141,58 @@ def resample(waveform: np.ndarray, *, from_rate: int, to_rate: int) -> np.ndarra
     return soxr.resample(waveform, from_rate, to_rate, quality="HQ")
 
 
+def decode_blocks(info, file, *, start=0, stop=None, size=BLOCK):
+    """Decode a part of an open file in checked blocks of one channel.
+
+    Args:
+        info: The `WaveInfo` of the file.
+        file: What `timbre.audio.header.open_sound` returned.
+        start, stop: First sample, and behind the last. Default to the whole file.
+        size: Samples of a block, the last may be shorter. Defaults to `BLOCK`.
+
+    Yields:
+        Float32 `[samples]` at the rate of the file.
+
+    Raises:
+        AudioError: The file ends before its header says, or holds samples that are not
+            finite or above 10; it says at which second.
+    """
+    stop = info.num_samples if stop is None else stop
+    try:
+        if start:
+            file.seek(start)
+        while start < stop:
+            block = file.read(min(size, stop - start), dtype="float32", always_2d=True)
+            if not len(block):
+                raise AudioError(
+                    info.path,
+                    f"truncated: {info.num_samples} samples promised, {start} found",
+                )
+            level = np.abs(block).max()
+            if not level <= MAX_LEVEL:  # NaN is not, either
+                bad = ~(np.abs(block).max(axis=1) <= MAX_LEVEL)
+                at_s = (start + int(np.argmax(bad))) / info.sample_rate
+                reason = f"a sample of {level:.3g}; at most {MAX_LEVEL:g} is sound"
+                if not np.isfinite(level):
+                    reason = "holds samples that are not finite"
+                raise AudioError(info.path, f"{reason}, at {at_s:.3f} s")
+            start += len(block)
+            yield block.mean(axis=1, dtype=np.float32)
+    except soundfile.LibsndfileError as error:
+        raise AudioError(info.path, f"can not be decoded: {error}") from error
+
+
+def resample_blocks(blocks, from_rate, to_rate):
+    """Resample a stream of blocks, float32 `[samples]`; their lengths change."""
+    if from_rate == to_rate:
+        yield from blocks
+        return
+    stream = soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32", quality="HQ")
+    for block in blocks:
+        yield stream.resample_chunk(block)
+    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
 def _span(info, start_s, end_s):
     """Samples `start, stop` of the file for the seconds asked."""
     last_s = info.duration_s if end_s is None else end_s
@@ -158,39 +209,6 @@ def _span(info, start_s, end_s):
     if start >= stop:
         raise AudioError(info.path, f"no samples from {start_s} s to {last_s} s")
     return start, stop
-
-
-def _blocks(info, file, start, stop):
-    """Decode samples `start` to `stop` as checked blocks of one channel."""
-    try:
-        if start:
-            file.seek(start)
-        while start < stop:
-            block = file.read(min(BLOCK, stop - start), dtype="float32", always_2d=True)
-            if not len(block):
-                raise AudioError(
-                    info.path,
-                    f"truncated: {info.num_samples} samples promised, {start} found",
-                )
-            level = np.abs(block).max()
-            if not np.isfinite(level):
-                raise AudioError(info.path, "holds samples that are not finite")
-            if level > MAX_LEVEL:
-                raise AudioError(
-                    info.path,
-                    f"a sample of {level:.3g}; at most {MAX_LEVEL:g} is sound",
-                )
-            start += len(block)
-            yield block.mean(axis=1, dtype=np.float32)
-    except soundfile.LibsndfileError as error:
-        raise AudioError(info.path, f"can not be decoded: {error}") from error
-
-
-def _resampled(blocks, from_rate, to_rate):
-    stream = soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32", quality="HQ")
-    for block in blocks:
-        yield stream.resample_chunk(block)
-    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
 def _checked(waveform, *, limit):

@@ -72,8 +72,7 @@ def cluster(
         Speaker Diarization with LSTM (Wang et al., 2018), section 3, for the pruning of
         affinities, https://arxiv.org/abs/1710.10468
     """
-    low, high = check_bounds(num_speakers, min_speakers, max_speakers)
-    check_method(method)
+    low, high = check_arguments(num_speakers, min_speakers, max_speakers, method)
     embeddings, seconds = _check_windows(embeddings, seconds)
     total = len(embeddings)
     if not total:
@@ -94,12 +93,12 @@ def cluster(
     return renumber(labels)
 
 
-def check_bounds(num_speakers, min_speakers, max_speakers):
-    """The lowest and the highest number of speakers asked for, see `cluster`.
+def check_arguments(num_speakers, min_speakers, max_speakers, method):
+    """Check arguments of `cluster`; the lowest and highest number of speakers.
 
     Raises:
-        ValueError: If a number is under 1 or not whole, or `max_speakers` is under
-            `min_speakers`.
+        ValueError: If a number is under 1 or not whole, `max_speakers` is under
+            `min_speakers`, or the method is none of `METHODS`.
     """
     low, high = min_speakers, max_speakers
     if num_speakers is not None:
@@ -111,13 +110,9 @@ def check_bounds(num_speakers, min_speakers, max_speakers):
             "minimum not above the maximum. "
             f"Received: {num_speakers}, from {min_speakers} to {max_speakers}"
         )
-    return low, high
-
-
-def check_method(method):
-    """Raise ValueError unless it is one of `METHODS`."""
     if method not in METHODS:
         raise ValueError(f"`method` must be one of {METHODS}. Received: {method!r}")
+    return low, high
 
 
 def log_likelihood_ratio(embeddings, labels, counts):

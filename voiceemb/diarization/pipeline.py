@@ -87,8 +87,7 @@ def diarize(
             print(f"{turn.start:8.2f} {turn.end:8.2f} {turn.speaker}")
         ```
     """
-    clustering.check_bounds(num_speakers, min_speakers, max_speakers)
-    clustering.check_method(method)
+    clustering.check_arguments(num_speakers, min_speakers, max_speakers, method)
     work = _StageTimer(progress)
     with work.stage("read"):
         waveform = _read(source)

@@ -101,26 +101,20 @@ def _close(session):
 
 
 def _diarizer(encoder, detector, people):
-    """`diarization.diarize` with models that are loaded when first needed, and once."""
+    """`diarization.diarize` with an encoder that is loaded when first needed, once."""
 
     @functools.cache
-    def models():
+    def load_encoder():
         from voiceemb import Encoder
-        from voiceemb.vad import detection
 
-        return encoder or Encoder.pretrained(), detector or detection.load()
+        return encoder or Encoder.pretrained()
 
-    def diarize(waveform, *, progress=None, **speakers):
-        from voiceemb.diarization.pipeline import diarize
+    def diarize(waveform, **options):
+        from voiceemb import diarization
 
-        loaded_encoder, loaded_detector = models()
-        return diarize(
-            waveform,
-            encoder=loaded_encoder,
-            detector=loaded_detector,
-            people=people,
-            progress=progress,
-            **speakers,
+        loaded = load_encoder()
+        return diarization.diarize(
+            waveform, encoder=loaded, detector=detector, people=people, **options
         )
 
     return diarize

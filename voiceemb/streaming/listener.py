@@ -9,9 +9,9 @@ nothing depends on where a block ends.
 
 import numpy as np
 
+from timbre.audio.wave import MAX_LEVEL
 from voiceemb.streaming.buffers import RingBuffer, SpeechRingBuffer
 from voiceemb.streaming.events import TimelineEvent
-from voiceemb.streaming.sources import MAX_LEVEL
 from voiceemb.streaming.timeline import UNKNOWN
 from voiceemb.vad import detection
 from voiceemb.vad.base import HOP, SAMPLE_RATE, level_db

@@ -10,13 +10,11 @@ import time
 from pathlib import Path
 
 import numpy as np
-import soundfile
-import soxr
 
-from timbre.audio.header import AudioError, describe, open_sound
+from timbre.audio.header import describe, open_sound
+from timbre.audio.wave import decode_blocks, resample_blocks
 from voiceemb.vad.base import SAMPLE_RATE
 
-MAX_LEVEL = 10.0  # float files may exceed full scale a little; more is no sound
 QUEUE_S = 10.0  # sound of a microphone that may wait to be processed
 TIMEOUT_S = 5.0  # without a block: the microphone is gone
 MIC_RULE = "A microphone is an extra: pip install sounddevice"
@@ -57,7 +55,9 @@ def file(
     path = Path(path)
     with open_sound(path) as sound:
         info = describe(path, sound, math.inf)
-        blocks = _resample(_decode(info, sound, block_s), info.sample_rate)
+        size_in_file = max(round(block_s * info.sample_rate), 1)
+        blocks = decode_blocks(info, sound, size=size_in_file)
+        blocks = resample_blocks(blocks, info.sample_rate, SAMPLE_RATE)
         begun, given = clock(), 0
         for block in _rechunk(blocks, size):
             given += len(block)
@@ -115,7 +115,9 @@ class Microphone:
             dtype="float32",
             callback=callback,
         ):
-            yield from _rechunk(_resample(_drain(waiting), rate), self._size)
+            yield from _rechunk(
+                resample_blocks(_drain(waiting), rate, SAMPLE_RATE), self._size
+            )
 
     def _rate(self):
         """16 kHz if the device can, or its own rate, to be resampled."""
@@ -160,39 +162,6 @@ def _drain(waiting):
         if lost:
             yield np.zeros(lost, np.float32)
         yield block
-
-
-def _decode(info, sound, block_s):
-    """Checked blocks of one channel, at the file's own rate."""
-    size, start = max(round(block_s * info.sample_rate), 1), 0
-    try:
-        while start < info.num_samples:
-            block = sound.read(size, dtype="float32", always_2d=True)
-            if not len(block):
-                at = f"{info.num_samples} samples promised, {start} found"
-                raise AudioError(info.path, f"truncated: {at}")
-            bad = ~(np.abs(block).max(axis=1) <= MAX_LEVEL)  # NaN is not, either
-            if bad.any():
-                first = int(np.flatnonzero(bad)[0])
-                at_s = (start + first) / info.sample_rate
-                rule = f"samples are finite and at most {MAX_LEVEL:g}"
-                what = f"{rule}. Received: {block[first]} at {at_s:.3f} s"
-                raise AudioError(info.path, what)
-            start += len(block)
-            yield block.mean(axis=1, dtype=np.float32)
-    except soundfile.LibsndfileError as error:
-        raise AudioError(info.path, f"can not be decoded: {error}") from error
-
-
-def _resample(blocks, rate):
-    """The blocks at 16 kHz."""
-    if rate == SAMPLE_RATE:
-        yield from blocks
-        return
-    stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
-    for block in blocks:
-        yield stream.resample_chunk(block)
-    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
 def _rechunk(blocks, size):
