@@ -1,7 +1,7 @@
-"""Packing: what a user of a trained encoder needs, and no more; data, no program.
+"""Bundles: run folders without what only training needs, and ensembles of runs.
 
-A packed folder is a run folder without what only training needs: `Encoder.load` takes
-it, and whom the encoder has heard is still known. Several runs can be fused into one.
+`Encoder.load` takes a bundle as it takes a run, and the training speakers are still
+known. A bundle is data: it holds no program.
 """
 
 import json
@@ -15,15 +15,19 @@ from timbre.files import atomic_folder, sha256
 from voiceemb.calibration import FILE
 from voiceemb.encoder import Encoder
 
-OF_EACH = 3  # utterances of a speaker that say where the speaker lies
-
-PACKED = (
-    *("metrics.json", "speakers.json", "history.csv", "card.md", FILE),
-    *("model.weights.h5", "model.weights.h5.sha256"),
+NUM_UTTERANCES = 3  # of each speaker, in the centre of a network
+FILES = (
+    "metrics.json",
+    "speakers.json",
+    "history.csv",
+    "card.md",
+    FILE,
+    "model.weights.h5",
+    "model.weights.h5.sha256",
 )
 FUSED_CARD = """# Speaker encoder `{name}`
 
-{count} encoders that listen together: a cosine is the mean of theirs.
+An ensemble of {count} encoders: a cosine is the mean of theirs.
 {parameters:,} parameters, {dim} dimensions, weights of sha256 `{sha256}`.
 
 {cards}
@@ -33,26 +37,25 @@ FUSED_CARD = """# Speaker encoder `{name}`
 def pack(run, folder):
     """Copies a run without what only training needs.
 
-    Places of the machine that trained it become names; weights, numbers, the card and,
-    if there is one, the calibration stay as they are.
+    Paths in the config become names; all other files stay as they are.
 
     Args:
         run: Folder of the run.
-        folder: Where to; made anew, it must not exist.
+        folder: The bundle; it must not exist.
 
     Returns:
-        `folder`, which `Encoder.load` takes as it takes a run.
+        `folder`.
     """
     run = Path(run)
     Encoder.load(run)  # whole, or an error before anything is written
-    whole = _read(run, "config.json")
-    config = whole["config"]
+    document = _read(run, "config.json")
+    config = document["config"]
     config["corpus"] = [Path(source).name for source in config.get("corpus", ())]
-    for place in {"runs", "cache"} & config.keys():
-        config[place] = Path(config[place]).name
-    with _anew(folder) as unfinished:
-        _write(unfinished, "config.json", whole)
-        for name in PACKED:
+    for name in {"runs", "cache"} & config.keys():
+        config[name] = Path(config[name]).name
+    with _new_folder(folder) as unfinished:
+        _write(unfinished, "config.json", document)
+        for name in FILES:
             if (run / name).is_file():
                 shutil.copyfile(run / name, unfinished / name)
     return Path(folder)
@@ -63,23 +66,23 @@ def fuse(runs, folder, *, centred=False):
 
     Args:
         runs: Folders of runs, at least two, of one filterbank, one normalisation and
-            one window; their networks may differ, and whom they have heard.
-        folder: Where to; made anew, it must not exist.
-        centred: Whether each network's centre is set, from recordings of those it
-            has learned from; their corpora must lie where they lay in training.
+            one window; their networks and training speakers may differ.
+        folder: The bundle; it must not exist.
+        centred: Whether the centre of each network is set to `centre`. Defaults to
+            `False`.
 
     Returns:
-        `folder`, a packed one. It has no calibration: fit it one of its own.
+        `folder`. It has no calibration: fit one to it.
 
     Raises:
-        ValueError: If the runs can not listen together.
+        ValueError: If the runs do not fit together.
     """
     from voiceemb.networks import speaker_encoder
 
     runs = [Path(run) for run in runs]
     members = [Encoder.load(run) for run in runs]
     configs = [_read(run, "config.json")["config"] for run in runs]
-    shared = _shared(configs, runs)
+    shared = _shared_config(configs, runs)
     networks = [
         {k: v for k, v in config["encoder"].items() if k not in shared["encoder"]}
         for config in configs
@@ -90,7 +93,7 @@ def fuse(runs, folder, *, centred=False):
         fused.network.members[i].set_weights(member.model.network.get_weights())
         if centred:
             fused.network.centres[i].assign(centre(run, member))
-    with _anew(folder) as unfinished:
+    with _new_folder(folder) as unfinished:
         weights = unfinished / "model.weights.h5"
         fused.save_weights(weights)
         digest = sha256(weights)
@@ -98,7 +101,7 @@ def fuse(runs, folder, *, centred=False):
         beside.write_text(f"{digest}  {weights.name}\n", encoding="utf-8")
         config = {**shared, "encoder": encoder, "members": [run.name for run in runs]}
         _write(unfinished, "config.json", {"config": config})
-        _write(unfinished, "speakers.json", _heard(runs))
+        _write(unfinished, "speakers.json", _speakers(runs))
         cards = [run / "card.md" for run in runs]
         text = FUSED_CARD.format(
             name=Path(folder).name,
@@ -113,33 +116,33 @@ def fuse(runs, folder, *, centred=False):
 
 
 def centre(run, encoder):
-    """The mean embedding of the speakers a run has learned from, each counted once.
+    """The mean embedding of a run's training speakers, each counted once.
 
     Args:
-        run: Folder of the run; its corpora must lie where they lay in training.
+        run: Folder of the run; its corpora must be where they were in training.
         encoder: The `voiceemb.Encoder` in it.
 
     Returns:
         float32 `[dim]`.
     """
     config = _read(run, "config.json")["config"]
-    learned = _read(run, "speakers.json")["speakers"]["train"]
+    trained = _read(run, "speakers.json")["speakers"]["train"]
     if not config["corpus"]:
         raise ValueError(
-            "A centre is found in recordings, and synthetic voices are not kept by "
-            f"their run. Received: {run}"
+            "A centre is the mean of recordings, and a run does not keep synthetic "
+            f"ones. Received: {run}"
         )
-    groups = folders.open_corpus(config["corpus"]).subset(learned).by_speaker()
+    groups = folders.open_corpus(config["corpus"]).subset(trained).by_speaker()
     rate = encoder.sample_rate
     means = [
-        encoder.embed_speaker(u.read(sample_rate=rate) for u in some)
-        for some in (group[:OF_EACH] for group in groups.values())
+        encoder.embed_speaker(u.read(sample_rate=rate) for u in own[:NUM_UTTERANCES])
+        for own in groups.values()
     ]
     return np.mean(means, axis=0)
 
 
-def _shared(configs, runs):
-    """What members must have in common, or an error that says what they have not."""
+def _shared_config(configs, runs):
+    """The config that all members must have in common."""
     same = {}
     for name in ("log", "norm", "front_end"):
         same[name] = [config["encoder"][name] for config in configs]
@@ -155,21 +158,22 @@ def _shared(configs, runs):
     return {"encoder": first, "crop_frames": window, "seed": configs[0]["seed"]}
 
 
-def _heard(runs):
-    """Who was trained on, and who chose weights, by any of the runs."""
-    told = {run.name: _read(run, "speakers.json") for run in runs}
-    parts = [one["speakers"] for one in told.values()]
+def _speakers(runs):
+    """Training and validation speakers of any of the runs."""
+    members = {run.name: _read(run, "speakers.json") for run in runs}
     speakers = {
-        name: sorted({speaker for part in parts for speaker in part.get(name, ())})
+        name: sorted(
+            {s for one in members.values() for s in one["speakers"].get(name, ())}
+        )
         for name in ("train", "validation")
     }
-    return {"speakers": speakers, "members": told}
+    return {"speakers": speakers, "members": members}
 
 
-def _anew(folder):
+def _new_folder(folder):
     """A new folder, see `files.atomic_folder`, or an error before any work."""
     if Path(folder).exists():
-        raise ValueError(f"A folder is packed anew. Received: {folder}, which exists")
+        raise ValueError(f"A bundle is a new folder. Received: {folder}, which exists")
     return atomic_folder(folder)
 
 

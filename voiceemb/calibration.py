@@ -1,9 +1,9 @@
 """Calibration of an encoder's cosines: fit on trials, and file beside the weights.
 
-A calibration file is JSON: the parameters (`timbre.metrics.calibration`), the sha256 of
-the weights whose cosines they were fitted on, the corpora and trials of the fit, and the
-distributions of scores in each corpus (`timbre.metrics.score_adaptation`). It is refused
-beside other weights, for which its probabilities would be wrong.
+A calibration file is JSON: the parameters (`timbre.metrics.calibration`), the sha256
+of the weights they were fitted for, the corpora and trials of the fit, and the
+distributions of scores in each corpus (`timbre.metrics.score_adaptation`). It is
+refused beside other weights, for which its probabilities would be wrong.
 """
 
 import dataclasses
@@ -25,9 +25,8 @@ class EncoderCalibration:
 
     Args:
         calibration: A `timbre.metrics.calibration.Calibration`.
-        corpus_scores: Name of a corpus to two `timbre.metrics.score_adaptation.ScoreDistribution`,
-            of trials of one speaker and of two; empty if the calibration is not to be
-            adapted.
+        corpus_scores: Name of a corpus to two `ScoreDistribution`s, of trials of one
+            speaker and of two; empty if the calibration is not to be adapted.
         about: Dict of everything else in the file.
     """
 

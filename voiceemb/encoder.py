@@ -40,9 +40,8 @@ class Encoder:
     Attributes:
         about, model, folder: As the arguments.
         sample_rate, dim, window: As in `about`; the window in samples.
-        calibration: The `timbre.metrics.calibration.Calibration`, or `None`.
-        corpus_scores: Distributions of scores in some corpora, see
-            `voiceemb.calibration.EncoderCalibration`.
+        calibration, corpus_scores: Of the `EncoderCalibration`; `None` and empty
+            without one.
 
     Example:
         ```python

@@ -137,8 +137,8 @@ def evaluate(
         seed: Of trials and bootstrap. Defaults to `0`.
 
     Returns:
-        An `Evaluation`. A row is a report of `timbre.metrics.verification` with `corpus`,
-        `extractor`, `normalise` (`"none"` for cosines) and `cohort`.
+        An `Evaluation`. A row is a report of `timbre.metrics.verification` with
+        `corpus`, `extractor`, `normalise` (`"none"` for cosines) and `cohort`.
 
     Raises:
         ValueError: If fewer than two speakers, or no speaker with two utterances,

@@ -1,4 +1,4 @@
-"""What an encoder looks like: its voices on a plane, its errors, its scores."""
+"""Figures of an encoder: t-SNE, DET, score histogram, reliability, robustness."""
 
 import textwrap
 from pathlib import Path
@@ -10,60 +10,62 @@ from timbre.audio.figures import utterance_figure
 from timbre.metrics.figures import det_figure, reliability_figure, score_figure
 from timbre.metrics.rates import det_curve
 
-FEW = 12  # speakers in the comparison matrix
-EACH = 6  # utterances of each there
-LEGEND = 26  # letters of a line; two columns of them fit below a figure
+NUM_SPEAKERS = 12  # in the comparison matrix
+NUM_UTTERANCES = 6  # of each there
+LEGEND_WIDTH = 26  # letters of a line; two columns of them fit below a figure
 
 
-def draw_evaluation(evaluation, folder, *, extractor, prefix=""):
-    """Draws one evaluation: t-SNE, DET, histogram and comparison matrix.
+def plot_evaluation(evaluation, folder, *, extractor, prefix=""):
+    """Plots one evaluation: t-SNE, DET, score histogram and comparison matrix.
 
     Args:
         evaluation: A `voiceemb.evaluate.Evaluation`.
         folder: Where the PNG files go.
-        extractor: Name of the one whose embeddings are drawn; the DET figure shows
-            all, and all ways to score.
+        extractor: Name of the one whose embeddings are plotted; the DET figure shows
+            all, and all score normalisations.
         prefix: What file names begin with. Defaults to nothing.
 
     Returns:
         The paths, in the order above.
     """
-    kind, folder = next(iter(evaluation.trials)), Path(folder)
+    kind = next(iter(evaluation.trials))
     voices, trials = evaluation.sets[extractor], evaluation.trials[kind]
-    what = f"{evaluation.corpus}, {evaluation.protocol}"
+    about = f"{evaluation.corpus}, {evaluation.protocol}"
     curves = {
-        textwrap.fill(name, LEGEND): det_curve(trials.label, scores)
-        for (listed, name), scores in evaluation.scores.items()
-        if listed == kind
+        textwrap.fill(name, LEGEND_WIDTH): det_curve(trials.label, scores)
+        for (trial_list, name), scores in evaluation.scores.items()
+        if trial_list == kind
     }
-    rows = _few_of_few(voices.speaker)
-    cosines = voices.embeddings[rows] @ voices.embeddings[rows].T
-    drawn = {
+    speakers = np.unique(voices.speaker)[:NUM_SPEAKERS]
+    rows = np.concatenate(
+        [np.flatnonzero(voices.speaker == s)[:NUM_UTTERANCES] for s in speakers]
+    )
+    figures = {
         "tsne": plotting.scatter_figure(
-            voices.embeddings, voices.speaker, title=f"t-SNE of {what}"
+            voices.embeddings, voices.speaker, title=f"t-SNE of {about}"
         ),
-        "det": det_figure(curves, title=f"DET of {what}"),
+        "det": det_figure(curves, title=f"DET of {about}"),
         "scores": score_figure(
             trials.label,
             evaluation.scores[kind, extractor],
             threshold=evaluation.row(extractor, kind)["eer_threshold"],
-            title=f"Cosines of {what}",
+            title=f"Cosines of {about}",
         ),
         "matrix": plotting.matrix_figure(
-            cosines,
+            voices.embeddings[rows] @ voices.embeddings[rows].T,
             labels=voices.speaker[rows],
-            title=f"Utterances compared, {what}",
+            title=f"Utterances compared, {about}",
             scale="cosine",
         ),
     }
     return [
-        plotting.save(figure, folder / f"{prefix}{name}.png")
-        for name, figure in drawn.items()
+        plotting.save(figure, Path(folder) / f"{prefix}{name}.png")
+        for name, figure in figures.items()
     ]
 
 
-def draw_utterance(utterance, encoder, folder):
-    """Draws waveform, spectrogram and features of one utterance; returns the path.
+def plot_utterance(utterance, encoder, folder):
+    """Plots waveform, spectrogram and features of one utterance; returns the path.
 
     Args:
         utterance: A `timbre.corpora.corpus.Utterance`.
@@ -83,129 +85,125 @@ def draw_utterance(utterance, encoder, folder):
     return plotting.save(figure, Path(folder) / "utterance.png")
 
 
-def draw_reliability(evaluation, calibration, folder, *, extractor):
-    """Draws whether an encoder's probabilities mean what they say; returns the path.
+def plot_reliability(evaluation, calibration, folder, *, extractor):
+    """Plots a reliability diagram of calibrated probabilities; returns the path.
 
     Args:
         evaluation: A `voiceemb.evaluate.Evaluation`.
-        calibration: A `timbre.metrics.calibration.Calibration` of the extractor's cosines.
+        calibration: A `timbre.metrics.calibration.Calibration` of the cosines.
         folder: Where `reliability.png` goes.
-        extractor: Name of the one whose cosines are turned into probabilities.
+        extractor: Name of the one whose cosines they are.
     """
-    answers = {
+    predictions = {
         kind: (
             trials.label,
             calibration.probability(evaluation.scores[kind, extractor]),
         )
         for kind, trials in evaluation.trials.items()
     }
-    what = f"{extractor} on {evaluation.corpus}, {evaluation.protocol}"
-    figure = reliability_figure(answers, title=f"Reliability of {what}")
+    about = f"{extractor} on {evaluation.corpus}, {evaluation.protocol}"
+    figure = reliability_figure(predictions, title=f"Reliability of {about}")
     return plotting.save(figure, Path(folder) / "reliability.png")
 
 
-def draw_robustness(rows, folder):
-    """Draws the rows of one corpus of `voiceemb.evaluation.robustness`; returns the paths.
+def plot_robustness(rows, folder):
+    """Plots the rows of one corpus of `evaluation.robustness`; returns the paths.
 
     Args:
         rows: Of `over_durations`, `over_noise`, or both.
-        folder: Where `duration.png` and `noise.png` go; what is not in the rows is
-            not drawn.
+        folder: Where `duration.png` and `noise.png` go, each if it has rows.
     """
-    drawn = []
-    for kind, draw in (("duration", duration_figure), ("noise", noise_figure)):
-        some = [row for row in rows if row["kind"] == kind]
-        if some:
-            drawn.append(plotting.save(draw(some), Path(folder) / f"{kind}.png"))
-    return drawn
+    paths = []
+    for kind, figure in (("duration", duration_figure), ("noise", noise_figure)):
+        own = [row for row in rows if row["kind"] == kind]
+        if own:
+            paths.append(plotting.save(figure(own), Path(folder) / f"{kind}.png"))
+    return paths
 
 
 @plotting.apply_style
-def duration_figure(rows, *, title=None):
+def duration_figure(rows):
     """Equal error rate against duration, on a logarithmic axis.
 
-    A band is the 95 % interval by speaker. Below each duration stands how many
-    utterances were that long: where it falls, the trials are others.
+    A band is the 95 % interval by speaker. Below each duration stands the number of
+    utterances as long: where it falls, the trials are others.
 
     Args:
         rows: Of `voiceemb.evaluation.robustness.over_durations`, of one corpus.
-        title: Defaults to the corpus and its protocol.
     """
     figure, axes = plotting.new_figure()
     counts = {row["duration_s"]: row["num_utterances"] for row in rows}
-    for look, some in _by_extractor(rows):
-        x, rate, low, high = _rates(some, "duration_s")
-        axes.plot(x, rate, **look)
-        axes.fill_between(x, low, high, color=look["color"], alpha=0.15, linewidth=0)
+    for style, own in _by_extractor(rows):
+        _plot_curve(axes, own, "duration_s", style)
     axes.set_xscale("log")
     axes.set_xticks(list(counts), [f"{s:g}\n({n})" for s, n in counts.items()])
     axes.minorticks_off()
     axes.set_xlim(min(counts) / 1.15, max(counts) * 1.15)
     axes.set_xlabel("duration of both sides, s (utterances as long)")
-    return _finished(figure, axes, rows, title or f"Duration, {_what(rows)}")
+    return _finish(figure, axes, rows, "Duration")
 
 
 @plotting.apply_style
-def noise_figure(rows, *, title=None):
-    """Equal error rate against signal-to-noise ratio; clean stands apart.
+def noise_figure(rows):
+    """Equal error rate against signal-to-noise ratio; clean stands beside.
 
     A band or a bar is the 95 % interval by speaker.
 
     Args:
         rows: Of `voiceemb.evaluation.robustness.over_noise`, of one corpus.
-        title: Defaults to the corpus and its protocol.
     """
     figure, axes = plotting.new_figure()
-    levels = [row["snr_db"] for row in rows if row["snr_db"] is not None]
-    levels = sorted(set(levels), reverse=True)
+    levels = {row["snr_db"] for row in rows} - {None}
+    levels = sorted(levels, reverse=True)
     clean = max(levels) + 6.0  # a place on the axis, not a ratio
     extractors = list(_by_extractor(rows))
-    for i, (look, some) in enumerate(extractors):
-        noisy = [row for row in some if row["snr_db"] is not None]
-        x, rate, low, high = _rates(noisy, "snr_db")
-        axes.plot(x, rate, **look)
-        axes.fill_between(x, low, high, color=look["color"], alpha=0.15, linewidth=0)
-        _, rate, low, high = _rates([row for row in some if row not in noisy], "snr_db")
+    for i, (style, own) in enumerate(extractors):
+        noisy = [row for row in own if row["snr_db"] is not None]
+        _plot_curve(axes, noisy, "snr_db", style)
+        rate, low, high = _rates([row for row in own if row["snr_db"] is None])
         beside = clean + 0.7 * (len(extractors) - 1 - 2 * i) / 2
-        axes.vlines(beside, low, high, color=look["color"])
-        axes.plot(beside, rate, color=look["color"], marker=look["marker"])
+        axes.vlines(beside, low, high, color=style["color"])
+        axes.plot(beside, rate, color=style["color"], marker=style["marker"])
     axes.set_xticks([clean, *levels], ["clean", *(f"{level:g}" for level in levels)])
     axes.set_xlim(clean + 2, min(levels) - 1)  # harder to the right
     axes.axvline((clean + max(levels)) / 2, color="#999999", linewidth=0.8)
     last = rows[-1]
     axes.set_xlabel(f"signal to noise, dB: {last['noise']}, {last['noisy']}")
-    return _finished(figure, axes, rows, title or f"Noise, {_what(rows)}")
+    return _finish(figure, axes, rows, "Noise")
 
 
 def _by_extractor(rows):
-    """Look and measured rows of each extractor, with the label for the legend."""
-    names = dict.fromkeys(row["extractor"] for row in rows)
-    for i, name in enumerate(names):
-        look = {"color": plotting.COLOURS[i % 7], "marker": plotting.MARKERS[i % 7]}
-        look |= {"linestyle": plotting.DASHES[i % 4], "label": name}
-        measured = [row for row in rows if row["eer"] is not None]
-        yield look, [row for row in measured if row["extractor"] == name]
+    """Line style, with the label for the legend, and rows with an EER of each."""
+    for i, name in enumerate(dict.fromkeys(row["extractor"] for row in rows)):
+        style = {
+            "color": plotting.COLOURS[i % 7],
+            "marker": plotting.MARKERS[i % 7],
+            "linestyle": plotting.DASHES[i % 4],
+            "label": name,
+        }
+        own = [row for row in rows if row["extractor"] == name]
+        yield style, [row for row in own if row["eer"] is not None]
 
 
-def _rates(rows, key):
-    """Place, EER and both ends of its interval in percent, `[points]` each."""
+def _plot_curve(axes, rows, key, style):
+    x = [row[key] for row in rows]
+    rate, low, high = _rates(rows)
+    axes.plot(x, rate, **style)
+    axes.fill_between(x, low, high, color=style["color"], alpha=0.15, linewidth=0)
+
+
+def _rates(rows):
+    """EER and both ends of its interval in percent, `[3, rows]`."""
     rates = [[row["eer"], *(row["eer_interval"] or [row["eer"]] * 2)] for row in rows]
-    rates = np.reshape(rates, (-1, 3)).T
-    return [row[key] for row in rows], *(100 * rates)
+    return 100 * np.reshape(rates, (-1, 3)).T
 
 
-def _finished(figure, axes, rows, title):
-    axes.set(title=title, ylabel="EER with 95 % interval, %")
+def _finish(figure, axes, rows, name):
+    protocol = rows[0]["protocol"].partition(",")[0]
+    axes.set(
+        title=f"{name}, {rows[0]['corpus']}, {protocol}",
+        ylabel="EER with 95 % interval, %",
+    )
     axes.set_ylim(bottom=0)
     figure.legend(loc="outside lower left", ncols=2)
     return figure
-
-
-def _what(rows):
-    return f"{rows[0]['corpus']}, {rows[0]['protocol'].partition(',')[0]}"
-
-
-def _few_of_few(speaker):
-    """Rows of a few utterances of a few speakers, neighbours by speaker."""
-    names = np.unique(speaker)[:FEW]
-    return np.concatenate([np.flatnonzero(speaker == name)[:EACH] for name in names])

@@ -96,7 +96,7 @@ def finish(config, model, data, results, *, run):
     write_rows(run.path("metrics.json"), rows, threshold=limit)
     for name, one in evaluations.items():
         save_trials(one, run.path(f"trials/{name}"))
-        drawing.draw_evaluation(
+        drawing.plot_evaluation(
             one, run.path("figures"), extractor=run.folder.name, prefix=f"{name}_"
         )
     history = [
@@ -106,7 +106,7 @@ def finish(config, model, data, results, *, run):
         plotting.save(
             plotting.history_figure(history), run.path("figures/training.png")
         )
-    drawing.draw_utterance(parts.train.utterances[0], trained, run.path("figures"))
+    drawing.plot_utterance(parts.train.utterances[0], trained, run.path("figures"))
     run.write_card(_card(run, config, trained, data, results, limit, table))
     return signatures(trained.model, window=trained.window), trained.about
 

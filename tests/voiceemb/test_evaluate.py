@@ -154,14 +154,14 @@ def test_a_calibration_is_judged_on_the_cosines_it_is_for(corpus, tmp_path):
     assert got["cllr"] == pytest.approx(cllr)
     assert 0 <= got["min_cllr"] <= got["cllr"]
     assert "calibration" not in found.rows[0]
-    path = figures.draw_reliability(judged, calibration, tmp_path, extractor="pitch")
+    path = figures.plot_reliability(judged, calibration, tmp_path, extractor="pitch")
     assert path.name == "reliability.png" and path.stat().st_size > 5000
 
 
 @pytest.mark.slow
 def test_every_figure_of_an_evaluation_is_drawn(corpus, tmp_path):
     found = evaluate.evaluate(corpus, {"pitch": pitch, "noise": noise}, resamples=20)
-    paths = figures.draw_evaluation(found, tmp_path, extractor="pitch", prefix="test_")
+    paths = figures.plot_evaluation(found, tmp_path, extractor="pitch", prefix="test_")
     assert [p.name for p in paths] == [
         f"test_{name}.png" for name in ("tsne", "det", "scores", "matrix")
     ]

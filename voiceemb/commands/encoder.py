@@ -262,10 +262,10 @@ def evaluate(
         folder = out / part.name
         if encoder.calibration is not None:
             one = evaluation.add_calibration(one, name, encoder.calibration)
-            figures.draw_reliability(one, encoder.calibration, folder, extractor=name)
+            figures.plot_reliability(one, encoder.calibration, folder, extractor=name)
         rows += one.rows
         report.save_trials(one, folder)
-        figures.draw_evaluation(one, folder, extractor=name)
+        figures.plot_evaluation(one, folder, extractor=name)
     report.write_rows(out / "metrics.json", rows)
     print(verification.table(rows))
     for row in rows:
@@ -312,7 +312,7 @@ def robustness(
         found += measures.over_noise(
             part, extractors, noises=noises, noisy=noisy, **shared
         )
-        figures.draw_robustness(found, out / part.name)
+        figures.plot_robustness(found, out / part.name)
         rows += found
     report.write_rows(out / "robustness.json", rows)
     print(measures.table(rows))

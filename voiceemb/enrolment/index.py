@@ -23,10 +23,9 @@ class VoiceIndex:
     """Enrolled voices by name, searched by cosine.
 
     The exact engine answers as float64 arithmetic on all voices would, equal cosines
-    in the order of enrolment: float32 products choose the candidates, which are
-    computed again. The engine `usearch` follows a graph of neighbours (HNSW): it may
-    miss a voice, and the cosines of those it finds are exact. Its graph is made by one
-    thread, so that no two differ, and again by `load`: a file holds plain numbers.
+    in the order of enrolment. The engine `usearch` follows a graph of neighbours
+    (HNSW): it may miss a voice, and the cosines of those it finds are exact. Its graph
+    is built by one thread, so that it is reproducible, and again by `load`.
 
     Args:
         dim: Length of an embedding.
@@ -194,7 +193,7 @@ class VoiceIndex:
         if len(wrong):
             raise ValueError(
                 "`embeddings` must be finite and not zero. "
-                f"Received: {len(wrong)} others, the first in row {wrong[0]}"
+                f"Received: NaN, infinity or zeros in row {wrong[0]}"
             )
         rows /= largest  # or squares of very long or short ones leave float64
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)

@@ -1,7 +1,7 @@
 """Baseline without learning: mean and standard deviation of MFCCs per utterance.
 
-An utterance is described by the mean and the standard deviation of 20 mel cepstra over
-the louder 70 % of its frames, each standardised over the set that is compared.
+An utterance is represented by the mean and the standard deviation of 20 MFCCs over the
+louder 70 % of its frames, each standardised over the set that is compared.
 """
 
 import numpy as np

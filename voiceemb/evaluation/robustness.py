@@ -7,9 +7,9 @@ on the same audio and the same trials, all pairs.
 out, so the points of a curve may differ in utterances; each row has their number.
 
 **Noise.** Every utterance gets a noise of its own, the same one at all levels, so the
-points of a curve differ in level only. By default both sides of a trial are noisy: a
-list of all pairs has no enrolment and no test side. `noisy="test"` leaves the first side
-of each pair clean.
+points of a curve differ in level only. By default both sides of a trial are noisy: in
+a list of all pairs neither is for enrolment. `noisy="test"` leaves the first side of
+each pair clean.
 
 `voiceemb.evaluation.corruptions` has the corruptions.
 """

@@ -50,7 +50,7 @@ def centre_scores(extractor):
 
 
 def as_norm_scores(extractor, cohort, *, name, top=200):
-    """AS-norm by the cosines with an impostor cohort, see `timbre.metrics.scoring.as_norm`.
+    """AS-norm by an impostor cohort, see `timbre.metrics.scoring.as_norm`.
 
     Args:
         extractor: Name of the one whose embeddings are scored.

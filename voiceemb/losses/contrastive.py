@@ -21,7 +21,8 @@ from voiceemb.losses.triplet import direction, weighted_mean
 def ge2e(embedding, labels, *, scale):
     """Generalized end-to-end loss: utterances against the centroids of the speakers.
 
-    An utterance is left out of its own speaker's centroid. One point for all voices scores `log(speakers)`.
+    An utterance is left out of its own speaker's centroid. One point for all voices
+    scores `log(speakers)`.
 
     Args:
         embedding: Unit vectors, `[speakers, utterances, dim]`, two utterances or more.

@@ -49,7 +49,7 @@ def _both(positive, negative):
 
 
 def random(cosine, positive, negative, *, chance):
-    """One positive and one negative of each anchor, sampled uniformly: `[rows]`."""
+    """A random positive and a random negative of each anchor: `[rows]`."""
     same = _pick(cosine, positive, chance[0])
     other = _pick(cosine, negative, chance[1])
     return same, other, _both(positive, negative)
@@ -71,7 +71,7 @@ def semi_hard(cosine, positive, negative, *, chance):
 
 
 def hard(cosine, positive, negative, *, chance):
-    """A positive sampled uniformly and the nearest negative of each anchor: `[rows]`."""
+    """A random positive and the nearest negative of each anchor: `[rows]`."""
     same = _pick(cosine, positive, chance[0])
     other = ops.max(ops.where(negative, cosine, -MAX_GAP), axis=-1)
     return same, other, _both(positive, negative)

@@ -38,8 +38,8 @@ class SpeakerEncoder(keras.Model):
     still belongs to the model.
 
     Args:
-        filterbank: An `timbre.audio.filterbank.Filterbank`.
-        normalisation: An `timbre.audio.normalisation.FeatureNormalisation`.
+        filterbank: A `timbre.audio.filterbank.Filterbank`.
+        normalisation: A `timbre.audio.normalisation.FeatureNormalisation`.
         network: One of `NETWORKS`.
 
     Call arguments:
@@ -111,8 +111,8 @@ def build(network="rescnn", *, log=True, norm="frame", front_end=None, **argumen
     Args:
         network: `"rescnn"`, `"gru"`, `"ecapa"`, `"resnet"` or `"fusion"`.
         log, norm: Arguments of `timbre.audio.normalisation.FeatureNormalisation`.
-        front_end: Dict of `timbre.audio.filterbank.Filterbank` arguments. Defaults to 64 bands
-            at 16 kHz.
+        front_end: Dict of arguments of `timbre.audio.filterbank.Filterbank`. Defaults
+            to 64 bands at 16 kHz.
         **arguments: Arguments of the networks: `embedding_dim`, `weight_decay`, and
             those of `ResCNN`, `GRUNetwork`, `ECAPATDNN` and `ResNet`; for a fusion
             `members`, a list of dicts of `network` and its arguments.

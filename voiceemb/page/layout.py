@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from voiceemb.names import LONGEST
+from voiceemb.names import MAX_LETTERS
 from voiceemb.page import gradio_offline, timeline_html
 from voiceemb.page.session import FORMATS, MAX_SPEAKERS
 
@@ -89,7 +89,7 @@ def _lay_out_edits(parts, enrolling):
         parts.name = gr.Textbox(
             label="Is called",
             max_lines=1,
-            max_length=LONGEST,
+            max_length=MAX_LETTERS,
             elem_id="name",
             min_width=120,
         )

@@ -232,7 +232,7 @@ def test_figures_show_every_measured_point_and_name_every_tick(corpus):
 def test_both_figures_are_drawn(corpus, tmp_path):
     rows = robustness.over_durations(corpus, {"tones": tones}, **FAST)
     rows += robustness.over_noise(corpus, {"tones": tones}, **FAST)
-    paths = figures.draw_robustness(rows, tmp_path)
+    paths = figures.plot_robustness(rows, tmp_path)
     assert [path.name for path in paths] == ["duration.png", "noise.png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
 
