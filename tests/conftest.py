@@ -9,6 +9,8 @@ import keras
 import numpy as np
 import pytest
 
+from tests import programs
+
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = ROOT.parent / "shared" / "data"
 
@@ -66,6 +68,6 @@ def train(folder, *arguments):
         *("--synthetic.num-speakers", "12", "--synthetic.utterances", "5"),
         *arguments,
     ]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    done = programs.run(command, cwd=folder)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout

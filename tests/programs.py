@@ -3,8 +3,8 @@
 Loading TensorFlow and Keras takes four seconds of processor time, more than what most
 programs of the tests do. Here one process per pytest worker loads them, runs nothing,
 and forks for each program, which then has a process, a folder, an environment, signals
-and an end of its own, as from a shell. What must be new (another backend, a program that
-is not to load TensorFlow, variables that TensorFlow reads when it loads) is for
+and an end of its own, as from a shell. What must be new (another backend, a program
+that is not to load TensorFlow, variables that TensorFlow reads when it loads) is for
 `subprocess`.
 """
 

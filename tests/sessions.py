@@ -2,9 +2,9 @@
 
 import json
 import os
-import subprocess
 import sys
 
+from tests import programs
 from tests.conftest import ROOT
 
 PROGRAM = """
@@ -36,7 +36,7 @@ def run_sessions(folder, script, *commands):
         The exit code of each, 0 or a code or a sentence, and the stderr of all.
     """
     report = folder / ".codes.json"
-    done = subprocess.run(
+    done = programs.run(
         [sys.executable, "-c", PROGRAM, script, json.dumps(commands), str(report)],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},

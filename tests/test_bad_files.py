@@ -9,11 +9,11 @@ import json
 import os
 import pickle
 import shutil
-import subprocess
 import sys
 
 import pytest
 
+from tests import programs
 from tests.conftest import ROOT
 from tests.spoiled import (
     BAD,
@@ -49,7 +49,7 @@ def place(tmp_path_factory):
     mixed(place / ONE)
     voices(place / OTHER, NAMES)
     script = [sys.executable, str(ROOT / "train_triplet.py"), *STEPS]
-    done = subprocess.run(
+    done = programs.run(
         [*script, "--corpus", ONE, OTHER],
         cwd=place,
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},

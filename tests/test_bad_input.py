@@ -10,11 +10,11 @@ config in `test_train_triplet.py`, a pickle as an embedding set in
 """
 
 import os
-import subprocess
 import sys
 
 import pytest
 
+from tests import programs
 from tests.conftest import ROOT
 from tests.spoiled import MISTAKES, assert_matches, empty, files, script_in, voices
 
@@ -82,7 +82,7 @@ def test_every_program_ends_with_one_line_and_a_status(tmp_path, command):
     (tmp_path / "mine").mkdir()
     if command[0] != "-m":
         command = [str(ROOT / command[0]), *command[1:]]
-    done = subprocess.run(
+    done = programs.run(
         [sys.executable, *command],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from diffusion.speakers import config
+from tests import programs
 from tests.conftest import ROOT
 from tests.diffusion.speakers.runs import make
 
@@ -17,7 +18,7 @@ SMALL = ("--train-steps", "20", "--width", "16", "--dim", "8", "--runs", "1")
 def sampling(*arguments):
     """The tables that `benchmarks/sampling.py` prints, as lists of lines."""
     command = [sys.executable, ROOT / "benchmarks" / "sampling.py", *SMALL, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = programs.run(command)
     assert done.returncode == 0, done.stderr[-2000:]
     return [table.splitlines() for table in done.stdout.strip().split("\n\n")]
 
@@ -39,7 +40,7 @@ def test_sampling_shows_each_way_and_each_sampler_and_how_to_have_the_peer():
 def test_flows_shows_a_row_of_ours_and_how_to_have_the_peers():
     command = [sys.executable, ROOT / "benchmarks" / "flows.py", "--quick"]
     command += ["--no-xla", "--flows", "realnvp"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = programs.run(command)
     assert done.returncode == 0, done.stderr[-2000:]
     about, table, how_to = done.stdout.strip().split("\n\n")
     head, ours = table.splitlines()

@@ -2,12 +2,12 @@
 
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests import programs
 from tests.conftest import ROOT
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -42,7 +42,7 @@ def test_the_code_in_a_document_runs_as_it_stands(code, trained_run):
         ("corpus/synthetic", "corpus/smoke"),
     ):
         code = code.replace(tiny, smoke)
-    done = subprocess.run(
+    done = programs.run(
         [sys.executable, "-c", code],
         cwd=trained_run,
         env={"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},

@@ -1,10 +1,10 @@
 """Every example runs as its first lines say, and stays small."""
 
-import subprocess
 import sys
 
 import pytest
 
+from tests import programs
 from tests.conftest import ROOT
 
 EXAMPLES = sorted(ROOT.glob("examples/*.py"))
@@ -13,7 +13,7 @@ EXAMPLES = sorted(ROOT.glob("examples/*.py"))
 @pytest.mark.slow
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_runs_and_says_something(path, tmp_path):
-    done = subprocess.run(
+    done = programs.run(
         [sys.executable, str(path)], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-2000:]

@@ -20,6 +20,7 @@ import pytest
 import tensorflow as tf
 
 import train_triplet
+from tests import programs
 from tests.conftest import ROOT
 from timbre.training.run import SPARE_BYTES
 
@@ -92,13 +93,10 @@ def start(place):
     processes = []
 
     def start(*arguments, program=(str(ROOT / "train_triplet.py"),)):
-        process = subprocess.Popen(
+        process = programs.Program(
             [sys.executable, *program, *SETTINGS, *arguments],
             cwd=place,
             env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
         )
         processes.append(process)
         return process
@@ -107,7 +105,6 @@ def start(place):
     for process in processes:
         process.kill()
         process.wait()
-        process.stderr.close()
 
 
 @pytest.fixture(scope="module")

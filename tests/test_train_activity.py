@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from tests import programs
 from tests.conftest import ROOT
 from timbre.files import verify_sha256
 from voiceemb.vad.network import NetworkDetector
@@ -17,7 +18,7 @@ SCRIPT = str(ROOT / "train_activity.py")
 def train(folder, *arguments):
     """Runs the smoke preset; returns the process."""
     command = [sys.executable, SCRIPT, "--preset", "smoke", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    return programs.run(command, cwd=folder)
 
 
 @pytest.fixture(scope="module")

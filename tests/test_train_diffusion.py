@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from diffusion.speakers.generator import SpeakerGenerator
+from tests import programs
 from tests.conftest import ROOT
 from tests.sessions import run_sessions
 from timbre.corpora.embeddings import EmbeddingSet
@@ -30,9 +31,7 @@ def command(*arguments):
 
 def speakers(folder, *arguments):
     """Runs the command; returns the process."""
-    return subprocess.run(
-        command(*arguments), cwd=folder, capture_output=True, text=True
-    )
+    return programs.run(command(*arguments), cwd=folder)
 
 
 def text_of(path):
@@ -113,9 +112,7 @@ def test_a_run_that_is_killed_ends_as_one_left_alone_to_the_bit(tmp_path):
     longer = ("--steps", "600", "--save-every", "20", "--validate-every", "300")
     whole, broken = (tmp_path / name / "voices-smoke" for name in ("whole", "broken"))
     index = broken / "checkpoints" / "voices" / "checkpoint"
-    killed = subprocess.Popen(
-        command(*longer, "--runs", "broken"), cwd=tmp_path, stderr=subprocess.DEVNULL
-    )
+    killed = programs.Program(command(*longer, "--runs", "broken"), cwd=tmp_path)
     while killed.poll() is None and not (index.exists() and "last-4" in text_of(index)):
         time.sleep(0.002)
     killed.kill()

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import subprocess
 import time
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from flows.models import registry
+from tests import programs
 from tests.flows.runs import KINDS, command, smoke
 from tests.sessions import run_sessions
 from timbre.corpora.embeddings import EmbeddingSet
@@ -21,9 +21,7 @@ pytestmark = pytest.mark.slow
 
 def train(folder, *arguments):
     """Runs the smoke preset; returns the process."""
-    return subprocess.run(
-        command(*arguments), cwd=folder, capture_output=True, text=True
-    )
+    return programs.run(command(*arguments), cwd=folder)
 
 
 @pytest.fixture(scope="module")
@@ -126,9 +124,7 @@ def test_a_run_stopped_in_each_model_ends_as_one_left_alone_to_the_bit(tmp_path)
     whole, broken = (tmp_path / name / "flow-smoke" for name in ("whole", "broken"))
     stopped = train(tmp_path, *longer, "--runs", "broken", "--stop-after", "130")
     assert stopped.returncode == 130 and "Saved step 130 of vae." in stopped.stderr
-    killed = subprocess.Popen(
-        command(*longer, "--runs", "broken"), cwd=tmp_path, stderr=subprocess.DEVNULL
-    )
+    killed = programs.Program(command(*longer, "--runs", "broken"), cwd=tmp_path)
     while killed.poll() is None and newest(broken, "fdnf") < 120:
         time.sleep(0.002)
     killed.kill()

@@ -1,11 +1,11 @@
 """The shipped encoder's script: three trainings, one encoder, errors before work."""
 
-import subprocess
 import sys
 
 import pytest
 
 import train_small
+from tests import programs
 from tests.conftest import ROOT
 from tests.voiceemb.runs import make, record
 from voiceemb import Encoder, train_ensemble
@@ -47,7 +47,7 @@ def test_options_that_the_command_sets_are_refused(tmp_path):
 
 
 def test_a_member_that_fails_ends_the_script(tmp_path):
-    done = subprocess.run(
+    done = programs.run(
         [sys.executable, str(ROOT / "train_small.py"), "--corpus", "nowhere"],
         cwd=tmp_path,
         capture_output=True,

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import programs
 from tests.conftest import ROOT, train
 from voiceemb import Encoder
 
@@ -61,7 +62,7 @@ def test_a_run_of_another_config_is_refused_before_any_work(trained_run):
         *(sys.executable, str(ROOT / "train_triplet.py"), "--preset", "smoke"),
         *("--triplet.margin", "0.3"),
     ]
-    done = subprocess.run(command, cwd=trained_run, capture_output=True, text=True)
+    done = programs.run(command, cwd=trained_run)
     assert done.returncode == 1
     assert "holds a run of another config" in done.stderr
     assert "triplet.margin: 0.1 there, 0.3 here" in done.stderr
@@ -132,10 +133,8 @@ def test_two_machines_train_one_run_and_one_of_them_writes_it(tmp_path):
     for index in range(2):
         config = {"cluster": cluster, "task": {"type": "worker", "index": index}}
         environment = {**os.environ, "TF_CONFIG": json.dumps(config)}
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        workers.append(
-            subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes)
-        )
+        worker = programs.Program(command, cwd=tmp_path, env=environment)
+        workers.append(worker)
     said = [worker.communicate(timeout=240) for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0], said[0][1] + said[1][1]
     assert "open-set" in said[0][0] and not said[1][0]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests import programs
 from tests.conftest import ROOT
 
 PACKAGES = {"timbre", "voiceemb", "flows", "diffusion"}
@@ -63,7 +64,7 @@ def elsewhere(tmp_path):
 
 def run(installed, folder, *arguments):
     """Runs `python -m ...` in a folder, with the wheel on the path."""
-    done = subprocess.run(
+    done = programs.run(
         [sys.executable, "-m", *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(installed), "TF_CPP_MIN_LOG_LEVEL": "3"},

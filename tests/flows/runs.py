@@ -3,13 +3,13 @@ one that the script has trained for a moment."""
 
 import dataclasses
 import functools
-import subprocess
 import sys
 
 import numpy as np
 
 from flows import config, data
 from flows.models import registry
+from tests import programs
 from tests.conftest import ROOT
 from timbre.training.run import Run
 
@@ -70,6 +70,6 @@ def smoke(tmp_path_factory):
 @functools.cache
 def _smoke(folder):
     folder.mkdir()
-    done = subprocess.run(command(), cwd=folder, capture_output=True, text=True)
+    done = programs.run(command(), cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     return folder / "runs" / "flow-smoke", done.stdout

@@ -97,7 +97,9 @@ def test_a_calibration_of_earlier_weights_does_not_outlive_them(tmp_path, monkey
     calibration.write(run.path(calibration.FILE), line, sha256="a" * 64, about={})
     with pytest.raises(ValueError, match="holds for the weights it was fitted on"):
         Encoder.load(run.folder)
-    monkeypatch.setattr(report, "build_untrained", untrained)  # what comes next takes long
+    monkeypatch.setattr(
+        report, "build_untrained", untrained
+    )  # what comes next takes long
     with pytest.raises(Later):
         report.finish(None, None, SimpleNamespace(splits=None), {}, run=run)
     assert Encoder.load(run.folder).calibration is None

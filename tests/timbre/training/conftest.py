@@ -1,11 +1,12 @@
 """Real processes that train."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests import programs
 
 
 @pytest.fixture
@@ -17,11 +18,8 @@ def start():
         environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, **environment}
         command = [sys.executable, Path(__file__).with_name("program.py"), folder]
         command += ["--out", out or folder.with_suffix(".npz"), *map(str, arguments)]
-        process = subprocess.Popen(
-            command,
-            env={**environment, "PYTHONPATH": str(root)},
-            stderr=subprocess.PIPE,
-            text=True,
+        process = programs.Program(
+            command, env={**environment, "PYTHONPATH": str(root)}
         )
         processes.append(process)
         return process
@@ -30,4 +28,3 @@ def start():
     for process in processes:
         process.kill()
         process.wait()
-        process.stderr.close()

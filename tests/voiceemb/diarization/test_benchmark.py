@@ -1,11 +1,11 @@
 """The benchmark of diarization runs from end to end, on little."""
 
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from tests import programs
 from tests.conftest import ROOT
 from tests.voiceemb.dialogues import conversation, drawn
 from timbre.audio import wave
@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
 
 def told(*arguments):
     command = [sys.executable, BENCHMARK, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = programs.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout.splitlines()
 

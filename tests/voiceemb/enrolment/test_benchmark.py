@@ -1,12 +1,12 @@
 """The benchmark of enrolment: its parts on voices that are numbers, and all of it."""
 
-import subprocess
 import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from tests import programs
 from tests.conftest import ROOT
 from tests.references import unit
 from tests.voiceemb.voices import sentence
@@ -122,7 +122,7 @@ def test_the_tables_have_a_row_of_each_calibration(folders):
     one, two = str(folders / "one"), str(folders / "two")
     command = [sys.executable, SCRIPT, "--draws", "2"]
     command += ["--detector", "energy", "--corpus", one, two]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = programs.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     about, head, *rows = done.stdout.splitlines()
     assert about.startswith("1 a person, 2 draws") and head.startswith("corpus")

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from tests import programs
 from tests.conftest import ROOT
 
 BUSY = """
@@ -46,7 +47,7 @@ def test_a_busy_machine_computes_the_same_gradient_every_time():
     """Without the switch in `make_deterministic` most of ten differ somewhere."""
     busy = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(3)]
     try:
-        done = subprocess.run(
+        done = programs.run(
             [sys.executable, "-c", GRADIENTS],
             env={"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
             capture_output=True,

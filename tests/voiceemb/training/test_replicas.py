@@ -1,17 +1,17 @@
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests import programs
 from tests.conftest import ROOT
 
 PROGRAM = Path(__file__).with_name("replicas.py")
 
 
 def losses(replicas):
-    done = subprocess.run(
+    done = programs.run(
         [sys.executable, PROGRAM, str(replicas)],
         env={"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,

@@ -1,11 +1,11 @@
 """The benchmark of voice activity judges by a truth that is one, and runs."""
 
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from tests import programs
 from tests.conftest import ROOT
 from tests.voiceemb.voices import vowel
 
@@ -45,9 +45,7 @@ def test_misses_and_false_alarms_are_counted_apart(benchmark):
 @pytest.mark.slow
 def test_the_table_of_real_recordings_is_sane(real_data):
     command = [sys.executable, SCRIPT, "--quick", "--detectors", "energy"]
-    done = subprocess.run(
-        [*command, "--data", real_data], capture_output=True, text=True
-    )
+    done = programs.run([*command, "--data", real_data], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     (row,) = (line for line in done.stdout.splitlines() if line.startswith("energy"))
     total, missed, false = (float(row[a:b]) for a, b in ((16, 22), (24, 29), (31, 35)))
