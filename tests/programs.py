@@ -53,8 +53,7 @@ class Program:
     def __init__(self, command, *, cwd=None, env=None):
         python, *arguments = map(str, command)
         assert python == sys.executable, f"not this Python: {python}"
-        self._folder = tempfile.TemporaryDirectory()
-        self._texts = [Path(self._folder.name) / name for name in ("out", "errors")]
+        self._texts = _server().new_files("out", "errors")
         self.returncode = None
         self.pid = _server().ask(
             start=arguments,
@@ -83,7 +82,7 @@ class Program:
     def communicate(self, timeout=None):
         """What it has printed, on standard output and on standard error."""
         self.wait(timeout)
-        return tuple(text.read_text("utf-8") for text in self._texts)
+        return tuple(text.read_text("utf-8", "replace") for text in self._texts)
 
     def send_signal(self, number):
         """Sends a signal, unless it has ended."""
@@ -107,11 +106,23 @@ class _Server:
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        atexit.register(self.process.kill)
+        self.folder = tempfile.TemporaryDirectory()
+        self.count = 0
+        atexit.register(self.close)
 
     def ask(self, **question):
         print(json.dumps(question), file=self.process.stdin, flush=True)
         return json.loads(self.process.stdout.readline())
+
+    def new_files(self, *names):
+        self.count += 1
+        return [Path(self.folder.name) / f"{self.count}.{name}" for name in names]
+
+    def close(self):
+        self.process.stdin.close()  # it ends
+        self.process.wait()
+        self.process.stdout.close()
+        self.folder.cleanup()
 
 
 def _server(kept=[]):  # noqa: B006 - kept from call to call
@@ -149,6 +160,7 @@ def _become(start, cwd, env, out):
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
+    sys.orig_argv = [sys.executable, *start]
     first, rest = start[0], start[1:]
     at = str(Path(first).resolve().parent) if first not in ("-m", "-c") else cwd
     given = [path for path in env.get("PYTHONPATH", "").split(os.pathsep) if path]
