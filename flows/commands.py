@@ -35,10 +35,11 @@ def evaluate(
     cli.check_min("--seed", seed, 0)
     if out is not None:
         cli.check_output(out, (".json",))
-    from flows import report  # which also draws
+    from flows.evaluate import evaluate as evaluate_models
+    from flows.evaluation import summary
 
     models, config = load_models(run), _config(run)
-    found = report.evaluate(
+    found = evaluate_models(
         models,
         _data(run, config),
         pairs=pairs or config["pairs"],
@@ -46,7 +47,7 @@ def evaluate(
     )
     if out is not None:
         cli.write_json(out, found)
-    print(report.text(found))
+    print(summary.summarise(found))
 
 
 def figure(*, run: Run, out: Path | None = None):
@@ -59,7 +60,8 @@ def figure(*, run: Run, out: Path | None = None):
     results = _read_run(run, "metrics.json", "models", "factors")
     cli.check_folder(folder)
     models, config = load_models(run), _config(run)
-    from flows import figures, report
+    from flows import figures
+    from flows.evaluation import summary
     from timbre.corpora.corpus import some
     from timbre.training import history
 
@@ -74,7 +76,7 @@ def figure(*, run: Run, out: Path | None = None):
         _data(run, config),
         folder,
         results=results,
-        published=report.select_published(results),
+        published=summary.select_published(results),
         history=history.read(rows) if rows.is_file() else (),
         seed=config["seed"],
     ):

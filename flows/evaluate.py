@@ -78,7 +78,9 @@ def evaluate(
     with threadpool_limits(1):  # threads would wait for each other
         for kind, model in models.items():
             factors = [f for f in _changed(kind, data.vocabulary) if f in labelled]
-            with ProgressBar(f"evaluating {kind}", 2 + len(factors), enabled=shown) as bar:
+            with ProgressBar(
+                f"evaluating {kind}", 2 + len(factors), enabled=shown
+            ) as bar:
                 results["models"][kind] = evaluate_model(
                     model, data, bar, pairs=pairs, seed=seed
                 )

@@ -1,44 +1,54 @@
 """Report of trained flows: evaluation, figures and card."""
 
+import json
+
 from flows import figures
 from flows.evaluate import evaluate
-from flows.evaluation import card
-from flows.figures import model_name, part_name
+from flows.evaluation.summary import select_published, summarise
+from flows.figures import model_name
 from flows.models.registry import weights_file
 from flows.segments import features
 from flows.signatures import signatures
 from timbre.files import verify_sha256
 
+CARD = """# What is said, apart from who says it: `{name}`
 
-def _row(target, other):
-    """A published row: before, after and change, of the target and of one other."""
-    columns = ("before", "after", "change")
-    factor, *numbers = other
-    return {
-        "target": dict(zip(columns, target, strict=True)),
-        "others": {factor: dict(zip(columns, numbers, strict=True))},
-    }
+Normalising flows from segments of speech to latents in which classes have means: shift
+a latent from one class mean to another, invert the flow, and the segment changes class.
 
+| | |
+| --- | --- |
+| trained on | {data} |
+| factors | {factors} |
+| rows | {rows} |
+| an input | {shape}, {dim} numbers |
+| flows | {backbone} |
+{models}
 
-# Deep Generative Factorization for Speech Signal (Sun et al., ICASSP 2021),
-# https://arxiv.org/abs/2010.14242, in the form of `evaluate`: of TIMIT, by networks of
-# unpublished sizes, and so beside other data a direction and no measure.
-PUBLISHED = {
-    "phone": {
-        "vae": _row((0.013, 0.312, 0.299), ("speaker", 0.612, 0.454, -0.158)),
-        "nf": _row((0.013, 0.410, 0.397), ("speaker", 0.612, 0.489, -0.123)),
-        "dnf-phone": _row((0.013, 0.619, 0.606), ("speaker", 0.612, 0.335, -0.277)),
-        "fdnf": _row((0.013, 0.636, 0.623), ("speaker", 0.612, 0.536, -0.076)),
-    },
-    "speaker": {
-        "vae": _row((0.010, 0.303, 0.293), ("phone", 0.520, 0.509, -0.011)),
-        "nf": _row((0.010, 0.435, 0.425), ("phone", 0.520, 0.484, -0.036)),
-        "dnf-speaker": _row((0.010, 0.700, 0.690), ("phone", 0.520, 0.349, -0.171)),
-        "fdnf": _row((0.010, 0.710, 0.700), ("phone", 0.520, 0.503, -0.017)),
-    },
-}
-SOURCE = "Sun et al., ICASSP 2021, other data"
-SLACK = 5e-4  # numbers are printed to three places; what looks equal is
+## Figures
+
+```
+{text}
+```
+
+`figures/encoding.png` shows the latents, `manipulation.png` and `segments.png` the
+effect of changing a factor.
+
+## Intended use
+
+To study factors of speech, to change a factor of a segment or of an embedding, and to
+normalise embeddings for comparison. A model is valid for features of the front end
+above only.
+
+## Limits
+
+Changing a speaker is not anonymisation: the residual is kept, the flow is invertible,
+and whoever has it can undo the change. Never make a person say what they did not
+without their consent. Speakers and rooms outside of the training data are not measured
+here, but where the figures say "unseen". Posteriors are those of networks trained on
+the same data, not of listeners. Languages, ages and speaking styles that the data
+lacks, the models lack too.
+"""
 
 
 def finish(config, model, data, results, *, run):
@@ -56,7 +66,7 @@ def finish(config, model, data, results, *, run):
         model, and what describes them.
     """
     found = evaluate(model, data, pairs=config.pairs, seed=config.seed)
-    report = text(found)
+    report = summarise(found)
     print(report)
     steps = {
         kind: {"steps": one.step, "skipped": one.skipped, "best": one.best_step}
@@ -72,7 +82,7 @@ def finish(config, model, data, results, *, run):
         history=[row for one in results.values() for row in one.history],
         seed=config.seed,
     )
-    run.write_card(card.text(run, model, data, found, results, report))
+    run.write_card(_card(run, model, data, found, results, report))
     kind = "fdnf" if "fdnf" in model else list(model)[-1]
     of_sound = "sample_rate" in data.about  # so that the model takes waveforms
     front_end = features.front_end(data.about) if of_sound else None
@@ -98,203 +108,35 @@ def describe(run, kind, data):
     }
 
 
-def select_published(results):
-    """The paper's table where the factors are the paper's; otherwise an empty dict."""
-    return PUBLISHED if {*results["factors"]} == {*PUBLISHED} else {}
-
-
-def text(results) -> str:
-    """What `evaluate` found, for people.
-
-    Args:
-        results: What `flows.evaluate.evaluate` returns.
-    """
-    known = select_published(results)
-    lines = []
-    changed = {f: rows for f, rows in results["manipulation"].items() if rows}
-    for factor, rows in changed.items():
-        lines += [*_manipulation(factor, rows, known.get(factor, {})), ""]
-    said = sentence(results)
-    lines += [said, ""] if said else []
-    lines += [*_probes(results["probes"]), ""]
-    lines += [*_structure(results["models"]), ""]
-    lines += [*_density(results["models"]), ""]
-    lines += _gaussianity(results["models"])
-    lines += _verification(results.get("verification"))
-    lines += [f"Note: {note}" for note in results["notes"]]
-    lines.append(_sizes(results["sizes"]))
-    return "\n".join(lines)
-
-
-def sentence(results) -> str:
-    """Says plainly where the factorial flow leads, and where it does not.
-
-    Of every factor that is changed: the posterior of the new class, beside the best
-    other model's, and what becomes of each other factor, beside the best other model's
-    and the flow's that is of the changed factor only (its DNF), if there is one.
-
-    Args:
-        results: What `flows.evaluate.evaluate` returns, with `fdnf` among the models.
-    """
-    said = []
-    for factor, rows in results["manipulation"].items():
-        if "fdnf" not in rows or len(rows) < 2:
-            continue
-        reached = {kind: row["target"]["after"] for kind, row in rows.items()}
-        words = [f"a target posterior of {_lead(reached, 'highest', 1)}"]
-        for other in rows["fdnf"]["others"]:
-            harm = {k: abs(row["others"][other]["change"]) for k, row in rows.items()}
-            words.append(f"a side effect on {other} of {_lead(harm, 'smallest', -1)}")
-            if (dnf := f"dnf-{factor}") in harm:
-                words[-1] += f" and {_beside(harm['fdnf'], harm[dnf], model_name(dnf))}"
-        said.append(f"Changing {factor}, f-DNF has {', and '.join(words)}.")
-    return "\n".join(said)
-
-
-def _lead(values, best, sign):
-    """The value of the factorial flow, and whether it is the best of all."""
-    ours, rest = values["fdnf"], {k: v for k, v in values.items() if k != "fdnf"}
-    rival = max(rest, key=lambda kind: sign * rest[kind])
-    gap = sign * (ours - rest[rival])
-    beside = f"{model_name(rival)}: {rest[rival]:.3f}"
-    if abs(gap) < SLACK:
-        return f"{ours:.3f}, level with the {best} of the others ({beside})"
-    place = f"the {best}" if gap > 0 else f"not the {best}"
-    return f"{ours:.3f}, {place} ({beside})"
-
-
-def _beside(ours, theirs, who):
-    """How one side effect compares to another."""
-    if abs(ours - theirs) < SLACK:
-        place = "level with"
-    elif theirs / 2 - ours >= SLACK:
-        place = "below half of"
-    else:
-        place = "below" if ours < theirs else "above"
-    return f"{place} the {theirs:.3f} of {who}"
-
-
-def _manipulation(factor, rows, known):
-    """Lines of the table of one manipulated factor."""
-    pairs = max(row["pairs"] for row in rows.values())
-    heads = ["here"] + [f"published ({SOURCE})"] * bool(known)
-    columns = f"{'before':>9}{'after':>8}{'change':>8}"
-    lines = [
-        f"{factor} changed: mean posteriors over {pairs:,} pairs of a row and a wrong "
-        "class",
-        f"{'':22}" + "".join(f"  {head:<25}" for head in heads).rstrip(),
-        f"{'':22}" + columns * len(heads),
-    ]
-    others = next(iter(rows.values()))["others"]
-    for title, pick in [
-        (f"target {factor}", lambda row: row["target"]),
-        *((f"own {o}", lambda row, o=o: row["others"].get(o)) for o in others),
-    ]:
-        lines.append(title)
-        for kind, row in rows.items():
-            cells = _triple(pick(row))
-            if kind in known:
-                cells += _triple(pick(known[kind]))
-            lines.append(f"  {model_name(kind):<20}{cells}")
-    return lines
-
-
-def _triple(row):
-    return f"{row['before']:9.3f}{row['after']:8.3f}{row['change']:+8.3f}"
-
-
-def _probes(probes):
-    """Lines on the external networks that all posteriors above are of."""
-    lines = [
-        "Posteriors are of networks trained on real rows; on test rows they find",
-        "(chance: the share of the most frequent class)",
-    ]
-    for factor, row in probes.items():
-        lines.append(f"  {factor}: {row['accuracy']:.1%} (chance {row['chance']:.1%})")
-    return lines
-
-
-def _structure(models):
-    """Lines on what each part of each code tells of each factor."""
-    keys = ("fisher", "knn", "silhouette", "probe", "chance")
-    head = "".join(f"{key:>11}" for key in keys)
-    lines = [
-        "Class structure of codes: what a part tells of a factor. Fisher: spread of",
-        "the classes' means over the spread inside; kNN and linear probe: accuracies,",
-        "where rows are judged by other recordings; chance: the share of the most",
-        "frequent class.",
-        f"{'model':<14}{'part':<12}{'factor':<12}{head}",
-    ]
-    for kind, found in models.items():
-        for part, factors in found["parts"].items():
-            for factor, row in factors.items():
-                cells = "".join(f"{row[key]:11.3f}" for key in keys)
-                lines.append(
-                    f"{model_name(kind):<14}{part_name(part):<12}{factor:<12}{cells}"
-                )
-    return lines
-
-
-def _density(models):
-    """Lines on densities, round trips and what models say themselves."""
-    factors = list(
-        dict.fromkeys(f for found in models.values() for f in found["bayes"])
+def _card(run, models, data, results, result_by_kind, report):
+    """The model card, Markdown; refuses weights that differ from their sha256."""
+    counts = (f"{factor}: {num} classes" for factor, num in results["factors"].items())
+    sizes = (f"{num} {part}" for part, num in results["sizes"].items() if part != "dim")
+    return CARD.format(
+        name=run.folder.name,
+        data=_plain(json.dumps(data.about, ensure_ascii=False)),
+        factors=_plain(", ".join(counts)),
+        rows=_plain(", ".join(sizes)),
+        shape=" x ".join(map(str, next(iter(models.values())).shape)),
+        dim=results["sizes"]["dim"],
+        backbone=_plain(json.dumps(run.config["backbone"])),
+        models="\n".join(
+            _model_row(run, kind, model, result_by_kind[kind])
+            for kind, model in models.items()
+        ),
+        text=report,
     )
-    head = "".join(f"{'Bayes ' + factor:>16}" for factor in factors)
-    lines = [
-        "Bits per dimension of the features, in their own unit, of test rows and of",
-        "unseen speakers. Without labels all models compare; given the labels that are",
-        "known and that a model has classes of, it is told more. Round trip: largest",
-        "error, in deviations. Bayes: accuracy of a model's own posterior.",
-        f"{'':<14}{'bits without labels':>20}{'bits given labels':>20}",
-        f"{'model':<14}{'test':>11}{'unseen':>9}{'test':>11}{'unseen':>9}"
-        f"{'round trip':>12}{head}",
-    ]
-    for kind, found in models.items():
-        bits = found["bits"] or {}
-        cells = "".join(
-            _number(told.get("test"), 11) + _number(told.get("unseen"), 9)
-            for told in (bits, bits.get("given", {}))
-        )
-        cells += f"{found['round_trip']:12.1e}"
-        cells += "".join(_number(found["bayes"].get(f), 16) for f in factors)
-        lines.append(f"{model_name(kind):<14}{cells}")
-    return lines
 
 
-def _gaussianity(models):
-    """Lines on how normal the codes of a class are."""
-    rows = [
-        (kind, factor, row)
-        for kind, found in models.items()
-        for factor, row in found["gaussianity"].items()
-    ]
-    if not rows:
-        return []
-    keys = [key for key, value in rows[0][2].items() if isinstance(value, int | float)]
-    lines = [
-        "Codes around the centres of their classes; a normal has 0, deviation aside",
-        f"{'model':<14}{'factor':<12}" + "".join(f"{key:>16}" for key in keys),
-    ]
-    for kind, factor, row in rows:
-        cells = "".join(_number(row.get(key), 16) for key in keys)
-        lines.append(f"{model_name(kind):<14}{factor:<12}{cells}")
-    return [*lines, ""]
+def _model_row(run, kind, model, result):
+    """The row of one model."""
+    file = weights_file(kind)
+    digest = verify_sha256(run.folder / file)
+    size = f"{model.count_params():,} numbers, {result.step} steps"
+    skipped = f"{result.skipped} skipped"
+    return f"| {model_name(kind)} | {size}, {skipped}; `{file}`, sha256 `{digest}` |"
 
 
-def _verification(rates):
-    """Lines on error rates of comparing voices, where the rows are embeddings."""
-    if not rates:
-        return []
-    lines = ["Equal error rate of cosines, speakers never trained on"]
-    lines += [f"  {model_name(kind):<20}{rate:.2%}" for kind, rate in rates.items()]
-    return [*lines, ""]
-
-
-def _number(value, width):
-    return f"{'-':>{width}}" if value is None else f"{value:{width}.3f}"
-
-
-def _sizes(sizes):
-    parts = ", ".join(f"{sizes[part]} {part}" for part in ("train", "valid", "test"))
-    return f"Rows: {parts}, {sizes['unseen']} of unseen speakers."
+def _plain(words):
+    """Text in one cell of a table."""
+    return " ".join(str(words).replace("|", "/").replace("`", "'").split())[:400]

@@ -1,8 +1,7 @@
-"""What a served model of segments does: codes, changes, draws and densities, in graphs.
+"""SavedModel signatures of a latent-variable model of segments.
 
-Inputs a server can not trust are checked inside: numbers are finite, labels are codes
-of classes, counts have limits. Labels stand in columns, one for each factor of the
-vocabulary in its order, and -1 says of each what `signatures` says.
+Inputs are checked in the graph: numbers are finite, labels are class indices, counts
+have limits. Labels have a column for each factor of the vocabulary, in its order.
 """
 
 import math
@@ -16,7 +15,7 @@ from timbre.serving.checks import (
     check_same_rows,
 )
 
-MOST = 100_000  # segments of one request
+MAX_COUNT = 100_000  # segments of one request
 
 
 def signatures(model, front_end=None):
@@ -24,25 +23,25 @@ def signatures(model, front_end=None):
 
     Args:
         model: A trained `flows.models.latent_model.LatentModel` of F factors.
-        front_end: The `timbre.audio.mel.LogMel` of its features, where they are made of sound.
-            Defaults to `None`.
+        front_end: The `timbre.audio.mel.LogMel` of features of sound. Defaults to
+            `None`.
 
     Returns:
         Dict, each with its inputs and outputs by name; `x` is float32
         `[batch, *shape]` in the units of the features:
 
         - `encode`: `x`; gives `latent`, float32 `[batch, D]`, and for each factor the
-          model can tell `posterior_<factor>`, `[batch, classes]`.
+          model can classify `posterior_<factor>`, `[batch, classes]`.
         - `manipulate`: `x`, `to` int32 `[batch, F]` with -1 for a factor that stays,
-          and `alpha` float32 `[]`, how much of the way; gives `x`. Factors are changed
-          one after another, where they are what the model can tell.
-        - `sample`: `count` int32 `[]`, `labels` int32 `[F]` with -1 for classes drawn
-          by the priors, or such as the model does not learn, `seed` int32 `[2]` and
-          `temperature` float32 `[]`; gives `x`, `[count, *shape]`.
+          and `alpha` float32 `[]`, how far to shift; gives `x`. Factors that the model
+          can classify are changed one after another.
+        - `sample`: `count` int32 `[]`, `labels` int32 `[F]` with -1 for classes sampled
+          by the priors and for factors without classes in the base, `seed` int32 `[2]`
+          and `temperature` float32 `[]`; gives `x`, `[count, *shape]`.
         - `log_prob`: `x` and `labels` int32 `[batch, F]` with -1 where unknown; gives
-          `log_prob`, nats, `[batch]`. Of a VAE it is a bound, by one draw of noise.
+          `log_prob`, nats, `[batch]`. Of a VAE it is a bound, by one noise sample.
         - `features`, with a front end: `waveform` float32 `[batch, samples]` at its
-          rate; gives `x`, `[batch, frames, bands]`, of which segments are cut.
+          rate; gives `x`, `[batch, frames, bands]`, from which segments are extracted.
     """
     segments = tf.TensorSpec([None, *model.shape], tf.float32, name="x")
     middle = model.scaler.inverse(tf.zeros([2, math.prod(model.shape)])).numpy()
@@ -60,7 +59,7 @@ def _encode(model, segments, middle):
     def encode(x):
         with tf.control_dependencies([check_finite(x, "x")]):
             z = model.encode(tf.identity(x))
-        return (z, *(tf.exp(told) for told in model.classifier.log_posterior(z)))
+        return (z, *(tf.exp(log_p) for log_p in model.classifier.log_posterior(z)))
 
     outputs = ("latent", *(f"posterior_{factor}" for factor in model.factors))
     return encode, [segments], outputs, {"x": middle}
@@ -81,19 +80,19 @@ def _manipulate(model, segments, middle, num):
                 z = model.shift_latents(z, factor, column, alpha=alpha)
         return model.decode(z)
 
-    asked = [
+    inputs = [
         segments,
         tf.TensorSpec([None, num], tf.int32, name="to"),
         tf.TensorSpec([], tf.float32, name="alpha"),
     ]
     to = [[0 if factor in model.factors else -1 for factor in model.vocabulary]] * 2
-    return manipulate, asked, "x", {"x": middle, "to": to, "alpha": 1.0}
+    return manipulate, inputs, "x", {"x": middle, "to": to, "alpha": 1.0}
 
 
 def _sample(model, num):
     def sample(count, labels, seed, temperature):
         checks = [
-            *check_between(count, 1, MOST, "count"),
+            *check_between(count, 1, MAX_COUNT, "count"),
             check_labels(labels, _num_classes(model, model.own), "labels"),
             check_finite(temperature, "temperature"),
         ]
@@ -107,14 +106,14 @@ def _sample(model, num):
             temperature,
         )
 
-    asked = [
+    inputs = [
         tf.TensorSpec([], tf.int32, name="count"),
         tf.TensorSpec([num], tf.int32, name="labels"),
         tf.TensorSpec([2], tf.int32, name="seed"),
         tf.TensorSpec([], tf.float32, name="temperature"),
     ]
-    told = {"count": 3, "labels": [-1] * num, "seed": [1, 2], "temperature": 0.5}
-    return sample, asked, "x", told
+    example = {"count": 3, "labels": [-1] * num, "seed": [1, 2], "temperature": 0.5}
+    return sample, inputs, "x", example
 
 
 def _log_prob(model, segments, middle, num):
@@ -127,9 +126,9 @@ def _log_prob(model, segments, middle, num):
         with tf.control_dependencies(checks):
             return model.log_prob(tf.identity(x), tf.identity(labels))
 
-    asked = [segments, tf.TensorSpec([None, num], tf.int32, name="labels")]
-    told = {"x": middle, "labels": [[-1] * num, [0] * num]}
-    return log_prob, asked, "log_prob", told
+    inputs = [segments, tf.TensorSpec([None, num], tf.int32, name="labels")]
+    example = {"x": middle, "labels": [[-1] * num, [0] * num]}
+    return log_prob, inputs, "log_prob", example
 
 
 def _features(front_end):
@@ -137,8 +136,8 @@ def _features(front_end):
         with tf.control_dependencies([check_finite(waveform, "waveform")]):
             return front_end(tf.identity(waveform))
 
-    asked = [tf.TensorSpec([None, None], tf.float32, name="waveform")]
-    return features, asked, "x", {"waveform": tf.zeros([2, 1600]).numpy()}
+    inputs = [tf.TensorSpec([None, None], tf.float32, name="waveform")]
+    return features, inputs, "x", {"waveform": tf.zeros([2, 1600]).numpy()}
 
 
 def _num_classes(model, factors):

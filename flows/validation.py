@@ -84,8 +84,7 @@ def validate_segments(x, shape, least=1):
     Raises:
         ValueError: If they are of another shape, too few, or not finite.
     """
-    values = concrete(x)
-    if values is None:
+    if (values := concrete(x)) is None:
         return x
     if values.ndim < 2 or values.shape[1:] != shape or len(values) < least:
         sizes = ", ".join(map(str, shape))
@@ -111,8 +110,7 @@ def validate_target(given, factor, names, dim, rows, least=0):
         ValueError: If there is no such class, they are not one or as many as rows, or
             centres are of another width or not finite.
     """
-    values = concrete(given)
-    if values is None:
+    if (values := concrete(given)) is None:
         return given
     if values.ndim > (values.dtype.kind == "f") and rows not in (None, len(values)):
         raise ValueError(
@@ -139,8 +137,7 @@ def validate_target(given, factor, names, dim, rows, least=0):
 
 def validate_alpha(alpha, rows):
     """`alpha` as float32, one or `[rows]`; traced as it is."""
-    values = concrete(alpha)
-    if values is None:
+    if (values := concrete(alpha)) is None:
         return alpha
     if values.dtype.kind not in "fiu" or values.shape not in ((), (rows,)):
         raise ValueError(

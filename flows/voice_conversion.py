@@ -1,9 +1,8 @@
-"""Voice conversion: recordings with one factor changed, from sound to sound.
+"""Voice conversion: recordings with one factor changed, from waveform to waveform.
 
-A model knows segments. Segments that slide over a recording, or lie around its phones,
-are changed one by one, put back where they were, overlapped and added, and turned into
-sound again. What says nothing of the factor, as the pitch that the bands do not show,
-is lost or stays.
+Sliding windows over a recording, or segments around its phones, are manipulated one by
+one, joined by overlap-add and synthesised by a vocoder. Pitch, which the bands do not
+resolve, is not converted.
 """
 
 from typing import NamedTuple
@@ -16,7 +15,7 @@ from flows.segments.features import compute_in_blocks
 from timbre.audio import wave
 from timbre.corpora import phone_sets, phones
 
-SHARE = 4  # sliding segments start a quarter of their length apart
+OVERLAP = 4  # sliding windows start a quarter of their length apart
 MAX_DURATION_S = 600.0  # of a sound that is changed
 
 
@@ -44,15 +43,15 @@ def convert(
         waveform: The recording, float32 `[samples]`, see `read_sound`.
         front_end: The `timbre.audio.mel.LogMel` of the model's data.
         factor: What is changed.
-        to: Name of a class, or a waveform of somebody whom the model need not know.
+        to: Name of a class, or a waveform of a target that may be new to the model.
         times: Pairs of seconds, start and end: change the segments around these.
-            Defaults to `None`: segments slide over the whole recording.
+            Defaults to `None`: sliding windows over the whole recording.
         source: Class indices of these segments, int32 `[n]`, -1 where unknown.
-            Defaults to `None`: the model says.
-        alpha: How far to go: 0 is nowhere, 1 all the way. Defaults to `1.0`.
+            Defaults to `None`: inferred by the model.
+        alpha: How far to shift: 0 is nowhere, 1 all the way. Defaults to `1.0`.
 
     Raises:
-        ValueError: If what comes out is not finite.
+        ValueError: If the result is not finite.
     """
     num_frames, _ = model.shape
     features = spectrogram(waveform, front_end)
@@ -81,8 +80,8 @@ def check_finite(x):
     """Refuses features that are not finite."""
     if not np.isfinite(x).all():
         raise ValueError(
-            "What is made must be finite: take a smaller `--alpha`, or what is more "
-            "like the data the run has learned from. Received: NaN or infinity"
+            "The result must be finite: use a smaller `--alpha`, or input more like "
+            "the run's training data. Received: NaN or infinity"
         )
 
 
@@ -91,7 +90,7 @@ def read_sound(path, front_end):
 
     Args:
         path: Of at most ten minutes.
-        front_end: An `timbre.audio.mel.LogMel`.
+        front_end: A `timbre.audio.mel.LogMel`.
 
     Raises:
         OSError: If it can not be read.
@@ -109,7 +108,7 @@ def read_sound(path, front_end):
 
 
 def read_segments(table, sound, factor, classes):
-    """Segments of a sound, as a table lists them.
+    """Reads the segments of a sound from a table.
 
     Args:
         table: Path of a table as `timbre.corpora.phones.read` takes it.
@@ -142,7 +141,7 @@ def spectrogram(waveform, front_end):
 
     Args:
         waveform: float32 `[samples]`.
-        front_end: An `timbre.audio.mel.LogMel`.
+        front_end: A `timbre.audio.mel.LogMel`.
 
     Returns:
         float32 `[frames, bands]`.
@@ -152,7 +151,7 @@ def spectrogram(waveform, front_end):
 
 
 def cut_sliding(features, frames):
-    """Segments that slide over features.
+    """Sliding windows over features.
 
     Args:
         features: `[num_frames, bands]`.
@@ -161,16 +160,18 @@ def cut_sliding(features, frames):
     Returns:
         Segments `[n, frames, bands]`, and where each starts, int `[n]`.
     """
-    starts = segmentation.sliding_starts(len(features), frames, max(frames // SHARE, 1))
+    starts = segmentation.sliding_starts(
+        len(features), frames, max(frames // OVERLAP, 1)
+    )
     return _cut(features, starts, frames), starts
 
 
 def cut_around(features, times, frames, hop_s):
-    """Segments around the middles of stretches of features.
+    """Segments around the middles of phones.
 
     Args:
         features: `[num_frames, bands]`.
-        times: Pairs of seconds, start and end of each stretch.
+        times: Pairs of seconds, start and end of each phone.
         frames: Frames of a segment.
         hop_s: Seconds from one frame to the next.
 
@@ -178,30 +179,33 @@ def cut_around(features, times, frames, hop_s):
         Segments `[n, frames, bands]`, and where each starts, int `[n]`.
 
     Raises:
-        ValueError: If a stretch is outside of the recording.
+        ValueError: If a phone is outside of the recording.
     """
     count = len(features)
     if count <= frames:
         starts = segmentation.sliding_starts(count, frames, 1).repeat(len(times))
     else:
         starts = np.array(
-            [segmentation.find_segment(*span, count, frames, hop_s)[0] for span in times]
+            [
+                segmentation.find_segment(*span, count, frames, hop_s)[0]
+                for span in times
+            ]
         )
     return _cut(features, starts, frames), starts
 
 
-def change(model, features, cut, starts, factor, to, *, source=None, alpha=1.0):
-    """Features with a factor changed wherever a segment is.
+def change(model, features, segments, starts, factor, to, *, source=None, alpha=1.0):
+    """Changes a factor of features wherever a segment is.
 
     Args:
         model: A `flows.models.latent_model.LatentModel` of segments.
         features: `[num_frames, bands]`.
-        cut, starts: What `cut_sliding` or `cut_around` gives.
+        segments, starts: What `cut_sliding` or `cut_around` returns.
         factor: What is changed.
-        to: Name of a class, or a centre `[D]` as `LatentModel.enrol` gives it.
-        source: What they are: the same, or class indices int32 `[n]`, -1 if unknown. By
-            default the model says.
-        alpha: How far to go: 0 is nowhere, 1 all the way. Defaults to `1.0`.
+        to: Name of a class, or a centre `[D]` as `LatentModel.enrol` returns it.
+        source: The same, or class indices int32 `[n]`, -1 if unknown. By default
+            inferred by the model.
+        alpha: See `convert`. Defaults to `1.0`.
 
     Returns:
         float32 `[num_frames, bands]`.
@@ -211,7 +215,7 @@ def change(model, features, cut, starts, factor, to, *, source=None, alpha=1.0):
         own = source if own is None else own
         return model.manipulate(x, factor, to, source=own, alpha=alpha)
 
-    rows = [cut]
+    rows = [segments]
     if np.ndim(source) == 1 and np.asarray(source).dtype.kind == "i":
         rows.append(np.asarray(source, np.int32))  # a class index for each segment
     made = map_batches(manipulate, *rows)
@@ -219,11 +223,11 @@ def change(model, features, cut, starts, factor, to, *, source=None, alpha=1.0):
 
 
 def synthesise(features, front_end, *, num_samples):
-    """The sound of features, as loud as it may be and no louder.
+    """Synthesises the waveform of features, scaled down where it would clip.
 
     Args:
         features: `[frames, bands]`.
-        front_end: An `timbre.audio.mel.LogMel`, which could have made them.
+        front_end: A `timbre.audio.mel.LogMel`, by which they were computed.
         num_samples: Samples of the sound; up to a hop more than there are is silence.
 
     Returns:

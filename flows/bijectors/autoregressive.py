@@ -18,11 +18,11 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from flows.bijectors.base import Bijector, event_sum
+from flows.bijectors.base import Bijector, ConfigurableLayer, event_sum
 
 
 @keras.saving.register_keras_serializable(package="flows")
-class MaskedDense(layers.Layer):
+class MaskedDense(ConfigurableLayer):
     """A dense layer with masked connections, as MADE has them.
 
     `y = x @ (kernel * mask) + bias`, with `mask[i, j] = after[j] >= before[i]`: a unit
@@ -64,17 +64,9 @@ class MaskedDense(layers.Layer):
     def call(self, x):
         return x @ self.masked + self.bias
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "before": list(self.before),
-            "after": list(self.after),
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-        }
-
 
 @keras.saving.register_keras_serializable(package="flows")
-class MADE(layers.Layer):
+class MADE(ConfigurableLayer):
     """Predicts parameters of each channel from the channels before it alone.
 
     Degrees of hidden units are spread evenly over the order. Where there is a context,
@@ -204,11 +196,6 @@ class MADE(layers.Layer):
             return np.arange(width) % steps + lowest
         return np.arange(width) * (steps - 1) // max(width - 1, 1) + lowest
 
-    def get_config(self):
-        names = ("dim", "numbers", "context_dim", "reverse", "orthogonal", "seed")
-        own = {name: getattr(self, name) for name in names}
-        return {**super().get_config(), **own, "hidden": list(self.hidden)}
-
 
 @keras.saving.register_keras_serializable(package="flows")
 class MaskedAutoregressive(Bijector):
@@ -298,11 +285,6 @@ class MaskedAutoregressive(Bijector):
         if self.bound is None:
             return log_scale
         return self.bound * ops.tanh(log_scale / self.bound)
-
-    def get_config(self):
-        names = ("context_dim", "reverse", "bound", "orthogonal", "seed")
-        own = {name: getattr(self, name) for name in names}
-        return {**super().get_config(), **own, "hidden": list(self.hidden)}
 
 
 def _widths(hidden):

@@ -102,18 +102,12 @@ def build(
     widths = (hidden,) * depth
 
     def coupling(mask, seed):
-        return build_coupling(
-            "spline" if name == "spline" else "realnvp",
-            dim,
-            mask=mask,
-            hidden=widths,
-            context_dim=context_dim,
-            bound=bound,
-            num_bins=num_bins,
-            tail=tail,
-            seed=seed,
-            dtype=dtype,
-        )
+        transformed = int((~conditioning_mask(mask, dim)).sum())
+        outputs = transformed * (3 * num_bins - 1 if name == "spline" else 2)
+        conditioner = Conditioner(widths, outputs, context_dim, seed, dtype=dtype)
+        if name == "spline":
+            return SplineCoupling(conditioner, mask, num_bins, tail)
+        return AffineCoupling(conditioner, mask, bound)
 
     def step(alternate, seed):
         if name in COUPLINGS:
@@ -144,39 +138,6 @@ def build(
     chain = Chain(members)
     chain.build((None, dim))
     return chain
-
-
-def build_coupling(
-    name,
-    channels,
-    *,
-    mask="first",
-    hidden=(128, 128),
-    context_dim=0,
-    bound=2.0,
-    num_bins=8,
-    tail=5.0,
-    seed=0,
-    dtype="float32",
-):
-    """Makes a coupling whose conditioner is a multilayer perceptron.
-
-    Args:
-        name: `realnvp`, an `AffineCoupling`, or `spline`, a `SplineCoupling`.
-        channels: Number of channels.
-        mask: See `flows.bijectors.coupling.conditioning_mask`. Defaults to `"first"`.
-        hidden, context_dim, seed: See `Conditioner`. Default to `(128, 128)`, `0`, `0`.
-        bound: See `AffineCoupling`. Defaults to `2.0`.
-        num_bins, tail: See `SplineCoupling`. Default to `8` and `5.0`.
-        dtype: Defaults to `"float32"`.
-    """
-    _check("name", name, COUPLINGS)
-    transformed = int((~conditioning_mask(mask, channels)).sum())
-    outputs = transformed * (3 * num_bins - 1 if name == "spline" else 2)
-    conditioner = Conditioner(hidden, outputs, context_dim, seed, dtype=dtype)
-    if name == "spline":
-        return SplineCoupling(conditioner, mask, num_bins, tail)
-    return AffineCoupling(conditioner, mask, bound)
 
 
 def _plain(dim, context_dim, seed, dtype):

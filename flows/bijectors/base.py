@@ -9,6 +9,9 @@ Chains add their log-determinants, and the inverse has that of forward, negated:
 `inverse_and_log_det(z)` gives `x` and `log |det dx / dz|`.
 """
 
+import inspect
+import itertools
+
 import keras
 import numpy as np
 from keras import ops
@@ -16,7 +19,34 @@ from keras import ops
 from flows.batching import BLOCK
 
 
-class Bijector(keras.layers.Layer):
+class ConfigurableLayer(keras.layers.Layer):
+    """A layer whose constructor arguments are attributes, and so its config.
+
+    Arguments of all constructors up to this class count, which may be layers again.
+    """
+
+    def get_config(self):
+        own = {name: getattr(self, name) for name in self._arguments()}
+        return {**super().get_config(), **keras.saving.serialize_keras_object(own)}
+
+    @classmethod
+    def from_config(cls, config):
+        own = {name: config[name] for name in cls._arguments() if name in config}
+        return cls(**{**config, **keras.saving.deserialize_keras_object(own)})
+
+    @classmethod
+    def _arguments(cls):
+        def is_own(kind):
+            return kind is not ConfigurableLayer
+
+        names = {}
+        for kind in itertools.takewhile(is_own, cls.__mro__):
+            if "__init__" in vars(kind):
+                names |= inspect.signature(kind.__init__).parameters
+        return [n for n in names if n not in ("self", "dtype", "kwargs")]
+
+
+class Bijector(ConfigurableLayer):
     """The base of all bijectors; a member writes `_forward` and `_inverse`.
 
     Args:
@@ -144,15 +174,6 @@ class Chain(Bijector):
             log_det = log_det + change
         return z, log_det
 
-    def get_config(self):
-        inner = [keras.saving.serialize_keras_object(b) for b in self.bijectors]
-        return {**super().get_config(), "bijectors": inner}
-
-    @classmethod
-    def from_config(cls, config):
-        inner = map(keras.saving.deserialize_keras_object, config["bijectors"])
-        return cls(**{**config, "bijectors": list(inner)})
-
 
 @keras.saving.register_keras_serializable(package="flows")
 class Inverse(Bijector):
@@ -187,15 +208,6 @@ class Inverse(Bijector):
     def _inverse(self, z, context):
         return self.bijector.forward_and_log_det(z, context)
 
-    def get_config(self):
-        inner = keras.saving.serialize_keras_object(self.bijector)
-        return {**super().get_config(), "bijector": inner}
-
-    @classmethod
-    def from_config(cls, config):
-        inner = keras.saving.deserialize_keras_object(config["bijector"])
-        return cls(**{**config, "bijector": inner})
-
 
 @keras.saving.register_keras_serializable(package="flows")
 class Permutation(Bijector):
@@ -224,9 +236,6 @@ class Permutation(Bijector):
     def _inverse(self, z, context):
         x = ops.take(z, ops.argsort(self.order), axis=-1)
         return x, event_sum(ops.zeros_like(z))
-
-    def get_config(self):
-        return {**super().get_config(), "seed": self.seed}
 
 
 @keras.saving.register_keras_serializable(package="flows")

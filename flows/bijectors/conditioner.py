@@ -4,9 +4,11 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from flows.bijectors.base import ConfigurableLayer
+
 
 @keras.saving.register_keras_serializable(package="flows")
-class Conditioner(layers.Layer):
+class Conditioner(ConfigurableLayer):
     """Hidden ReLU layers, then a linear one that begins at zero; each place by itself.
 
     Args:
@@ -25,8 +27,10 @@ class Conditioner(layers.Layer):
         `[batch, ..., outputs]`.
     """
 
-    def __init__(self, hidden, outputs, context_dim=0, seed=0, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(
+        self, hidden, outputs, context_dim=0, seed=0, dtype="float32", **kwargs
+    ):
+        super().__init__(dtype=dtype, **kwargs)
         self.hidden = tuple(hidden)
         self.outputs = outputs
         self.context_dim = context_dim
@@ -81,8 +85,3 @@ class Conditioner(layers.Layer):
                 f"{context if context is None else tuple(context.shape)}"
             )
         return context + ops.zeros_like(x[..., :1])
-
-    def get_config(self):
-        names = ("hidden", "outputs", "context_dim", "seed")
-        own = {name: getattr(self, name) for name in names}
-        return {**super().get_config(), **own}

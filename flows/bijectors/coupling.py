@@ -145,16 +145,6 @@ class Coupling(Bijector):
             return ops.take(x, np.argsort(self._order), axis=-1)
         return ops.concatenate([x_b, x_a] if self._swaps else [x_a, x_b], axis=-1)
 
-    def get_config(self):
-        conditioner = keras.saving.serialize_keras_object(self.conditioner)
-        own = {"conditioner": conditioner, "mask": self.mask}
-        return {**super().get_config(), **own}
-
-    @classmethod
-    def from_config(cls, config):
-        inner = keras.saving.deserialize_keras_object(config["conditioner"])
-        return cls(**{**config, "conditioner": inner})
-
 
 @keras.saving.register_keras_serializable(package="flows")
 class AffineCoupling(Coupling):
@@ -189,6 +179,3 @@ class AffineCoupling(Coupling):
 
     def _log_scale(self, parameters):
         return self.bound * ops.tanh(parameters[..., 0] / self.bound)
-
-    def get_config(self):
-        return {**super().get_config(), "bound": self.bound}

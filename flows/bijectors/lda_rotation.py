@@ -65,9 +65,6 @@ class Alignment(Bijector):
     def _inverse(self, z, context):
         return ops.matmul(z, self.rotation), event_sum(ops.zeros_like(z))
 
-    def get_config(self):
-        return {**super().get_config(), "dims": list(self.dims)}
-
 
 def discriminant_directions(x, labels, dims) -> np.ndarray:
     """An orthogonal matrix whose first rows are the directions in which classes differ.

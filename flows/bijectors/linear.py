@@ -80,6 +80,3 @@ class InvertibleLinear(Bijector):
 
     def _log_det(self, x):
         return event_sum(ops.zeros_like(x) + self.log_scale)
-
-    def get_config(self):
-        return {**super().get_config(), "seed": self.seed, "start": self.start}

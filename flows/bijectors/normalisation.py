@@ -134,9 +134,6 @@ class Scaler(Bijector):
                 f"Events must have the shape {expected}. Received: {shape}"
             )
 
-    def get_config(self):
-        return {**super().get_config(), "shape": self.shape}
-
 
 def _moments(x, axis):
     """Mean and deviation over `axis`, float64, of two finite rows or more."""

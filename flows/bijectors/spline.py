@@ -107,10 +107,6 @@ class SplineCoupling(Coupling):
             parameters[..., 2 * self.num_bins :],
         )
 
-    def get_config(self):
-        own = {"num_bins": self.num_bins, "tail": self.tail}
-        return {**super().get_config(), **own}
-
 
 def _bins(values, knots, knots_x, knots_y, slopes):
     """Of the bin that each value is in by `knots`: `x_0, y_0, w, h, d_0, d_1`."""

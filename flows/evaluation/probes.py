@@ -10,6 +10,7 @@ import dataclasses
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from flows.validation import validate_labels
 from timbre.metrics.folds import shuffle_by_class
 from timbre.progress import ProgressBar
 
@@ -251,16 +252,6 @@ def _flat(x):
     return x.reshape(len(x), -1)
 
 
-def _validate_labels(labels, count, num_classes):
-    labels = np.asarray(labels)
-    if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(
-            "`labels` must be integers, one a row. "
-            f"Received: {labels.dtype} {labels.shape} for {count} rows"
-        )
-    if count and not -1 <= labels.min() <= labels.max() < num_classes:
-        raise ValueError(
-            f"`labels` must be -1, or classes below {num_classes}. "
-            f"Received: {labels.min()} to {labels.max()}"
-        )
-    return labels
+def _validate_labels(labels, rows, num_classes):
+    """Class indices of one factor, `[rows]`."""
+    return validate_labels(np.asarray(labels)[:, None], rows, (num_classes,))[:, 0]

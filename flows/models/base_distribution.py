@@ -27,6 +27,7 @@ import math
 import keras
 from keras import ops
 
+from flows.bijectors.base import ConfigurableLayer
 from flows.gaussian import class_means, log_normal, log_normals, log_priors
 from flows.validation import validate_latents
 
@@ -35,7 +36,7 @@ MAX_LOG_VARIANCE = 3.0  # either way
 
 
 @keras.saving.register_keras_serializable(package="flows")
-class FactorialNormal(keras.layers.Layer):
+class FactorialNormal(ConfigurableLayer):
     """The product of class-conditional normals, one for each factor.
 
     Args:
@@ -228,15 +229,6 @@ class FactorialNormal(keras.layers.Layer):
 
     def compute_output_shape(self, z_shape, labels_shape=None):
         return z_shape[:1]
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "classes": list(self.classes),
-            "dims": list(self.dims),
-            "residual": self.residual,
-            "variance": self.variance,
-        }
 
 
 def _clip(log_variance):

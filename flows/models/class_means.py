@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from flows.bijectors.base import ConfigurableLayer
 from flows.gaussian import class_means, log_normals, log_priors
 from flows.validation import validate_latents
 
@@ -18,7 +19,7 @@ MIN_VARIANCE = 1e-4  # as a share of the mean variance of a factor
 
 
 @keras.saving.register_keras_serializable(package="flows")
-class ClassMeans(keras.layers.Layer):
+class ClassMeans(ConfigurableLayer):
     """Class means of whole latents, set by `adapt` and not trained.
 
     Args:
@@ -100,10 +101,3 @@ class ClassMeans(keras.layers.Layer):
 
     def compute_output_shape(self, shape):
         return tuple((shape[0], count) for count in self.classes)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "classes": list(self.classes),
-            "dim": self.dim,
-        }

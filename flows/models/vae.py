@@ -16,6 +16,7 @@ import math
 import keras
 from keras import ops
 
+from flows.bijectors.base import ConfigurableLayer
 from flows.gaussian import log_normal
 from flows.models.latent_model import LatentModel
 
@@ -24,7 +25,7 @@ MAX_LOG_DEVIATION = math.log(1e3)  # of a decoder, either way
 
 
 @keras.saving.register_keras_serializable(package="flows")
-class Perceptron(keras.layers.Layer):
+class Perceptron(ConfigurableLayer):
     """A multilayer perceptron: hidden layers with ReLU, then a linear one.
 
     Args:
@@ -67,14 +68,6 @@ class Perceptron(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.outputs)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "hidden": list(self.hidden),
-            "outputs": self.outputs,
-            "seed": self.seed,
-        }
 
 
 @keras.saving.register_keras_serializable(package="flows")

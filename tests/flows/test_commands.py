@@ -43,7 +43,8 @@ def same(monkeypatch):
 def test_evaluate_measures_all_models_on_the_runs_own_data(
     run, tmp_path, same, known, monkeypatch, capsys
 ):
-    from flows import report
+    from flows import evaluate as room
+    from flows.evaluation import summary
 
     asked = {}
 
@@ -51,14 +52,14 @@ def test_evaluate_measures_all_models_on_the_runs_own_data(
         asked.update(told, models=models, parts=parts)
         return stand_ins.results()
 
-    monkeypatch.setattr(report, "evaluate", evaluate)
+    monkeypatch.setattr(room, "evaluate", evaluate)
     out = tmp_path / "found.json"
     call("evaluate", "--run", run, "--out", out)
     assert asked["models"] == known and asked["parts"] is same
     assert (asked["pairs"], asked["seed"]) == (50, 4)  # as the run has it
     assert same.asked["given"] == from_dict(config.SpeechFlowConfig, PLAN)
     assert json.loads(out.read_text()) == stand_ins.results()
-    assert report.text(stand_ins.results()) in capsys.readouterr().out
+    assert summary.summarise(stand_ins.results()) in capsys.readouterr().out
     call("evaluate", "--run", run, "--pairs", 7, "--seed", 0)
     assert (asked["pairs"], asked["seed"]) == (7, 0)
     same.facts["sha256"] = {"train": "1"}

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from flows import evaluate, report
+from flows import evaluate
+from flows.evaluation import summary
 from tests.flows import known
 
 
@@ -40,7 +41,7 @@ def test_a_factor_without_a_labelled_test_row_is_left_out_with_a_note(parts):
     assert found["notes"] == [
         "speaker: no test row has a label, so it is not measured."
     ]
-    said = report.text(found)
+    said = summary.summarise(found)
     assert "Note: speaker: no test row" in said and "speaker changed" not in said
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from flows import figures
 from flows.evaluation.projections import projection_figure
-from flows.report import PUBLISHED
+from flows.evaluation.summary import PUBLISHED
 from tests.flows import stand_ins
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from flows.models import registry
 from flows.segments.features import front_end
-from flows.signatures import MOST, signatures
+from flows.signatures import MAX_COUNT, signatures
 from tests.flows.runs import make
 from tests.timbre.serving.loading import run
 from timbre.serving.publish import publish
@@ -164,7 +164,7 @@ HOLE = np.where(np.arange(8).reshape(1, *SHAPE) == 5, np.nan, 1).astype("float32
         ("fdnf", "manipulate", moved(rows=2), "`to` must have as many rows as `x`"),
         ("dnf-phone", "manipulate", moved(to=(0, 0)), "the model has (phone) or -1"),
         ("fdnf", "sample", drawn(0), "`count` must be between 1 and"),
-        ("fdnf", "sample", drawn(MOST + 1), "`count` must be between 1 and"),
+        ("fdnf", "sample", drawn(MAX_COUNT + 1), "`count` must be between 1 and"),
         ("fdnf", "sample", drawn(labels=(0, 3)), "`labels` must be class indices"),
         ("nf", "sample", drawn(labels=(0, -1)), "the model has (none) or -1"),
         ("fdnf", "sample", drawn(temperature=np.nan), "`temperature` must be finite"),

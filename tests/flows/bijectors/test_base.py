@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from flows.bijectors.backbones import build_coupling
 from flows.bijectors.base import Bijector, Chain, Inverse, Permutation, Reverse
 from flows.bijectors.linear import InvertibleLinear
 from flows.bijectors.normalisation import ActNorm, Scaler
 from tests.backends import on_jax
 from tests.contracts import check_bijector, stir
+from tests.flows import couplings
 
 ROOT = Path(__file__).resolve().parents[3]
 EVENTS = [(6,), (5, 6), (3, 2, 4)]  # a voice; frames of a mel; a picture
@@ -43,11 +43,11 @@ MEMBERS = {
 
 
 def affine(channels, hidden=(8,), **options):
-    return build_coupling("realnvp", channels, hidden=hidden, **options)
+    return couplings.build("affine", channels, hidden=hidden, **options)
 
 
 def spline(channels, hidden=(8,), **options):
-    return build_coupling("spline", channels, hidden=hidden, **options)
+    return couplings.build("spline", channels, hidden=hidden, **options)
 
 
 def every_second(channels):

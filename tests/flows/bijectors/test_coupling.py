@@ -4,18 +4,18 @@ import keras
 import numpy as np
 import pytest
 
-from flows.bijectors.backbones import COUPLINGS, build_coupling
 from flows.bijectors.base import Chain
 from flows.bijectors.coupling import AffineCoupling
 from tests.contracts import check_bijector, stir
+from tests.flows import couplings
 
 EVENTS = [(6,), (5, 6), (3, 2, 4)]
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=str)
-@pytest.mark.parametrize("name", COUPLINGS)
+@pytest.mark.parametrize("name", couplings.NAMES)
 def test_coupling_depends_on_its_context(name, event, rng):
-    coupling = build_coupling(name, event[-1], hidden=(8,), context_dim=3)
+    coupling = couplings.build(name, event[-1], hidden=(8,), context_dim=3)
     x, context = rng.normal(size=(3, *event)), rng.normal(size=(3, *event[:-1], 3))
     check_bijector(coupling, x, context, identity=True)
     assert np.abs(coupling.forward(x, context) - coupling.forward(x, 0 * context)).max()
@@ -25,11 +25,11 @@ def test_coupling_depends_on_its_context(name, event, rng):
     np.testing.assert_array_equal(alone, coupling.forward(x, heard))
 
 
-@pytest.mark.parametrize("name", COUPLINGS)
+@pytest.mark.parametrize("name", couplings.NAMES)
 @pytest.mark.parametrize("mask", ["first", "second"])
 def test_half_of_an_odd_number_of_channels_stays(name, mask, rng):
     x = rng.normal(size=(3, 7)).astype("float32")
-    coupling = build_coupling(name, 7, hidden=(8,), mask=mask)
+    coupling = couplings.build(name, 7, hidden=(8,), mask=mask)
     check_bijector(coupling, x)
     z = np.asarray(coupling.forward(x))
     stays = slice(3, 7) if mask == "second" else slice(0, 3)
@@ -45,11 +45,11 @@ MASKS = {
 }
 
 
-@pytest.mark.parametrize("name", COUPLINGS)
+@pytest.mark.parametrize("name", couplings.NAMES)
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
 def test_mask_names_the_channels_that_condition(name, mask, rng):
     x = rng.normal(size=(3, 7)).astype("float32")
-    coupling = build_coupling(name, 7, hidden=(8,), mask=mask)
+    coupling = couplings.build(name, 7, hidden=(8,), mask=mask)
     check_bijector(coupling, x, identity=True)
     z = np.asarray(coupling.forward(x))
     np.testing.assert_array_equal((z == x).all(axis=0), mask)
@@ -59,13 +59,13 @@ def test_mask_names_the_channels_that_condition(name, mask, rng):
 @pytest.mark.parametrize("mask", [[True] * 7, [False] * 7, [True] * 6])
 def test_a_mask_has_both_kinds_of_channels_and_all_of_them(mask):
     with pytest.raises(ValueError, match="some condition.*Received: 7 channels"):
-        build_coupling("realnvp", 7, mask=mask)
+        couplings.build("affine", 7, mask=mask)
 
 
 def test_a_permuted_mask_is_a_half_between_two_permutations(rng):
     """The same conditioner says the same, wherever its channels are."""
     x, order = rng.normal(size=(4, 6)), np.array([4, 0, 2, 1, 5, 3])
-    half = build_coupling("realnvp", 6, hidden=(8,), dtype="float64")
+    half = couplings.build("affine", 6, hidden=(8,), dtype="float64")
     stir(half, x)
     mask = np.isin(np.arange(6), order[:3])
     order = np.concatenate([np.sort(order[:3]), np.sort(order[3:])])
@@ -94,13 +94,13 @@ def test_any_network_can_condition_a_convolution_over_frames_say(rng):
 def test_affine_coupling_is_bounded(rng):
     """No raw scale, however large, goes beyond `exp(bound)`."""
     x = rng.normal(size=(4, 6)).astype("float32")
-    coupling = build_coupling("realnvp", 6, hidden=(8,), bound=1.5)
+    coupling = couplings.build("affine", 6, hidden=(8,), bound=1.5)
     stir(coupling, x, size=1000.0)
     np.testing.assert_array_less(np.abs(coupling(x)[1]), 3 * 1.5 + 1e-5)
 
 
 @pytest.mark.parametrize(
-    "name", ["realnvp", pytest.param("spline", marks=pytest.mark.slow)]
+    "name", ["affine", pytest.param("spline", marks=pytest.mark.slow)]
 )
 def test_many_couplings_stay_finite_both_ways(name, rng):
     x = rng.normal(size=(16, 20)).astype("float32")
@@ -114,7 +114,7 @@ def test_many_couplings_stay_finite_both_ways(name, rng):
 @pytest.mark.parametrize(
     ("name", "size"),
     [
-        ("realnvp", 0.02),
+        ("affine", 0.02),
         pytest.param("spline", 0.04, marks=pytest.mark.slow),
     ],
 )
@@ -134,7 +134,7 @@ def many(name):
     masks = ["first", "second"] * 16
     return Chain(
         [
-            build_coupling(name, 20, hidden=(32,), mask=mask, seed=seed)
+            couplings.build(name, 20, hidden=(32,), mask=mask, seed=seed)
             for seed, mask in enumerate(masks)
         ]
     )

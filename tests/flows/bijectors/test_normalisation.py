@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from flows.bijectors.backbones import build_coupling
 from flows.bijectors.base import Chain, Permutation, Reverse
 from flows.bijectors.normalisation import ActNorm, Scaler
 from tests.contracts import check_bijector
+from tests.flows import couplings
 
 EVENTS = [(6,), (5, 6), (3, 2, 4)]
 
@@ -43,7 +43,7 @@ def test_chain_starts_its_members_one_after_the_other(rng):
 def test_scaler_and_the_rest_make_one_chain(rng):
     x = rng.normal(size=(5, 2, 3)).astype("float32")
     chain = Chain(
-        [Scaler((2, 3)), Permutation(), build_coupling("realnvp", 6, hidden=(8,))]
+        [Scaler((2, 3)), Permutation(), couplings.build("affine", 6, hidden=(8,))]
     )
     chain.adapt(x)
     assert chain.compute_output_shape((None, 2, 3)) == (None, 6)
