@@ -7,29 +7,12 @@ import numpy as np
 from flows.batching import map_batches
 from flows.evaluation.manipulation import split_parts
 from flows.evaluation.projections import MAX_ROWS, projection_figure
+from flows.evaluation.summary import model_name, part_name
 from timbre import plotting
 
 CHANCE = "chance\n(most frequent)"
 NUM_SEGMENTS = 3  # shown before and after
-NAMES = {"vae": "VAE", "nf": "NF", "fdnf": "f-DNF"}
 HATCHES = ("", "//", "..", "xx")
-
-
-def model_name(kind) -> str:
-    """The name of a kind of model, or of a part of its latents, for readers.
-
-    `dnf-phone` is the `phone-DNF`, and `fdnf/speaker` is `f-DNF, speaker`.
-    """
-    kind, _, part = kind.partition("/")
-    name = NAMES.get(kind, kind)
-    if kind.startswith("dnf-"):
-        name = f"{kind.removeprefix('dnf-')}-DNF"
-    return f"{name}, {part}" if part else name
-
-
-def part_name(part) -> str:
-    """The name of a part of the latents for readers: `code` is the whole."""
-    return "latent" if part == "code" else part
 
 
 def save_figures(models, data, folder, *, results, published=None, history=(), seed=0):

@@ -4,8 +4,7 @@ import json
 
 from flows import figures
 from flows.evaluate import evaluate
-from flows.evaluation.summary import select_published, summarise
-from flows.figures import model_name
+from flows.evaluation.summary import model_name, select_published, summarise
 from flows.models.registry import weights_file
 from flows.segments import features
 from flows.signatures import signatures

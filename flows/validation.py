@@ -73,29 +73,29 @@ def extract_arrays(x):
     return np.asarray(segments), labels
 
 
-def validate_segments(x, shape, least=1):
+def validate_segments(x, shape, minimum=1):
     """Segments as float32 NumPy; traced ones as they are.
 
     Args:
         x: `[n, *shape]`.
         shape: Of a segment.
-        least: Minimum of `n`. Defaults to `1`.
+        minimum: Minimum of `n`. Defaults to `1`.
 
     Raises:
         ValueError: If they are of another shape, too few, or not finite.
     """
     if (values := concrete(x)) is None:
         return x
-    if values.ndim < 2 or values.shape[1:] != shape or len(values) < least:
+    if values.ndim < 2 or values.shape[1:] != shape or len(values) < minimum:
         sizes = ", ".join(map(str, shape))
         raise ValueError(
-            f"Segments must be [n, {sizes}], with n at least {least}. "
+            f"Segments must be [n, {sizes}], with n at least {minimum}. "
             f"Received: shape {values.shape}"
         )
     return _finite(values.astype(np.float32, copy=False), "Segments")
 
 
-def validate_target(given, factor, names, dim, rows, least=0):
+def validate_target(given, factor, names, dim, rows, minimum=0):
     """Class indices or centres, as int32 or float32 NumPy; traced ones as they are.
 
     Args:
@@ -104,7 +104,7 @@ def validate_target(given, factor, names, dim, rows, least=0):
         names: Names of the classes, in the order of their indices.
         dim: Of a centre.
         rows: Of the batch; `None` if not known.
-        least: Lowest index. Defaults to `0`.
+        minimum: Lowest index. Defaults to `0`.
 
     Raises:
         ValueError: If there is no such class, they are not one or as many as rows, or
@@ -121,10 +121,10 @@ def validate_target(given, factor, names, dim, rows, least=0):
         found = [class_index(factor, names, name) for name in values.ravel().tolist()]
         return np.array(found, np.int32).reshape(values.shape)
     if values.dtype.kind in "iu":
-        if values.ndim > 1 or ((values < least) | (values >= len(names))).any():
+        if values.ndim > 1 or ((values < minimum) | (values >= len(names))).any():
             raise ValueError(
                 f"Class indices of {factor} must be one or [batch], "
-                f"{least} to {len(names) - 1}. Received: {given}"
+                f"{minimum} to {len(names) - 1}. Received: {given}"
             )
         return values.astype(np.int32)
     if values.ndim not in (1, 2) or values.shape[-1] != dim:

@@ -1,6 +1,23 @@
 """Text summary of an evaluation: tables beside published numbers, and a comparison."""
 
-from flows.figures import model_name, part_name
+NAMES = {"vae": "VAE", "nf": "NF", "fdnf": "f-DNF"}
+
+
+def model_name(kind) -> str:
+    """The name of a kind of model, or of a part of its latents, for readers.
+
+    `dnf-phone` is the `phone-DNF`, and `fdnf/speaker` is `f-DNF, speaker`.
+    """
+    kind, _, part = kind.partition("/")
+    name = NAMES.get(kind, kind)
+    if kind.startswith("dnf-"):
+        name = f"{kind.removeprefix('dnf-')}-DNF"
+    return f"{name}, {part}" if part else name
+
+
+def part_name(part) -> str:
+    """The name of a part of the latents for readers: `code` is the whole."""
+    return "latent" if part == "code" else part
 
 
 def _row(target, other):

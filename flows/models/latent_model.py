@@ -38,7 +38,7 @@ class LatentModel(keras.Model):
     class indices with a column for each factor of `vocabulary`, -1 where missing.
 
     Args:
-        scaler: A `flows.bijectors.normalisation.Scaler` of the segments.
+        scaler: A `flows.bijectors.normalisation.Standardiser` of the segments.
         vocabulary: Dict, each factor of the data to the names of its classes in the
             order of their indices.
         dim: Dimensions of a latent.
@@ -131,7 +131,7 @@ class LatentModel(keras.Model):
         Raises:
             ValueError: If they are not that, or a factor of `own` has no labelled row.
         """
-        x = validation.validate_segments(x, self.shape, least=2)
+        x = validation.validate_segments(x, self.shape, minimum=2)
         labels = validation.validate_labels(labels, len(x), self.num_classes)
         self.scaler.adapt(self._subset(x))
         self._adapt(x, labels)
@@ -144,7 +144,7 @@ class LatentModel(keras.Model):
             x, labels: As for `adapt`, with labelled rows of every factor.
         """
         if self.averages is not None:
-            x = validation.validate_segments(x, self.shape, least=2)
+            x = validation.validate_segments(x, self.shape, minimum=2)
             self.averages.adapt(map_batches(self.encode, x), labels)
 
     def fit(self, x=None, *args, **kwargs):
@@ -243,7 +243,7 @@ class LatentModel(keras.Model):
         to = validation.validate_target(to, factor, names, self.dim, rows)
         if source is not None:
             source = validation.validate_target(
-                source, factor, names, self.dim, rows, least=-1
+                source, factor, names, self.dim, rows, minimum=-1
             )
         alpha = validation.validate_alpha(alpha, rows)
         return self.decode(
@@ -387,7 +387,7 @@ class LatentModel(keras.Model):
     def _scaled(self, x):
         """Scaled segments `[batch, D]` and log-determinants; arrays must be finite."""
         if isinstance(x, np.ndarray):
-            x = validation.validate_segments(x, self.shape, least=0)
+            x = validation.validate_segments(x, self.shape, minimum=0)
         return self.scaler.forward_and_log_det(x)
 
     def _inputs(self, inputs):

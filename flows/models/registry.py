@@ -10,7 +10,7 @@ import math
 from pathlib import Path
 
 from flows.bijectors import backbones
-from flows.bijectors.normalisation import Scaler
+from flows.bijectors.normalisation import Standardiser
 from flows.config import FlowModelConfig, SpeechFlowConfig
 from flows.data import FACTS
 from flows.models.base_distribution import FactorialNormal
@@ -63,7 +63,7 @@ def build(
         ValueError: If there is no such kind, or the dimensions do not sum to D.
     """
     dim, vocabulary = math.prod(shape), dict(vocabulary)
-    scaler = Scaler(tuple(shape))
+    scaler = Standardiser(tuple(shape))
     if kind == "vae":
         return _vae(dim, scaler, vocabulary, jitter=jitter, seed=seed, **(vae or {}))
     own = _own(kind, vocabulary)

@@ -5,7 +5,7 @@ import pytest
 
 from flows import figures
 from flows.evaluation.projections import projection_figure
-from flows.evaluation.summary import PUBLISHED
+from flows.evaluation.summary import PUBLISHED, model_name
 from tests.flows import stand_ins
 
 
@@ -51,8 +51,8 @@ def test_models_have_the_names_of_the_paper(rng):
     latents = {kind: rng.normal(size=(12, 3)) for kind in kinds}
     labels = {"phone": np.array([*"abc"] * 4), "speaker": np.array([*"xy"] * 6)}
     found = {"fdnf": {"phone": {"knn": 0.5}, "speaker": {"knn": 0.25}}}
-    named = {figures.model_name(kind): z for kind, z in latents.items()}
-    found = {figures.model_name(kind): of for kind, of in found.items()}
+    named = {model_name(kind): z for kind, z in latents.items()}
+    found = {model_name(kind): of for kind, of in found.items()}
     drawn = projection_figure(named, labels, found=found)
     names = ("VAE", "NF", "phone-DNF", "speaker-DNF", "f-DNF")
     assert titles(drawn) == [
