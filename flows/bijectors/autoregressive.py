@@ -75,15 +75,9 @@ class MADE(ConfigurableLayer):
 
     Args:
         dim: Number of channels.
-        hidden: Widths of the hidden layers, at least one.
         numbers: Parameters of each channel. Defaults to `2`.
-        context_dim: Size of the context, which every parameter depends on. Defaults
-            to `0`, none.
-        reverse: Whether the last channel is the first in the order. Defaults to
-            `False`.
-        orthogonal: Whether all kernels begin orthogonal. By default the last begins at
-            zero, and so do all parameters.
-        seed: Of the first weights. Defaults to `0`.
+        hidden, context_dim, reverse, orthogonal, seed: See `MaskedAutoregressive`. If
+            not `orthogonal` the last kernel begins at zero, and so do all parameters.
 
     Call arguments:
         x: `[batch, ..., dim]`.

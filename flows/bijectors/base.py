@@ -9,41 +9,23 @@ Chains add their log-determinants, and the inverse has that of forward, negated:
 `inverse_and_log_det(z)` gives `x` and `log |det dx / dz|`.
 """
 
-import inspect
-import itertools
-
 import keras
 import numpy as np
 from keras import ops
 
 from flows.batching import BLOCK
+from timbre.training.networks import ConfiguredByArguments
 
 
-class ConfigurableLayer(keras.layers.Layer):
-    """A layer whose constructor arguments are attributes, and so its config.
-
-    Arguments of all constructors up to this class count, which may be layers again.
-    """
+class ConfigurableLayer(ConfiguredByArguments, keras.layers.Layer):
+    """A layer whose arguments are attributes and so its config; they may be layers."""
 
     def get_config(self):
-        own = {name: getattr(self, name) for name in self._arguments()}
-        return {**super().get_config(), **keras.saving.serialize_keras_object(own)}
+        return keras.saving.serialize_keras_object(super().get_config())
 
     @classmethod
     def from_config(cls, config):
-        own = {name: config[name] for name in cls._arguments() if name in config}
-        return cls(**{**config, **keras.saving.deserialize_keras_object(own)})
-
-    @classmethod
-    def _arguments(cls):
-        def is_own(kind):
-            return kind is not ConfigurableLayer
-
-        names = {}
-        for kind in itertools.takewhile(is_own, cls.__mro__):
-            if "__init__" in vars(kind):
-                names |= inspect.signature(kind.__init__).parameters
-        return [n for n in names if n not in ("self", "dtype", "kwargs")]
+        return cls(**keras.saving.deserialize_keras_object(config))
 
 
 class Bijector(ConfigurableLayer):

@@ -72,8 +72,6 @@ class Flow(LatentModel):
         ```
     """
 
-    MADE_OF = ("bijector", "base", "scaler")
-
     def __init__(
         self,
         bijector,
@@ -240,10 +238,6 @@ class Flow(LatentModel):
                 "`ce_weight` and `cross_penalty` must be at least 0. "
                 f"Received: {self.ce_weight} and {self.cross_penalty}"
             )
-
-    def get_config(self):
-        weights = ("label_dropout", "ce_weight", "cross_penalty")
-        return self._config(*weights, "jitter", "seed") | {"own": list(self.own)}
 
 
 def scatter(z, labels, num_classes):

@@ -18,6 +18,8 @@ Reference:
     https://arxiv.org/abs/2010.14242
 """
 
+import inspect
+
 import keras
 import numpy as np
 from keras import ops
@@ -55,8 +57,6 @@ class LatentModel(keras.Model):
         factors: The factors that can be classified and manipulated: `own`, or all.
         averages: A `flows.models.class_means.ClassMeans`; `None` with `own` factors.
     """
-
-    MADE_OF = ("scaler",)  # arguments of a member that are layers
 
     def __init__(
         self, scaler, vocabulary, *, dim, own=(), jitter=0.0, seed=0, **kwargs
@@ -412,19 +412,16 @@ class LatentModel(keras.Model):
             )
         return self.factors.index(factor)
 
+    def get_config(self):
+        own = {name: getattr(self, name) for name in self._arguments()}
+        return keras.saving.serialize_keras_object({**own, "name": self.name})
+
     @classmethod
     def from_config(cls, config):
-        layers = {
-            name: keras.saving.deserialize_keras_object(config[name])
-            for name in cls.MADE_OF
-        }
-        return cls(**{**config, **layers})
+        return cls(**keras.saving.deserialize_keras_object(config))
 
-    def _config(self, *names):
-        """What `get_config` returns: layers, vocabulary and arguments by name."""
-        layers = {name: getattr(self, name) for name in self.MADE_OF}
-        return {
-            **{k: keras.saving.serialize_keras_object(v) for k, v in layers.items()},
-            "vocabulary": {k: list(v) for k, v in self.vocabulary.items()},
-            **{name: getattr(self, name) for name in (*names, "name")},
-        }
+    @classmethod
+    def _arguments(cls):
+        """Arguments of a member, which are attributes; those of Keras aside."""
+        names = inspect.signature(cls.__init__).parameters
+        return [name for name in names if name not in ("self", "kwargs")]

@@ -65,7 +65,18 @@ def build(
     dim, vocabulary = math.prod(shape), dict(vocabulary)
     scaler = Standardiser(tuple(shape))
     if kind == "vae":
-        return _vae(dim, scaler, vocabulary, jitter=jitter, seed=seed, **(vae or {}))
+        vae = {"latent": 32, "hidden": 256, "depth": 2} | (vae or {})
+        depth = vae.pop("depth")
+        widths = (vae.pop("hidden"),) * depth
+        return VAE(
+            Perceptron(widths, 2 * vae["latent"], seed),
+            Perceptron(widths, dim, seed + depth + 1),
+            scaler,
+            vocabulary,
+            jitter=jitter,
+            seed=seed,
+            **vae,
+        )
     own = _own(kind, vocabulary)
     classes = tuple(len(vocabulary[factor]) for factor in own)
     if kind == "fdnf":
@@ -206,30 +217,3 @@ def _own(kind, vocabulary):
     if kind == "fdnf" and not vocabulary:
         raise ValueError("`fdnf` needs factors. Received: an empty vocabulary")
     return known[kind]
-
-
-def _vae(
-    dim,
-    scaler,
-    vocabulary,
-    *,
-    latent=32,
-    hidden=256,
-    depth=2,
-    beta=1.0,
-    deviation=None,
-    jitter,
-    seed,
-):
-    widths = (hidden,) * depth
-    return VAE(
-        Perceptron(widths, 2 * latent, seed),
-        Perceptron(widths, dim, seed + depth + 1),
-        scaler,
-        vocabulary,
-        latent=latent,
-        beta=beta,
-        deviation=deviation,
-        jitter=jitter,
-        seed=seed,
-    )

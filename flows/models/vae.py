@@ -100,8 +100,6 @@ class VAE(LatentModel):
             its range.
     """
 
-    MADE_OF = ("encoder", "decoder", "scaler")
-
     def __init__(
         self,
         encoder,
@@ -199,9 +197,6 @@ class VAE(LatentModel):
         reconstruction = -log_normal(scaled, self.decoder(z), 2 * log_deviation)
         square = ops.square(mean) + ops.exp(log_variance) - log_variance - 1
         return reconstruction, 0.5 * ops.sum(square, axis=-1)
-
-    def get_config(self):
-        return self._config("latent", "beta", "deviation", "jitter", "seed")
 
 
 def _clip(log_deviation):

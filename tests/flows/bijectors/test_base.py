@@ -187,7 +187,10 @@ def test_linear_is_the_matrix_of_its_factors(rng):
         (lambda: spline(4, tail=0.0), "`tail`"),
         (lambda: InvertibleLinear(start="zero"), "`start` must be one of"),
         (lambda: Standardiser(()), "`shape`"),
-        (lambda: Standardiser((2, 3)).forward(np.ones((4, 3, 2))), r"\(2, 3\).*\(3, 2\)"),
+        (
+            lambda: Standardiser((2, 3)).forward(np.ones((4, 3, 2))),
+            r"\(2, 3\).*\(3, 2\)",
+        ),
         (lambda: Standardiser((2, 3)).adapt(np.ones((4, 6))), r"\(2, 3\)"),
         (lambda: Standardiser((2, 3)).inverse(np.ones((4, 5))), r"\(6,\).*\(5,\)"),
         (lambda: Inverse(Standardiser((2, 3))).build((None, 2, 3)), "keep the shape"),

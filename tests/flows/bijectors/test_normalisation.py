@@ -1,4 +1,4 @@
-"""ActNorm and Standardiser: mean 0 and variance 1 at the start, exact densities after it."""
+"""ActNorm and Standardiser: mean 0 and variance 1 at first, exact densities after."""
 
 import numpy as np
 import pytest
