@@ -87,6 +87,7 @@ class Ours(Side):
     def __init__(self, encoder, corpus, folder):
         from timbre.training.run import Run
         from voiceemb import data
+        from voiceemb.config import SpeakerEncoderConfig
         from voiceemb.training.splits import SpeakerSplits
 
         super().__init__(encoder)
@@ -94,9 +95,8 @@ class Ours(Side):
         start = time.perf_counter()
         filterbank = self.encoder.filterbank
         cache = data.open_cache(corpus, folder / "cache", filterbank)
-        self.data = data.EncoderData(
-            splits, corpus, cache, filterbank, crop_frames=CROP
-        )
+        config = SpeakerEncoderConfig(crop_frames=CROP)
+        self.data = data.EncoderData(config, splits, corpus, cache, filterbank)
         self.caching = time.perf_counter() - start
         self.run = Run.open(folder / "run", {})
         self.draw = functools.partial(self.data.draw.triplets, batch=TRIPLETS)

@@ -8,7 +8,15 @@ Imports neither TensorFlow nor Keras.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from timbre.training.config import CorpusConfig, OptimiserConfig, RunConfig, check_min
+from timbre.training.config import (
+    CorpusConfig,
+    OptimiserConfig,
+    RunConfig,
+    check_min,
+    check_range,
+)
+
+MAX_MARGIN = 1.57  # below pi / 2
 
 
 @dataclass(frozen=True)
@@ -70,16 +78,8 @@ class SoftmaxConfig:
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
 
     def __post_init__(self):
-        check_min(
-            self, steps=0, batch=1, dropout=0, scale=1e-6, margin=0, sub_centres=1
-        )
-        check_min(self, crop_frames=10)
-        if self.dropout >= 1:
-            raise ValueError(f"`dropout` must be below 1. Received: {self.dropout}")
-        if self.margin >= 1.57:
-            raise ValueError(
-                f"`margin` of SoftmaxConfig must be below pi / 2. Received: {self.margin}"
-            )
+        check_min(self, steps=0, batch=1, scale=1e-6, sub_centres=1, crop_frames=10)
+        check_range(self, dropout=(0, 1), margin=(0, MAX_MARGIN))
         first, last = self.margin_rise
         if not (0 <= first < last or first == last == 0):
             raise ValueError(
@@ -106,15 +106,13 @@ class TripletConfig:
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
 
     def __post_init__(self):
-        check_min(
-            self, steps=0, batch=1, speakers=2, utterances=2, margin=1e-6, warm_up=0
-        )
-        check_min(self, crop_frames=10)
+        check_min(self, steps=0, batch=1, speakers=2, utterances=2, margin=1e-6)
+        check_min(self, warm_up=0, crop_frames=10)
 
 
 @dataclass(frozen=True)
 class MetricConfig:
-    """Stage three, left out by default: contrastive loss over the speakers of a batch."""
+    """Stage three, left out by default: contrastive loss over a batch's speakers."""
 
     steps: int = 0
     contrast: Literal["ge2e", "prototypical", "supcon"] = "prototypical"
@@ -146,24 +144,15 @@ class LargeMarginConfig:
     )
 
     def __post_init__(self):
-        check_min(self, steps=0, batch=1, margin=0, crop_frames=10)
-        if self.margin >= 1.57:
-            raise ValueError(
-                f"`margin` of LargeMarginConfig must be below pi / 2. Received: {self.margin}"
-            )
+        check_min(self, steps=0, batch=1, crop_frames=10)
+        check_range(self, margin=(0, MAX_MARGIN))
 
 
 @dataclass(frozen=True)
-class AugmentationConfig:
-    """Augmentation of training crops (`timbre.audio.augment.Augmenter`)."""
+class CorruptionConfig:
+    """Corruptions of training crops (`timbre.audio.augment.Augmenter`)."""
 
-    enabled: bool = False  # on: waveforms are cached and features made in each step
-    # speed perturbation: each speaker at another speed is another class; needs no
-    # `enabled`
-    speeds: tuple[float, ...] = (1.0,)
     noises: str = ""  # folder of noise recordings; without, noise of random colour
-    # SpecAugment's stripes of bands, and of frames; needs no `enabled`
-    num_masks: int = 0
     speed_probability: float = 0.0
     noise_probability: float = 0.5
     snr_db: tuple[float, float] = (5.0, 30.0)
@@ -175,6 +164,17 @@ class AugmentationConfig:
     equaliser_db: float = 8.0  # its largest gain and loss
     gain_probability: float = 0.5
     gain_db: tuple[float, float] = (-10.0, 6.0)
+
+
+@dataclass(frozen=True)
+class AugmentationConfig(CorruptionConfig):
+    """Augmentation of training crops (`voiceemb.training.augmentation`)."""
+
+    enabled: bool = False  # corruptions: waveforms are cached, features made each step
+    # speed perturbation: each speaker at another speed is another class; needs no
+    # `enabled`
+    speeds: tuple[float, ...] = (1.0,)
+    num_masks: int = 0  # of SpecAugment, over bands and over frames; needs no `enabled`
 
     def __post_init__(self):
         check_min(self, num_masks=0)
@@ -218,8 +218,10 @@ class SpeakerEncoderConfig(CorpusConfig, RunConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        check_min(self, validation_speakers=0, test_speakers=0, closed_set_share=0)
-        check_min(self, styles=0, crop_frames=10)
+        check_min(
+            self, validation_speakers=0, test_speakers=0, styles=0, crop_frames=10
+        )
+        check_range(self, closed_set_share=(0, 1))
         if min(self.crop_lengths, default=10) < 10:
             raise ValueError(
                 f"`crop_lengths` must be at least 10. Received: {self.crop_lengths}"

@@ -16,7 +16,9 @@ from timbre.corpora.cache import records
 from timbre.corpora.corpus import corpus_of
 from timbre.corpora.gather import gather_config
 from timbre.corpora.splits import without
+from timbre.training.config import subset
 from voiceemb import model
+from voiceemb.config import CorruptionConfig
 from voiceemb.inference import crop_samples
 from voiceemb.training import batch_sampler
 from voiceemb.training.augmentation import build_augmenter, build_batch_transform
@@ -44,29 +46,18 @@ def prepare(config):
     corpus = gather_config(config)
     wanted = without(corpus, config.exclude_speakers)
     splits = _split(wanted, config)
-    augmentation = dataclasses.asdict(config.augmentation)
-    num_masks, speeds = augmentation.pop("num_masks"), augmentation.pop("speeds")
     augment = None
-    if augmentation.pop("enabled"):
-        augment = build_augmenter(sample_rate=filterbank.sample_rate, **augmentation)
-    waveforms = augment is not None or speeds != (1.0,)
+    if config.augmentation.enabled:
+        augment = build_augmenter(
+            sample_rate=filterbank.sample_rate,
+            **subset(config.augmentation, CorruptionConfig),
+        )
+    waveforms = augment is not None or config.augmentation.speeds != (1.0,)
     cache = open_cache(corpus, config.cache, filterbank, waveforms=waveforms)
     if len(cache) < len(corpus):
         kept = select_readable(corpus, cache)
         splits = _split(kept.subset({*wanted.speakers} & {*kept.speakers}), config)
-    return EncoderData(
-        splits,
-        corpus,
-        cache,
-        filterbank,
-        crop_frames=config.crop_frames,
-        crop_lengths=config.crop_lengths,
-        balance=config.balance,
-        speeds=speeds,
-        augment=augment,
-        num_masks=num_masks,
-        seed=config.seed,
-    )
+    return EncoderData(config, splits, corpus, cache, filterbank, augment)
 
 
 def _split(corpus, config):
@@ -154,56 +145,35 @@ class EncoderData:
     """Batches and validation of a speaker encoder, read from one cache.
 
     Args:
+        config: A `voiceemb.config.SpeakerEncoderConfig`.
         splits: `voiceemb.training.splits.SpeakerSplits` of `corpus`.
         corpus: The whole corpus, as it was cached.
         cache: `timbre.corpora.cache.records.Records` of it, see `open_cache`.
         filterbank: The `timbre.audio.filterbank.Filterbank` of the encoder.
-        crop_frames: Frames of a training crop and of a validation window.
-        crop_lengths: Frames of training crops, one sampled for each batch. Defaults to
-            `crop_frames` alone.
-        balance: What has an even share of the batches, see `batch_sampler`.
-        speeds: Ratios of speed at which a training speaker becomes another, see
-            `voiceemb.training.speed_perturbation`; the cache must then hold waveforms.
-            Defaults to none.
-        augment: Maps `(waveforms [rows, samples], seed)` to waveforms inside the graph;
-            the cache must then hold waveforms. Defaults to none.
-        num_masks: SpecAugment masks over bands, and as many over frames, of each
-            training crop. Defaults to `0`.
-        seed: Seed of all random numbers. Defaults to `0`.
+        augment: Maps `(waveforms [rows, samples], seed)` to waveforms inside the graph.
+            Defaults to none. With it, or with speed perturbation, the cache must hold
+            waveforms.
 
     Attributes:
         num_classes: Number of training speakers, at all speeds.
         facts: Speakers and digest of each split and of the cached `sounds`.
     """
 
-    def __init__(
-        self,
-        splits,
-        corpus,
-        cache,
-        filterbank,
-        *,
-        crop_frames,
-        crop_lengths=(),
-        balance="utterances",
-        speeds=(1.0,),
-        augment=None,
-        num_masks=0,
-        seed=0,
-    ):
-        self.splits = splits
+    def __init__(self, config, splits, corpus, cache, filterbank, augment=None):
+        augmentation = config.augmentation
+        self.splits, self.seed = splits, config.seed
         self.train = cache.select(corpus.rows(splits.train))
-        if tuple(speeds) != (1.0,):
-            self.train = SpeedPerturbedRecords(self.train, speeds)
+        if augmentation.speeds != (1.0,):
+            self.train = SpeedPerturbedRecords(self.train, augmentation.speeds)
         self.validation = splits.validation and cache.select(
             corpus.rows(splits.validation)
         )
-        self.waveforms, self.seed = cache.shape == (), seed
+        self.waveforms = cache.shape == ()
         self._filterbank = filterbank
-        self.crop = self._units(crop_frames)
-        self.crops = [self._units(frames) for frames in crop_lengths] or self.crop
+        self.crop = self._units(config.crop_frames)
+        self.crops = [self._units(n) for n in config.crop_lengths] or self.crop
         self.transform = build_batch_transform(
-            filterbank, self.waveforms, augment, num_masks
+            filterbank, self.waveforms, augment, augmentation.num_masks
         )
         corpora = np.array([corpus_of(name) for name in self.train.speakers])
         self.draw = batch_sampler.BatchSampler(
@@ -211,8 +181,8 @@ class EncoderData:
             self.train.length,
             crop=self.crop,
             corpus=corpora[self.train.speaker],
-            balance=balance,
-            seed=seed,
+            balance=config.balance,
+            seed=config.seed,
         )
         self.num_classes = len(self.train.speakers)
         self.facts = splits.facts(sounds=cache.about["sha256"])

@@ -79,10 +79,16 @@ def parts(spoken):
     return SpeakerSplits(spoken, spoken, None, spoken, "closed-set")
 
 
-def first_batch(parts, cache, encoder, **options):
-    voices = data.EncoderData(
-        parts, parts.train, cache, encoder.filterbank, crop_frames=20, **options
+def prepared(splits, corpus, cache, encoder, augment=None, **augmentation):
+    config = SpeakerEncoderConfig(
+        crop_frames=20, augmentation=AugmentationConfig(**augmentation)
     )
+    filterbank = encoder.filterbank
+    return data.EncoderData(config, splits, corpus, cache, filterbank, augment)
+
+
+def first_batch(parts, cache, encoder, **options):
+    voices = prepared(parts, parts.train, cache, encoder, **options)
     batches = voices.batches(functools.partial(voices.draw.triplets, batch=2), steps=1)
     return next(iter(batches(0)))[0].numpy()
 
@@ -120,9 +126,7 @@ def test_features_and_waveforms_are_judged_alike(parts, encoder, tmp_path, wavef
     cache = data.open_cache(
         parts.train, tmp_path, encoder.filterbank, waveforms=waveforms
     )
-    voices = data.EncoderData(
-        parts, parts.train, cache, encoder.filterbank, crop_frames=20
-    )
+    voices = prepared(parts, parts.train, cache, encoder)
     assert 0 <= voices.validate(encoder)()["eer"] <= 1
     embeddings = validation.embed_records(
         lambda x: encoder(encoder.features(x) if waveforms else x),
@@ -134,9 +138,7 @@ def test_features_and_waveforms_are_judged_alike(parts, encoder, tmp_path, wavef
 
 def test_each_speed_makes_of_a_speaker_another_class(parts, encoder, tmp_path):
     cache = data.open_cache(parts.train, tmp_path, encoder.filterbank, waveforms=True)
-    voices = data.EncoderData(
-        parts, parts.train, cache, encoder.filterbank, crop_frames=20, speeds=(1.0, 0.9)
-    )
+    voices = prepared(parts, parts.train, cache, encoder, speeds=(1.0, 0.9))
     assert voices.num_classes == 4 and len(parts.train.speakers) == 2
     (x, y), *_ = voices.batches(functools.partial(voices.draw.classes, batch=6), 1)(0)
     assert x.shape == (6, 20, 64) and 0 <= y.numpy().min() <= y.numpy().max() < 4
@@ -145,14 +147,8 @@ def test_each_speed_makes_of_a_speaker_another_class(parts, encoder, tmp_path):
 
 def test_crop_lengths_and_those_of_a_phase_are_in_frames(parts, encoder, tmp_path):
     cache = data.open_cache(parts.train, tmp_path, encoder.filterbank, waveforms=True)
-    voices = data.EncoderData(
-        parts,
-        parts.train,
-        cache,
-        encoder.filterbank,
-        crop_frames=20,
-        crop_lengths=(15, 30),
-    )
+    config = SpeakerEncoderConfig(crop_frames=20, crop_lengths=(15, 30))
+    voices = data.EncoderData(config, parts, parts.train, cache, encoder.filterbank)
     draw = functools.partial(voices.draw.classes, batch=2)
     assert {x.shape[1] for x, _ in voices.batches(draw, 30)(0)} == {15, 30}
     assert {x.shape[1] for x, _ in voices.batches(draw, 4, crop_frames=40)(0)} == {40}
@@ -171,7 +167,7 @@ def test_voices_of_two_corpora_are_judged_within_each(parts, encoder, tmp_path):
     corpus = Corpus("both", tuple(rows))
     cache = data.open_cache(corpus, tmp_path / "cache", encoder.filterbank)
     both = SpeakerSplits(corpus, corpus, None, None, "open-set")
-    voices = data.EncoderData(both, corpus, cache, encoder.filterbank, crop_frames=20)
+    voices = prepared(both, corpus, cache, encoder)
     found = voices.validate(encoder)()
     assert set(found) == {"eer", "eer_one", "eer_two"}
     assert found["eer_one"] == found["eer_two"] == found["eer"]
@@ -180,7 +176,7 @@ def test_voices_of_two_corpora_are_judged_within_each(parts, encoder, tmp_path):
 def test_no_validation_means_no_judge(spoken, encoder, tmp_path):
     parts = SpeakerSplits(spoken, None, None, None, "closed-set")
     cache = data.open_cache(spoken, tmp_path, encoder.filterbank)
-    voices = data.EncoderData(parts, spoken, cache, encoder.filterbank, crop_frames=20)
+    voices = prepared(parts, spoken, cache, encoder)
     assert voices.validate(encoder) is None
 
 

@@ -34,6 +34,17 @@ def check_min(config: typing.Any, **limits: float) -> None:
             )
 
 
+def check_range(config: typing.Any, **limits: tuple[float, float]) -> None:
+    """Check fields of a config against a least value and one they stay below."""
+    for name, (low, high) in limits.items():
+        value = getattr(config, name)
+        if value is not None and not low <= value < high:
+            raise ValueError(
+                f"`{name}` of {type(config).__name__} must be at least {low} and below "
+                f"{high}. Received: {value}"
+            )
+
+
 @dataclass(frozen=True)
 class OptimiserConfig:
     """Optimiser of a training stage (`timbre.training.optimisers.build`)."""
@@ -49,12 +60,9 @@ class OptimiserConfig:
     ema_warm_up: bool = False  # a young average forgets sooner
 
     def __post_init__(self):
-        check_min(self, final_rate=0, warm_up=0, momentum=0, clip_norm=1e-9, ema=0)
-        if self.learning_rate <= 0 or (self.ema or 0) >= 1:
-            raise ValueError(
-                "`learning_rate` must be above 0 and `ema` below 1. "
-                f"Received: {self.learning_rate} and {self.ema}"
-            )
+        check_min(self, learning_rate=1e-12, final_rate=0, warm_up=0, momentum=0)
+        check_min(self, clip_norm=1e-9)
+        check_range(self, ema=(0, 1))
         if self.ema_warm_up and self.ema is None:
             raise ValueError("`ema_warm_up` needs an average. Received: ema=None")
 
