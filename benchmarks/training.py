@@ -99,7 +99,7 @@ class Ours(Side):
         self.data = data.EncoderData(config, splits, corpus, cache, filterbank)
         self.caching = time.perf_counter() - start
         self.run = Run.open(folder / "run", {})
-        self.draw = functools.partial(self.data.draw.triplets, batch=TRIPLETS)
+        self.draw = functools.partial(self.data.sampler.triplets, batch=TRIPLETS)
         self.phases = itertools.count()
 
     def input(self):

@@ -176,7 +176,7 @@ class EncoderData:
             filterbank, self.waveforms, augment, augmentation.num_masks
         )
         corpora = np.array([corpus_of(name) for name in self.train.speakers])
-        self.draw = batch_sampler.BatchSampler(
+        self.sampler = batch_sampler.BatchSampler(
             self.train.speaker,
             self.train.length,
             crop=self.crop,
@@ -195,7 +195,7 @@ class EncoderData:
         """The function from a step to its batches for `timbre.training.loop.fit`.
 
         Args:
-            draw: A method of `self.draw`, see `batch_sampler.dataset`.
+            draw: A method of `self.sampler`, see `batch_sampler.dataset`.
             steps: Step before which the data ends.
             crop_frames: Frames of a crop. Defaults to the lengths of the training.
         """

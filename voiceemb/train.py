@@ -68,8 +68,8 @@ def softmax(config, encoder, data, *, run, strategy):
             sub_centres=stage.sub_centres,
             name="classifier",
         )
-    draw = functools.partial(data.draw.classes, batch=stage.batch)
-    return _fit("softmax", trainer, draw, config, data, run=run, strategy=strategy)
+    sample = functools.partial(data.sampler.classes, batch=stage.batch)
+    return _fit("softmax", trainer, sample, config, data, run=run, strategy=strategy)
 
 
 def triplet(config, encoder, data, *, run, strategy):
@@ -86,10 +86,10 @@ def triplet(config, encoder, data, *, run, strategy):
             name="triplet_learner",
         )
     if stage.strategy == "random":
-        draw = functools.partial(data.draw.triplets, batch=stage.batch)
+        sample = functools.partial(data.sampler.triplets, batch=stage.batch)
     else:
-        draw = _draw_groups(stage, data, strategy)
-    return _fit("triplet", trainer, draw, config, data, run=run, strategy=strategy)
+        sample = _sample_groups(stage, data, strategy)
+    return _fit("triplet", trainer, sample, config, data, run=run, strategy=strategy)
 
 
 def metric(config, encoder, data, *, run, strategy):
@@ -99,8 +99,8 @@ def metric(config, encoder, data, *, run, strategy):
         trainer = ContrastiveTrainer(
             encoder, stage.contrast, stage.temperature, name="contrast_learner"
         )
-    draw = _draw_groups(stage, data, strategy)
-    return _fit("metric", trainer, draw, config, data, run=run, strategy=strategy)
+    sample = _sample_groups(stage, data, strategy)
+    return _fit("metric", trainer, sample, config, data, run=run, strategy=strategy)
 
 
 def large_margin(config, encoder, data, *, run, strategy):
@@ -125,14 +125,14 @@ def large_margin(config, encoder, data, *, run, strategy):
             name="classifier",
         )
         _load_classes(trainer, run)
-    draw = functools.partial(data.draw.classes, batch=stage.batch)
-    return _fit("large_margin", trainer, draw, config, data, run=run, strategy=strategy)
+    sample = functools.partial(data.sampler.classes, batch=stage.batch)
+    return _fit("large_margin", trainer, sample, config, data, run=run, strategy=strategy)
 
 
 STAGES = (softmax, triplet, metric, large_margin)  # in the order of training
 
 
-def _fit(name, trainer, draw, config, data, *, run, strategy):
+def _fit(name, trainer, sample, config, data, *, run, strategy):
     """Compile and fit a trainer, and select its weights."""
     stage = getattr(config, name)
     with strategy.scope():
@@ -140,7 +140,7 @@ def _fit(name, trainer, draw, config, data, *, run, strategy):
     validate = data.validate(trainer.encoder)
     result = loop.fit(
         trainer,
-        data.batches(draw, stage.steps, crop_frames=stage.crop_frames),
+        data.batches(sample, stage.steps, crop_frames=stage.crop_frames),
         run=run,
         phase=name,
         steps=stage.steps,
@@ -164,22 +164,22 @@ def _load_classes(trainer, run):
     encoder.set_weights(kept)
 
 
-def _draw_groups(stage, data, strategy):
+def _sample_groups(stage, data, strategy):
     """Samples batches of several utterances of several speakers."""
-    speakers = _speakers_per_batch(stage.speakers, data.draw, strategy)
+    speakers = _speakers_per_batch(stage.speakers, data.sampler, strategy)
     return functools.partial(
-        data.draw.groups, speakers=speakers, utterances=stage.utterances
+        data.sampler.groups, speakers=speakers, utterances=stage.utterances
     )
 
 
-def _speakers_per_batch(speakers, draw, strategy):
+def _speakers_per_batch(speakers, sample, strategy):
     """As many speakers as asked and there are, evenly over replicas, two on each."""
     replicas = strategy.num_replicas_in_sync
-    found = min(speakers, len(draw.speakers)) // replicas * replicas
+    found = min(speakers, len(sample.speakers)) // replicas * replicas
     if found < 2 * replicas:
         raise ValueError(
             "Every replica must get at least two speakers, or it has no triplet. "
-            f"Received: {min(speakers, len(draw.speakers))} speakers in a batch for "
+            f"Received: {min(speakers, len(sample.speakers))} speakers in a batch for "
             f"{replicas} replicas"
         )
     return found

@@ -89,7 +89,7 @@ def prepared(splits, corpus, cache, encoder, augment=None, **augmentation):
 
 def first_batch(parts, cache, encoder, **options):
     voices = prepared(parts, parts.train, cache, encoder, **options)
-    batches = voices.batches(functools.partial(voices.draw.triplets, batch=2), steps=1)
+    batches = voices.batches(functools.partial(voices.sampler.triplets, batch=2), steps=1)
     return next(iter(batches(0)))[0].numpy()
 
 
@@ -140,7 +140,7 @@ def test_each_speed_makes_of_a_speaker_another_class(parts, encoder, tmp_path):
     cache = data.open_cache(parts.train, tmp_path, encoder.filterbank, waveforms=True)
     voices = prepared(parts, parts.train, cache, encoder, speeds=(1.0, 0.9))
     assert voices.num_classes == 4 and len(parts.train.speakers) == 2
-    (x, y), *_ = voices.batches(functools.partial(voices.draw.classes, batch=6), 1)(0)
+    (x, y), *_ = voices.batches(functools.partial(voices.sampler.classes, batch=6), 1)(0)
     assert x.shape == (6, 20, 64) and 0 <= y.numpy().min() <= y.numpy().max() < 4
     assert voices.validation.speakers == parts.validation.speakers  # as they are
 
@@ -149,7 +149,7 @@ def test_crop_lengths_and_those_of_a_phase_are_in_frames(parts, encoder, tmp_pat
     cache = data.open_cache(parts.train, tmp_path, encoder.filterbank, waveforms=True)
     config = SpeakerEncoderConfig(crop_frames=20, crop_lengths=(15, 30))
     voices = data.EncoderData(config, parts, parts.train, cache, encoder.filterbank)
-    draw = functools.partial(voices.draw.classes, batch=2)
+    draw = functools.partial(voices.sampler.classes, batch=2)
     assert {x.shape[1] for x, _ in voices.batches(draw, 30)(0)} == {15, 30}
     assert {x.shape[1] for x, _ in voices.batches(draw, 4, crop_frames=40)(0)} == {40}
 
@@ -216,6 +216,6 @@ def test_preparing_splits_what_can_be_read_and_augments_on_request(spoken, tmp_p
         )
         voices = data.prepare(config)
         assert len(voices.splits.train) == 6 and voices.waveforms == enabled
-        batches = voices.batches(functools.partial(voices.draw.triplets, batch=2), 1)
+        batches = voices.batches(functools.partial(voices.sampler.triplets, batch=2), 1)
         features, _ = next(iter(batches(0)))
         assert features.shape == (2, 3, 20, 64)
