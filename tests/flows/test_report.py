@@ -30,7 +30,6 @@ def finished(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "evaluate", evaluate)
     monkeypatch.setattr(figures, "save_figures", draw)
     monkeypatch.setattr(report, "signatures", lambda *of: of)
-    monkeypatch.setattr(report.features, "front_end", lambda about: about["name"])
     run = Run.open(tmp_path / "flow", {"backbone": {"name": "realnvp", "steps": 4}})
     models = {kind: stand_ins.Model() for kind in ("nf", "fdnf")}
     for kind in models:
@@ -50,7 +49,7 @@ def test_a_run_ends_with_report_figures_numbers_and_card(finished, capsys):
     run, models, parts, done, asked = finished
     served, about = report.finish(CONFIG, models, parts, done, run=run)
     results = stand_ins.results()
-    assert served == (models["fdnf"], parts.about["name"]) and about["model"] == "fdnf"
+    assert served == (models["fdnf"], None) and about["model"] == "fdnf"
     assert asked["evaluate"] == (models, parts, 70, 3)
     said = capsys.readouterr().out
     assert said.strip() == summary.summarise(results).strip()
