@@ -1,1 +1,1 @@
-"""Reversible maps of speech: what is said apart from who says it."""
+"""Normalising flows of speech, with factors such as phone and speaker in parts."""

@@ -26,7 +26,7 @@ class Rows:
 
     Args:
         x: Features, float32 `[n, *shape]`.
-        labels: Codes of the factors' classes, int32 `[n, F]`, -1 where nobody knows.
+        labels: Class indices of the factors, int32 `[n, F]`, -1 where unknown.
         recording: Name of the recording of each, str `[n]`.
         speaker: Name of its speaker, str `[n]`, `""` where unknown.
     """
@@ -50,14 +50,14 @@ class SegmentSplits:
     """Training, validation, test and unseen rows.
 
     Args:
-        train: `Rows` to learn from, with all their labels; see `shown`.
-        valid: Those by which weights are selected.
-        test: Those kept for the report.
-        unseen: Those of speakers who are in no other part, -1 in the factor `speaker`;
-            `None` if there are none.
-        shown: Labels of `train` that learning may see, int32 `[len(train), F]`, hidden
-            ones -1. Who judges goes by `train.labels`.
-        vocabulary: Dict, each factor to a tuple of its classes, in the order of codes.
+        train: `Rows` for training, with all their labels; see `shown`.
+        valid: Validation rows, which select weights.
+        test: Test rows.
+        unseen: Rows of speakers in no other split, -1 in the factor `speaker`; `None`
+            if there are none.
+        shown: Labels of `train` for training, int32 `[len(train), F]`, masked ones -1.
+            Probe classifiers use `train.labels`.
+        vocabulary: Dict, each factor to a tuple of its classes, in the order of indices.
         about: Where the rows are from, how their features are computed, and how many
             were left out, and why.
     """

@@ -10,7 +10,7 @@ from flows.segments import features
 from flows.signatures import signatures
 from timbre.files import verify_sha256
 
-CARD = """# What is said, apart from who says it: `{name}`
+CARD = """# Flows of speech with factors in parts: `{name}`
 
 Normalising flows from segments of speech to latents in which classes have means: shift
 a latent from one class mean to another, invert the flow, and the segment changes class.

@@ -95,11 +95,12 @@ def validate_segments(x, shape, minimum=1):
     return _finite(values.astype(np.float32, copy=False), "Segments")
 
 
-def validate_target(given, factor, names, dim, rows, minimum=0):
+def validate_target(target, factor, names, dim, rows, minimum=0):
     """Class indices or centres, as int32 or float32 NumPy; traced ones as they are.
 
     Args:
-        given: Name or index of a class, or several; or centres `[dim]`, `[batch, dim]`.
+        target: Name or index of a class, or several; or centres, `[dim]` or
+            `[batch, dim]`.
         factor: What they are classes of.
         names: Names of the classes, in the order of their indices.
         dim: Of a centre.
@@ -110,8 +111,8 @@ def validate_target(given, factor, names, dim, rows, minimum=0):
         ValueError: If there is no such class, they are not one or as many as rows, or
             centres are of another width or not finite.
     """
-    if (values := concrete(given)) is None:
-        return given
+    if (values := concrete(target)) is None:
+        return target
     if values.ndim > (values.dtype.kind == "f") and rows not in (None, len(values)):
         raise ValueError(
             f"Classes of {factor} must be one, or one for each of {rows} rows. "
@@ -124,7 +125,7 @@ def validate_target(given, factor, names, dim, rows, minimum=0):
         if values.ndim > 1 or ((values < minimum) | (values >= len(names))).any():
             raise ValueError(
                 f"Class indices of {factor} must be one or [batch], "
-                f"{minimum} to {len(names) - 1}. Received: {given}"
+                f"{minimum} to {len(names) - 1}. Received: {target}"
             )
         return values.astype(np.int32)
     if values.ndim not in (1, 2) or values.shape[-1] != dim:

@@ -15,7 +15,7 @@ class Conditioner(ConfigurableLayer):
         hidden: Widths of the hidden layers, a tuple of ints.
         outputs: Numbers that come out for each place.
         context_dim: Channels of the context, 0 for none. Defaults to `0`.
-        seed: Of the hidden layers' first weights, drawn by Glorot's uniform law.
+        seed: Of the hidden layers' first weights, Glorot uniform.
             Defaults to `0`.
 
     Call arguments:

@@ -116,7 +116,7 @@ def _lead(values, best, sign):
     return f"{ours:.3f}, {place} ({beside})"
 
 
-def _beside(ours, theirs, who):
+def _beside(ours, theirs, name):
     """How one side effect compares to another."""
     if abs(ours - theirs) < TOLERANCE:
         place = "level with"
@@ -124,7 +124,7 @@ def _beside(ours, theirs, who):
         place = "below half of"
     else:
         place = "below" if ours < theirs else "above"
-    return f"{place} the {theirs:.3f} of {who}"
+    return f"{place} the {theirs:.3f} of {name}"
 
 
 def _manipulation(factor, rows, known):

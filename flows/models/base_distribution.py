@@ -43,7 +43,7 @@ class FactorialNormal(ConfigurableLayer):
         classes: How many classes each factor has. Defaults to `(10, 12)`.
         dims: Dimensions of each factor's part. Defaults to `(32, 32)`.
         residual: Dimensions of the residual, which has no classes. Defaults to `0`.
-        variance: `"unit"`: 1 in all directions; `"shared"`: a diagonal is learned for
+        variance: `"unit"`: 1 in all directions; `"shared"`: a diagonal is trained for
             each factor; `"class"`: one for each class. Defaults to `"unit"`.
 
     Call arguments:

@@ -185,7 +185,7 @@ class LatentModel(keras.Model):
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        """The mean of the losses `y_pred`, weighted if so asked."""
+        """The mean of the losses `y_pred`, weighted where weights are given."""
         return self.mean(ops.zeros_like(y_pred), y_pred, sample_weight)
 
     def posterior(self, x):
