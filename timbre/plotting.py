@@ -199,7 +199,7 @@ def tsne(rows: ArrayLike, *, seed: int = 0, init: str = "pca") -> np.ndarray:
 
 
 def scatter(
-    axes: Axes, points: ArrayLike, labels: ArrayLike, *, size: float = 18
+    axes: Axes, points: np.ndarray, labels: np.ndarray, *, size: float = 18
 ) -> None:
     """Draw labelled points, each class in its own colour and marker.
 
@@ -210,7 +210,9 @@ def scatter(
         size: Area of a marker, square points. Defaults to `18`.
     """
     classes = [name for name in np.unique(labels) if name]
-    looks = {name: class_style(i, len(classes)) for i, name in enumerate(classes)}
+    looks: dict[str, dict[str, Any]] = {
+        name: class_style(i, len(classes)) for i, name in enumerate(classes)
+    }
     if "" in labels:
         looks = {"": {"color": "#BBBBBB", "marker": "o"}} | looks
     for name, look in looks.items():

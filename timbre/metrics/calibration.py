@@ -94,7 +94,7 @@ class Calibration(abc.ABC):
     def to_json(self) -> str:
         """The calibration as a JSON object of its kind and its numbers."""
         kind = next(name for name, member in KINDS.items() if member is type(self))
-        return json.dumps({"kind": kind} | dataclasses.asdict(self), allow_nan=False)
+        return json.dumps({"kind": kind} | vars(self), allow_nan=False)
 
 
 @dataclasses.dataclass(frozen=True)

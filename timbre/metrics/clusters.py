@@ -73,18 +73,18 @@ def knn_accuracy(
             "`k` must be at least 1 and at most the labelled rows outside of a group. "
             f"Received: k={k} for {len(z)} rows, {largest} in one group"
         )
-    z = z - z.mean(axis=0)  # distances lose fewer digits around the origin
-    finder, right = NearestNeighbors(n_neighbors=k + largest).fit(z), 0
-    for start in range(0, len(z), BLOCK_ROWS):
+    centred = z - z.mean(axis=0)  # distances lose fewer digits around the origin
+    finder, right = NearestNeighbors(n_neighbors=k + largest).fit(centred), 0
+    for start in range(0, len(centred), BLOCK_ROWS):
         own = slice(start, start + BLOCK_ROWS)
-        near = finder.kneighbors(z[own], return_distance=False)
+        near = finder.kneighbors(centred[own], return_distance=False)
         beside = np.argsort(groups[near] == groups[own, None], axis=1, kind="stable")
         near = np.take_along_axis(near, beside[:, :k], axis=1)
         classes = labels[near]  # [rows, k], the nearest first
         votes = (classes[:, :, None] == classes[:, None, :]).sum(axis=2)
         winner = np.take_along_axis(classes, votes.argmax(axis=1)[:, None], axis=1)
         right += (winner[:, 0] == labels[own]).sum()
-    return float(right / len(z))
+    return float(right / len(centred))
 
 
 def silhouette(
@@ -157,6 +157,7 @@ def majority_rate(labels: ArrayLike) -> float:
     Args:
         labels: Class of each row, -1 if unknown, `[rows]`.
     """
+    labels = np.asarray(labels)
     _, labels = _known(np.zeros((len(labels), 1)), labels)
     return float(np.bincount(labels).max() / len(labels))
 
@@ -272,11 +273,11 @@ def _means_of(class_means, names, dim) -> np.ndarray:
     return class_means[names]
 
 
-def _known(z, labels):
+def _known(z, labels) -> tuple[np.ndarray, np.ndarray]:
     return _named(z, labels)[:2]
 
 
-def _named(z, labels):
+def _named(z, labels) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Latents of known classes, these counted from 0, and the label of each class."""
     z, labels = check_rows(z, "z"), np.asarray(labels)
     if labels.shape != z.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
@@ -297,7 +298,7 @@ def _named(z, labels):
     return z[keep], np.searchsorted(names, labels[keep]), names
 
 
-def _grouped(z, labels, groups):
+def _grouped(z, labels, groups) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """As `_known`, of classes in two groups or more, and the number of each group."""
     if groups is None:
         groups = np.arange(len(z))
@@ -317,7 +318,7 @@ def _class_means(values, labels) -> np.ndarray:
     return (sums.T / counts).T
 
 
-def _centred(z, labels):
+def _centred(z, labels) -> tuple[np.ndarray, np.ndarray]:
     """Means of the classes, and rows less the mean of their class."""
     means = _class_means(z, labels)
     return means, z - means[labels]

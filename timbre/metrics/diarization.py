@@ -26,7 +26,7 @@ References:
 
 import dataclasses
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -92,7 +92,8 @@ class DiarizationErrors:
         if not isinstance(other, DiarizationErrors):
             return NotImplemented
         names = [field.name for field in dataclasses.fields(self)][:-1]
-        return DiarizationErrors(*(getattr(self, n) + getattr(other, n) for n in names))
+        sums = {name: getattr(self, name) + getattr(other, name) for name in names}
+        return DiarizationErrors(**sums)
 
     def share(self, seconds: float) -> float:
         """Seconds per second of `total`; without any, 0 for none and 1 for some."""
@@ -176,7 +177,7 @@ def score(
     spoken, hypothesised = _activity(true, edges), _activity(found, edges)
     length = np.diff(edges)
     if uem is not None:
-        length[_depth(*regions.T, edges) == 0] = 0
+        length[_depth(regions[:, 0], regions[:, 1], edges) == 0] = 0
     scored = length.copy()
     scored[_depth(start, end, edges) > 0] = 0
     if skip_overlap:
@@ -209,8 +210,9 @@ def _errors(names, found_names, spoken, hypothesised, scored) -> DiarizationErro
         "pure": shared.max(axis=0, initial=0).sum(),
         "covered": shared.max(axis=1, initial=0).sum(),
     }
+    seconds: dict[str, Any] = {k: int(count) / TICKS for k, count in ticks.items()}
     return DiarizationErrors(
-        **{name: int(count) / TICKS for name, count in ticks.items()},
+        **seconds,
         jaccard=float(jaccard.sum()),
         num_scored=int((spoken_time > 0).sum()),
         mapping={found_names[column]: names[row] for column, row in sorted(pairs)},
@@ -228,8 +230,8 @@ def table(
     Args:
         rows: Pairs of a name and its `DiarizationErrors`, or a dictionary of them.
     """
-    rows = rows.items() if isinstance(rows, dict) else rows
-    lines = [[show(name, row) for show in COLUMNS.values()] for name, row in rows]
+    pairs = rows.items() if isinstance(rows, dict) else rows
+    lines = [[show(name, row) for show in COLUMNS.values()] for name, row in pairs]
     return format_table([[*COLUMNS], *lines])
 
 
@@ -263,7 +265,8 @@ def _speakers(turns, name) -> _Speakers:
             own.append([start, end])
     speaker = np.repeat(np.arange(len(spans)), [len(own) for own in spans.values()])
     merged = np.array([span for own in spans.values() for span in own], np.int64)
-    return _Speakers([*spans], speaker, *merged.reshape(-1, 2).T, times.ravel())
+    start, end = merged.reshape(-1, 2).T
+    return _Speakers([*spans], speaker, start, end, times.ravel())
 
 
 def _regions(uem) -> np.ndarray:

@@ -104,7 +104,7 @@ def reliability_figure(
     The area of a marker is the weight of its bin: small ones are chance.
 
     Args:
-        answers: Maps a name to `(label, probability)`, each `[trials]`.
+        predictions: Maps a name to `(label, probability)`, each `[trials]`.
         bins: Number of bins from 0 to 1. Defaults to `15`.
         prior: Total weight of the same pairs. Defaults to `0.5`.
         title: Of the figure; say in it what was fitted on what.

@@ -98,6 +98,7 @@ def pool_adjacent_violators(
     """
     from sklearn.isotonic import isotonic_regression
 
+    scores = np.asarray(scores)
     weighty = weights > 0
     values, where = np.unique(scores[weighty], return_inverse=True)
     total = np.bincount(where, weights[weighty])

@@ -48,16 +48,16 @@ def prdc(
         raise ValueError(f"`k` must be at least 1. Received: {k}")
     real, fake = check_same_width(real=real, fake=fake, min_rows=k + 1)
     middle = real.mean(axis=0)  # distances lose fewer digits around the origin
-    real, fake = real - middle, fake - middle
-    reach_fake = _kth_distances(fake, k, block_bytes)
-    reach_real = _kth_distances(real, k, block_bytes)
-    recalled, covered = np.empty((2, len(real)), bool)
-    balls = np.zeros(len(fake), int)
-    for block in row_blocks(len(real), len(fake), block_bytes=block_bytes):
-        distances = _square_distances(real[block], fake)
-        recalled[block] = (distances < reach_fake).any(axis=1)
-        covered[block] = distances.min(axis=1) < reach_real[block]
-        balls += (distances < reach_real[block, None]).sum(axis=0)
+    a, b = real - middle, fake - middle
+    reach_a = _kth_distances(a, k, block_bytes)
+    reach_b = _kth_distances(b, k, block_bytes)
+    recalled, covered = np.empty((2, len(a)), bool)
+    balls = np.zeros(len(b), int)
+    for block in row_blocks(len(a), len(b), block_bytes=block_bytes):
+        distances = _square_distances(a[block], b)
+        recalled[block] = (distances < reach_b).any(axis=1)
+        covered[block] = distances.min(axis=1) < reach_a[block]
+        balls += (distances < reach_a[block, None]).sum(axis=0)
     return {
         "precision": float((balls > 0).mean()),
         "recall": float(recalled.mean()),

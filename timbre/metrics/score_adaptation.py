@@ -59,7 +59,8 @@ class ScoreDistribution:
     @classmethod
     def from_scores(cls, scores: ArrayLike) -> "ScoreDistribution":
         """Mean and deviation of scores `[scores]` that are not all equal."""
-        return cls(float(np.mean(scores)), float(np.std(scores)))
+        scores = np.asarray(scores, np.float64)
+        return cls(float(scores.mean()), float(scores.std()))
 
     @classmethod
     def from_corpora(

@@ -254,6 +254,7 @@ def write_trials(
     """
     path = Path(path)
     if scores is not None:
+        scores = np.asarray(scores)
         if len(scores) != len(trials):
             raise ValueError(
                 "Every trial must have one score. "

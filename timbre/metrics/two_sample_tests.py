@@ -7,6 +7,7 @@ Kolmogorov-Smirnov distance of single columns (`ks_per_column`) and of row norms
 """
 
 import warnings
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -147,7 +148,7 @@ def c2st(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # 40 rounds are the budget
         predicted = cross_val_predict(model, rows, labels, cv=splits)
-    test = binomtest(int((predicted == labels).sum()), len(labels))
+    test = binomtest(int(np.sum(predicted == labels)), len(labels))
     low, high = test.proportion_ci(confidence, method="wilson")
     return {"accuracy": float(test.statistic), "low": float(low), "high": float(high)}
 
@@ -222,14 +223,15 @@ def compare_norms(real: ArrayLike, fake: ArrayLike) -> dict:
         Kolmogorov-Smirnov distance, and `p`, that of its test.
     """
     real, fake = check_same_width(real=real, fake=fake)
-    real, fake = np.linalg.norm(real, axis=1), np.linalg.norm(fake, axis=1)
-    scale = real.mean() or 1.0
-    rounded = np.round(real / scale, 6), np.round(fake / scale, 6)
-    test = ks_2samp(*rounded, method="asymp")
+    real_norms = np.linalg.norm(real, axis=1)
+    fake_norms = np.linalg.norm(fake, axis=1)
+    scale = real_norms.mean() or 1.0
+    rounded = np.round(real_norms / scale, 6), np.round(fake_norms / scale, 6)
+    test: Any = ks_2samp(*rounded, method="asymp")
     return {
         "levels": list(QUANTILES),
-        "real": np.quantile(real, QUANTILES).tolist(),
-        "fake": np.quantile(fake, QUANTILES).tolist(),
+        "real": np.quantile(real_norms, QUANTILES).tolist(),
+        "fake": np.quantile(fake_norms, QUANTILES).tolist(),
         "ks": float(test.statistic),
         "p": float(test.pvalue),
     }

@@ -7,7 +7,8 @@ SHA-256 of its trial list (`timbre.metrics.trials`).
 """
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -100,7 +101,9 @@ def bootstrap_by_speaker(
             "`labels` must be true where `enrol` and `test` are one speaker, only there"
         )
     rates = _weighted_rates(same, left, right, ends)
-    measures = {"eer": lambda fpr, fnr: equal_error_point(fpr, fnr)[0]}
+    measures: dict[Any, Callable] = {
+        "eer": lambda fpr, fnr: equal_error_point(fpr, fnr)[0]
+    }
     for p in costs:
         measures[p] = functools.partial(detection_cost, p_target=p)
     found, rng = [], np.random.default_rng(seed)
@@ -227,17 +230,17 @@ def evaluate(
         The dictionary of `report`.
     """
     if isinstance(trials, Trials):
-        segments = np.arange(len(speakers)) if segments is None else segments
-        trials = trials.locate(segments, speakers)
+        names = np.arange(len(np.asarray(speakers))) if segments is None else segments
+        pairs = trials.locate(names, speakers)
     elif trials in LISTS:
-        trials = LISTS[trials](speakers, segments=segments, seed=seed, **options)
+        pairs = LISTS[trials](speakers, segments=segments, seed=seed, **options)
     else:
         raise ValueError(
             f"`trials` must be a Trials or one of {list(LISTS)}. Received: {trials!r}"
         )
-    scores = cosine_scores(embeddings, trials)
+    scores = cosine_scores(embeddings, pairs)
     return report(
-        trials, scores, protocol=protocol, name=name, resamples=resamples, seed=seed
+        pairs, scores, protocol=protocol, name=name, resamples=resamples, seed=seed
     )
 
 

@@ -1,1 +1,1 @@
-"""The way out: SavedModels that a server loads."""
+"""Serving: SavedModels with signatures, checks of requests, published versions."""

@@ -1,8 +1,7 @@
-"""SavedModels: functions of tensors by name, in a form any TensorFlow server loads.
+"""Export of SavedModels with named signatures, for any TensorFlow server.
 
-A SavedModel here holds named signatures, each weight once, nothing that needs Python
-and nothing that needs a library of ours. What it is stands beside it, in
-`assets.extra/about.json`, where servers do not look and people do.
+A SavedModel holds each weight once, needs no Python and no custom ops. Its description
+lies beside it in `assets.extra/about.json`, which servers ignore.
 """
 
 import json
@@ -17,18 +16,18 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 PYTHON_OPS = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
 STOCK_OPS = frozenset(dir(tf.raw_ops))
-FREE_DIM = 400  # 25 ms of sound, one frame: the size of a free axis in a made-up sample
+FREE_DIM = 400  # 25 ms of sound, one frame: size of a free axis in a default sample
 
 
 class Signature(NamedTuple):
-    """One thing a served model does.
+    """A function of a SavedModel with the names of its inputs and outputs.
 
     Args:
         function: Takes the inputs by position, returns a tensor or a tuple of them.
         inputs: A `tf.TensorSpec` for each, every one with a name.
         outputs: Name of the result, or a tuple of names.
-        sample: Maps each input's name to an array to try the saved model on.
-            Defaults to small made-up values, which some functions may refuse.
+        sample: Maps each input's name to an array to test the saved model with.
+            Defaults to small random values, which some functions may refuse.
     """
 
     function: Callable
@@ -37,8 +36,8 @@ class Signature(NamedTuple):
     sample: Mapping[str, np.ndarray] | None = None
 
 
-def trace(signature: Signature):
-    """Make the graph of a signature, with inputs and outputs by name.
+def trace(signature: Signature) -> Any:
+    """Trace the graph of a signature, with inputs and outputs by name.
 
     Args:
         signature: A `Signature`.
@@ -46,7 +45,7 @@ def trace(signature: Signature):
     Returns:
         A `tf.types.experimental.ConcreteFunction`.
     """
-    names = [spec.name for spec in signature.inputs]
+    names: list[Any] = [spec.name for spec in signature.inputs]
     if None in names or len(set(names)) < len(names):
         raise ValueError(f"Inputs must have names that differ. Received: {names}")
     outputs = signature.outputs
@@ -73,10 +72,10 @@ def save(
     about: dict | None = None,
     assets: Mapping[str, bytes] | None = None,
 ) -> None:
-    """Write a SavedModel, refuse what a server can not run, and try what was written.
+    """Write a SavedModel, check that a server can run it, and compare its outputs.
 
     Only the variables that the graphs read are saved, each once, however many
-    signatures share them. The folder is not yet published: see `timbre.serving.publish`.
+    signatures share them. To publish the folder see `timbre.serving.publish`.
 
     Args:
         folder: Where to write; must not exist, or be empty.
@@ -86,8 +85,8 @@ def save(
 
     Raises:
         FileExistsError: If the folder holds anything.
-        ValueError: If a graph needs Python or an op of somebody's own, or if the
-            saved model does not answer as the functions do. The files stay there.
+        ValueError: If a graph needs Python or a custom op, or if the saved model's
+            outputs differ from those of the functions. The files stay there.
     """
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
@@ -97,7 +96,7 @@ def save(
     signatures = {name: Signature(*value) for name, value in signatures.items()}
     traced = {name: trace(signature) for name, signature in signatures.items()}
     variables = [v for graph in traced.values() for v in graph.graph.variables]
-    module = tf.Module()
+    module: Any = tf.Module()
     module.weights = list({id(variable): variable for variable in variables}.values())
     tf.saved_model.save(module, str(folder), signatures=traced)
     check_portable(folder)
@@ -116,7 +115,7 @@ def _json(about) -> bytes:
 
 
 def check_portable(folder: str | os.PathLike) -> None:
-    """Refuse a SavedModel whose graph, or any function in it, needs more than TF.
+    """Refuse a SavedModel whose graph or functions need more than TensorFlow's ops.
 
     Args:
         folder: A SavedModel.
@@ -151,7 +150,7 @@ def check_outputs(
     traced: Mapping[str, Any],
     signatures: Mapping[str, Signature],
 ) -> None:
-    """Load a SavedModel and compare what it answers with the graphs it came from.
+    """Load a SavedModel and compare its outputs with those of its source graphs.
 
     Args:
         folder: A SavedModel.
@@ -159,27 +158,29 @@ def check_outputs(
         signatures: Maps the same names to `Signature`s, for their samples.
 
     Raises:
-        ValueError: If an answer differs by more than rounding.
+        ValueError: If an output differs by more than rounding.
     """
     loaded = tf.saved_model.load(str(folder))
     for name, function in traced.items():
-        sample = signatures[name].sample or _made_up(signatures[name].inputs)
-        inputs = {
+        sample: Mapping[Any, Any] = signatures[name].sample or _default_sample(
+            signatures[name].inputs
+        )
+        inputs: dict[Any, tf.Tensor] = {
             spec.name: tf.constant(sample[spec.name], spec.dtype)
             for spec in signatures[name].inputs
         }
         expected = function(**inputs)
         actual = loaded.signatures[name](**inputs)
         for key, value in expected.items():
-            if not _same(value.numpy(), actual[key].numpy()):
+            if not _equal(value.numpy(), actual[key].numpy()):
                 raise ValueError(
-                    "A saved model must answer as its source does. "
-                    f"Received: another {key!r} from signature {name!r}"
+                    "A saved model must give the outputs of its source: "
+                    f"{key!r} of signature {name!r} differs"
                 )
 
 
-def _made_up(specs) -> dict:
-    """Two rows of noise, ones for whole numbers, free axes of `FREE_DIM`."""
+def _default_sample(specs) -> dict:
+    """Two rows of noise, ones for integers, free axes of `FREE_DIM`."""
     rng, sample = np.random.default_rng(0), {}
     for spec in specs:
         shape = spec.shape.as_list()
@@ -192,7 +193,7 @@ def _made_up(specs) -> dict:
     return sample
 
 
-def _same(expected, actual) -> bool:
+def _equal(expected, actual) -> bool:
     if expected.shape != actual.shape or expected.dtype != actual.dtype:
         return False
     if not np.issubdtype(expected.dtype, np.inexact):

@@ -1,8 +1,8 @@
-"""Versions of a model, as a server polls for them.
+"""Publishing numbered versions of a SavedModel, which a server polls for.
 
-A server looks into a folder about once a second and loads the highest number in it:
-`<base>/1`, `<base>/2`, ... A version is therefore written under a name that is no
-number, tried there, and only then renamed: it is either not there or all there.
+A server loads the highest number in a folder: `<base>/1`, `<base>/2`, ... A version is
+written under a name that is no number, tested there, and only then renamed: it is
+either absent or complete.
 """
 
 import errno
@@ -34,7 +34,7 @@ def latest_version(base: str | os.PathLike) -> Path:
 
 
 def _numbered(base) -> list[Path]:
-    """What has a number for a name, `7` and `007` alike, by rising number."""
+    """Paths whose name is a number, `7` or `007`, by rising number."""
     base = Path(base)
     paths = base.iterdir() if base.is_dir() else ()
     paths = [path for path in paths if path.name.isascii() and path.name.isdigit()]
@@ -45,7 +45,7 @@ def _numbered(base) -> list[Path]:
 def version_folder(
     base: str | os.PathLike, *, version: int | None = None
 ) -> Iterator[dict[str, Path]]:
-    """Give a hidden folder to write to; publish it when the block ends well.
+    """Context manager: a hidden folder to fill, published when the block ends well.
 
     When the block raises, nothing is published and the hidden folder is removed.
     After a power cut one may remain: its name starts with `.tmp-`, no server reads
@@ -84,7 +84,7 @@ def version_folder(
 
 
 def _rename(folder, base, version) -> Path:
-    """Take the number, or the next free one if somebody was faster."""
+    """Take the number, or the next free one if another process was faster."""
     number = version or max(versions(base), default=0) + 1
     while True:
         try:
@@ -123,9 +123,9 @@ def publish(
     assets: dict[str, bytes] | None = None,
     version: int | None = None,
 ) -> Path:
-    """Save signatures, try them, and publish them as the next version.
+    """Save signatures, test them, and publish them as the next version.
 
-    Weights that the latest version holds already are not published again.
+    If the latest version has the same weights, nothing is published.
 
     Args:
         base: Folder of the versions, such as `runs/tiny/export`.
@@ -140,15 +140,19 @@ def publish(
     """
     from timbre.serving import export
 
-    if version is None and versions(base) and _is_of(latest_version(base), about):
+    if (
+        version is None
+        and versions(base)
+        and _has_weights_of(latest_version(base), about)
+    ):
         return latest_version(base)
     with version_folder(base, version=version) as work:
         export.save(work["folder"], signatures, about=about, assets=assets)
     return work["published"]
 
 
-def _is_of(folder, about):
-    """Whether a published version says that it holds the weights of `about`."""
+def _has_weights_of(folder, about):
+    """Whether the `about.json` of a published version has the SHA-256 of `about`."""
     path = folder / "assets.extra" / "about.json"
     digest = (about or {}).get("sha256")
     if digest is None or not path.is_file():
