@@ -7,6 +7,7 @@ only from `seed`, two integers: the same seed gives the same bits. Nothing clips
 """
 
 import math
+from typing import Any
 
 import tensorflow as tf
 
@@ -46,13 +47,12 @@ def coloured_noise(slope, *, samples, seed):
         Noise of power one, float32 `[batch, samples]`.
     """
     slope = tf.convert_to_tensor(slope, tf.float32)
-    white = tf.random.stateless_normal(
-        [tf.shape(slope)[0], samples], seed, alg="philox"
-    )
+    shape = tf.stack([tf.shape(slope)[0], samples])
+    white = tf.random.stateless_normal(shape, seed, alg="philox")
     spectrum = tf.signal.rfft(white)
     bins = tf.range(tf.shape(spectrum)[1], dtype=tf.float32)
-    shape = tf.pow(tf.maximum(bins, 1.0), -slope[:, None] / 2)
-    noise = tf.signal.irfft(spectrum * tf.cast(shape, tf.complex64), [samples])
+    gain = tf.pow(tf.maximum(bins, 1.0), -slope[:, None] / 2)
+    noise = tf.signal.irfft(spectrum * tf.cast(gain, tf.complex64), [samples])
     return tf.math.divide_no_nan(noise, tf.sqrt(_power(noise))[:, None])
 
 
@@ -92,7 +92,7 @@ def apply_gain(waveform, gain_db):
     return waveform * tf.reshape(factor, [-1, 1])
 
 
-def limit_peak(waveform, peak=1.0):
+def limit_peak(waveform, peak: Any = 1.0):
     """Scale rows whose peak is above `peak`, a number or `[batch]`, down to it."""
     loudest = tf.reduce_max(tf.abs(waveform), axis=1)
     peak = tf.convert_to_tensor(peak, tf.float32)

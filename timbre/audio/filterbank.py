@@ -122,7 +122,7 @@ class Filterbank(FrontEnd):
     def _frames(self, x):
         """Join neighbouring blocks of one hop to frames, and zeros up to the FFT."""
         blocks = -(-self.length // self.hop)  # hops that a frame touches
-        batch, samples = ops.shape(x)
+        batch, samples = ops.shape(x)  # pyright: ignore
         count = self.num_frames(samples)
         x = ops.pad(x, [[0, 0], [0, (count + blocks - 1) * self.hop - samples]])
         x = ops.reshape(x, (batch, -1, self.hop))  # (batch, count + blocks - 1, hop)

@@ -16,6 +16,7 @@ triangles add up to one.
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from timbre.audio.filterbank import FrontEnd
 from timbre.audio.stft import stft
@@ -24,12 +25,12 @@ SPECTRA = ("mel", "linear")
 MAX_PARTS = 8  # of a hop; all frames but one in so many are dropped
 
 
-def hz_to_mel(hz: float | np.ndarray) -> np.ndarray:
+def hz_to_mel(hz: ArrayLike) -> np.ndarray:
     """Convert hertz to mel, `2595 * log10(1 + hz / 700)`, float or array."""
     return 2595 * np.log10(1 + np.asarray(hz, np.float64) / 700)
 
 
-def mel_to_hz(mel: float | np.ndarray) -> np.ndarray:
+def mel_to_hz(mel: ArrayLike) -> np.ndarray:
     """Convert mel to hertz, the inverse of `hz_to_mel`."""
     return 700 * (10 ** (np.asarray(mel, np.float64) / 2595) - 1)
 
@@ -64,7 +65,8 @@ def mel_matrix(
             f"Received: num_bands={num_bands}, low_hz={low_hz}, high_hz={high_hz}, "
             f"sample_rate={sample_rate}"
         )
-    corners = mel_to_hz(np.linspace(*hz_to_mel([low_hz, high_hz]), num_bands + 2))
+    low, high = hz_to_mel([low_hz, high_hz])
+    corners = mel_to_hz(np.linspace(low, high, num_bands + 2))
     lower, centre, upper = corners[:-2], corners[1:-1], corners[2:]
     hz = np.arange(window // 2 + 1)[:, None] * (sample_rate / window)
     sides = (hz - lower) / (centre - lower), (upper - hz) / (upper - centre)
@@ -181,10 +183,14 @@ class LogMel(FrontEnd):
 
 
 def _parts(window, hop):
-    parts = (
-        n for n in range(1, MAX_PARTS + 1) if hop % n == 0 and hop // n <= window // 3
+    """The fewest equal parts of a hop that are at most a third of the window each."""
+    for parts in range(1, MAX_PARTS + 1):
+        if hop % parts == 0 and hop // parts <= window // 3:
+            return parts
+    raise ValueError(
+        "`hop` must be at most a third of `window`, or so much when cut into equal "
+        f"parts, at most {MAX_PARTS}. Received: window={window}, hop={hop}"
     )
-    return next(parts, None)
 
 
 def _check(window, hop, floor, spectrum):
@@ -193,11 +199,7 @@ def _check(window, hop, floor, spectrum):
             "`window` is at least 3 and `hop` at least 1 and below it. "
             f"Received: window={window}, hop={hop}"
         )
-    if _parts(window, hop) is None:
-        raise ValueError(
-            "`hop` must be at most a third of `window`, or so much when cut into equal "
-            f"parts, at most {MAX_PARTS}. Received: window={window}, hop={hop}"
-        )
+    _parts(window, hop)
     if not floor > 0:
         raise ValueError(f"`floor` must be above 0. Received: floor={floor}")
     if spectrum not in SPECTRA:

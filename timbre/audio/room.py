@@ -57,7 +57,7 @@ def _reflections(shape, time_seed, sign_seed, sample_rate):
             counts, sign_seed, minval=-1, maxval=1, alg="philox"
         )
     )
-    spikes = tf.one_hot(when, shape[1]) * REFLECTION * sign[..., None]
+    spikes = tf.one_hot(when, shape[1]) * REFLECTION * sign[:, :, None]
     return tf.reduce_sum(spikes, axis=1)  # (batch, samples - 1)
 
 

@@ -113,9 +113,15 @@ def griffin_lim(
         1 + num_samples // hop,
         "`magnitude` must have 1 + num_samples // hop frames.",
     )
-    whole = [tf.convert_to_tensor(n, tf.int32) for n in (num_samples, iterations, seed)]
-    momentum = tf.complex(tf.cast(momentum, tf.float32), 0.0)
-    return _search(magnitude, *whole, momentum, window=window, hop=hop)
+    return _search(
+        magnitude,
+        tf.convert_to_tensor(num_samples, tf.int32),
+        tf.convert_to_tensor(iterations, tf.int32),
+        tf.convert_to_tensor(seed, tf.int32),
+        tf.complex(tf.cast(momentum, tf.float32), 0.0),
+        window=window,
+        hop=hop,
+    )
 
 
 @tf.function(reduce_retracing=True)

@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
+from typing import IO, cast
 
 from timbre import files
 from timbre.progress import ProgressBar
@@ -200,7 +201,8 @@ def _extract(
         target.mkdir(parents=True, exist_ok=True)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tar.extractfile(member) as source, target.open("xb") as file:
+    source = cast(IO[bytes], tar.extractfile(member))  # a plain file has one
+    with source, target.open("xb") as file:
         shutil.copyfileobj(source, file, BLOCK)
     if target.stat().st_size != member.size:
         raise ValueError(f"{member.name!r} is cut off")

@@ -18,6 +18,7 @@ import tokenize
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -72,7 +73,7 @@ class EmbeddingSet:
                 "An embedding set needs `embeddings` [n, dim] with `speaker`, "
                 f"`segment` and each of `labels` [n]. Received: {shape} with {shapes}"
             )
-        finite = np.isfinite(self.embeddings).all(axis=1)
+        finite = np.all(np.isfinite(self.embeddings), axis=1)
         if not finite.all():
             bad = np.flatnonzero(~finite)
             raise ValueError(
@@ -104,16 +105,15 @@ class EmbeddingSet:
         if path.suffix != ".npz":
             raise ValueError(f"An embedding set is a .npz file. Received: {path}")
         path.parent.mkdir(parents=True, exist_ok=True)
-        labels = {LABEL + k: np.asarray(v, str) for k, v in self.labels.items()}
+        arrays: dict[str, Any] = {
+            "embeddings": np.asarray(self.embeddings, np.float32),
+            "speaker": np.asarray(self.speaker, str),
+            "segment": np.asarray(self.segment, str),
+            "about": json.dumps(self.about, ensure_ascii=False),
+        }
+        arrays |= {LABEL + k: np.asarray(v, str) for k, v in self.labels.items()}
         with atomic_write(path) as unfinished, unfinished.open("wb") as file:
-            np.savez_compressed(
-                file,
-                embeddings=np.asarray(self.embeddings, np.float32),
-                speaker=np.asarray(self.speaker, str),
-                segment=np.asarray(self.segment, str),
-                about=json.dumps(self.about, ensure_ascii=False),
-                **labels,
-            )
+            np.savez_compressed(file, **arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "EmbeddingSet":

@@ -231,6 +231,6 @@ def _timit_segments(table, path, map_phones):
         phone = cells[2].lower()
         if map_phones:
             phone = map_timit(phone, where=f" ({where})")
-        if not map_phones or phone not in (None, SILENCE):
+        if phone is not None and not (map_phones and phone == SILENCE):
             times = start / TIMIT_RATE, end / TIMIT_RATE
             yield Segment(path, *times, phone, speaker.upper(), extra)

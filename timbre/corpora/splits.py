@@ -49,7 +49,7 @@ def split_by_speaker(
             f"Received: counts={counts}, shares={shares}"
         )
     total = len(corpus.speakers)
-    sizes = _from_shares(shares, total) if counts is None else _fill(counts, total)
+    sizes = _fill(counts, total) if counts else _from_shares(shares or (), total)
     if min(sizes, default=0) < 1 or sum(sizes) > total:
         raise ValueError(
             f"Every part must get a speaker, and there are {total} in corpus "
@@ -94,10 +94,9 @@ def split_by_utterance(
     for group in groups.values():
         size = min(max(round(share * len(group)), 1), len(group) - 1)
         held.update(i for _, i in sorted(group)[:size])
-    parts = [], []
-    for i, utterance in enumerate(corpus):
-        parts[i in held].append(utterance)
-    return tuple(replace(corpus, utterances=tuple(part)) for part in parts)
+    kept = tuple(u for i, u in enumerate(corpus) if i not in held)
+    out = tuple(u for i, u in enumerate(corpus) if i in held)
+    return replace(corpus, utterances=kept), replace(corpus, utterances=out)
 
 
 def filter_speakers(

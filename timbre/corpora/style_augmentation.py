@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -162,7 +163,7 @@ def augment(
     return manifest.read(folder / "manifest.csv", name=corpus.name)
 
 
-def _world():
+def _world() -> Any:
     try:
         import pyworld
     except ImportError as error:
@@ -205,7 +206,8 @@ def _write(corpus, folder, order, threads, progress):
 
     def work(job):
         try:
-            return _augment_one(partial, place, *job, order)
+            number, key, utterance = job
+            return _augment_one(partial, place, number, key, utterance, order)
         finally:
             bar.update()
 

@@ -9,7 +9,7 @@ import contextlib
 import csv
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -76,7 +76,7 @@ def build(
                 num_samples += len(waveform)
                 num_clipped += bool(np.abs(waveform).max() > 1)
             bar.update()
-        if not records:
+        if shape is None:
             raise ValueError(
                 "A corpus must have an utterance that can be read. Received: "
                 f"{corpus.name!r}, where all {len(corpus)} are skipped, "
@@ -110,7 +110,7 @@ def build(
     index.save(folder, about, [keys[row] for row in records["row"]], records)
 
 
-def _decode(corpus, sample_rate, threads) -> Iterator[np.ndarray | str]:
+def _decode(corpus, sample_rate, threads) -> Generator[np.ndarray | str, None, None]:
     """Waveforms in order, or why there is none, a few of them decoded ahead."""
 
     def read(utterance):

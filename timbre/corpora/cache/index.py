@@ -81,11 +81,11 @@ def load(folder: Path) -> tuple[dict, tuple[str, ...], np.ndarray]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as npz:
             about = json.loads(npz["about"].tobytes())
             paths = npz["paths"].tobytes().decode(errors="surrogateescape")
-            is_old = about["format"] in range(1, FORMAT)
-            records = None if is_old else npz["records"]
-        paths = tuple(paths.split("\0"))
-        if not is_old:
-            _check(about, paths, records)
+            paths = tuple(paths.split("\0"))
+            if about["format"] not in range(1, FORMAT):
+                records = npz["records"]
+                _check(about, paths, records)
+                return about, paths, records
     except (
         AttributeError,
         EOFError,
@@ -99,12 +99,10 @@ def load(folder: Path) -> tuple[dict, tuple[str, ...], np.ndarray]:
             f"{INDEX} must be one that `timbre.corpora.cache.records.cache` wrote; "
             f"delete it to cache anew. Received: {path} ({error})"
         ) from error
-    if is_old:
-        raise OldFormatError(
-            f"A cache must have format {FORMAT}: cache the corpus again, which "
-            f"replaces it. Received: {folder} of format {about['format']}"
-        )
-    return about, paths, records
+    raise OldFormatError(
+        f"A cache must have format {FORMAT}: cache the corpus again, which replaces "
+        f"it. Received: {folder} of format {about['format']}"
+    )
 
 
 def missing_shards(folder: Path, about: dict) -> list[str]:

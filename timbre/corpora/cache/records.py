@@ -74,10 +74,9 @@ class Records:
         self._set_columns()
 
     def _set_columns(self):
-        columns = {name: self._records[name].copy() for name in index.RECORD.names}
-        self.row, self.length = columns["row"], columns["length"]
-        self.speaker = columns["speaker"]
-        self._shard, self._offset = columns["shard"], columns["offset"]
+        self.row = self._records["row"].copy()
+        self.length = self._records["length"].copy()
+        self.speaker = self._records["speaker"].copy()
 
     @property
     def num(self) -> int:
@@ -151,24 +150,24 @@ class Records:
         Raises:
             ValueError: If `rows` are not rows of the corpus, or all were skipped.
         """
-        rows, total = np.asarray(rows), self.num + self.num_skipped
-        whole = rows.ndim == 1 and rows.dtype.kind in "iu"
-        if not whole or len(set(rows.tolist()) & set(range(total))) < len(rows):
+        wanted, total = np.asarray(rows), self.num + self.num_skipped
+        whole = wanted.ndim == 1 and wanted.dtype.kind in "iu"
+        if not whole or len(set(wanted.tolist()) & set(range(total))) < len(wanted):
             raise ValueError(
                 f"`rows` must be whole numbers in [0, {total}), each once. "
-                f"Received: {rows.tolist()[:8]}... of type {rows.dtype}"
+                f"Received: {wanted.tolist()[:8]}... of type {wanted.dtype}"
             )
         record = np.full(total, -1)
         record[self.row] = np.arange(self.num)
-        kept = np.flatnonzero(record[rows] >= 0)
+        kept = np.flatnonzero(record[wanted] >= 0)
         if not len(kept):
             raise ValueError(
                 "A selection must have an utterance that could be cached. "
-                f"Received: {len(rows)} rows of {self.folder}, all of them skipped"
+                f"Received: {len(wanted)} rows of {self.folder}, all of them skipped"
             )
-        chosen = record[rows[kept]]
+        chosen = record[wanted[kept]]
         part = copy.copy(self)
-        part.num_skipped = len(rows) - len(kept)
+        part.num_skipped = len(wanted) - len(kept)
         part.paths = tuple(self.paths[i] for i in chosen)
         part._records = self._records[chosen]
         part._records["row"] = kept
@@ -189,8 +188,9 @@ class Records:
                 f"A crop must lie in the record, [0, {total}). "
                 f"Received: i={i}, start={start}, length={length}"
             )
-        offset = int(self._offset[i]) + int(start) * self._step
-        return self._reader.read(int(self._shard[i]), offset, int(length) * self._step)
+        record = self._records[i]
+        offset = int(record["offset"]) + int(start) * self._step
+        return self._reader.read(int(record["shard"]), offset, int(length) * self._step)
 
     def _floats(self, data: bytes) -> np.ndarray:
         array = np.frombuffer(data, self._stored).astype(np.float32)

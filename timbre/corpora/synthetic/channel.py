@@ -115,7 +115,7 @@ def coloured_noise(
     hz = np.maximum(rfftfreq(size, 1 / sample_rate), 50.0)
     phases = rng.standard_normal((2, len(hz)))
     spectrum = (phases[0] + 1j * phases[1]) * _slope(hz, tilt_db)
-    noise = irfft(spectrum, size)[:num_samples]
+    noise = np.asarray(irfft(spectrum, size))[:num_samples]
     return noise / _rms(noise)
 
 
@@ -130,7 +130,8 @@ def apply_microphone(
         gain = gain / np.sqrt(1 + (conditions.low_hz / np.maximum(hz, 1.0)) ** 4)
     if conditions.high_hz < sample_rate / 2:
         gain = gain / np.sqrt(1 + (hz / conditions.high_hz) ** 16)
-    return irfft(rfft(waveform, size) * gain, size)[: len(waveform)]
+    spectrum = np.asarray(rfft(waveform, size)) * gain
+    return np.asarray(irfft(spectrum, size))[: len(waveform)]
 
 
 def scale_to_level(waveform: np.ndarray, level_db: float) -> np.ndarray:
@@ -142,8 +143,8 @@ def scale_to_level(waveform: np.ndarray, level_db: float) -> np.ndarray:
 
 def _convolve(waveform, response):
     size = next_fast_len(len(waveform) + len(response) - 1, real=True)
-    spectrum = rfft(waveform, size) * rfft(response, size)
-    return irfft(spectrum, size)[: len(waveform)]
+    spectrum = np.asarray(rfft(waveform, size)) * np.asarray(rfft(response, size))
+    return np.asarray(irfft(spectrum, size))[: len(waveform)]
 
 
 def _slope(hz, tilt_db):

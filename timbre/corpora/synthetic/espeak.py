@@ -164,10 +164,10 @@ def synthesise(
         )
     if status or not samples:
         raise SynthesisError(f"eSpeak NG said nothing. Received: {text!r}")
-    samples = np.concatenate(samples)
-    phones = _phones(events, samples, sample_rate)
+    waveform = np.concatenate(samples)
+    phones = _phones(events, waveform, sample_rate)
     return Speech(
-        samples.astype(np.float32) / 32768,
+        waveform.astype(np.float32) / 32768,
         sample_rate,
         tuple(label for _, label in phones),
         _words(events, phones, text),
@@ -195,8 +195,8 @@ def _open_library():
             finally:
                 library.espeak_Terminate()
         finally:
-            close = getattr(_ctypes, "dlclose", None) or _ctypes.FreeLibrary
-            close(library._handle)
+            close = "dlclose" if hasattr(_ctypes, "dlclose") else "FreeLibrary"
+            getattr(_ctypes, close)(library._handle)
     finally:
         _one_at_a_time.release()
 

@@ -94,7 +94,7 @@ def sample(
                 f"`texts` must be a list of sentences. Received: {texts!r}"
             )
         order = rng.permutation(len(texts))
-        return [texts[order[i % len(texts)]] for i in range(count)]
+        return [texts[int(order[i % len(texts)])] for i in range(count)]
     parts = LANGUAGES.get(language.split("-")[0].lower())
     if parts is None:
         raise ValueError(
