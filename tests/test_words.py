@@ -80,6 +80,9 @@ PARTICIPLES = set(
     "meant met paid parted said seen sent shown spoken spent stood taken taught "
     "thrown told torn understood worn written".split()
 ) - {"cut", "found", "left"}  # verbs too, or a side
+# Keras names weights on disk by the classes of layers: other names could not load those
+# of earlier runs (`blocks/residual_block`, `layers/scaler`).
+FIXED_BY_WEIGHTS = {"ResidualBlock", "Scaler"}
 VERBS_IN_ED = {
     "bleed",
     "pretrained",
@@ -177,7 +180,8 @@ def test_no_two_public_classes_share_a_name():
     for module, path in PATHS.items():
         for node in classes(imports.parse(path)):
             places[node.name].append(module)
-    assert not {name: where for name, where in places.items() if len(where) > 1}
+    twice = {name: where for name, where in places.items() if len(where) > 1}
+    assert not twice.keys() - FIXED_BY_WEIGHTS, twice
 
 
 @pytest.mark.parametrize("module", sorted(PATHS))

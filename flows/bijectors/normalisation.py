@@ -1,4 +1,4 @@
-"""Standardisation of channels (ActNorm) or of whole events (Standardiser) as bijectors.
+"""Standardisation of channels (ActNorm) or of whole events (Scaler) as bijectors.
 
 `z = (x - mean) / deviation`, where `adapt` estimates mean and deviation in float64.
 The deviation of what is constant in the data, or nearly, is raised to a hundredth of
@@ -65,7 +65,7 @@ class ActNorm(Bijector):
 
 
 @keras.saving.register_keras_serializable(package="flows")
-class Standardiser(Bijector):
+class Scaler(Bijector):
     """Flattens events and standardises each number of them; not trained.
 
     `z = (flat(x) - mean) / scale`, and `log_det = -sum(log(scale))`: densities stay

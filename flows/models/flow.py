@@ -38,7 +38,7 @@ class Flow(LatentModel):
     Args:
         bijector: A `flows.bijectors.base.Bijector` of `[batch, D]`.
         base: A `flows.models.base_distribution.FactorialNormal` of `D` dimensions.
-        scaler: A `flows.bijectors.normalisation.Standardiser` of the segments.
+        scaler: A `flows.bijectors.normalisation.Scaler` of the segments.
         vocabulary: Dict, each factor of the data to the names of its classes in the
             order of their indices.
         label_dropout: Probability that a label is masked in training, each

@@ -40,7 +40,7 @@ class LatentModel(keras.Model):
     class indices with a column for each factor of `vocabulary`, -1 where missing.
 
     Args:
-        scaler: A `flows.bijectors.normalisation.Standardiser` of the segments.
+        scaler: A `flows.bijectors.normalisation.Scaler` of the segments.
         vocabulary: Dict, each factor of the data to the names of its classes in the
             order of their indices.
         dim: Dimensions of a latent.

@@ -10,7 +10,7 @@ import math
 from pathlib import Path
 
 from flows.bijectors import backbones
-from flows.bijectors.normalisation import Standardiser
+from flows.bijectors.normalisation import Scaler
 from flows.config import FlowModelConfig, SpeechFlowConfig
 from flows.data import FACTS
 from flows.models.base_distribution import FactorialNormal
@@ -63,7 +63,7 @@ def build(
         ValueError: If there is no such kind, or the dimensions do not sum to D.
     """
     dim, vocabulary = math.prod(shape), dict(vocabulary)
-    scaler = Standardiser(tuple(shape))
+    scaler = Scaler(tuple(shape))
     if kind == "vae":
         vae = {"latent": 32, "hidden": 256, "depth": 2} | (vae or {})
         depth = vae.pop("depth")

@@ -77,7 +77,7 @@ class VAE(LatentModel):
     Args:
         encoder: A layer, scaled segments `[batch, D]` to `[batch, 2 * latent]`.
         decoder: A layer, `[batch, latent]` to `[batch, D]`.
-        scaler: A `flows.bijectors.normalisation.Standardiser` of the segments.
+        scaler: A `flows.bijectors.normalisation.Scaler` of the segments.
         vocabulary: Dict, each factor of the data to the names of its classes in the
             order of their indices.
         latent: Dimensions of a latent. Defaults to `32`.

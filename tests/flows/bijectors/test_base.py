@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from flows.bijectors.base import Bijector, Chain, Inverse, Permutation, Reverse
 from flows.bijectors.linear import InvertibleLinear
-from flows.bijectors.normalisation import ActNorm, Standardiser
+from flows.bijectors.normalisation import ActNorm, Scaler
 from tests.backends import on_jax
 from tests.contracts import check_bijector, stir
 from tests.flows import couplings
@@ -186,14 +186,14 @@ def test_linear_is_the_matrix_of_its_factors(rng):
         (lambda: spline(4, num_bins=1000), "`num_bins`"),
         (lambda: spline(4, tail=0.0), "`tail`"),
         (lambda: InvertibleLinear(start="zero"), "`start` must be one of"),
-        (lambda: Standardiser(()), "`shape`"),
+        (lambda: Scaler(()), "`shape`"),
         (
-            lambda: Standardiser((2, 3)).forward(np.ones((4, 3, 2))),
+            lambda: Scaler((2, 3)).forward(np.ones((4, 3, 2))),
             r"\(2, 3\).*\(3, 2\)",
         ),
-        (lambda: Standardiser((2, 3)).adapt(np.ones((4, 6))), r"\(2, 3\)"),
-        (lambda: Standardiser((2, 3)).inverse(np.ones((4, 5))), r"\(6,\).*\(5,\)"),
-        (lambda: Inverse(Standardiser((2, 3))).build((None, 2, 3)), "keep the shape"),
+        (lambda: Scaler((2, 3)).adapt(np.ones((4, 6))), r"\(2, 3\)"),
+        (lambda: Scaler((2, 3)).inverse(np.ones((4, 5))), r"\(6,\).*\(5,\)"),
+        (lambda: Inverse(Scaler((2, 3))).build((None, 2, 3)), "keep the shape"),
         (lambda: affine(4, context_dim=2).forward(np.ones((3, 4))), "context"),
         (
             lambda: affine(4, context_dim=2).forward(np.ones((3, 4)), np.ones((3, 5))),

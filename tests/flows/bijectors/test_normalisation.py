@@ -1,10 +1,10 @@
-"""ActNorm and Standardiser: mean 0 and variance 1 at first, exact densities after."""
+"""ActNorm and Scaler: mean 0 and variance 1 at first, exact densities after."""
 
 import numpy as np
 import pytest
 
 from flows.bijectors.base import Chain, Permutation, Reverse
-from flows.bijectors.normalisation import ActNorm, Standardiser
+from flows.bijectors.normalisation import ActNorm, Scaler
 from tests.contracts import check_bijector
 from tests.flows import couplings
 
@@ -15,7 +15,7 @@ EVENTS = [(6,), (5, 6), (3, 2, 4)]
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_scaler_keeps_the_contract_and_flattens(event, dtype, rng):
     x = rng.normal(2, 3, (4, *event))
-    scaler = Standardiser(event, dtype=dtype)
+    scaler = Scaler(event, dtype=dtype)
     z = scaler.adapt(x)
     assert z.shape == (4, np.prod(event)) and not scaler.trainable_weights
     np.testing.assert_allclose(np.mean(z, axis=0), 0, atol=1e-6)
@@ -43,14 +43,14 @@ def test_chain_starts_its_members_one_after_the_other(rng):
 def test_scaler_and_the_rest_make_one_chain(rng):
     x = rng.normal(size=(5, 2, 3)).astype("float32")
     chain = Chain(
-        [Standardiser((2, 3)), Permutation(), couplings.build("affine", 6, hidden=(8,))]
+        [Scaler((2, 3)), Permutation(), couplings.build("affine", 6, hidden=(8,))]
     )
     chain.adapt(x)
     assert chain.compute_output_shape((None, 2, 3)) == (None, 6)
     check_bijector(chain, x)
 
 
-@pytest.mark.parametrize("make", [ActNorm, lambda: Standardiser((4,))])
+@pytest.mark.parametrize("make", [ActNorm, lambda: Scaler((4,))])
 def test_starts_refuse_what_has_no_scale(make, rng):
     with pytest.raises(ValueError, match="at least two rows.*Received: 1"):
         make().adapt(rng.normal(size=(1, 4)))
@@ -60,7 +60,7 @@ def test_starts_refuse_what_has_no_scale(make, rng):
         make().adapt(x)
 
 
-@pytest.mark.parametrize("make", [ActNorm, lambda: Standardiser((3,))])
+@pytest.mark.parametrize("make", [ActNorm, lambda: Scaler((3,))])
 def test_constant_numbers_get_a_hundredth_of_the_typical_scale(make, rng):
     x = np.stack([rng.normal(0, 6, 50), rng.normal(0, 8, 50), np.full(50, 0.1)], 1)
     bijector = make()

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from flows.bijectors import backbones
-from flows.bijectors.normalisation import Standardiser
+from flows.bijectors.normalisation import Scaler
 from flows.models import flow, latent_model, registry
 from flows.models.base_distribution import FactorialNormal
 from flows.models.flow import Flow
@@ -239,7 +239,7 @@ def parts_of_a_flow():
     return {
         "bijector": backbones.build(dim=6, steps=1, hidden=4),
         "base": FactorialNormal((3, 2), (3, 3)),
-        "scaler": Standardiser((2, 3)),
+        "scaler": Scaler((2, 3)),
         "vocabulary": small.VOCABULARY,
     }
 

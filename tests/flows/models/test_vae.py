@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from flows.bijectors.normalisation import Standardiser
+from flows.bijectors.normalisation import Scaler
 from flows.models.vae import VAE, Perceptron
 from tests.contracts import check_gradients, check_layer
 from tests.flows import small
@@ -34,7 +34,7 @@ def test_the_bound_is_exact_for_the_true_posterior():
     model = VAE(
         linear(encode, np.concatenate([np.zeros(2), np.log(c)])),
         linear(w, np.zeros(4)),
-        Standardiser((4,)),
+        Scaler((4,)),
         {},
         latent=2,
         deviation=s,
@@ -134,6 +134,6 @@ def test_a_vae_is_rebuilt_from_its_config(tmp_path):
 )
 def test_what_is_no_vae_is_refused(wrong, rule):
     parts = {"encoder": Perceptron((4,), 8), "decoder": Perceptron((4,), 6)}
-    parts |= {"scaler": Standardiser((2, 3)), "vocabulary": {}, "latent": 4}
+    parts |= {"scaler": Scaler((2, 3)), "vocabulary": {}, "latent": 4}
     with pytest.raises(ValueError, match=rule):
         VAE(**{**parts, **wrong})
