@@ -1,11 +1,21 @@
 """Normalizing flows of speech: manipulation of what is said and of who says it."""
 
+import dataclasses
+import datetime
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 from tyro.conf import arg, create_mutex_group
 
+from flows import data
+from flows.config import SpeechFlowConfig
 from timbre import cli
+from timbre.audio import wave
+from timbre.corpora.corpus import some
+from timbre.corpora.embeddings import EmbeddingSet
+from timbre.files import verify_sha256
+from timbre.training.config import from_dict
 
 COMMANDS = {
     name: f"flows.commands:{name}"
@@ -62,7 +72,6 @@ def figure(*, run: Run, out: Path | None = None):
     models, config = load_models(run), _config(run)
     from flows import figures
     from flows.evaluation import summary
-    from timbre.corpora.corpus import some
     from timbre.training import history
 
     if {*models} != {*results["models"]}:
@@ -110,8 +119,6 @@ def manipulate(
         model: Of the run.
         alpha: How far to go: 0 is nowhere, 1 all the way.
     """
-    from timbre.audio import wave
-
     cli.check_finite("--alpha", alpha)
     cli.check_output(out, (".npz",) if sound is None else tuple(wave.WRITABLE))
     for path in (embeddings, sound, to_sound, segments):
@@ -168,10 +175,9 @@ def load_models(run, kind=None):
         run: The folder.
         kind: The one to load. Defaults to all that the run has.
     """
-    _read_run(run, "flow.json")
+    _read_run(run, data.FACTS)
     with cli.loading(run):
         from flows.models import registry
-        from timbre.corpora.corpus import some
 
         kinds = registry.list_kinds(run)
         if kinds and kind in (None, *kinds):
@@ -185,13 +191,8 @@ def load_models(run, kind=None):
 
 def _change_set(model, path, out, change, run, kind):
     """Moves every row of an embedding set, and writes the set."""
-    import dataclasses
-
-    import numpy as np
-
     from flows.batching import map_batches
     from flows.voice_conversion import check_finite
-    from timbre.corpora.embeddings import EmbeddingSet
 
     given = EmbeddingSet.load(path)
     shape = tuple(model.shape)
@@ -200,7 +201,7 @@ def _change_set(model, path, out, change, run, kind):
             f"This run takes rows {['n', *shape]}, at least one. "
             f"Received: {path}, {list(given.embeddings.shape)}"
         )
-    ours = _read_run(run, "flow.json", "about")["about"].get("set", {}).get("extractor")
+    ours = _read_run(run, data.FACTS, "about")["about"].get("set", {}).get("extractor")
     theirs = given.about.get("extractor")
     if None not in (ours, theirs) and ours != theirs:
         cli.warn(
@@ -229,8 +230,6 @@ def _change_set(model, path, out, change, run, kind):
 
 def _front_end(model, run):
     """The front end of a run, if its model takes segments of unchanged length."""
-    from flows import data
-
     if len(model.shape) != 2:
         raise ValueError(
             f"A sound needs a model of segments [frames, bands]. Received: the run "
@@ -241,13 +240,11 @@ def _front_end(model, run):
             "A sound needs a model of segments as long as they were. "
             f"Received: the run {run}, of segments stretched to one length"
         )
-    return data.front_end(_read_run(run, "flow.json", "about")["about"])
+    return data.front_end(_read_run(run, data.FACTS, "about")["about"])
 
 
 def _check_class(model, name, factor, to):
     """Refuses a factor or a class that the model does not have."""
-    from timbre.corpora.corpus import some
-
     if factor not in model.factors:
         raise ValueError(
             f"{name} has the factors {some([*model.factors], 20)}. Received: {factor!r}"
@@ -261,12 +258,8 @@ def _check_class(model, name, factor, to):
 
 def _data(run, config):
     """The data of a run, read again."""
-    from flows import data
-    from flows.config import SpeechFlowConfig
-    from timbre.training.config import from_dict
-
     parts = data.prepare(from_dict(SpeechFlowConfig, config))
-    if parts.facts["sha256"] != _read_run(run, "flow.json", "sha256")["sha256"]:
+    if parts.facts["sha256"] != _read_run(run, data.FACTS, "sha256")["sha256"]:
         raise ValueError(
             "The data must be what the run has learned from. Received: other rows from "
             f"{config['data']['path'] or config['data']['source']}"
@@ -280,10 +273,7 @@ def _config(run):
 
 def _provenance(run, kind):
     """What a file that was made must say of how."""
-    import datetime
-
     from flows.models.registry import weights_file
-    from timbre.files import verify_sha256
 
     return {
         "run": run.name,

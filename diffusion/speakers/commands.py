@@ -1,20 +1,27 @@
 """Commands of the speaker diffusion: sample, evaluate, interpolate, edit, anonymise."""
 
 import dataclasses
+import datetime
+import secrets
 from pathlib import Path
 from typing import Annotated, Literal, get_type_hints
 
+import numpy as np
 from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
 
-from diffusion.speakers import config
+from diffusion.speakers import tts_export
+from diffusion.speakers.config import SamplingConfig, SpeakerDiffusionConfig
 from timbre import cli
+from timbre.corpora.embeddings import EmbeddingSet
+from timbre.progress import ProgressBar
+from timbre.training.config import from_dict
 
 COMMANDS = {
     name: f"diffusion.speakers.commands:{name}"
     for name in ("sample", "evaluate", "interpolate", "edit", "anonymise")
 }
 BATCH = 8192  # voices that are replaced at once
-SAMPLING = get_type_hints(config.SamplingConfig)
+SAMPLING = get_type_hints(SamplingConfig)
 Attacker = Literal["ignorant", "lazy", "semi-informed"]
 Run = Annotated[Path, arg(help="Folder of a run of `train speakers`.")]
 SetFile = Annotated[Path, arg(name="set", help="An embedding set.")]
@@ -69,10 +76,6 @@ def sample(
         label: Sample voices of this label.
         engine: Write what this speech synthesiser takes, instead of an embedding set.
     """
-    import numpy as np
-
-    from diffusion.speakers import tts_export
-
     cli.check_min("--seed", seed, 0)
     labels = _labels(label)
     cli.check_output(out, (".npz",))
@@ -157,8 +160,6 @@ def interpolate(
         to: Another one.
         num: Of voices, ends included.
     """
-    import numpy as np
-
     cli.check_output(out, (".npz",))
     voices = load_generator(run)
     given = open_set(embeddings, voices)
@@ -186,8 +187,6 @@ def edit(
     Args:
         label: What all voices of the set are to become.
     """
-    import numpy as np
-
     labels = _labels(label)
     cli.check_output(out, (".npz",))
     voices = load_generator(run)
@@ -241,8 +240,6 @@ def anonymise(
         keep_names: Keep speakers, segments and labels, which say whose voice it was.
         report: Also a .json file of all figures.
     """
-    import secrets
-
     cli.check_min("--seed", seed, 0)
     cli.check_output(out, (".npz",))
     if report is not None:
@@ -272,8 +269,8 @@ def anonymise(
     near = int((new.cosines >= limit).sum())
     if near:
         cli.warn(
-            f"{near} of {len(new.embeddings)} new voices are not below the limit {limit}: "
-            "no sample was"
+            f"{near} of {len(new.embeddings)} new voices are not below the limit "
+            f"{limit}: no sample was"
         )
     _warn_of_known(run, given.speaker)
     if seed is not None:
@@ -307,8 +304,6 @@ def open_set(path, voices):
     Raises:
         ValueError: If it has no rows, or not the run's dimensions.
     """
-    from timbre.corpora.embeddings import EmbeddingSet
-
     given = EmbeddingSet.load(path)
     if not len(given) or given.embeddings.shape[1] != voices.dim:
         raise ValueError(
@@ -336,12 +331,8 @@ def _labels(given):
 
 def _speakers(run, path, voices):
     """The speakers a run has learned from, and others."""
-    import numpy as np
-
     from diffusion.speakers import data, preprocessing
-    from diffusion.speakers.config import SpeakerDiffusionConfig
     from diffusion.speakers.generator import FACTS
-    from timbre.training.config import from_dict
 
     config = cli.read_json(run / "config.json", "config")["config"]
     facts = cli.read_json(run / FACTS, "sha256", "speakers")
@@ -370,8 +361,6 @@ def _speakers(run, path, voices):
 
 def _voice(given, name, voices):
     """The voice of a speaker of a set, or of a segment."""
-    import numpy as np
-
     from diffusion.speakers import preprocessing
 
     rows = np.flatnonzero(given.speaker == name)
@@ -390,10 +379,7 @@ def _voice(given, name, voices):
 
 def _protection(voices, limit, sampling):
     """What replaces voices, some at a time, with a bar."""
-    import numpy as np
-
     from diffusion.speakers import anonymisation
-    from timbre.progress import ProgressBar
 
     def protect(embeddings, seed):
         found = []
@@ -425,25 +411,17 @@ def _warn_of_known(run, speakers):
 
 def _about(voices, sampling, **facts):
     """What made a set of new voices."""
-    import datetime
-
     learned = {name: v for name, v in voices.about.items() if name != "seed"}
     date = datetime.date.today().isoformat()
     return {**learned, **voices.sampling, **sampling.given(), **facts, "date": date}
 
 
 def _save(path, points, names, about, labels=None):
-    import numpy as np
-
-    from timbre.corpora.embeddings import EmbeddingSet
-
     segments = np.full(len(points), "")
     EmbeddingSet(points, names, segments, about, labels or {}).save(path)
 
 
 def _cosines(points, others):
     """Cosine of each of `points` `[n, dim]` to the one, or to its own, of `others`."""
-    import numpy as np
-
     lengths = np.linalg.norm(points, axis=-1) * np.linalg.norm(others, axis=-1)
     return np.sum(points * others, axis=-1) / lengths

@@ -1,12 +1,17 @@
 """Commands of an encoder: embeddings, verification, error rates and calibration."""
 
+import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
 from timbre import cli
+from timbre.corpora.corpus import bare
+from timbre.corpora.embeddings import EmbeddingSet
 from timbre.progress import ProgressBar
+from voiceemb import calibration as calibrations
+from voiceemb import evaluate as evaluation
 from voiceemb.commands.io import (
     SMALL,
     Calibration,
@@ -16,6 +21,9 @@ from voiceemb.commands.io import (
     load_encoder,
     open_corpus,
 )
+from voiceemb.enrolment.index import VoiceIndex
+from voiceemb.evaluation import score_normalisation
+from voiceemb.evaluation.readable import split_readable, utterance_names
 
 Sources = Annotated[
     tuple[Path, ...],
@@ -34,11 +42,6 @@ def embed(paths: Positional[Sources], *, out: Path, run: Run = SMALL):
         paths: Sound files, folders of speakers, manifests.
         out: The .npz to write.
     """
-    import datetime
-
-    from timbre.corpora.embeddings import EmbeddingSet
-    from voiceemb.evaluation.readable import split_readable, utterance_names
-
     cli.check_output(out, (".npz",))
     corpus = open_corpus(paths)
     encoder = load_encoder(run)
@@ -80,9 +83,6 @@ def search(
         k: Voices that are listed for each.
         engine: `exact`, or `usearch` for very many voices.
     """
-    from timbre.corpora.embeddings import EmbeddingSet
-    from voiceemb.enrolment.index import VoiceIndex
-
     cli.check_min("--k", k, 1)
     if not sounds and not rows:
         raise cli.UsageError("sounds or --rows to search for must be given")
@@ -233,7 +233,6 @@ def evaluate(
     """
     from timbre.metrics import trials as trial_lists
     from timbre.metrics import verification
-    from voiceemb import evaluate as evaluation
     from voiceemb import figures, report
 
     if (normalise == "as-norm") != (cohort is not None):
@@ -293,7 +292,6 @@ def robustness(
         noises: File or folder of recordings of noise; by default pink noise.
         noisy: Which side of a trial is noisy; both have noises of their own.
     """
-    from voiceemb import evaluate as evaluation
     from voiceemb import figures, report
     from voiceemb.evaluation import robustness as measures
 
@@ -335,12 +333,9 @@ def calibrate(
         corpus: Recordings of known speakers.
         out: The file to write; by default RUN/calibration.json.
         leave_out_trained: Leave out speakers whose name the run was trained on.
-        other_corpora: Corpora that are not fitted, but tell a store of people how cosines
-            vary from place to place.
+        other_corpora: These are not fitted, but tell a store of people how cosines vary
+            from place to place.
     """
-    from voiceemb import calibration as calibrations
-    from voiceemb import evaluate as evaluation
-
     encoder, trained = _load_measured(run, protocol)
     name, weights = encoder.about["extractor"], encoder.about["sha256"]
     if out is None:
@@ -425,8 +420,6 @@ def _load_measured(run, protocol, calibration=None):
 
 def _open_measured(sources, protocol, trained, leave_out):
     """Each corpus to measure, without speakers of the training if that is to be."""
-    from voiceemb import evaluate as evaluation
-
     for source in sources:
         corpus = open_corpus([source])
         if protocol != "closed-set" and trained is not None:
@@ -435,11 +428,7 @@ def _open_measured(sources, protocol, trained, leave_out):
 
 
 def _normalisations(encoder, normalise, cohort, top):
-    """A function from a corpus to the `ScoreNormalisation`s that --normalise asks for."""
-    from timbre.corpora.corpus import bare
-    from voiceemb import evaluate as evaluation
-    from voiceemb.evaluation import score_normalisation
-
+    """A function from a corpus to the `ScoreNormalisation`s of --normalise."""
     name = encoder.about["extractor"]
     if normalise == "none":
         return lambda corpus: {}

@@ -8,6 +8,13 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from timbre import cli
+from timbre.corpora import folders
+from timbre.corpora.corpus import Corpus, Utterance
+from timbre.files import atomic_folder
+from voiceemb.diarization.result import FORMATS
+from voiceemb.encoder import Encoder
+from voiceemb.enrolment.people import People
+from voiceemb.enrolment.store import FACTS, check_new_folder
 
 Files = Positional[
     Annotated[
@@ -44,8 +51,6 @@ def load_encoder(run, calibration=None):
     takes the place of the encoder's own.
     """
     with cli.loading(run):
-        from voiceemb.encoder import Encoder
-
         if run.exists() or len(run.parts) > 1:
             return Encoder.load(run, calibration_file=calibration)
         try:
@@ -59,9 +64,6 @@ def open_corpus(paths):
 
     Files have no speaker, nor has a folder in which recordings lie side by side.
     """
-    from timbre.corpora import folders
-    from timbre.corpora.corpus import Corpus, Utterance
-
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
         raise FileNotFoundError(f"There is no {', '.join(missing)}")
@@ -85,18 +87,12 @@ def load_people(folder, encoder, detector):
     """The enrolled people by whom speakers are named, or `None`."""
     if folder is None:
         return None
-    from voiceemb.enrolment.people import People
-
     return People.open(folder, encoder, detector=detector)
 
 
 @contextlib.contextmanager
 def open_or_create_store(folder, encoder, detector):
     """The store at `folder`, or a new one, which goes there with somebody in it."""
-    from timbre.files import atomic_folder
-    from voiceemb.enrolment.people import People
-    from voiceemb.enrolment.store import FACTS, check_new_folder
-
     if (folder / FACTS).is_file():
         yield People.open(folder, encoder, detector=detector)
         return
@@ -124,12 +120,10 @@ class _Nobody(Exception):
 
 def turn_files(paths, out):
     """Sound to the file for its turns, all checked before any work."""
-    from voiceemb.diarization import result
-
     if out is None:
         return {}
     if len(paths) == 1 and not out.is_dir():
-        cli.check_output(out, result.FORMATS)
+        cli.check_output(out, FORMATS)
         return {paths[0]: out}
     stems = [path.stem for path in paths]
     twice = sorted({stem for stem in stems if stems.count(stem) > 1})

@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg, create_mutex_group
 
 from timbre import cli
+from timbre.audio import wave
 from timbre.progress import ProgressBar
+from timbre.turns import read_rttm, read_uem
 from voiceemb.commands.io import (
     SMALL,
     Detector,
@@ -21,7 +23,15 @@ from voiceemb.commands.io import (
     open_or_create_store,
     turn_files,
 )
+from voiceemb.diarization import pipeline
+from voiceemb.diarization.online import OnlineAssigner
+from voiceemb.enrolment.people import People
 from voiceemb.page import PORT
+from voiceemb.streaming import listener as listening
+from voiceemb.streaming import sources
+from voiceemb.streaming import timeline as timelines
+from voiceemb.vad import detection
+from voiceemb.vad.base import SAMPLE_RATE
 
 PEOPLE = Path("people")
 CHANGE = create_mutex_group(required=False, title="changes, one at a time")
@@ -44,9 +54,6 @@ def enrol(
         paths: Sound files.
         force: Enrol what is too bad or sounds like others.
     """
-    from timbre.audio import wave
-    from voiceemb.vad import detection
-
     for path in paths:
         wave.inspect(path)  # before a store is made for nothing
     encoder = load_encoder(run)
@@ -64,8 +71,6 @@ def enrol(
 
 def verify_enrolled(path, people, name, *, threshold, prior, detector, run):
     """Says whether a file holds the voice of somebody enrolled, see `verify`."""
-    from voiceemb.vad import detection
-
     detector = detection.load(detector)
     store = load_people(people, load_encoder(run), detector)
     found = store.verify(path, name, prior=prior, threshold=threshold)
@@ -93,8 +98,6 @@ def people(
         pictures: Draw all samples compared with each other.
         calibrate: Fit a calibration where you record, from speakers with names.
     """
-    from voiceemb.enrolment.people import People
-
     store = People.open(people, None if calibrate is None else load_encoder(run))
     if remove is not None:
         store.remove(remove)
@@ -141,8 +144,6 @@ def identify(
         threshold: Cosine; by default what is likeliest.
         top: Candidates that are listed.
     """
-    from voiceemb.vad import detection
-
     if top < 0:
         raise ValueError(f"--top must be at least 0. Received: {top}")
     store = load_people(people, load_encoder(run), detection.load(detector))
@@ -163,10 +164,6 @@ def activity(paths: Files, *, detector: Detector = "network"):
     Args:
         paths: Sound files.
     """
-    from timbre.audio import wave
-    from voiceemb.vad import detection
-    from voiceemb.vad.base import SAMPLE_RATE
-
     network = detection.load(detector)
 
     def answer(path):
@@ -200,11 +197,6 @@ def timeline(
             or .png, a picture.
         every: Seconds from one answer to the next.
     """
-    from timbre.audio import wave
-    from voiceemb.streaming import listener as listening
-    from voiceemb.streaming import sources
-    from voiceemb.streaming import timeline as timelines
-
     cli.check_output(out, (*timelines.FORMATS, ".png"))
     listener = _load_listener(people, every, detector, run)
     duration_s = wave.inspect(path).duration_s
@@ -246,9 +238,6 @@ def diarize(
         out: The file to write: .rttm, .json, .csv, .srt or .txt (labels for Audacity);
             of several sounds a folder, for an .rttm of each.
     """
-    from voiceemb.diarization import pipeline
-    from voiceemb.vad import detection
-
     outs = turn_files(paths, out)
     encoder, network = load_encoder(run), detection.load(detector)
     enrolled = load_people(people, encoder, network)
@@ -314,7 +303,6 @@ def score(
         out: Also a .json file of all numbers.
     """
     from timbre.metrics import diarization
-    from timbre.turns import read_uem
 
     if out is not None:
         cli.check_output(out, (".json",))
@@ -346,8 +334,6 @@ def score(
 
 def _read_turns(path):
     """Turns by recording of an RTTM file, or of all that lie in a folder."""
-    from timbre.turns import read_rttm
-
     files = sorted(path.glob("*.rttm")) if path.is_dir() else [path]
     turns = {}
     for file in files:
@@ -387,10 +373,6 @@ def listen(
         out: Timeline to add to, .jsonl.
         every: Seconds from one answer to the next.
     """
-    from voiceemb.streaming import listener as listening
-    from voiceemb.streaming import sources
-    from voiceemb.streaming import timeline as timelines
-
     if out is not None:
         cli.check_output(out, (".jsonl",))
     listener = _load_listener(people, every, detector, run)
@@ -427,7 +409,6 @@ def page(
         browser: Open it in the browser too.
     """
     from voiceemb.page import gradio_offline, server
-    from voiceemb.vad import detection
 
     server.check_port(port, host)  # all this before the long work
     gradio_offline.load()
@@ -450,10 +431,6 @@ def train_vad(arguments, prog):
 
 
 def _load_listener(people, every, detector, run):
-    from voiceemb.diarization.online import OnlineAssigner
-    from voiceemb.streaming import listener as listening
-    from voiceemb.vad import detection
-
     encoder, network = load_encoder(run), detection.load(detector)
     enrolled = load_people(people, encoder, network)
     return listening.Listener(
