@@ -230,7 +230,7 @@ def test_what_becomes_infinite_is_not_written(run, tmp_path, stands_for):
     given, out = embeddings(tmp_path / "in.npz"), tmp_path / "out.npz"
     said = refused("manipulate", "--run", run, "--factor", "speaker", "--to", "M02",
                    "--set", given, "--out", out)  # fmt: skip
-    assert "take a smaller `--alpha`" in said and not out.exists()
+    assert "use a smaller `--alpha`" in said and not out.exists()
 
 
 def test_weights_that_can_not_be_loaded_are_one_line(run, tmp_path, monkeypatch):
