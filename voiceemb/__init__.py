@@ -1,7 +1,7 @@
-"""Who speaks: encoders that map a voice to a point on a sphere.
+"""Speaker embeddings: encoders, verification, identification, diarization.
 
-`voiceemb.Encoder` is the door for users; it is imported only when asked for, so
-that `import voiceemb` and every `--help` stay instant.
+`voiceemb.Encoder` is the entry point; it is imported lazily, so that `import voiceemb`
+and every `--help` are instant.
 """
 
 

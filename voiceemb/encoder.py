@@ -85,14 +85,14 @@ class Encoder:
         return cls.load(PRETRAINED / name, calibration_file=calibration_file)
 
     @classmethod
-    def from_model(cls, model, *, window, about=None, **parts):
+    def from_model(cls, model, *, window, about=None, folder=None, calibration=None):
         """Wraps a `SpeakerEncoder` in memory.
 
         Args:
             model: A built `voiceemb.networks.speaker_encoder.SpeakerEncoder`.
             window: In samples.
             about: More entries of `about`. Defaults to none.
-            **parts: `folder` and `calibration` of the class.
+            folder, calibration: As of the class.
         """
         import tensorflow as tf
 
@@ -112,7 +112,11 @@ class Encoder:
             autograph=False,  # it has no Python control flow to be translated
         )
         return cls(
-            lambda waveform: embed(waveform).numpy(), about, model=model, **parts
+            lambda waveform: embed(waveform).numpy(),
+            about,
+            model=model,
+            folder=folder,
+            calibration=calibration,
         )
 
     @classmethod

@@ -48,17 +48,18 @@ def embed_function(encoder, *, window):
     """
     import tensorflow as tf
 
-    sample_rate = encoder.filterbank.sample_rate
-    least, most = int(MIN_S * sample_rate), int(MAX_S * sample_rate)
+    rate = encoder.filterbank.sample_rate
+    shortest = tf.constant(int(MIN_S * rate), tf.int64)
+    longest = tf.constant(int(MAX_S * rate), tf.int64)
 
     def embed(waveform):
         batch, total = tf.unstack(tf.shape(waveform, out_type=tf.int64))
         checks = [
             tf.debugging.assert_greater_equal(
-                total, tf.constant(least, tf.int64), "`waveform` is shorter than 0.1 s"
+                total, shortest, "`waveform` is shorter than 0.1 s"
             ),
             tf.debugging.assert_less_equal(
-                total, tf.constant(most, tf.int64), "`waveform` is longer than 4 h"
+                total, longest, "`waveform` is longer than 4 h"
             ),
             tf.debugging.assert_all_finite(waveform, "`waveform` must be finite"),
         ]
@@ -68,18 +69,18 @@ def embed_function(encoder, *, window):
         batch_windows = tf.maximum(BATCH_WINDOWS // tf.maximum(batch, 1), 1)
         starts = tf.range(num) * (total - length) // tf.maximum(num - 1, 1)
 
-        def add(done, total):
+        def add(done, summed):
             first = starts[done : done + batch_windows]
             index = first[:, None] + tf.range(length)
             windows = tf.reshape(tf.gather(waveform, index, axis=1), [-1, length])
             embeddings = encoder(encoder.features(windows), training=False)
             embeddings = tf.reshape(embeddings, [batch, -1, encoder.embedding_dim])
-            return done + batch_windows, total + tf.reduce_sum(embeddings, axis=1)
+            return done + batch_windows, summed + tf.reduce_sum(embeddings, axis=1)
 
         zeros = tf.zeros([batch, encoder.embedding_dim])
         start = (tf.constant(0, tf.int64), zeros)
-        _, mean = tf.while_loop(lambda done, _: done < num, add, start)
-        return tf.math.l2_normalize(mean, axis=-1)
+        _, summed = tf.while_loop(lambda done, _: done < num, add, start)
+        return tf.math.l2_normalize(summed, axis=-1)
 
     return embed
 

@@ -21,20 +21,16 @@ def signatures(encoder, *, window):
     """
     import tensorflow as tf
 
+    from timbre.serving.checks import check_between, check_finite
+
     bands = encoder.filterbank.num_bands
     waveform = tf.TensorSpec([None, None], tf.float32, name="waveform")
     features = tf.TensorSpec([None, None, bands], tf.float32, name="features")
 
     def embed_features(features):
         frames = tf.shape(features)[1]
-        checks = [
-            tf.debugging.assert_positive(frames, "`features` have no frame"),
-            tf.debugging.assert_less_equal(
-                frames, MAX_FRAMES, f"`features` have over {MAX_FRAMES} frames"
-            ),
-            tf.debugging.assert_all_finite(features, "`features` must be finite"),
-        ]
-        with tf.control_dependencies(checks):
+        checks = check_between(frames, 1, MAX_FRAMES, "frames")
+        with tf.control_dependencies([*checks, check_finite(features, "features")]):
             return encoder(tf.identity(features), training=False)
 
     rng = np.random.default_rng(0)

@@ -93,7 +93,7 @@ def test_centred_scores_stand_beside_cosines_and_forget_what_all_voices_share(co
     assert (
         found.rows[1]["name"] == "tones: pitch, centred on this corpus (unsupervised)"
     )
-    assert ["flatters" in row["note"] for row in found.rows] == [False, True] * 2
+    assert ["optimistic" in row["note"] for row in found.rows] == [False, True] * 2
     centred = [found.scores["all-pairs", said.format(name)] for name in found.sets]
     np.testing.assert_allclose(*centred, atol=1e-9)
     assert found.scores["all-pairs", "shifted"].min() > 0.99

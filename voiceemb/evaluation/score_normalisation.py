@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from timbre.metrics import scoring
 
-FITTED = "centred rows know the test's own mean; of few speakers that flatters them"
+FITTED = "centred rows use the mean of the test data: optimistic with few speakers"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +39,7 @@ def centre_scores(extractor):
     data. See `timbre.metrics.scoring.centre`.
 
     Returns:
-        Dict of the name, which says so, to the `ScoreNormalisation`.
+        Dict of its name to the `ScoreNormalisation`.
     """
 
     def score(embeddings, trials):
@@ -59,7 +59,7 @@ def as_norm_scores(extractor, cohort, *, name, top=200):
         top: Number of nearest impostors, or all if there are fewer. Defaults to `200`.
 
     Returns:
-        Dict of the name, which says cohort and `top`, to the `ScoreNormalisation`.
+        Dict of its name, with cohort and `top`, to the `ScoreNormalisation`.
     """
     top = min(top, len(cohort))
 

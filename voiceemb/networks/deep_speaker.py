@@ -30,12 +30,10 @@ class ResCNN(SpeakerNetwork):
         stages: Filters of each stage. Defaults to `(64, 128, 256)`.
         block: `"simple"` or `"basic"`, see `ResidualBlock`. Defaults to `"simple"`.
         num_blocks: Residual blocks in a stage. Defaults to `3`.
-        embedding_dim: Size of the output. Defaults to `512`.
-        weight_decay: L2 penalty on convolution kernels. Defaults to `1e-5`.
+        embedding_dim, weight_decay: See `SpeakerNetwork`.
 
     Call arguments:
-        features: Normalised features, `[batch, frames, bands]`.
-        mask: `None`, or bool `[batch, frames]`, true where a frame is not padding.
+        features, mask: See `SpeakerNetwork`.
 
     Reference:
         Deep Speaker (Li et al., 2017), section 2.2.1,
@@ -79,12 +77,10 @@ class GRUNetwork(SpeakerNetwork):
     Args:
         filters: Filters of the convolution. Defaults to `64`.
         units: Width of each recurrent layer. Defaults to `(1024, 1024, 1024)`.
-        embedding_dim: Size of the output. Defaults to `512`.
-        weight_decay: L2 penalty on convolution kernels. Defaults to `1e-5`.
+        embedding_dim, weight_decay: See `SpeakerNetwork`.
 
     Call arguments:
-        features: Normalised features, `[batch, frames, bands]`.
-        mask: `None`, or bool `[batch, frames]`, true where a frame is not padding.
+        features, mask: See `SpeakerNetwork`.
 
     Reference:
         Deep Speaker (Li et al., 2017), section 2.2.2,

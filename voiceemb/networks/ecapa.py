@@ -17,7 +17,7 @@ from keras import layers, ops
 
 from timbre.training.networks import ConfiguredByArguments
 from voiceemb.networks.base import SpeakerNetwork
-from voiceemb.networks.layers import hide, masked_mean
+from voiceemb.networks.layers import mask_frames, masked_mean
 from voiceemb.networks.pooling import AttentiveStatisticsPooling
 
 DILATIONS = (2, 3, 4)  # of the three blocks
@@ -125,7 +125,7 @@ class SERes2Block(ConfiguredByArguments, layers.Layer):
         done = [first]
         for part, convolve in zip(rest, self.groups, strict=True):
             part = part if len(done) == 1 else part + done[-1]
-            done.append(convolve(hide(part, mask), training=training))
+            done.append(convolve(mask_frames(part, mask), training=training))
         y = self.leave(ops.concatenate(done, axis=-1), training=training)
         gate = self.gate(self.narrow(masked_mean(y, mask)))
         return x + ops.expand_dims(gate, axis=1) * y
@@ -153,8 +153,7 @@ class ECAPATDNN(SpeakerNetwork):
         weight_decay: L2 penalty on convolution kernels. Defaults to `1e-5`.
 
     Call arguments:
-        features: Normalised features, `[batch, frames, bands]`.
-        mask: `None`, or bool `[batch, frames]`, true where a frame is not padding.
+        features, mask: See `SpeakerNetwork`.
 
     Example:
         >>> network = ECAPATDNN(channels=128)
@@ -201,7 +200,7 @@ class ECAPATDNN(SpeakerNetwork):
         self.normalisation = layers.BatchNormalization(dtype="float32")
 
     def call(self, features, mask=None, training=None):
-        x = self.first(hide(features, mask), training=training)
+        x = self.first(mask_frames(features, mask), training=training)
         outputs = []
         for block in self.blocks:
             y = block(x, mask=mask, training=training)

@@ -4,7 +4,7 @@
              / sqrt(networks)`
 
 The centre of a network is the mean of its embeddings of the training speakers: what all
-speakers share does not tell them apart. It is zero until `bundle.fuse` sets it.
+speakers share does not discriminate. It is zero until `bundle.fuse` sets it.
 
 So the cosine of two fused embeddings is the mean of the networks' cosines: the same as
 score fusion of several systems, at the price of a longer vector. It helps most where
@@ -25,8 +25,7 @@ class Fusion(ConfiguredByArguments, keras.Model):
         members: Networks of `voiceemb.networks.speaker_encoder`, at least two.
 
     Call arguments:
-        features: Normalised features, `[batch, frames, bands]`.
-        mask: `None`, or bool `[batch, frames]`, true where a frame is not padding.
+        features, mask: See `voiceemb.networks.base.SpeakerNetwork`.
 
     Returns:
         `[batch, embedding_dim]`, of unit length.

@@ -12,8 +12,8 @@ from timbre.training.networks import ConfiguredByArguments
 CLIP = 20.0  # of the clipped ReLU
 
 
-def hide(x, mask=None):
-    """Puts zeros where frames are padding.
+def mask_frames(x, mask=None):
+    """Sets the frames that are padding to zero.
 
     Args:
         x: `[batch, time, ...]`.

@@ -14,7 +14,7 @@ import keras
 from keras import layers, ops
 
 from timbre.training.networks import ConfiguredByArguments
-from voiceemb.networks.layers import hide
+from voiceemb.networks.layers import mask_frames
 
 VARIANCE_FLOOR = 1e-10
 
@@ -73,7 +73,7 @@ class StatisticsPooling(layers.Layer):
         self.supports_masking = True
 
     def call(self, x, mask=None):
-        x = ops.cast(hide(x, mask), "float32")
+        x = ops.cast(mask_frames(x, mask), "float32")
         return statistics(x, even_weight(x, mask))
 
     def compute_mask(self, inputs, mask=None):
@@ -129,7 +129,7 @@ class AttentiveStatisticsPooling(ConfiguredByArguments, layers.Layer):
         self.scores.build((*shape[:-1], self.bottleneck))
 
     def call(self, x, mask=None):
-        x = hide(x, mask)
+        x = mask_frames(x, mask)
         exact = ops.cast(x, "float32")
         hidden = self.frames(x)
         if self.context:

@@ -19,7 +19,7 @@ from keras import layers, ops
 
 from timbre.training.networks import ConfiguredByArguments
 from voiceemb.networks.base import SpeakerNetwork
-from voiceemb.networks.layers import hide
+from voiceemb.networks.layers import mask_frames
 from voiceemb.networks.pooling import StatisticsPooling
 
 
@@ -116,9 +116,9 @@ class BasicBlock(ConfiguredByArguments, layers.Layer):
             self.shortcut.build(shape)
 
     def call(self, x, mask=None, training=None):
-        x = hide(x, mask)
+        x = mask_frames(x, mask)
         y = ops.relu(self.first(x, training=training))
-        y = self.second(hide(y, self.compute_mask(x, mask)), training=training)
+        y = self.second(mask_frames(y, self.compute_mask(x, mask)), training=training)
         short = self.shortcut(x, training=training) if self.shortcut else x
         return ops.relu(short + y)
 
@@ -143,8 +143,7 @@ class ResNet(SpeakerNetwork):
         weight_decay: L2 penalty on convolution kernels. Defaults to `1e-5`.
 
     Call arguments:
-        features: Normalised features, `[batch, frames, bands]`.
-        mask: `None`, or bool `[batch, frames]`, true where a frame is not padding.
+        features, mask: See `SpeakerNetwork`.
 
     Reference:
         WeSpeaker: A Research and Production oriented Speaker Embedding Learning Toolkit
@@ -180,7 +179,7 @@ class ResNet(SpeakerNetwork):
         self.pooling = StatisticsPooling()
 
     def call(self, features, mask=None, training=None):
-        x = ops.expand_dims(hide(features, mask), axis=-1)
+        x = ops.expand_dims(mask_frames(features, mask), axis=-1)
         x = ops.relu(self.first(x, training=training))
         mask = None if mask is None else mask[:, :: self.first_stride]
         for block in self.blocks:

@@ -63,13 +63,13 @@ def split(
     groups=None,
     seed=0,
 ):
-    """Split a corpus by speakers, then its training part by utterances.
+    """Splits a corpus by speakers, then its training speakers by utterances.
 
     Weights selected on the corpora one trains on are selected for those:
     `held_out_corpora` are used in validation alone, as other microphones and other
     people will be. No other speaker is then used to select weights.
 
-    No part but the training part gets more than a fifth of the speakers; if that is
+    Validation and test get at most a fifth of the speakers each; if that is
     fewer than two, no speaker is held out at all. Utterances are kept back only of
     speakers who have at least four.
 

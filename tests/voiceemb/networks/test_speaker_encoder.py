@@ -111,10 +111,10 @@ def test_hidden_frames_are_zero_whatever_they_hold(rng):
     x = rng.normal(size=(2, 5, 3, 2)).astype("float32")
     mask = np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]], bool)
     x[0, 3:] = np.nan
-    hidden = keras.ops.convert_to_numpy(layers.hide(x, mask))
+    hidden = keras.ops.convert_to_numpy(layers.mask_frames(x, mask))
     np.testing.assert_array_equal(hidden[mask], x[mask])
     np.testing.assert_array_equal(hidden[~mask], 0)
-    assert layers.hide(x) is x
+    assert layers.mask_frames(x) is x
 
 
 def test_a_mean_over_many_frames_does_not_overflow_half_precision():
