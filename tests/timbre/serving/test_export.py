@@ -173,7 +173,7 @@ def test_a_model_that_answers_otherwise_is_found(published, voice):
     export.check_outputs(published, traced, specs)
     voice.weight.assign_add(tf.ones_like(voice.weight))
     try:
-        with pytest.raises(ValueError, match="'embedding' from signature 'embed'"):
+        with pytest.raises(ValueError, match="'embedding' of signature 'embed'"):
             export.check_outputs(published, traced, specs)
     finally:
         voice.weight.assign_sub(tf.ones_like(voice.weight))
