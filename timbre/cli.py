@@ -116,7 +116,7 @@ def _load(target):
 def _listing(module):
     """A line for each command of a module, the first one of its docstring."""
     summaries = {
-        name: inspect.getdoc(_load(target)).partition("\n")[0].rstrip(".")
+        name: (inspect.getdoc(_load(target)) or "").partition("\n")[0].rstrip(".")
         for name, target in module.COMMANDS.items()
     }
     width = max(map(len, summaries))
@@ -132,7 +132,8 @@ def _parse(command, words, prog):
     signature = inspect.signature(command)
     given.__signature__ = signature
     given.__annotations__ = command.__annotations__
-    given.__doc__ = re.sub(r"\n {8,}", " ", inspect.getdoc(command))  # a line for each
+    text = inspect.getdoc(command) or ""
+    given.__doc__ = re.sub(r"\n {8,}", " ", text)  # a line for each
     args, options = tyro.cli(given, prog=prog, args=words, config=CONFIG)
     for name, value in signature.bind(*args, **options).arguments.items():
         if (
@@ -178,7 +179,8 @@ def import_keras():
     hidden = {"sklearn", "jax"} - sys.modules.keys()
     if os.environ.setdefault("KERAS_BACKEND", "tensorflow") != "tensorflow":
         hidden = set()
-    sys.modules.update(dict.fromkeys(hidden))  # `None` is a module that is not there
+    # `None` is a module that is not there
+    sys.modules.update(dict.fromkeys(hidden))  # pyright: ignore[reportArgumentType, reportCallIssue]
     gc.disable()
     try:
         importlib.import_module("tensorflow")

@@ -35,11 +35,11 @@ class TrainState:
     def __init__(
         self, model: keras.Model, folder: Path, *, keep: int = 2, write: bool = True
     ):
-        self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self.skipped = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self.streak = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self.best = tf.Variable(math.nan, dtype=tf.float64, trainable=False)
-        self.best_step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False)  # pyright: ignore[reportArgumentType]
+        self.skipped = tf.Variable(0, dtype=tf.int64, trainable=False)  # pyright: ignore[reportArgumentType]
+        self.streak = tf.Variable(0, dtype=tf.int64, trainable=False)  # pyright: ignore[reportArgumentType]
+        self.best = tf.Variable(math.nan, dtype=tf.float64, trainable=False)  # pyright: ignore[reportArgumentType]
+        self.best_step = tf.Variable(0, dtype=tf.int64, trainable=False)  # pyright: ignore[reportArgumentType]
         self.window = Window()
         metrics = {id(v) for v in model.metrics_variables}
         self._model = _unique(v for v in model.variables if id(v) not in metrics)
@@ -128,7 +128,7 @@ def digest(model: keras.Model) -> str:
     """SHA-256 of a model's variables, in hex: equal for weights equal to the bit."""
     sha = hashlib.sha256()
     for variable in model.variables:
-        sha.update(keras.ops.convert_to_numpy(variable).tobytes())
+        sha.update(keras.ops.convert_to_numpy(variable).tobytes())  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
     return sha.hexdigest()
 
 

@@ -108,7 +108,8 @@ class RunConfig(LoopConfig):
 
     def batch_sizes(self) -> dict[str, int]:
         """Rows of a global batch by the field that says so; replicas share each."""
-        return {"batch": self.batch} if hasattr(self, "batch") else {}
+        batch = getattr(self, "batch", None)
+        return {} if batch is None else {"batch": batch}
 
 
 @dataclass(frozen=True)

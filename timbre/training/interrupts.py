@@ -73,7 +73,7 @@ class Interrupts:
             signal.signal(one, signal.SIG_DFL)
         # not print(): a handler may interrupt a write to the same buffer
         message = "\nStopping after this step; once more quits at once.\n"
-        os.write(sys.__stderr__.fileno(), message.encode())
+        os.write(sys.__stderr__.fileno(), message.encode())  # pyright: ignore[reportOptionalMemberAccess]
 
 
 def how_to_go_on() -> str:

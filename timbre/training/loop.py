@@ -238,7 +238,7 @@ class _PhaseState:
         rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
         logs = self.train.window.take_means()
         self.progress.set_postfix(logs, refresh=False)
-        logs |= {"learning_rate": float(rate), "skipped": int(self.train.skipped)}
+        logs |= {"learning_rate": float(rate), "skipped": int(self.train.skipped)}  # pyright: ignore[reportArgumentType]
         self.history.add(step, logs)
         if watch:
             watch(step, logs)

@@ -25,7 +25,7 @@ class ConfiguredByArguments:
     def get_config(self):
         """What Keras keeps of a layer, and the arguments."""
         own = {name: getattr(self, name) for name in self.arguments()}
-        return {**super().get_config(), **own}
+        return {**super().get_config(), **own}  # pyright: ignore[reportAttributeAccessIssue]
 
     def check_min(self, **limits):
         """Refuses arguments, numbers or tuples of them, below their limits.

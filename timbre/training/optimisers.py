@@ -50,7 +50,7 @@ class WarmingAverage:
 
     @property
     def ema_momentum(self):
-        n = keras.ops.cast(self.iterations, "float32")
+        n = keras.ops.cast(self.iterations, "float32")  # pyright: ignore[reportAttributeAccessIssue]
         return keras.ops.minimum(self._ema_limit, (1 + n) / (10 + n))
 
     @ema_momentum.setter
@@ -58,7 +58,7 @@ class WarmingAverage:
         self._ema_limit = limit
 
     def get_config(self):
-        return {**super().get_config(), "ema_momentum": self._ema_limit}
+        return {**super().get_config(), "ema_momentum": self._ema_limit}  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @keras.saving.register_keras_serializable(package="training")
