@@ -47,7 +47,7 @@ def spoil(crops, seed):
     bad = tf.where(seed[1] == {SPOILT_STEP}, float("nan"), 1.0)
     return tf.concat([crops[:1] * bad, crops[1:]], axis=0)
 
-batches.dataset = lambda *args, **kwargs: make(*args, **kwargs | {{"prepare": spoil}})
+batches.dataset = lambda *args, **kwargs: make(*args, **kwargs | {{"transform": spoil}})
 triplets = ("--softmax.steps", "0", "--triplet.steps", "{SPOILT_STEPS}")
 train_triplet.main([*settings, *triplets, "--runs", "spoilt"])
 """
