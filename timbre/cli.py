@@ -28,8 +28,12 @@ import tyro
 
 from timbre.files import atomic_write
 
-PACKAGES = ("voiceemb", "flows", "diffusion", "corpora")
-SHARED = ("corpora",)  # packages that lie in `timbre`
+PACKAGES = {  # names are imported when needed: no system is known here
+    "voiceemb": "voiceemb",
+    "flows": "flows",
+    "diffusion": "diffusion",
+    "corpora": "timbre.corpora",
+}
 CONFIG = (
     tyro.conf.DisallowNone,
     tyro.conf.FlagCreatePairsOff,
@@ -51,17 +55,14 @@ def main(arguments=None):
     Returns:
         The exit status.
     """
-    words = sys.argv[1:] if arguments is None else list(arguments)
-    if words and words[0] not in HELP:
-        package, *rest = words
-        if package not in PACKAGES:
-            _end("timbre", _choice("PACKAGE", PACKAGES, package), status=2)
-        name = f"timbre.{package}" if package in SHARED else package
-        return run(name, rest, prog=f"timbre {package}")
+    package, *rest = (sys.argv[1:] if arguments is None else arguments) or HELP
+    if package in PACKAGES:
+        return run(PACKAGES[package], rest, prog=f"timbre {package}")
+    if package not in HELP:
+        _end("timbre", _choice("PACKAGE", PACKAGES, package), status=2)
     print("usage: timbre PACKAGE COMMAND [-h] ...")
-    for package in PACKAGES:
-        name = f"timbre.{package}" if package in SHARED else package
-        print(f"\n{package}\n{_listing(importlib.import_module(f'{name}.commands'))}")
+    for package, name in PACKAGES.items():
+        print(f"\n{package}\n{_list_commands(_import_commands(name))}")
     return 0
 
 
@@ -79,13 +80,12 @@ def run(package, arguments=None, *, prog=None):
     Raises:
         SystemExit: After help, and when something is wrong.
     """
-    module = importlib.import_module(f"{package}.commands")
+    module = _import_commands(package)
     prog = prog or f"python -m {package}"
-    name, *rest = (sys.argv[1:] if arguments is None else list(arguments)) or [None]
+    name, *rest = (sys.argv[1:] if arguments is None else arguments) or [None]
     if name in HELP:
-        print(
-            f"usage: {prog} COMMAND [-h] ...\n\n{module.__doc__}\n\n{_listing(module)}"
-        )
+        print(f"usage: {prog} COMMAND [-h] ...\n\n{module.__doc__}\n")
+        print(_list_commands(module))
         sys.exit(0)
     if name not in module.COMMANDS:
         _end(prog, _choice("COMMAND", module.COMMANDS, name), status=2)
@@ -108,12 +108,16 @@ def run(package, arguments=None, *, prog=None):
         sys.exit(130)
 
 
+def _import_commands(package):
+    return importlib.import_module(f"{package}.commands")
+
+
 def _load(target):
     module, _, name = target.partition(":")
     return getattr(importlib.import_module(module), name)
 
 
-def _listing(module):
+def _list_commands(module):
     """A line for each command of a module, the first one of its docstring."""
     summaries = {
         name: (inspect.getdoc(_load(target)) or "").partition("\n")[0].rstrip(".")
@@ -126,20 +130,17 @@ def _listing(module):
 def _parse(command, words, prog):
     """The positional and named arguments of a function, out of words."""
 
-    def given(*args, **options):
+    def collect(*args, **options):
         return args, options
 
-    signature = inspect.signature(command)
-    given.__signature__ = signature
-    given.__annotations__ = command.__annotations__
+    collect.__signature__ = signature = inspect.signature(command)
+    collect.__annotations__ = command.__annotations__
     text = inspect.getdoc(command) or ""
-    given.__doc__ = re.sub(r"\n {8,}", " ", text)  # a line for each
-    args, options = tyro.cli(given, prog=prog, args=words, config=CONFIG)
-    for name, value in signature.bind(*args, **options).arguments.items():
-        if (
-            value == ()
-            and signature.parameters[name].default is inspect.Parameter.empty
-        ):
+    collect.__doc__ = re.sub(r"\n {8,}", " ", text)  # a line for each
+    args, options = tyro.cli(collect, prog=prog, args=words, config=CONFIG)
+    found = signature.bind(*args, **options).arguments
+    for name, parameter in signature.parameters.items():
+        if parameter.default is parameter.empty and found[name] == ():
             raise UsageError(f"at least one of {name} must be given")
     return args, options
 

@@ -48,8 +48,8 @@ class SamplingOptions:
     spacing: SAMPLING["spacing"] | None = None
     eta: float | None = None
 
-    def given(self):
-        """Dict of those that were given."""
+    def to_dict(self):
+        """Dict of those that are not left out."""
         named = dataclasses.asdict(self)
         return {name: value for name, value in named.items() if value is not None}
 
@@ -79,33 +79,33 @@ def sample(
     cli.check_min("--seed", seed, 0)
     labels = _labels(label)
     cli.check_output(out, (".npz",))
-    voices = load_generator(run)
+    generator = load_generator(run)
     if engine:  # whether it takes any such vector, before they are sampled
-        tts_export.adapt(np.ones((1, voices.dim)), engine)
-    points = voices.generate(
-        count, seed=seed, labels=labels, weight=weight, **sampling.given()
+        tts_export.adapt(np.ones((1, generator.dim)), engine)
+    embeddings = generator.generate(
+        count, seed=seed, labels=labels, weight=weight, **sampling.to_dict()
     )
     if engine:
         tts_export.export(
             out,
-            points,
+            embeddings,
             engine=engine,
-            scaler=voices.model.scaler,
-            extractor=voices.about.get("extractor", "unknown"),
+            scaler=generator.model.scaler,
+            extractor=generator.about.get("extractor", "unknown"),
         )
-        print(f"{out}: {len(points)} voices for {engine}")
+        print(f"{out}: {len(embeddings)} voices for {engine}")
         return
-    names = np.array([f"new{number:06d}" for number in range(1, len(points) + 1)])
-    columns = {name: np.full(len(points), value) for name, value in labels.items()}
-    about = _about(voices, sampling, seed=seed, labels=labels, weight=weight)
-    _save(out, points, names, about, columns)
-    print(f"{out}: {len(points)} voices of {voices.dim} dimensions")
+    names = np.array([f"new{number:06d}" for number in range(1, len(embeddings) + 1)])
+    columns = {name: np.full(len(embeddings), value) for name, value in labels.items()}
+    about = _about(generator, sampling, seed=seed, labels=labels, weight=weight)
+    _save(out, embeddings, names, about, columns)
+    print(f"{out}: {len(embeddings)} voices of {generator.dim} dimensions")
 
 
 def evaluate(
     *,
     run: Run,
-    embeddings: Annotated[Path | None, arg(name="set")] = None,
+    set_path: Annotated[Path | None, arg(name="set")] = None,
     out: Path | None = None,
     count: int | None = None,
     seed: int = 0,
@@ -115,7 +115,7 @@ def evaluate(
     """Measure sampled voices beside real ones and baselines.
 
     Args:
-        embeddings: Embedding set to compare with: of speakers the run has learned
+        set_path: Embedding set to compare with: of speakers the run has learned
             from, and others; by default the run's own.
         out: Also a .json file of all figures.
         count: Voices sampled; by default 10,000.
@@ -125,18 +125,18 @@ def evaluate(
     labels = _labels(label)
     if out is not None:
         cli.check_output(out, (".json",))
-    voices = load_generator(run)
+    generator = load_generator(run)
     from diffusion.speakers import report  # which also draws
 
-    train, held = _speakers(run, embeddings, voices)
+    train, held = _speakers(run, set_path, generator)
     found = report.evaluate(
-        voices,
+        generator,
         train,
         held,
         labels=labels,
         count=count,
         seed=seed,
-        **sampling.given(),
+        **sampling.to_dict(),
     )
     if out is not None:
         cli.write_json(out, found)
@@ -146,7 +146,7 @@ def evaluate(
 def interpolate(
     *,
     run: Run,
-    embeddings: SetFile,
+    set_path: SetFile,
     from_: Annotated[str, arg(name="from", metavar="NAME")],
     to: Annotated[str, arg(metavar="NAME")],
     out: Output,
@@ -161,14 +161,18 @@ def interpolate(
         num: Of voices, ends included.
     """
     cli.check_output(out, (".npz",))
-    voices = load_generator(run)
-    given = open_set(embeddings, voices)
-    start, end = _voice(given, from_, voices), _voice(given, to, voices)
-    points = voices.interpolate(start, end, num, **sampling.given())
-    names = np.array([f"between{number:03d}" for number in range(len(points))])
-    _save(out, points, names, _about(voices, sampling, interpolation=[from_, to]))
+    generator = load_generator(run)
+    given = open_set(set_path, generator)
+    start, end = _voice(given, from_, generator), _voice(given, to, generator)
+    embeddings = generator.interpolate(start, end, num, **sampling.to_dict())
+    names = np.array([f"between{number:03d}" for number in range(len(embeddings))])
+    _save(
+        out, embeddings, names, _about(generator, sampling, interpolation=[from_, to])
+    )
     print(f"{'voice':<12} cosine to {from_} and to {to}")
-    cosines = zip(names, _cosines(points, start), _cosines(points, end), strict=True)
+    cosines = zip(
+        names, _cosines(embeddings, start), _cosines(embeddings, end), strict=True
+    )
     for name, to_start, to_end in cosines:
         print(f"{name:<12} {to_start:.3f} {to_end:.3f}")
 
@@ -176,7 +180,7 @@ def interpolate(
 def edit(
     *,
     run: Run,
-    embeddings: SetFile,
+    set_path: SetFile,
     label: Labels,
     out: Output,
     weight: Weight = 0.0,
@@ -189,33 +193,33 @@ def edit(
     """
     labels = _labels(label)
     cli.check_output(out, (".npz",))
-    voices = load_generator(run)
+    generator = load_generator(run)
     from diffusion.speakers import preprocessing
 
-    given = open_set(embeddings, voices)
-    points = voices.edit(
+    given = open_set(set_path, generator)
+    embeddings = generator.edit(
         given.embeddings,
         labels,
-        before=preprocessing.class_indices(given, voices.model.vocabulary),
+        before=preprocessing.class_indices(given, generator.model.vocabulary),
         weight=weight,
-        **sampling.given(),
+        **sampling.to_dict(),
     )
-    columns = {name: np.full(len(points), value) for name, value in labels.items()}
+    columns = {name: np.full(len(embeddings), value) for name, value in labels.items()}
     dataclasses.replace(
         given,
-        embeddings=points,
-        about=_about(voices, sampling, labels=labels, weight=weight),
+        embeddings=embeddings,
+        about=_about(generator, sampling, labels=labels, weight=weight),
         labels=given.labels | columns,
     ).save(out)
-    cosines = _cosines(points, given.embeddings)
+    cosines = _cosines(embeddings, given.embeddings)
     print(
-        f"{out}: {len(points)} voices, cosine to what they were "
+        f"{out}: {len(embeddings)} voices, cosine to what they were "
         f"{cosines.mean():.3f} on average"
     )
 
 
 def anonymise(
-    embeddings: Positional[Annotated[Path, arg(name="set")]],
+    set_path: Positional[Annotated[Path, arg(name="set")]],
     *,
     run: Run,
     out: Output,
@@ -230,7 +234,7 @@ def anonymise(
     """Replace the voices of a set, and report what attackers still find.
 
     Args:
-        embeddings: Embedding set of the speakers.
+        set_path: Embedding set of the speakers.
         attacker: One or more, whose error rates are reported; by default all that the
             set has speakers enough for.
         level: What gets a voice of its own.
@@ -247,10 +251,10 @@ def anonymise(
     from diffusion.speakers.sampling import check_limit
 
     check_limit(limit)
-    voices = load_generator(run)
+    generator = load_generator(run)
     from diffusion.speakers import anonymisation, attacks
 
-    given = open_set(embeddings, voices)
+    given = open_set(set_path, generator)
     asked = [name for names in attacker for name in names]
     secret = secrets.randbits(62) if seed is None else seed
     attackers = asked or list(attacks.ATTACKERS)
@@ -258,10 +262,10 @@ def anonymise(
     if asked and split.missing:
         who, why = next(iter(split.missing.items()))
         raise ValueError(f"{who} can not be tried: {why}")
-    protect = _protection(voices, limit, sampling)
-    blocks = voices.model.scaler.blocks
+    protect = _protection(generator, limit, sampling)
+    blocks = generator.model.scaler.blocks
     new = anonymisation.anonymise(given, protect, secret, level=level, blocks=blocks)
-    about = _about(voices, sampling, level=level, limit=limit)
+    about = _about(generator, sampling, level=level, limit=limit)
     anonymisation.anonymised_set(
         given, new, secret, about=about, keep_names=keep_names
     ).save(out)  # before attackers are tried, which takes longer
@@ -298,19 +302,19 @@ def load_generator(run):
         return SpeakerGenerator.load(run)
 
 
-def open_set(path, voices):
+def open_set(path, generator):
     """An embedding set that a run can work on.
 
     Raises:
         ValueError: If it has no rows, or not the run's dimensions.
     """
     given = EmbeddingSet.load(path)
-    if not len(given) or given.embeddings.shape[1] != voices.dim:
+    if not len(given) or given.embeddings.shape[1] != generator.dim:
         raise ValueError(
-            f"This run takes voices [n, {voices.dim}], at least one. "
+            f"This run takes voices [n, {generator.dim}], at least one. "
             f"Received: {path}, {list(given.embeddings.shape)}"
         )
-    ours, theirs = voices.about.get("extractor"), given.about.get("extractor")
+    ours, theirs = generator.about.get("extractor"), given.about.get("extractor")
     if None not in (ours, theirs) and ours != theirs:
         cli.warn(
             f"{path} is by the extractor {theirs}, and the run has learned voices by "
@@ -329,7 +333,7 @@ def _labels(given):
     return labels
 
 
-def _speakers(run, path, voices):
+def _speakers(run, path, generator):
     """The speakers a run has learned from, and others."""
     from diffusion.speakers import data, preprocessing
     from diffusion.speakers.generator import FACTS
@@ -347,7 +351,7 @@ def _speakers(run, path, voices):
                 "name a set by --set"
             )
         return parts.train, parts.held_out
-    given = open_set(path, voices)
+    given = open_set(path, generator)
     if config["level"] == "speaker":
         given = preprocessing.mean_per_speaker(given, config["blocks"])
     ours = np.isin(given.speaker, facts["speakers"]["train"])
@@ -359,14 +363,14 @@ def _speakers(run, path, voices):
     return given.subset(ours), given.subset(~ours)
 
 
-def _voice(given, name, voices):
+def _voice(given, name, generator):
     """The voice of a speaker of a set, or of a segment."""
     from diffusion.speakers import preprocessing
 
     rows = np.flatnonzero(given.speaker == name)
     if len(rows):
         return preprocessing.mean_per_speaker(
-            given.subset(rows), voices.model.scaler.blocks
+            given.subset(rows), generator.model.scaler.blocks
         ).embeddings[0]
     rows = np.flatnonzero(given.segment == name)
     if len(rows) != 1:
@@ -377,7 +381,7 @@ def _voice(given, name, voices):
     return given.embeddings[rows[0]]
 
 
-def _protection(voices, limit, sampling):
+def _protection(generator, limit, sampling):
     """What replaces voices, some at a time, with a bar."""
     from diffusion.speakers import anonymisation
 
@@ -388,7 +392,7 @@ def _protection(voices, limit, sampling):
                 some = embeddings[start : start + BATCH]
                 own = anonymisation.derive_seed(seed, start) if start else seed
                 found.append(
-                    voices.anonymise(some, own, limit=limit, **sampling.given())
+                    generator.anonymise(some, own, limit=limit, **sampling.to_dict())
                 )
                 bar.update(len(some))
         return tuple(np.concatenate(column) for column in zip(*found, strict=True))
@@ -409,19 +413,25 @@ def _warn_of_known(run, speakers):
         )
 
 
-def _about(voices, sampling, **facts):
+def _about(generator, sampling, **facts):
     """What made a set of new voices."""
-    learned = {name: v for name, v in voices.about.items() if name != "seed"}
+    learned = {name: v for name, v in generator.about.items() if name != "seed"}
     date = datetime.date.today().isoformat()
-    return {**learned, **voices.sampling, **sampling.given(), **facts, "date": date}
+    return {
+        **learned,
+        **generator.sampling,
+        **sampling.to_dict(),
+        **facts,
+        "date": date,
+    }
 
 
-def _save(path, points, names, about, labels=None):
-    segments = np.full(len(points), "")
-    EmbeddingSet(points, names, segments, about, labels or {}).save(path)
+def _save(path, embeddings, names, about, labels=None):
+    segments = np.full(len(embeddings), "")
+    EmbeddingSet(embeddings, names, segments, about, labels or {}).save(path)
 
 
-def _cosines(points, others):
-    """Cosine of each of `points` `[n, dim]` to the one, or to its own, of `others`."""
-    lengths = np.linalg.norm(points, axis=-1) * np.linalg.norm(others, axis=-1)
-    return np.sum(points * others, axis=-1) / lengths
+def _cosines(embeddings, others):
+    """Cosine of each embedding `[n, dim]` to the one, or to its own, of `others`."""
+    lengths = np.linalg.norm(embeddings, axis=-1) * np.linalg.norm(others, axis=-1)
+    return np.sum(embeddings * others, axis=-1) / lengths

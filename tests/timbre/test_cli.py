@@ -19,10 +19,8 @@ from tests.conftest import ROOT
 from timbre import cli
 
 ALL = {
-    package: importlib.import_module(
-        f"timbre.{package}.commands" if package in cli.SHARED else f"{package}.commands"
-    ).COMMANDS
-    for package in cli.PACKAGES
+    package: importlib.import_module(f"{name}.commands").COMMANDS
+    for package, name in cli.PACKAGES.items()
 }
 PLAIN = {"seed", "sampling", "kind", "method", "num_speakers"}  # need no words
 EVERY = [(package, name) for package, names in ALL.items() for name in names]
