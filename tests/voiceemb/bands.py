@@ -1,4 +1,4 @@
-"""Made-up voices, an ear and an encoder for them that need no network.
+"""Synthetic voices, a detector and an encoder for them that need no network.
 
 A voice is noise in one of eight bands of the spectrum; its embedding is how the power
 of a sound is spread over the bands. Two recordings of one voice differ a little.

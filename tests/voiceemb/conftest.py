@@ -8,22 +8,22 @@ import pytest
 
 
 @pytest.fixture
-def ear():
-    """An encoder that hears bands, calibrated."""
+def band_encoder():
+    """An encoder of bands of the spectrum, calibrated."""
     from tests.voiceemb.bands import LINE, encoder
 
-    heard = encoder()
-    heard.calibration = LINE
-    return heard
+    found = encoder()
+    found.calibration = LINE
+    return found
 
 
 @pytest.fixture
-def people(tmp_path, ear):
+def people(tmp_path, band_encoder):
     """A store of people with nobody in it."""
     from tests.voiceemb.bands import Loud
     from voiceemb.enrolment.people import People
 
-    return People.create(tmp_path / "people", ear, detector=Loud())
+    return People.create(tmp_path / "people", band_encoder, detector=Loud())
 
 
 @pytest.fixture

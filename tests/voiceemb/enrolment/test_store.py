@@ -48,9 +48,9 @@ def test_a_name_is_one_however_its_letters_are_composed(rng, people):
     assert people.names == ["Zoë"] and unicodedata.normalize("NFD", "Zoë") in people
 
 
-def test_a_store_is_made_where_nothing_lies(people, tmp_path, ear):
+def test_a_store_is_made_where_nothing_lies(people, tmp_path, band_encoder):
     with pytest.raises(FileExistsError, match="absent or empty"):
-        People.create(people.store.folder, ear)
+        People.create(people.store.folder, band_encoder)
     with pytest.raises(FileNotFoundError, match="People.create"):
         People.open(tmp_path / "none")
     nameless = encoder()

@@ -31,7 +31,7 @@ from voiceemb.page import PORT, gradio_offline, request_filter, server
         ("/gradio_api/proxy=HTTP://a.example/b", {"host": "localhost"}, True),
     ],
 )
-def test_the_guard_knows_the_page_from_others(path, headers, refused):
+def test_the_filter_knows_the_page_from_others(path, headers, refused):
     headers = {key.encode(): value.encode() for key, value in headers.items()}
     assert bool(request_filter.refusal_reason(path, headers)) is refused
 
