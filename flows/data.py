@@ -57,7 +57,7 @@ class SegmentSplits:
             if there are none.
         shown: Labels of `train` for training, int32 `[len(train), F]`, masked ones -1.
             Probe classifiers use `train.labels`.
-        vocabulary: Dict, each factor to a tuple of its classes, in the order of indices.
+        vocabulary: Dict, each factor to a tuple of its classes, in order.
         about: Where the rows are from, how their features are computed, and how many
             were left out, and why.
     """

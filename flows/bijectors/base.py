@@ -108,16 +108,13 @@ class Bijector(ConfigurableLayer):
 class Chain(Bijector):
     """The composition of bijectors: `log_det` is the sum of theirs.
 
-    `forward` goes from first to last, `inverse` from last to first. An empty chain is
-    the identity.
+    `forward` goes from first to last, `inverse` from last to first, all with the same
+    context. An empty chain is the identity.
 
     Args:
         bijectors: Bijectors, all of one dtype, which is the chain's. A chain may be
             one of them.
         dtype: Of an empty chain. Defaults to `"float32"`.
-
-    Call arguments:
-        x, context: See `Bijector`; every bijector gets the same context.
     """
 
     def __init__(self, bijectors=(), dtype=None, **kwargs):
@@ -165,9 +162,6 @@ class Inverse(Bijector):
 
     Args:
         bijector: A bijector that keeps the shape of events; the inverse has its dtype.
-
-    Call arguments:
-        x, context: See `Bijector`.
     """
 
     def __init__(self, bijector, dtype=None, **kwargs):
@@ -199,9 +193,6 @@ class Permutation(Bijector):
 
     Args:
         seed: Of the order, an int. Defaults to `0`.
-
-    Call arguments:
-        x: See `Bijector`.
     """
 
     def __init__(self, seed=0, **kwargs):
@@ -222,11 +213,7 @@ class Permutation(Bijector):
 
 @keras.saving.register_keras_serializable(package="flows")
 class Reverse(Bijector):
-    """Reverses the order of the channels: `log_det = 0`.
-
-    Call arguments:
-        x: See `Bijector`.
-    """
+    """Reverses the order of the channels: `log_det = 0`."""
 
     def build(self, input_shape):
         """There is nothing to build."""

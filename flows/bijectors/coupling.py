@@ -156,9 +156,6 @@ class AffineCoupling(Coupling):
     Args:
         conditioner, mask: See `Coupling`; two parameters for each number.
         bound: Largest log-scale, a float > 0. Defaults to `2.0`.
-
-    Call arguments:
-        x, context: See `Coupling`.
     """
 
     num_parameters = 2

@@ -41,17 +41,7 @@ class Alignment(Bijector):
         self.rotation = add_constant(self, "rotation", np.eye(input_shape[-1]))
 
     def adapt(self, x, context=None, labels=None):
-        """Sets the rotation by rows `[n, channels]` and their classes.
-
-        Args:
-            x: See above.
-            context: Ignored.
-            labels: Class indices, int NumPy `[n, factors]`, -1 where missing. Defaults
-                to none: then the rotation stays as it is.
-
-        Returns:
-            `z`, as `forward` gives it from then on.
-        """
+        """Sets the rotation by rows and their classes; without labels it stays."""
         x, _ = self._as_tensors(x, None)
         if labels is not None:
             rows = ops.convert_to_numpy(x).astype(np.float64)

@@ -23,9 +23,6 @@ class InvertibleLinear(Bijector):
         start: `W` at first: `"identity"`, or `"rotation"`, an orthogonal matrix sampled
             at random. Defaults to `"identity"`.
 
-    Call arguments:
-        x: See `Bijector`.
-
     Reference:
         Glow: Generative Flow with Invertible 1x1 Convolutions (Kingma & Dhariwal,
         2018), equations 10 and 11. https://arxiv.org/abs/1807.03039

@@ -24,9 +24,6 @@ class ActNorm(Bijector):
     The identity until `adapt` gives every channel of its batch mean 0 and variance 1,
     over all other axes; trained from there.
 
-    Call arguments:
-        x: See `Bijector`.
-
     Reference:
         Glow: Generative Flow with Invertible 1x1 Convolutions (Kingma & Dhariwal,
         2018), section 3.1. https://arxiv.org/abs/1807.03039
@@ -40,14 +37,7 @@ class ActNorm(Bijector):
         )
 
     def adapt(self, x, context=None, labels=None):
-        """Sets mean and scale by a batch of at least two rows, `[batch, ...]`.
-
-        Returns:
-            `z`, as `forward` gives it from then on.
-
-        Raises:
-            ValueError: If there are fewer rows, or numbers that are not finite.
-        """
+        """Sets mean and scale by two or more finite rows, `[batch, ...]`."""
         x, _ = self._as_tensors(x, None)
         mean, deviation = _moments(x, axis=tuple(range(len(x.shape) - 1)))
         self.mean.assign(mean)
@@ -100,14 +90,7 @@ class Scaler(Bijector):
         return (input_shape[0], math.prod(self.shape))
 
     def adapt(self, x, context=None, labels=None):
-        """Sets mean and scale by data of at least two rows, `[batch, *shape]`.
-
-        Returns:
-            `z`, as `forward` gives it from then on.
-
-        Raises:
-            ValueError: If there are fewer rows, or numbers that are not finite.
-        """
+        """Sets mean and scale by two or more finite rows, `[batch, *shape]`."""
         x, _ = self._as_tensors(x, None)
         self._check(tuple(x.shape[1:]), self.shape)
         mean, deviation = _moments(ops.reshape(x, (len(x), -1)), axis=0)

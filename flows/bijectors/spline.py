@@ -74,9 +74,6 @@ class SplineCoupling(Coupling):
         conditioner, mask: See `Coupling`.
         num_bins: Bins of a spline, an int of 2 or more. Defaults to `8`.
         tail: Beyond it the identity, a float > 0. Defaults to `5.0`.
-
-    Call arguments:
-        x, context: See `Coupling`.
     """
 
     def __init__(self, conditioner, mask="first", num_bins=8, tail=5.0, **kwargs):

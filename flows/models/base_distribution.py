@@ -128,15 +128,7 @@ class FactorialNormal(ConfigurableLayer):
         return _clip(self._log_variances[f])
 
     def log_prob(self, z, labels=None):
-        """Log-densities of latents given their labels.
-
-        Args:
-            z: `[batch, dim]`.
-            labels: Int `[batch, factors]`, -1 where missing; `None`: all are.
-
-        Returns:
-            Nats, `[batch]`.
-        """
+        """Log-densities of latents given their labels, nats; see the class."""
         z = ops.convert_to_tensor(z, self.compute_dtype)
         if self.residual:
             total = log_normal(z[:, self._slices[-1]], 0.0, 0.0)

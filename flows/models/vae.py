@@ -151,27 +151,11 @@ class VAE(LatentModel):
         return self.scaler.inverse(self.decoder(ops.convert_to_tensor(z, "float32")))
 
     def elbo(self, x, seed=0):
-        """Evidence lower bound of scaled segments, by one noise sample.
-
-        Args:
-            x: `[batch, *shape]`.
-            seed: Of the noise. Defaults to `0`.
-
-        Returns:
-            Nats, `[batch]`.
-        """
+        """Evidence lower bound of scaled segments, nats, by one noise sample."""
         return self._bound(x, seed)[0]
 
     def log_prob(self, x, labels=None, seed=0):
-        """Evidence lower bound of segments, in the units of the features.
-
-        Args:
-            x, seed: As for `elbo`.
-            labels: Ignored.
-
-        Returns:
-            Nats, `[batch]`.
-        """
+        """`elbo` in the units of the features; labels are ignored."""
         return ops.add(*self._bound(x, seed))
 
     def _bound(self, x, seed):

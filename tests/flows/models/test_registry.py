@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 
+import h5py
 import numpy as np
 import pytest
 
@@ -151,3 +152,33 @@ def test_other_weights_than_the_runs_are_refused(run):
     with pytest.raises(ValueError, match="not those the run has written"):
         registry.load(folder)
     stated.write_text(before)
+
+
+@pytest.mark.parametrize(
+    ("kind", "own"),
+    [
+        (
+            "fdnf",
+            {
+                "base/vars",
+                "bijector/bijectors/act_norm/vars",
+                "bijector/bijectors/act_norm_1/vars",
+                "bijector/bijectors/permutation/vars",
+                "bijector/bijectors/affine_coupling/conditioner/dense/dense/vars",
+                "bijector/bijectors/alignment/vars",
+            },
+        ),
+        ("vae", {"averages/vars", "encoder/_layers_in_turn/dense/vars"}),
+    ],
+)
+def test_paths_of_weights_on_disk_stay_what_they_are(kind, own, tmp_path):
+    """Keras derives them from names of attributes, and of classes in lists.
+
+    The layers of a model are such a list, and so `Scaler` is in a path.
+    """
+    model = small.untrained(kind)
+    model.save_weights(tmp_path / "model.weights.h5")
+    found = set()
+    with h5py.File(tmp_path / "model.weights.h5") as file:
+        file.visititems(lambda name, _: found.add(name))
+    assert own | {"layers/scaler/vars", "vars"} <= found, sorted(found)
