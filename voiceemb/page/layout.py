@@ -73,11 +73,22 @@ def _lay_out_numbers(parts):
     parts.mode = gr.Radio(
         MODES, value="estimated", label="Number of speakers", elem_id="mode"
     )
-    whole = {"precision": 0, "minimum": 1, "maximum": MAX_SPEAKERS, "min_width": 100}
+
+    def number(value, label, elem_id):
+        return gr.Number(
+            value,
+            label=label,
+            elem_id=elem_id,
+            precision=0,
+            minimum=1,
+            maximum=MAX_SPEAKERS,
+            min_width=100,
+        )
+
     with gr.Row(visible=False) as parts.numbers:
-        parts.exact = gr.Number(2, label="Speakers", elem_id="exact", **whole)
-        parts.low = gr.Number(1, label="At least", elem_id="low", **whole)
-        parts.high = gr.Number(8, label="At most", elem_id="high", **whole)
+        parts.exact = number(2, "Speakers", "exact")
+        parts.low = number(1, "At least", "low")
+        parts.high = number(8, "At most", "high")
     parts.find = gr.Button("Who speaks when", variant="primary", elem_id="find")
 
 

@@ -22,7 +22,16 @@ FONTS = ("system-ui", "Segoe UI", "Roboto", "Noto Sans", "DejaVu Sans", "sans-se
 MONO = ("ui-monospace", "Consolas", "DejaVu Sans Mono", "monospace")
 
 
-def launch(port=PORT, *, host="127.0.0.1", browser=False, **options):
+def launch(
+    port=PORT,
+    *,
+    host="127.0.0.1",
+    browser=False,
+    encoder=None,
+    people=None,
+    detector=None,
+    diarize=None,
+):
     """Serve the page until it is interrupted, then remove its files.
 
     Args:
@@ -30,7 +39,7 @@ def launch(port=PORT, *, host="127.0.0.1", browser=False, **options):
         host: Defaults to the loopback, which no other machine reaches. Any other
             address opens the page, without a password, to whoever reaches that.
         browser: Whether to open it in the browser too. Defaults to `False`.
-        **options: As of `page.build`.
+        encoder, people, detector, diarize: As of `page.build`.
 
     Raises:
         ImportError: If the extra `page` is not installed.
@@ -43,7 +52,7 @@ def launch(port=PORT, *, host="127.0.0.1", browser=False, **options):
 
     with tempfile.TemporaryDirectory(prefix="timbre-page-") as folder, _stopping():
         with gradio_offline.environment(folder):
-            page = build(**options)
+            page = build(encoder, people, detector=detector, diarize=diarize)
             page.queue(api_open=False)
             try:
                 service = _service(host, port)

@@ -7,6 +7,8 @@ however the stream is cut into blocks: everything is computed by frames of 10 ms
 nothing depends on where a block ends.
 """
 
+from types import SimpleNamespace
+
 import numpy as np
 
 from timbre.audio.wave import MAX_LEVEL
@@ -21,6 +23,7 @@ PIECE = SAMPLE_RATE  # samples processed at once, however large a block is
 CHANGE_LLR = -2.0  # log-likelihood ratio of one speaker, below which there are two
 LEVEL_DB = (-60.0, 0.0)  # from an empty to a full bar
 BAR_LENGTH = 20  # characters
+NOT_IDENTIFIED = SimpleNamespace(name=None, score=None, probability=None)
 
 
 class Listener:
@@ -187,30 +190,25 @@ class Listener:
         """The event that ends with the newest frame."""
         num, end = len(self._spoken), self.speech.clock
         samples = self.sound.read((end - num) * HOP, end * HOP)
-        values = {
-            "start": (end - num) * HOP / SAMPLE_RATE,
-            "end": end * HOP / SAMPLE_RATE,
-            "speech_prob": self._probability[:num].mean(dtype=np.float64),
-            "is_speech": 2 * sum(self._spoken) >= num,
-            "energy_db": level_db(samples),
-        }
-        if values["is_speech"] and self.speech.seconds >= self.min_speech_s:
-            values |= self._identify()
+        is_speech = 2 * sum(self._spoken) >= num
+        embedding, found = None, NOT_IDENTIFIED
+        if is_speech and self.speech.seconds >= self.min_speech_s:
+            embedding = self._embedding()
+            if self.people is not None:
+                found = self.people.identify(embedding)
+        speech_prob = self._probability[:num].mean(dtype=np.float64)
         self._probability, self._spoken = self._probability[num:], []
-        return TimelineEvent(**values)
-
-    def _identify(self):
-        """Embedding and speaker of the newest speech."""
-        embedding = self._embedding()
-        if self.people is None:
-            return {"embedding": embedding}
-        found = self.people.identify(embedding)
-        return {
-            "embedding": embedding,
-            "speaker": found.name,
-            "score": found.score,
-            "probability": found.probability,
-        }
+        return TimelineEvent(
+            start=(end - num) * HOP / SAMPLE_RATE,
+            end=end * HOP / SAMPLE_RATE,
+            speech_prob=speech_prob,
+            is_speech=is_speech,
+            energy_db=level_db(samples),
+            embedding=embedding,
+            speaker=found.name,
+            score=found.score,
+            probability=found.probability,
+        )
 
     def _embedding(self):
         embed = self.encoder.embed_utterance
