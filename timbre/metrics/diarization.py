@@ -33,7 +33,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 
 from timbre.metrics.tables import format_table
-from timbre.turns import MAX_TIME_S, Turn
+from timbre.turns import MAX_TIME_S, Turn, merge_spans
 
 TICKS = 10**10  # in a second: a whole number in a millisecond, or a sample at 16 kHz
 COLUMNS = {
@@ -256,17 +256,14 @@ def _speakers(turns, name) -> _Speakers:
             )
     turns.sort(key=lambda turn: (turn.speaker, turn.start))
     times = _ticks([(turn.start, turn.end) for turn in turns], name).reshape(-1, 2)
-    spans = {}
-    for turn, (start, end) in zip(turns, times.tolist(), strict=True):
-        own = spans.setdefault(turn.speaker, [])
-        if own and start <= own[-1][1]:
-            own[-1][1] = max(own[-1][1], end)
-        else:
-            own.append([start, end])
-    speaker = np.repeat(np.arange(len(spans)), [len(own) for own in spans.values()])
-    merged = np.array([span for own in spans.values() for span in own], np.int64)
-    start, end = merged.reshape(-1, 2).T
-    return _Speakers([*spans], speaker, start, end, times.ravel())
+    spans = merge_spans(
+        (start, end, turn.speaker)
+        for turn, (start, end) in zip(turns, times.tolist(), strict=True)
+    )
+    index = {name: i for i, name in enumerate(dict.fromkeys(n for *_, n in spans))}
+    speaker = np.array([index[name] for *_, name in spans], np.int64)
+    start, end = np.array([span[:2] for span in spans], np.int64).reshape(-1, 2).T
+    return _Speakers([*index], speaker, start, end, times.ravel())
 
 
 def _regions(uem) -> np.ndarray:
