@@ -28,16 +28,7 @@ class Integrator:
     calls: ClassVar[int] = 1
 
     def step(self, score, x, t, s, *, sde, seed, mean):
-        """Samples at time `s < t`, given `x` at time `t`.
-
-        Args:
-            score: Maps `(x, t)` to the score, shaped as `x`.
-            x: Samples at `t`, `[batch, ...]`.
-            t, s: The present and the next time.
-            sde: A member of `diffusion.sde`.
-            seed: Of this step alone, int `[2]`.
-            mean: The condition of the SDE, or `None`.
-        """
+        """Samples at time `s < t`, given `x` at `t`; `seed` is of this step alone."""
         raise NotImplementedError
 
 
@@ -57,7 +48,7 @@ class EulerMaruyama(Integrator):
     midpoint: bool = False
 
     def step(self, score, x, t, s, *, sde, seed, mean):
-        at, h = _evaluation_time(t, s, self.midpoint), t - s
+        at, h = (t + s) / 2 if self.midpoint else t, t - s
         drift = sde.reverse_drift(x, at, score(x, at), mean)
         z = normal(tf.shape(x), seed, dtype=x.dtype)
         return x - h * drift + sde.diffusion(at) * tf.sqrt(h) * z
@@ -92,7 +83,7 @@ class EulerFlow(Integrator):
     midpoint: bool = False
 
     def step(self, score, x, t, s, *, sde, seed, mean):
-        at = _evaluation_time(t, s, self.midpoint)
+        at = (t + s) / 2 if self.midpoint else t
         return x - (t - s) * sde.flow_drift(x, at, score(x, at), mean)
 
 
@@ -243,7 +234,12 @@ def integrate(
     Returns:
         Samples, shaped as `x`.
     """
-    _check(sde, steps, t_end)
+    if not 0 <= t_end < sde.T:
+        raise ValueError(
+            f"`t_end` must be at least 0 and below T={sde.T}. Received: {t_end}"
+        )
+    if not tf.is_tensor(steps) and steps < 1:
+        raise ValueError(f"`steps` must be at least 1. Received: {steps}")
     x = tf.convert_to_tensor(x)
     evaluate = _trace_score(score, x)
     last = tf.convert_to_tensor(steps, tf.int32)
@@ -271,27 +267,14 @@ def integrate(
 def _trace_score(score, x):
     """The score with the shape and dtype of `x`, traced once in a graph."""
 
-    def read(x, t):
+    def evaluate(x, t):
         return tf.cast(tf.ensure_shape(score(x, t), x.shape), x.dtype)
 
     if tf.executing_eagerly():
-        return read
-    read = tf.function(read)
-    like = tf.TensorSpec(x.shape, x.dtype), tf.TensorSpec([], x.dtype)
-    return read.get_concrete_function(*like)
-
-
-def _check(sde, steps, t_end):
-    if not 0 <= t_end < sde.T:
-        raise ValueError(
-            f"`t_end` must be at least 0 and below T={sde.T}. Received: {t_end}"
-        )
-    if not tf.is_tensor(steps) and steps < 1:
-        raise ValueError(f"`steps` must be at least 1. Received: {steps}")
-
-
-def _evaluation_time(t, s, midpoint):
-    return (t + s) / 2 if midpoint else t
+        return evaluate
+    return tf.function(evaluate).get_concrete_function(
+        tf.TensorSpec(x.shape, x.dtype), tf.TensorSpec([], x.dtype)
+    )
 
 
 def _fold(seed, i):

@@ -9,7 +9,7 @@ import pytest
 from diffusion.speakers import config
 from tests import programs
 from tests.conftest import ROOT
-from tests.diffusion.speakers.runs import make
+from tests.diffusion.speakers.runs import make_run
 
 PEER = os.environ.get("PEER_PYTHON", sys.executable)
 SMALL = ("--train-steps", "20", "--width", "16", "--dim", "8", "--runs", "1")
@@ -60,7 +60,7 @@ def test_diffusers_and_we_draw_the_same_voices_where_nothing_is_left_to_chance(
     needed = [PEER, "-c", "import torch, diffusers"]
     if subprocess.run(needed, capture_output=True).returncode:
         pytest.skip("torch and diffusers are not installed (PEER_PYTHON names where)")
-    run = make(tmp_path / "run", schedule=config.ScheduleConfig(steps=100))
+    run = make_run(tmp_path / "run", schedule=config.ScheduleConfig(steps=100))
     _, peer = sampling("--parts", "peer", "--peer", PEER, "--run", run)
     found = {tuple(line.split()[:2]): line.split()[-1] for line in peer[1:]}
     for name in ("ddim", "dpm_solver", "unipc"):

@@ -148,31 +148,31 @@ def measure(
     num = len(new.embeddings)
     distinct, collisions = None, []
     if llr is not None:
-        distinct = _distinctiveness(original, new, split, llr)
+        rows = split.targets
+        distinct = distinctiveness(
+            original.embeddings[rows], new.rows[rows], original.speaker[rows], llr
+        )
+        if not np.isfinite(distinct["gain_db"]):
+            distinct["gain_db"] = None  # JSON has no -inf
     if threshold is not None and num > 1:
         collisions = privacy.collisions(
             new.embeddings[:MAX_COLLISION_ROWS],
             threshold,
             counts=sorted({10, 100, 1000, min(num, MAX_COLLISION_ROWS)}),
         )
-    found = []
-    for attacker in attackers:
-        if attacker not in split.missing:
-            enrolled, backend = _attack(
-                original, anonymiser, split, attacker, level, seed, blocks
-            )
-            found.append(
-                _reidentify(
-                    original, new, split, attacker, enrolled, backend, resamples
-                )
-            )
     return {
         "level": level,
         "rows": len(original),
         "voices": num,
         "cosine_mean": float(new.cosines.mean()),
         "cosine_most": float(new.cosines.max()),
-        "attackers": found,
+        "attackers": [
+            _attack(
+                original, new, anonymiser, split, who, level, seed, blocks, resamples
+            )
+            for who in attackers
+            if who not in split.missing
+        ],
         "missing": split.missing,
         "distinctiveness": distinct,
         "threshold": threshold,
@@ -234,38 +234,32 @@ def format_report(results) -> str:
     return "\n".join([*lines, CAUTION])
 
 
-def _attack(original, anonymiser, split, attacker, level, seed, blocks):
-    """The enrolled embeddings of an attacker, `[n, dim]`, and the backend or `None`."""
-    enrolled = original.subset(split.enrolled)
+def _attack(original, new, anonymiser, split, attacker, level, seed, blocks, resamples):
+    """Error rates and linkability of one attacker."""
+    enrolled, speaker = original.subset(split.enrolled), original.speaker
+    known, backend = enrolled.embeddings, None
     if attacker == "lazy":
         own = derive_seed(seed, 3)
-        new = anonymise(enrolled, anonymiser, own, level=level, blocks=blocks)
-        return new.rows, None
-    if attacker == "semi-informed":
+        known = anonymise(enrolled, anonymiser, own, level=level, blocks=blocks).rows
+    elif attacker == "semi-informed":
         known, _ = anonymiser(enrolled.embeddings, derive_seed(seed, 4))
         training = original.subset(split.training)
         learned, _ = anonymiser(training.embeddings, derive_seed(seed, 5))
-        return known, privacy.fit_semi_informed(learned, training.speaker)
-    return enrolled.embeddings, None
-
-
-def _reidentify(original, new, split, attacker, enrolled, backend, resamples):
-    """Error rates and linkability of one attacker."""
-    speaker, published = original.speaker, new.rows[split.trials]
-    num = len(split.enrolled)
+        backend = privacy.fit_semi_informed(learned, training.speaker)
+    published = new.rows[split.trials]
     found = privacy.reidentification(
         original.embeddings[split.targets],
-        np.concatenate([enrolled, published]),
+        np.concatenate([known, published]),
         speaker[split.targets],
-        np.arange(len(split.targets)) < num,
+        np.arange(len(split.targets)) < len(enrolled),
         attacker=attacker,
         backend=backend,
         resamples=resamples,
     )
     if backend is not None:
-        enrolled, published = backend(enrolled), backend(published)
+        known, published = backend(known), backend(published)
     return found | _linkability(
-        enrolled, published, speaker[split.enrolled], speaker[split.trials]
+        known, published, enrolled.speaker, speaker[split.trials]
     )
 
 
@@ -277,32 +271,20 @@ def _linkability(enrolled, published, enrolled_speaker, trial_speaker, shuffles=
     enrolled = normalise_rows(np.asarray(enrolled, np.float64))
     published = normalise_rows(np.asarray(published, np.float64))
     cosines, rng = enrolled @ published.T, np.random.default_rng(0)
-    names, index = np.unique(
-        np.concatenate([enrolled_speaker, trial_speaker]), return_inverse=True
-    )
+    speaker = np.concatenate([enrolled_speaker, trial_speaker])
+    names, index = np.unique(speaker, return_inverse=True)
     ours, theirs = np.split(index, [len(enrolled_speaker)])
 
     def link(order):
         same = order[ours][:, None] == theirs
         mated, non_mated = cosines[same], cosines[~same]
         if len(non_mated) > MAX_NON_MATED:
-            sampled = rng.integers(len(non_mated), size=MAX_NON_MATED)
-            non_mated = non_mated[sampled]
+            non_mated = non_mated[rng.integers(len(non_mated), size=MAX_NON_MATED)]
         return linkability(mated, non_mated, permutations=0)["linkability"]
 
     chance = [link(rng.permutation(len(names))) for _ in range(shuffles)]
     found = link(np.arange(len(names)))
     return {"linkability": found, "by_chance": float(np.mean(chance))}
-
-
-def _distinctiveness(original, new, split, llr):
-    """De-identification and gain of voice distinctiveness, ready for JSON."""
-    rows = split.targets
-    found = distinctiveness(
-        original.embeddings[rows], new.rows[rows], original.speaker[rows], llr
-    )
-    gain = found["gain_db"]
-    return found | {"gain_db": gain if np.isfinite(gain) else None}
 
 
 def _fit_verifier(original, split):

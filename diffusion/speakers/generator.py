@@ -259,11 +259,8 @@ class SpeakerGenerator:
 
     def _check_embeddings(self, embeddings):
         embeddings = np.asarray(embeddings, np.float32)
-        if (
-            embeddings.ndim != 2
-            or embeddings.shape[1] != self.dim
-            or not len(embeddings)
-        ):
+        rows, dim = embeddings.shape if embeddings.ndim == 2 else (0, 0)
+        if not rows or dim != self.dim:
             raise ValueError(
                 f"Embeddings must be [n, {self.dim}], at least one. "
                 f"Received: shape {embeddings.shape}"

@@ -76,8 +76,17 @@ def adapt(embeddings, engine):
     if not np.isfinite(embeddings).all():
         raise ValueError("`embeddings` must be finite. Received: NaN or infinity")
     if form.nonnegative:
-        _warn_if_negative(embeddings, engine)
-        embeddings = np.maximum(embeddings, 0)
+        positive = np.maximum(embeddings, 0)
+        total = np.square(embeddings).sum()
+        share = (total - np.square(positive).sum()) / max(total, 1e-12)
+        if share > MAX_NEGATIVE:
+            warnings.warn(
+                f"{share:.0%} of the squared length of these embeddings is below zero, "
+                f"where {engine} has none: another extractor made them",
+                UserWarning,
+                stacklevel=2,
+            )
+        embeddings = positive
     if form.unit:
         lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
         if not (lengths > 0).all():
@@ -124,16 +133,3 @@ def export(path, embeddings, *, engine, scaler, extractor):
             form=json.dumps(dataclasses.asdict(form)),
         )
     return adapted
-
-
-def _warn_if_negative(embeddings, engine):
-    negative = np.square(np.minimum(embeddings, 0)).sum()
-    share = negative / max(np.square(embeddings).sum(), 1e-12)
-    if share > MAX_NEGATIVE:
-        warnings.warn(
-            f"{share:.0%} of the squared length of these embeddings is below zero, "
-            f"where {engine} has none: another extractor made them, and the "
-            "synthesiser will not speak as they sound",
-            UserWarning,
-            stacklevel=3,
-        )

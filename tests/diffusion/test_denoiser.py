@@ -68,11 +68,11 @@ def test_the_loss_is_its_formula(weighting, kind, event, rng):
     schedule = schedules.build(**SCHEDULE)
     shape = (6, *[1] * len(event))
     signal, noise = schedule.signal[t].reshape(shape), schedule.noise[t].reshape(shape)
-    mistake = model.network.values.numpy()[t] - target(kind, x_0, z, signal, noise)
-    mistake = np.mean(mistake.reshape(6, -1) ** 2, axis=-1)
+    error = model.network.values.numpy()[t] - target(kind, x_0, z, signal, noise)
+    error = np.mean(error.reshape(6, -1) ** 2, axis=-1)
     weight = loss_weight(weighting, kind, (signal / noise).reshape(6) ** 2)
     found = model.losses_at(x_0, t, z, np.zeros((6, 0), "int32"))
-    np.testing.assert_allclose(found, weight * mistake, rtol=2e-4)
+    np.testing.assert_allclose(found, weight * error, rtol=2e-4)
 
 
 @pytest.mark.parametrize("kind", PREDICTIONS)
@@ -217,7 +217,7 @@ def test_a_whole_denoiser_goes_through_one_file(rng, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", PREDICTIONS)
 def test_fit_alone_learns_a_point(kind):
-    """All the data is one point: given that, every mistake is the network's own."""
+    """All the data is one point: given that, every error is the network's own."""
     model = denoiser(prediction=kind, width=32)
     model.compile(optimizer=keras.optimizers.Adam(0.01))
     x_0 = np.tile(np.linspace(-1, 1, 8, dtype="float32"), (3845, 1))

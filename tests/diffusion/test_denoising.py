@@ -42,7 +42,7 @@ def test_any_output_becomes_a_pair_that_makes_the_noisy_sample(kind, rng):
 
 
 @pytest.mark.parametrize("kind", ["clean", "velocity"])
-def test_without_signal_the_clean_sample_is_still_said(kind, rng):
+def test_without_signal_the_clean_sample_is_still_determined(kind, rng):
     x_0, z, x_t, *levels = noised(rng, (8,), np.zeros(3))
     output = target(kind, x_0, z, *levels)
     np.testing.assert_allclose(to_clean(kind, output, x_t, *levels), x_0, atol=1e-12)
@@ -51,7 +51,7 @@ def test_without_signal_the_clean_sample_is_still_said(kind, rng):
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS[1:])
 def test_a_weighting_is_the_same_whatever_is_predicted(weighting, rng):
-    """The same mistake in x_0, made by each kind of prediction, costs the same."""
+    """The same error in x_0, made by each kind of prediction, costs the same."""
     snr = np.array([1e-4, 0.1, 1.0, 4.9, 5.1, 1e4])
     x_0, z, x_t, *levels = noised(rng, (8,), np.sqrt(snr / (snr + 1)))
     costs = []
@@ -59,8 +59,8 @@ def test_a_weighting_is_the_same_whatever_is_predicted(weighting, rng):
         right = target(kind, x_0, z, *levels)
         worse = x_0 + 0.3
         wrong = target(kind, worse, (x_t - levels[0] * worse) / levels[1], *levels)
-        mistake = np.mean((wrong - right) ** 2, axis=-1)
-        costs.append(loss_weight(weighting, kind, snr) * mistake)
+        error = np.mean((wrong - right) ** 2, axis=-1)
+        costs.append(loss_weight(weighting, kind, snr) * error)
     np.testing.assert_allclose(costs[0], costs[1], rtol=1e-9)
     np.testing.assert_allclose(costs[2], costs[1], rtol=1e-9)
 

@@ -214,5 +214,5 @@ def test_a_learned_classifier_comes_near_the_exact_one(rng):
         shown = shown + SCHEDULE.noise[t] * rng.normal(size=(500, 2))
         shown = tf.constant(shown, tf.float32)
         found = tf.nn.softmax(model.logits(shown, t))
-        mistake = np.abs(found - tf.exp(log_shares(shown, t))).mean()
-        assert mistake < 0.06, (t, mistake)
+        error = np.abs(found - tf.exp(log_shares(shown, t))).mean()
+        assert error < 0.06, (t, error)

@@ -11,7 +11,7 @@ from diffusion.integrators import (
     ReverseDiffusion,
 )
 from diffusion.sde import OUVESDE, VESDE, VPSDE, MeanRevertingVPSDE
-from tests.diffusion.walks import Gaussian
+from tests.diffusion.gaussian_sde import Gaussian
 
 
 def one_step(integrator, sde, x, t, s, seed=(7, 8), mean=None):

@@ -16,14 +16,14 @@ from diffusion.integrators import (
     num_calls,
 )
 from diffusion.sde import OUVESDE, VESDE, VPSDE, MeanRevertingVPSDE
-from tests.diffusion.walks import (
+from tests.diffusion.gaussian_sde import (
     MEMBERS,
     SDES,
     Gaussian,
+    compile_integration,
     every_integrator,
     every_sde,
-    walk,
-    walker,
+    run_integration,
 )
 
 
@@ -44,15 +44,15 @@ def check_finds_the_data(data, samples, tolerance):
 def test_the_exact_score_leads_to_the_data_whatever_the_rank(integrator, event):
     data = Gaussian(VPSDE(), event)
     start = data.draw(1.0, count=16384 // np.prod(event))
-    samples = walk(data, start, integrator, 100)
+    samples = run_integration(data, start, integrator, 100)
     check_finds_the_data(data, samples, tolerance=0.06)
 
 
 @every_integrator
 @every_sde
-def test_every_process_is_walked_back(integrator, sde):
+def test_every_process_is_reversed(integrator, sde):
     data = Gaussian(sde, (8,))
-    samples = walk(data, data.draw(sde.T, count=2048), integrator, 150)
+    samples = run_integration(data, data.draw(sde.T, count=2048), integrator, 150)
     check_finds_the_data(data, samples, tolerance=0.08)
 
 
@@ -62,11 +62,11 @@ def test_every_process_is_walked_back(integrator, sde):
 def test_the_prior_leads_to_the_data_where_its_gap_is_small(sde):
     data = Gaussian(sde, (8,))
     start = sde.prior([2048, 8], (1, 1), data.condition)
-    samples = walk(data, start, HeunFlow(), 100)
+    samples = run_integration(data, start, HeunFlow(), 100)
     check_finds_the_data(data, samples, tolerance=0.06)
 
 
-def test_a_corrector_mends_the_prior_of_ouve():
+def test_a_corrector_reduces_the_bias_of_the_prior_of_ouve():
     """The flow keeps the error of a start beside the truth; Langevin steps forget it.
 
     The error is measured where the steps end, in units of the distribution there.
@@ -75,7 +75,7 @@ def test_a_corrector_mends_the_prior_of_ouve():
     start = data.sde.prior([512, 8], (1, 1), data.condition)
     errors = []
     for integrator in (HeunFlow(), PredictorCorrector(snr=0.5, corrector_steps=2)):
-        x = walk(data, start, integrator, 50, t_end=0.5, denoise_last=False)
+        x = run_integration(data, start, integrator, 50, t_end=0.5, denoise_last=False)
         errors.append(np.abs(np.mean(data.straight(x, *data.at(0.5)), axis=0)).mean())
     assert errors[1] < errors[0] / 2
 
@@ -91,7 +91,7 @@ def test_half_a_step_is_half_or_a_quarter_of_the_error(integrator, order, sde):
     z = tf.random.stateless_normal([16, 3, 4], (0, 1), dtype="float64")
     start, exact = data.flow(z, sde.T), data.flow(z, 0.05)
     options = {"t_end": 0.05, "denoise_last": False}
-    run = walker(data, integrator, **options)
+    run = compile_integration(data, integrator, **options)
     errors = [
         np.sqrt(np.mean((run(start, steps) - exact) ** 2)) for steps in (100, 200, 400)
     ]
@@ -133,7 +133,7 @@ def test_one_step_and_two_stay_finite(integrator, steps):
 def test_the_same_seed_gives_the_same_bits(integrator):
     data = Gaussian(VPSDE(), (6,))
     x = data.draw(1.0, count=8)
-    run = walker(data, integrator)
+    run = compile_integration(data, integrator)
     first, again, other = (run(x, 5, seed).numpy() for seed in [(0, 1), (0, 1), (0, 2)])
     np.testing.assert_array_equal(first, again)
     deterministic = isinstance(integrator, EulerFlow | HeunFlow)
@@ -194,10 +194,10 @@ def test_a_graph_takes_the_number_of_steps_as_a_tensor(integrator):
         graph(x, tf.constant(0))
 
 
-def test_a_walk_is_differentiable():
+def test_integration_is_differentiable():
     """Through score and steps: the end of a linear flow is linear in its start."""
     data = Gaussian(VPSDE(), (3,), "float64")
-    x, run = data.draw(1.0, count=2), walker(data, HeunFlow())
+    x, run = data.draw(1.0, count=2), compile_integration(data, HeunFlow())
     with tf.GradientTape() as tape:
         tape.watch(x)
         total = tf.reduce_sum(run(x, 5))
@@ -205,7 +205,7 @@ def test_a_walk_is_differentiable():
     np.testing.assert_allclose(tf.reduce_sum(tape.gradient(total, x)), moved, rtol=1e-9)
 
 
-def test_a_network_is_served_with_its_walk(tmp_path):
+def test_a_network_is_served_with_its_integrator(tmp_path):
     """Count, seed and steps are inputs of the saved graph; same bits reloaded."""
     network = keras.Sequential([keras.layers.Input([5]), keras.layers.Dense(5)])
     sde = VPSDE()
@@ -236,7 +236,7 @@ def test_a_network_is_served_with_its_walk(tmp_path):
 def test_an_earlier_start_is_an_sde_that_ends_earlier():
     """From the distribution at half time, half the way leads to the data."""
     data = Gaussian(dataclasses.replace(VPSDE(), T=0.4), (8,))
-    samples = walk(data, data.draw(0.4, count=2048), HeunFlow(), 50)
+    samples = run_integration(data, data.draw(0.4, count=2048), HeunFlow(), 50)
     check_finds_the_data(data, samples, tolerance=0.05)
 
 
@@ -247,7 +247,7 @@ def test_a_score_of_another_shape_is_refused():
 
 
 @pytest.mark.parametrize("options", [{"steps": 0}, {"t_end": 1.0}, {"t_end": -0.1}])
-def test_a_walk_that_leads_nowhere_is_refused(options):
+def test_an_impossible_integration_is_refused(options):
     options = {"steps": 3, **options}
     with pytest.raises(ValueError, match="Received"):
         integrate(

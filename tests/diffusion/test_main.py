@@ -7,20 +7,20 @@ import pytest
 from diffusion import __main__ as cli
 from diffusion.speakers import attacks, commands
 from diffusion.speakers.generator import SpeakerGenerator
-from tests.diffusion.speakers.runs import DIM, made_up, make
+from tests.diffusion.speakers.runs import DIM, make_run, make_set
 from tests.references import unit
 from timbre.corpora.embeddings import EmbeddingSet
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return make(tmp_path_factory.mktemp("main") / "run")
+    return make_run(tmp_path_factory.mktemp("main") / "run")
 
 
 @pytest.fixture(scope="module")
 def given(tmp_path_factory):
     path = tmp_path_factory.mktemp("given") / "set.npz"
-    made_up(num_speakers=30, each=4, seed=1).save(path)
+    make_set(num_speakers=30, each=4, seed=1).save(path)
     return path
 
 
@@ -136,7 +136,7 @@ def test_anonymise_by_utterance_keeps_names_if_asked_and_draws_anew(
 
 def test_one_utterance_a_speaker_is_replaced_but_not_attacked(run, tmp_path, capsys):
     alone, out = tmp_path / "alone.npz", tmp_path / "anon.npz"
-    made_up(num_speakers=12, each=1).save(alone)
+    make_set(num_speakers=12, each=1).save(alone)
     command = ["anonymise", alone, "--run", run, "--out", out]
     with pytest.raises(SystemExit, match="lazy can not be tried: it needs 2 speakers"):
         call(*command, "--attacker", "lazy")
@@ -174,7 +174,7 @@ def test_evaluate_finds_the_speakers_of_the_run_again(run, tmp_path, capsys):
     call(*few, "--set", run.parent / "learned.npz")
     assert json.loads(out.read_text())["sizes"] == own["sizes"]
     others = tmp_path / "others.npz"
-    strangers = made_up()
+    strangers = make_set()
     EmbeddingSet(strangers.embeddings, np.char.add("x", strangers.speaker),
                  strangers.segment, {}).save(others)  # fmt: skip
     with pytest.raises(SystemExit, match="0 of 60 rows of such speakers"):
@@ -182,9 +182,9 @@ def test_evaluate_finds_the_speakers_of_the_run_again(run, tmp_path, capsys):
 
 
 def test_evaluate_notices_a_set_that_has_changed_or_gone(tmp_path):
-    run = make(tmp_path / "run")
+    run = make_run(tmp_path / "run")
     learned = tmp_path / "learned.npz"
-    made_up(seed=5).save(learned)
+    make_set(seed=5).save(learned)
     with pytest.raises(SystemExit, match="is not what it was"):
         call("evaluate", "--run", run)
     learned.unlink()
@@ -231,7 +231,7 @@ def test_what_can_not_be_used_is_said_before_anything_is_written(
 
 
 def test_a_run_with_other_weights_is_one_error(tmp_path):
-    run = make(tmp_path / "run")
+    run = make_run(tmp_path / "run")
     (run / "model.weights.h5").write_bytes(b"poison")
     with pytest.raises(SystemExit, match="can not be loaded.*not those the run has"):
         call("sample", "--run", run, "--out", tmp_path / "voices.npz")

@@ -41,7 +41,7 @@ def inputs(rng, batch=6, dim=12, classes=()):
     return x, t, labels
 
 
-def awake(network, rng):
+def randomise_zeros(network, rng):
     """The network with no weight at zero, as training would leave it."""
     for weight in network.trainable_weights:
         change = rng.normal(scale=0.1, size=weight.shape)
@@ -67,7 +67,7 @@ def check_learning(network, data):
 @pytest.mark.parametrize("name, options", VARIANTS)
 def test_a_network_keeps_its_contract(name, options, classes, rng):
     network = build(name, dim=12, steps=STEPS, classes=classes, **options)
-    awake(network, rng)
+    randomise_zeros(network, rng)
     data = inputs(rng, classes=classes)
     assert network(data).shape == (6, 12)
     check_layer(network, data)
@@ -82,10 +82,10 @@ def test_every_network_runs_at_every_size(name, dim, rng):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_network_hears_the_time_and_each_label_and_may_not_know(name, rng):
+def test_a_network_depends_on_the_time_and_each_label_known_or_not(name, rng):
     classes = (2, 3)
     network = build(name, dim=12, steps=STEPS, classes=classes, **SMALL[name])
-    awake(network, rng)
+    randomise_zeros(network, rng)
     x = np.tile(inputs(rng, 1)[0], (6, 1))
     t = np.array([1, STEPS, 1, 1, 1, 1], "int32")
     labels = [[0, 0], [0, 0], [1, 0], [0, 2], [-1, 0], [-1, -1]]
@@ -97,7 +97,7 @@ def test_a_network_hears_the_time_and_each_label_and_may_not_know(name, rng):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_samples_of_a_batch_do_not_meet(name, rng):
-    network = awake(build(name, dim=12, steps=STEPS, **SMALL[name]), rng)
+    network = randomise_zeros(build(name, dim=12, steps=STEPS, **SMALL[name]), rng)
     x, t, labels = inputs(rng)
     whole = np.asarray(network((x, t, labels)))
     alone = np.asarray(network((x[2:3], t[2:3], labels[2:3])))
@@ -121,7 +121,9 @@ def test_the_original_has_as_many_weights_as_it_had():
 
 
 def test_the_original_is_its_formula(rng):
-    network = awake(build("linear", dim=12, steps=STEPS, **SMALL["linear"]), rng)
+    network = randomise_zeros(
+        build("linear", dim=12, steps=STEPS, **SMALL["linear"]), rng
+    )
     x, t, labels = inputs(rng)
     y = x
     for kernel, gain in zip(network.kernels, network.gains, strict=True):
@@ -187,7 +189,7 @@ def test_conditioning_keeps_its_contract(classes, rng):
 
 def test_dropout_drops_in_training_only(rng):
     network = build(dim=12, steps=STEPS, width=16, num_blocks=1, dropout=0.5)
-    awake(network, rng)
+    randomise_zeros(network, rng)
     data = inputs(rng)
     still = np.asarray(network(data))
     assert (np.asarray(network(data)) == still).all()
@@ -207,7 +209,7 @@ def test_options_of_other_networks_are_passed_over():
 def test_half_precision_answers_in_single(name, policy, rng):
     data = inputs(rng, classes=(2,))
     shape = {"dim": 12, "steps": STEPS, "classes": (2,), **SMALL[name]}
-    single = awake(build(name, **shape), rng)
+    single = randomise_zeros(build(name, **shape), rng)
     keras.config.set_dtype_policy(policy)
     try:
         half = build(name, **shape)
@@ -250,7 +252,7 @@ def test_every_network_answers_alike_on_jax_and_trains_there(rng, tmp_path):
     expected = {}
     for name, options in SMALL.items():
         shape = {"dim": 12, "steps": STEPS, "classes": (2, 3), **options}
-        network = awake(build(name, **shape), rng)
+        network = randomise_zeros(build(name, **shape), rng)
         network.save_weights(tmp_path / f"{name}.weights.h5")
         (tmp_path / f"{name}.json").write_text(json.dumps({"network": name, **shape}))
         denoiser = Denoiser(network, {"name": "cosine", "steps": STEPS})

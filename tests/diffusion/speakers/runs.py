@@ -19,16 +19,16 @@ PLAN = config.SpeakerDiffusionConfig(
 )
 
 
-def made_up(num_speakers=60, each=6, seed=0, within=0.05):
+def make_set(num_speakers=60, each=6, seed=0, within=0.05):
     """A set of utterances of `DIM` dimensions."""
     return embeddings.sample_utterances(num_speakers, each, seed, DIM, within)
 
 
-def make(folder, **changes):
+def make_run(folder, **changes):
     """Leaves a finished run at `folder` that has learned nothing, and returns it."""
     given = folder.parent / "learned.npz"
     plan = dataclasses.replace(PLAN, set=str(given), **changes)
-    made_up().save(given)
+    make_set().save(given)
     parts = data.prepare(plan)
     made = model.build(plan, parts)
     made.scaler.fit(parts.train.embeddings)
@@ -41,6 +41,6 @@ def make(folder, **changes):
     return folder
 
 
-def tiny(folder, **changes):
+def load_tiny(folder, **changes):
     """The voices of such a run."""
-    return SpeakerGenerator.load(make(folder, **changes))
+    return SpeakerGenerator.load(make_run(folder, **changes))

@@ -78,7 +78,7 @@ def test_a_density_integrates_to_one_and_finds_a_normal(rng):
     assert np.isfinite(lonely).all() and np.argmax(lonely) == 100
 
 
-def test_ten_panels_show_both_ways(voices, known):
+def test_ten_panels_show_noising_and_denoising(voices, known):
     figure = figures.noising_figure(voices, known[0].embeddings, most=30)
     titles = [axes.get_title("left") for axes in figure.axes]
     t = [int(title.split(",")[0].removeprefix("t = ")) for title in titles]
@@ -90,7 +90,7 @@ def test_ten_panels_show_both_ways(voices, known):
     assert noise.std() == pytest.approx(1, abs=0.3)
 
 
-def test_the_way_back_ends_where_the_sampler_ends(voices):
+def test_ddim_states_end_where_the_sampler_ends(voices):
     """In pieces or at one go, DDIM goes one way."""
     times = voices.build_sampler()[0].numpy()
     way = figures.ddim_states(voices, times, np.array([0, 5, 20]), count=4, seed=3)

@@ -1,5 +1,6 @@
 import json
 
+import h5py
 import numpy as np
 import pytest
 
@@ -9,13 +10,13 @@ from diffusion.speakers.generator import (
     labels_to_indices,
     stateless_seed,
 )
-from tests.diffusion.speakers.runs import DIM, made_up, make, tiny
+from tests.diffusion.speakers.runs import DIM, load_tiny, make_run, make_set
 from tests.references import unit
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return make(tmp_path_factory.mktemp("voices") / "run")
+    return make_run(tmp_path_factory.mktemp("voices") / "run")
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def voices(folder):
     return SpeakerGenerator.load(folder)
 
 
-def test_a_seed_says_which_voices_to_the_bit(folder, voices):
+def test_a_seed_determines_the_embeddings_to_the_bit(folder, voices):
     drawn = voices.generate(5, seed=1)
     assert drawn.shape == (5, DIM) and drawn.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(drawn, axis=1), 1, atol=1e-5)
@@ -36,12 +37,12 @@ def test_a_seed_says_which_voices_to_the_bit(folder, voices):
 
 
 @pytest.mark.parametrize("sampler", ["dpm_solver", "ddpm"])
-def test_the_first_voices_do_not_hang_on_their_number(voices, sampler):
+def test_the_first_embeddings_do_not_depend_on_their_number(voices, sampler):
     few, many = (voices.generate(n, seed=3, sampler=sampler) for n in (3, 10))
     np.testing.assert_allclose(few, many[:3], atol=1e-6)
 
 
-def test_labels_are_asked_for_by_name_or_by_code(voices):
+def test_labels_are_given_by_name_or_by_class_index(voices):
     free, high, low = (
         voices.generate(4, labels=labels)
         for labels in (None, {"mode": "high"}, {"mode": "low"})
@@ -80,8 +81,8 @@ def test_there_is_at_least_one_voice(voices):
         voices.generate(0)
 
 
-def test_voices_go_into_noise_and_come_back(voices):
-    given = made_up(4, 1, seed=5).embeddings
+def test_embeddings_are_encoded_to_noise_and_decoded(voices):
+    given = make_set(4, 1, seed=5).embeddings
     told = {"sampler": "ddim", "steps": 50}
     errors = []
     for labels in (None, {"mode": "low"}):
@@ -96,8 +97,8 @@ def test_voices_go_into_noise_and_come_back(voices):
     assert errors[0] < np.abs(coarse - given).max()
 
 
-def test_a_way_between_two_voices_begins_and_ends_with_them(voices):
-    a, b = made_up(2, 1, seed=6).embeddings
+def test_an_interpolation_begins_and_ends_with_its_ends(voices):
+    a, b = make_set(2, 1, seed=6).embeddings
     way = voices.interpolate(a, b, num=7, steps=50)
     assert way.shape == (7, DIM)
     np.testing.assert_allclose(way[[0, -1]], [a, b], atol=0.1)
@@ -124,7 +125,7 @@ def test_slerp_keeps_angles_even_and_goes_from_length_to_length(rng):
 
 
 def test_an_edit_to_what_a_voice_is_changes_nothing(voices):
-    given = made_up(4, 1, seed=7).embeddings
+    given = make_set(4, 1, seed=7).embeddings
     high, low = {"mode": "high"}, {"mode": "low"}
     same = voices.edit(given, high, before=high, steps=50)
     other = voices.edit(given, low, before=high, steps=50)
@@ -135,8 +136,8 @@ def test_an_edit_to_what_a_voice_is_changes_nothing(voices):
 
 
 @pytest.mark.parametrize("limit", [0.7, 0.3, -0.2])
-def test_another_voice_stays_below_the_limit(voices, limit):
-    given = made_up(40, 1, seed=8).embeddings
+def test_an_anonymised_embedding_stays_below_the_limit(voices, limit):
+    given = make_set(40, 1, seed=8).embeddings
     new, cosines = voices.anonymise(given, seed=1, limit=limit)
     assert new.shape == given.shape and cosines.shape == (40,)
     np.testing.assert_allclose(cosines, np.sum(new * given, axis=1), atol=1e-5)
@@ -147,8 +148,8 @@ def test_another_voice_stays_below_the_limit(voices, limit):
     assert np.abs(new - other).max() > 0.1
 
 
-def test_one_voice_alone_and_a_far_one_get_what_a_plain_draw_gives(voices):
-    given = made_up(3, 1, seed=9).embeddings
+def test_an_embedding_far_enough_gets_a_plain_sample(voices):
+    given = make_set(3, 1, seed=9).embeddings
     one, cosine = voices.anonymise(given[:1], seed=4)
     assert one.shape == (1, DIM) and cosine.shape == (1,)
     plain, _ = voices.anonymise(given, seed=4, weight=0.0, limit=0.999)
@@ -175,20 +176,36 @@ def test_rows_of_other_dimensions_and_of_no_numbers_are_refused(voices, method):
             call(rows)
 
 
-def test_a_run_says_what_made_its_voices(tmp_path, folder, voices):
+def test_a_generator_states_its_provenance(tmp_path, folder, voices):
     stated = (folder / "model.weights.h5.sha256").read_text().split()[0]
     assert voices.about["generator"] == "run" and voices.about["sha256"] == stated
     assert voices.about["extractor"] == "synthetic points"
     facts = json.loads((folder / "voices.json").read_text())
     facts["about"]["sha256"] = "of the extractor"
-    other = make(tmp_path / "run")
+    other = make_run(tmp_path / "run")
     (other / "voices.json").write_text(json.dumps(facts))
     about = SpeakerGenerator.load(other).about
     assert about["sha256"] != about["extractor_sha256"] == "of the extractor"
 
 
+def test_weights_on_disk_keep_their_names(folder):
+    """Of attributes, and of classes in lists and after `layers`: old runs have them."""
+    with h5py.File(folder / "model.weights.h5") as file:
+        paths = set()
+        file.visit(paths.add)
+    network = "denoiser/layers/res_mlp"
+    for path in (
+        f"{network}/blocks/residual_block/film/affine/vars/1",
+        f"{network}/conditioning/label/tables/embedding/vars/0",
+        f"{network}/enter/vars/1",
+        f"{network}/layers/layer_normalization/vars/1",
+        "layers/scaler/vars/1",
+    ):
+        assert path in paths, sorted(paths)
+
+
 def test_other_weights_and_missing_files_are_refused(tmp_path):
-    folder = make(tmp_path / "run")
+    folder = make_run(tmp_path / "run")
     weights = folder / "model.weights.h5"
     whole = weights.read_bytes()
     weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
@@ -204,8 +221,8 @@ def test_other_weights_and_missing_files_are_refused(tmp_path):
         SpeakerGenerator.load(tmp_path / "nowhere")
 
 
-def test_voices_can_be_drawn_without_labels(tmp_path):
-    voices = tiny(tmp_path / "run", labels=())
+def test_a_model_without_labels_generates(tmp_path):
+    voices = load_tiny(tmp_path / "run", labels=())
     assert voices.generate(2).shape == (2, DIM)
     with pytest.raises(ValueError, match="has learned, none"):
         voices.generate(2, labels={"mode": "low"})
@@ -219,8 +236,8 @@ def test_a_seed_is_two_numbers_of_31_bits():
 def test_retries_replace_what_is_above_the_limit_and_never_come_nearer(
     tmp_path, monkeypatch
 ):
-    generator = tiny(tmp_path / "run")
-    rows, limit = made_up().embeddings[:64], 0.1
+    generator = load_tiny(tmp_path / "run")
+    rows, limit = make_set().embeddings[:64], 0.1
     monkeypatch.setattr(sampling, "MAX_TRIES", 1)
     _, once = generator.anonymise(rows, 1, limit=limit, weight=0.0)
     monkeypatch.undo()
@@ -233,7 +250,7 @@ def test_retries_replace_what_is_above_the_limit_and_never_come_nearer(
 
 def test_no_changed_value_is_answered_by_a_stale_graph(folder):
     """Each answer is that of a generator that has never made another graph."""
-    generator, rows = SpeakerGenerator.load(folder), made_up(5, 1, seed=8).embeddings
+    generator, rows = SpeakerGenerator.load(folder), make_set(5, 1, seed=8).embeddings
 
     def fresh():
         return SpeakerGenerator(generator.model, **generator.sampling)
@@ -272,7 +289,7 @@ def test_no_changed_value_is_answered_by_a_stale_graph(folder):
 
 
 def test_limits_and_weights_share_a_graph(folder):
-    generator, rows = SpeakerGenerator.load(folder), made_up(5, 1).embeddings
+    generator, rows = SpeakerGenerator.load(folder), make_set(5, 1).embeddings
     for limit in (0.7, 0.5, 0.1):
         generator.anonymise(rows, limit=limit, weight=1 - limit)
     assert [g.experimental_get_tracing_count() for g in generator._graphs.values()] == [

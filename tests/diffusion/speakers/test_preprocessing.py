@@ -114,7 +114,7 @@ def test_labels_become_codes_and_the_unknown_ones_minus_one(rng):
             preprocessing.build_vocabularies(voices, (name,))
 
 
-def test_synthetic_voices_are_divided_without_a_remark():
+def test_synthetic_embeddings_are_split_without_a_warning():
     train, held = preprocessing.split_by_speaker(
         embeddings.sample_utterances(50, 4), seed=1
     )

@@ -15,7 +15,7 @@ from timbre.metrics import generation
 
 
 class SpeakerGenerator:
-    """Stands for a model: draws what it is told to."""
+    """Stands for a model: generates what a function gives."""
 
     def __init__(self, draw, *, schedule=None, is_unit=True, blocks=()):
         self.draw = draw
@@ -78,7 +78,7 @@ def quick(monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_whole_report_of_an_honest_model_reaches_the_floor(known):
+def test_the_whole_report_of_an_exact_model_reaches_the_floor(known):
     results = report.evaluate(SpeakerGenerator(of_seed(5555)), *known, count=1000)
     assert [*results["rows"]] == [
         *("generated", "unseen real", "training voices"),
@@ -97,7 +97,7 @@ def test_the_whole_report_of_an_honest_model_reaches_the_floor(known):
     assert "600 rows of 600 speakers, held out 200 rows of 200 speakers" in said
 
 
-def test_rows_are_judged_against_one_half_and_the_floor_is_the_other(known, quick):
+def test_rows_are_compared_with_one_half_and_the_floor_is_the_other(known, quick):
     train, held = known
     report.evaluate(SpeakerGenerator(of_seed(5555)), *known, count=300)
     floor = quick["unseen real"][1]
@@ -127,7 +127,7 @@ def test_baselines_keep_each_part_of_a_concatenation_on_its_sphere(rng):
     np.testing.assert_allclose(whole, rows / np.sqrt(2))
 
 
-def test_voices_that_have_no_length_get_none(known, quick):
+def test_embeddings_without_unit_length_are_not_normalised(known, quick):
     report.evaluate(SpeakerGenerator(of_seed(5555), is_unit=False), *known, count=300)
     assert np.linalg.norm(quick["W"][1], axis=1).std() > 0.01
 
@@ -199,7 +199,7 @@ def test_utterances_of_training_speakers_are_memorised_and_of_others_are_not(
 
 
 @pytest.mark.slow
-def test_chance_covers_nineteen_in_twenty_innocent_models():
+def test_the_chance_interval_covers_nineteen_in_twenty_models_without_memory():
     """Who is held out is luck; a model that knows nobody is accused of it rarely."""
     fake = embeddings.sample_speakers(150, seed=99).embeddings
     accused = 0
@@ -267,7 +267,7 @@ def test_little_held_out_data_is_said_and_does_not_stop_the_report(
     assert ("The model" in said) == (held > 1)
 
 
-def test_a_schedule_that_never_reaches_noise_is_told_once(known, quick):
+def test_a_schedule_that_never_reaches_noise_is_warned_of_once(known, quick):
     class Faulty:
         scaler = SimpleNamespace(unit=True, blocks=())
 
@@ -319,7 +319,7 @@ def test_rows_without_a_name_are_speakers_of_their_own(rng, quick):
     assert results["sizes"]["held"] == {"rows": 40, "speakers": 40}
 
 
-def test_the_first_voices_do_not_hang_on_how_many_are_drawn(monkeypatch):
+def test_the_first_embeddings_do_not_depend_on_how_many_are_drawn(monkeypatch):
     monkeypatch.setattr(evaluate, "BATCH", 20)
     voices = SpeakerGenerator(white)
     many, few = (evaluate.generate_batches(voices, count, 1) for count in (50, 30))

@@ -178,7 +178,7 @@ def test_half_precision_is_not_for_scaling(rng):
         keras.config.set_dtype_policy("float32")
 
 
-def test_columns_tell_mean_and_deviation_of_the_points(rng):
+def test_column_statistics_are_those_of_the_embeddings(rng):
     points = cloud(rng)
     for kind in ("standardise", "whiten"):
         mean, deviation = Scaler(kind, floor=1e-12).fit(points).column_statistics()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from diffusion.speakers.signatures import signatures
-from tests.diffusion.speakers.runs import DIM, tiny
+from tests.diffusion.speakers.runs import DIM, load_tiny
 from tests.timbre.serving.loading import run
 from timbre.serving.publish import publish
 
@@ -15,11 +15,11 @@ pytestmark = pytest.mark.slow
 def served(tmp_path_factory):
     """Voices, and the folder of their exported version."""
     folder = tmp_path_factory.mktemp("voices")
-    voices = tiny(folder / "run")
+    voices = load_tiny(folder / "run")
     return voices, publish(folder / "export", signatures(voices), about=voices.about)
 
 
-def asked(count=5, seed=7, steps=4, label=1, weight=0.5):
+def make_request(count=5, seed=7, steps=4, label=1, weight=0.5):
     return {
         "count": np.int32(count),
         "seed": np.array([seed, 0], np.int32),
@@ -29,9 +29,9 @@ def asked(count=5, seed=7, steps=4, label=1, weight=0.5):
     }
 
 
-def test_the_c_loader_draws_the_voices_that_python_draws(served, tmp_path):
+def test_the_c_loader_generates_what_python_generates(served, tmp_path):
     voices, folder = served
-    done = run(folder, "generate", tmp_path, **asked())
+    done = run(folder, "generate", tmp_path, **make_request())
     assert done.returncode == 0, done.stderr
     mode = voices.model.vocabulary["mode"][1]
     expected = voices.generate(5, seed=7, steps=4, labels={"mode": mode}, weight=0.5)
@@ -39,7 +39,7 @@ def test_the_c_loader_draws_the_voices_that_python_draws(served, tmp_path):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_the_c_loader_replaces_voices_as_python_does(served, tmp_path):
+def test_the_c_loader_anonymises_as_python_does(served, tmp_path):
     voices, folder = served
     source = voices.generate(3, seed=1)
     seed = np.array([2, 0], np.int32)
@@ -70,6 +70,6 @@ def test_the_c_loader_denoises_as_python_does(served, tmp_path):
         ({"weight": np.nan}, "`weight` must be finite"),
     ],
 )
-def test_a_server_hears_why_a_request_is_refused(served, tmp_path, wrong, rule):
-    done = run(served[1], "generate", tmp_path, **asked(**wrong))
+def test_a_refused_request_gets_the_reason(served, tmp_path, wrong, rule):
+    done = run(served[1], "generate", tmp_path, **make_request(**wrong))
     assert done.returncode != 0 and rule in done.stderr

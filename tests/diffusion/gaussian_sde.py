@@ -74,7 +74,7 @@ class Gaussian:
         return centre + tf.einsum("...j,ij->...i", z * tf.sqrt(power), self.turn)
 
 
-def walker(data, integrator, **options):
+def compile_integration(data, integrator, **options):
     """`integrate` with the exact score: a graph of start, number of steps and seed."""
 
     @tf.function
@@ -88,6 +88,6 @@ def walker(data, integrator, **options):
     return run
 
 
-def walk(data, x, integrator, steps, **options):
-    """What one `walker` finds."""
-    return walker(data, integrator, **options)(x, steps)
+def run_integration(data, x, integrator, steps, **options):
+    """What one `compile_integration` finds."""
+    return compile_integration(data, integrator, **options)(x, steps)
