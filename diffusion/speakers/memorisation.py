@@ -156,7 +156,9 @@ def distance_ratios(rows, train) -> np.ndarray:
     return ratios
 
 
-def chance_interval(fake, train, held_out, seed=0, draws=1000) -> tuple[float, float]:
+def chance_interval(
+    fake, train, held_out, seed=0, permutations=1000
+) -> tuple[float, float]:
     """The share of embeddings nearer to `train`, were its speakers not special.
 
     Permutation test: speakers are permuted between the two sides, rows of one together,
@@ -166,7 +168,7 @@ def chance_interval(fake, train, held_out, seed=0, draws=1000) -> tuple[float, f
         fake: Embeddings `[n, dim]`.
         train, held_out: `EmbeddingSet`s, subsampled to equal numbers of rows.
         seed: Of the permutations. Defaults to `0`.
-        draws: Number of permutations. Defaults to `1000`.
+        permutations: Their number. Defaults to `1000`.
 
     Returns:
         The quantiles .025 and .975 of the share.
@@ -180,7 +182,7 @@ def chance_interval(fake, train, held_out, seed=0, draws=1000) -> tuple[float, f
     wins = np.bincount(owner[row], minlength=len(names)) / len(fake)
     num_train = len(np.unique(owner[: len(rows[0])]))
     rng = np.random.default_rng(seed)
-    shares = [rng.permutation(wins)[:num_train].sum() for _ in range(draws)]
+    shares = [rng.permutation(wins)[:num_train].sum() for _ in range(permutations)]
     low, high = np.quantile(shares, [0.025, 0.975])
     return float(low), float(high)
 
