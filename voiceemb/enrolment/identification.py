@@ -137,8 +137,7 @@ def identify(names, scores, *, calibration=None, unknown_prior=0.5, threshold=No
         names: Of the people, `[people]`.
         scores: Larger is more alike, `[people]`.
         calibration: A `timbre.metrics.calibration.Calibration` of such scores. Defaults
-            to
-            none: then there are no probabilities.
+            to none: then there are no probabilities.
         unknown_prior: See `posterior`. Defaults to `0.5`.
         threshold: The score from which the most alike person is named. Defaults to
             the maximum of the posterior.
@@ -173,8 +172,7 @@ def verify(score, *, calibration=None, prior=0.5, threshold=None) -> Decision:
     Args:
         score: Against that person.
         calibration: A `timbre.metrics.calibration.Calibration` of such scores. Defaults
-            to
-            none: then there is no probability.
+            to none: then there is no probability.
         prior: Prior probability that it is. Defaults to `0.5`.
         threshold: The score from which to accept. Defaults to the one where the
             posterior is a half.

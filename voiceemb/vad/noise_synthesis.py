@@ -182,9 +182,8 @@ def birds(samples, rng):
         place = np.linspace(0, 1, size)
         turn = np.sin(2 * np.pi * place * rng.uniform(0.2, 6))
         hz = base * 2 ** (rng.uniform(-0.5, 0.5) + rng.uniform(0, 0.4) * turn)
-        sound[start : start + size] += _harmonics(hz, [1.0, 0.2], rng) * np.hanning(
-            size
-        )
+        chirp = _harmonics(hz, [1.0, 0.2], rng)
+        sound[start : start + size] += chirp * np.hanning(size)
     return sound
 
 
