@@ -1,16 +1,16 @@
 """How often do the detectors of voice activity err, in silence and in real noise?
 
-Frame errors (10 ms) against what is heard in the CLEAN sound, as "error = misses +
+Frame errors (10 ms) against the speech of the CLEAN sound, as "error = misses +
 false alarms" in percent of all frames, and the speed on one core:
 
-- VCTK: noisy recordings of one voice, judged by their clean twins;
+- VCTK: noisy recordings of one voice, scored by their clean twins;
 - clean, 20, 10, 5, 0 dB: speech of LibriSpeech, no speaker of which any network here
   was trained on, between pauses, without and with each of six noises. The pauses hold
   a hiss as loud as the background of the recording that follows, and the noise; the
   signal-to-noise ratio is that of the frames with speech.
 
 The truth: a frame holds speech if its level lies 10 dB above the background of its
-recording (the 10th percentile), but is not judged by more than 40 or less than 25 dB
+recording (the 10th percentile), but is not scored by more than 40 or less than 25 dB
 below the loud (the 95th percentile); gaps shorter than 0.2 s are bridged and clicks
 shorter than 0.05 s left out. It knows nothing of any detector.
 
@@ -173,26 +173,26 @@ def deciders(names):
     return rows
 
 
-def measure(decide, heard):
+def measure(decide, recordings):
     """Misses and false alarms `[sounds, 2]` in frames, and times real time."""
     errors, start = [], time.process_time()
-    for sound in heard:
+    for sound in recordings:
         active = decide(sound.waveform)
         wrong = (sound.spoken & ~active, active & ~sound.spoken)
         errors.append([side.sum() for side in wrong])
-    seconds = sum(len(sound.waveform) for sound in heard) / SAMPLE_RATE
+    seconds = sum(len(sound.waveform) for sound in recordings) / SAMPLE_RATE
     return np.array(errors), seconds / (time.process_time() - start)
 
 
-def table(results, heard, key):
+def table(results, recordings, key):
     """Prints errors by a key of the sounds, such as their condition."""
-    columns = list(dict.fromkeys(key(sound) for sound in heard))
+    columns = list(dict.fromkeys(key(sound) for sound in recordings))
     print(f"{'':<16}" + "".join(f"{column:>19}" for column in columns) + f"{'x RT':>8}")
     for row, (errors, speed) in results.items():
         print(f"{row:<16}", end="")
         for column in columns:
-            chosen = [key(sound) == column for sound in heard]
-            frames = sum(len(s.spoken) for s in heard if key(s) == column)
+            chosen = [key(sound) == column for sound in recordings]
+            frames = sum(len(s.spoken) for s in recordings if key(s) == column)
             missed, false = 100 * errors[chosen].sum(axis=0) / frames
             print(f"{missed + false:>6.1f} ={missed:>5.1f} +{false:>4.1f}", end="")
         print(f"{speed:>8.0f}")
@@ -206,17 +206,17 @@ def main():
     parser.add_argument("--by-noise", action="store_true", help="one more table")
     parser.add_argument("--quick", action="store_true", help="VCTK alone")
     options = parser.parse_args()
-    heard = list(sounds(options.data, np.random.default_rng(0), options.quick))
-    frames = np.concatenate([sound.spoken for sound in heard])
+    recordings = list(sounds(options.data, np.random.default_rng(0), options.quick))
+    frames = np.concatenate([sound.spoken for sound in recordings])
     print(
-        f"{len(heard)} sounds, {len(frames) / 6000:.1f} minutes, {frames.mean():.0%} "
-        "speech; frame errors = misses + false alarms, %"
+        f"{len(recordings)} sounds, {len(frames) / 6000:.1f} minutes, "
+        f"{frames.mean():.0%} speech; frame errors = misses + false alarms, %"
     )
     rows = deciders(options.detectors)
-    results = {row: measure(decide, heard) for row, decide in rows.items()}
-    table(results, heard, lambda sound: sound.condition)
+    results = {row: measure(decide, recordings) for row, decide in rows.items()}
+    table(results, recordings, lambda sound: sound.condition)
     if options.by_noise:
-        table(results, heard, lambda sound: sound.noise or sound.condition)
+        table(results, recordings, lambda sound: sound.noise or sound.condition)
 
 
 if __name__ == "__main__":

@@ -216,7 +216,7 @@ def diarize_one(path, detector, method):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     wall, cpu = time.perf_counter(), time.process_time()
     found = pipeline.diarize(path, encoder=encoder, detector=listener, method=method)
-    told = {
+    run = {
         "wall": time.perf_counter() - wall,
         "cpu": time.process_time() - cpu,
         "before": before / 1024,
@@ -225,7 +225,7 @@ def diarize_one(path, detector, method):
         "windows": len(found.windows),
         "stages": found.stages,
     }
-    print(json.dumps(told))
+    print(json.dumps(run))
 
 
 def hour(options):
@@ -241,12 +241,12 @@ def hour(options):
             command = [sys.executable, __file__, "--one", str(path)]
             command += ["--detector", options.detector, "--method", options.method]
             done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
-        told = json.loads(done.stdout)
-        stages = ", ".join(f"{k} {v:.1f}" for k, v in told["stages"].items())
+        run = json.loads(done.stdout)
+        stages = ", ".join(f"{k} {v:.1f}" for k, v in run["stages"].items())
         print(
-            f"{minutes:7} {told['windows']:8} {told['wall']:7.1f} {told['cpu']:7.1f} "
-            f"{'1/%.0f' % (told['duration'] / told['wall']):>9} {told['peak']:9.0f} "
-            f"{told['before']:7.0f}  {stages}",
+            f"{minutes:7} {run['windows']:8} {run['wall']:7.1f} {run['cpu']:7.1f} "
+            f"{'1/%.0f' % (run['duration'] / run['wall']):>9} {run['peak']:9.0f} "
+            f"{run['before']:7.0f}  {stages}",
             flush=True,
         )
 

@@ -19,9 +19,9 @@ What is not equal: `nflows` has the same steps as ours (ActNorm, a permutation b
 every second, couplings of halves that take turns), but the scale of its affine coupling
 is a sigmoid, where ours and that of `zuko` are exponentials of something bounded.
 `zuko` has neither ActNorm nor permutation: every other channel moves, in turns. It is
-built from its `GeneralCouplingTransform`: its `NSF(passes=2)` is the same map, but told
-by a masked network of all channels, with twice the outputs. The weights differ: this
-says nothing about how well anything is learned.
+built from its `GeneralCouplingTransform`: its `NSF(passes=2)` is the same map, but
+its conditioner is a masked network of all channels, with twice the outputs. The weights
+differ: this says nothing about how well anything is learned.
 """
 
 import argparse
@@ -89,12 +89,12 @@ def ours(name, data, jit_compile):
         optimizer.apply_gradients(zip(slopes(), weights, strict=True))
         return weights[0].value
 
-    def draw():
+    def sample_next():
         return sample(tf.constant([next(seeds), 0]))
 
     seeds = itertools.count()
     parameters = sum(int(np.prod(weight.shape)) for weight in weights)
-    return {"log_prob": log_prob, "sample": draw, "train": train}, parameters
+    return {"log_prob": log_prob, "sample": sample_next, "train": train}, parameters
 
 
 def repeat(function):

@@ -1,7 +1,7 @@
-"""What does each speaker network cost, when it listens and when it learns?
+"""What does each speaker network cost, in inference and in training?
 
-Every network hears the same sound: 3 s, from the waveform to the embedding, on one core
-and in one pass (`x real time` is seconds of sound per second of processor time). And it
+Every network embeds the same 3 s, from the waveform to the embedding, on one core and
+in one pass (`x real time` is seconds of sound per second of processor time). And it
 takes the same steps: forward and backward over a batch of 32 crops of 200 frames (2 s)
 on all threads given, without the optimiser. Networks take turns; a figure is the median
 of several runs. The weights are untrained, which does not change the speed. Ratios are
@@ -46,7 +46,7 @@ NETWORKS = {
 }
 
 
-def listen(encoder):
+def inference(encoder):
     """A function that embeds one waveform of three seconds."""
     import tensorflow as tf
 
@@ -55,7 +55,7 @@ def listen(encoder):
     return lambda: embed(waveform).numpy()
 
 
-def learn(encoder):
+def training(encoder):
     """A function that finds the gradient of one batch."""
     import tensorflow as tf
 
@@ -102,7 +102,7 @@ def measure(work, names, threads, runs):
     }
 
 
-def measured(work, names, threads, runs):
+def measure_apart(work, names, threads, runs):
     """`measure` in a process of its own, since threads are fixed when one begins."""
     limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
     done = subprocess.run(
@@ -115,20 +115,20 @@ def measured(work, names, threads, runs):
     return json.loads(done.stdout)
 
 
-def report(names, heard, learned):
+def report(names, embedded, trained):
     """Print a row for each network; ratios are of processor time."""
     print(
         f"{'':<17}{'parameters':>11}{'CPU ms':>8}{'x real time':>13}{'ratio':>7}"
         f"{'s/step':>9}{'CPU s':>7}{'crops/s':>9}{'ratio':>7}"
     )
     for name in names:
-        parameters, _, hearing = heard[name]
-        _, wall, learning = learned[name]
+        parameters, _, embedding = embedded[name]
+        _, wall, training = trained[name]
         print(
-            f"{name:<17}{parameters:>11,}{1000 * hearing:>8.1f}"
-            f"{SECONDS / hearing:>13.0f}{heard[BASE][2] / hearing:>7.2f}"
-            f"{wall:>9.2f}{learning:>7.2f}{CROPS / wall:>9.1f}"
-            f"{learned[BASE][2] / learning:>7.2f}"
+            f"{name:<17}{parameters:>11,}{1000 * embedding:>8.1f}"
+            f"{SECONDS / embedding:>13.0f}{embedded[BASE][2] / embedding:>7.2f}"
+            f"{wall:>9.2f}{training:>7.2f}{CROPS / wall:>9.1f}"
+            f"{trained[BASE][2] / training:>7.2f}"
         )
 
 
@@ -136,27 +136,31 @@ def main():
     """Measure both kinds of work and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=NETWORKS, help="these networks")
-    parser.add_argument("--runs", type=int, default=21, help="of hearing (21)")
-    parser.add_argument("--steps", type=int, default=3, help="of learning (3)")
-    parser.add_argument("--threads", type=int, default=2, help="of learning (2)")
+    parser.add_argument("--runs", type=int, default=21, help="of inference (21)")
+    parser.add_argument("--steps", type=int, default=3, help="of training (3)")
+    parser.add_argument("--threads", type=int, default=2, help="of training (2)")
     parser.add_argument("--quick", action="store_true", help="two networks, one run")
     parser.add_argument("--work", type=json.loads, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
         work, *rest = options.work
-        print(json.dumps(measure({"listen": listen, "learn": learn}[work], *rest)))
+        print(
+            json.dumps(
+                measure({"inference": inference, "training": training}[work], *rest)
+            )
+        )
         return
     if options.quick:
         options.only, options.runs, options.steps = ["ECAPA 128"], 1, 1
     names = [name for name in NETWORKS if name in (options.only or NETWORKS)]
     names = [BASE, *(name for name in names if name != BASE)]
-    heard = measured("listen", names, 1, options.runs)
-    learned = measured("learn", names, options.threads, options.steps)
+    embedded = measure_apart("inference", names, 1, options.runs)
+    trained = measure_apart("training", names, options.threads, options.steps)
     print(
-        f"{SECONDS} s heard on one core, median of {options.runs}; {CROPS} crops of "
-        f"{FRAMES} frames learned by {options.threads} threads, of {options.steps}"
+        f"{SECONDS} s embedded on one core, median of {options.runs}; {CROPS} crops of "
+        f"{FRAMES} frames trained by {options.threads} threads, of {options.steps}"
     )
-    report(names, heard, learned)
+    report(names, embedded, trained)
 
 
 if __name__ == "__main__":

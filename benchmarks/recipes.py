@@ -1,8 +1,8 @@
 """Which network and which loss, from the same recordings, for the same money?
 
-Every recipe learns from the same corpus, retold and augmented alike, for the same
+Every recipe trains on the same corpus, augmented alike, for the same
 number of steps of equally many crops, by `train_triplet.py`; then every one meets the
-same trials of speakers it has never heard, beside MFCC statistics. All networks are of
+same trials of unseen speakers, beside MFCC statistics. All networks are of
 the size that two cores can teach. What stopped goes on: a recipe that has ended is
 read, not trained again. EER in per cent with its 95 % interval by speakers.
 
@@ -140,7 +140,9 @@ def main(arguments=None):
     parser.add_argument("--test", nargs="+", type=Path, required=True)
     parser.add_argument("--exclude", nargs="*", default=[], help="speakers left out")
     parser.add_argument("--steps", type=int, default=600, help="of every recipe")
-    parser.add_argument("--styles", type=int, default=8, help="retellings of each")
+    parser.add_argument(
+        "--styles", type=int, default=8, help="style-augmented copies of each"
+    )
     parser.add_argument("--only", nargs="+", choices=list(RECIPES), default=[])
     parser.add_argument("--work", type=Path, default=Path("recipes"))
     options = parser.parse_args(arguments)

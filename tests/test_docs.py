@@ -1,7 +1,10 @@
 """What the documents say is so: their code runs and their links lead somewhere."""
 
+import importlib
+import inspect
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -9,9 +12,13 @@ import pytest
 
 from tests import programs
 from tests.conftest import ROOT
+from timbre import cli
+from timbre.training import script
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+SHELL = re.compile(r"^```sh\n(.*?)^```", re.DOTALL | re.MULTILINE)
+PACKAGES = ("voiceemb", "flows", "diffusion", "timbre.corpora")
 LINK = re.compile(r"\]\((?!https?://)([^)#]+)")
 NAMED = re.compile(
     r"`((?:diffusion|docs|flows|tests|timbre|voiceemb)/"
@@ -60,6 +67,36 @@ def test_links_and_paths_of_a_document_lead_somewhere(path):
         assert (path.parent / target).exists(), target
     for target in NAMED.findall(text):
         assert (ROOT / target).exists(), target
+
+
+def commands():
+    """The command lines of the documents: package, command and its arguments."""
+    for path in DOCUMENTS:
+        for block in SHELL.findall(path.read_text("utf-8")):
+            for line in block.replace("\\\n", " ").splitlines():
+                words = shlex.split(line, comments=True)
+                if words[:2] == ["python", "-m"] and words[2] in PACKAGES:
+                    case = (words[2], words[3], words[4:])
+                    yield pytest.param(*case, id=f"{path.name}-{' '.join(words[2:])}")
+
+
+@pytest.mark.parametrize("package, name, arguments", commands())
+def test_a_command_of_a_document_has_the_options_it_is_given(
+    package, name, arguments, monkeypatch
+):
+    """Its options are parsed as the command line does; nothing is run."""
+
+    def parse_only(system, arguments, *, program=None):
+        presets = importlib.import_module(f"{system}.presets")
+        default = presets.DEFAULT
+        script.parse(presets.PRESETS, default=default, about="", arguments=arguments)
+
+    monkeypatch.setattr(script, "run", parse_only)
+    command = cli._load(importlib.import_module(f"{package}.commands").COMMANDS[name])
+    if "prog" in inspect.signature(command).parameters:  # training
+        command(arguments, name)
+    else:
+        cli._parse(command, arguments, name)
 
 
 def test_the_readme_prints_two_commands_that_need_python_only():
