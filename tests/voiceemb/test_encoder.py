@@ -3,7 +3,8 @@ import pytest
 
 from tests.voiceemb.runs import make
 from timbre.audio import wave
-from voiceemb import Encoder
+from timbre.metrics.calibration import LogisticCalibration
+from voiceemb import Encoder, calibration
 from voiceemb.inference import crop_samples, unit, window_starts
 from voiceemb.networks import speaker_encoder
 
@@ -117,3 +118,15 @@ def test_an_encoder_needs_to_know_what_it_takes():
     about = {"extractor": "x", "dim": 2, "sample_rate": 8000}
     with pytest.raises(ValueError, match="Missing: .'window_samples'"):
         Encoder(lambda waveform: waveform, about)
+
+
+def test_a_named_calibration_takes_the_place_of_the_one_beside_the_weights(tmp_path):
+    run = make(tmp_path / "run", ["anna"])
+    sha256 = Encoder.load(run).about["sha256"]
+    own, other = (LogisticCalibration(slope=s, offset=-1.0) for s in (2.0, 3.0))
+    calibration.write(run / calibration.FILE, own, sha256=sha256, about={})
+    calibration.write(tmp_path / "other.json", other, sha256=sha256, about={})
+    assert Encoder.load(run).calibration == own
+    named = Encoder.load(run, calibration_file=tmp_path / "other.json")
+    assert named.calibration == other and named.folder == run
+    assert named.corpus_scores == {} and named.model is not None
