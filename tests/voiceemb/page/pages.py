@@ -55,7 +55,7 @@ def _windows(turns):
             points.append(point)
             labels.append(turn.speaker)
     if not starts:
-        return Windows.none()
+        return Windows.empty()
     order = np.argsort(starts, kind="stable")
     starts, points, labels = (np.array(x)[order] for x in (starts, points, labels))
     return Windows(starts, starts + 0.5, points, labels)
