@@ -131,7 +131,7 @@ def test_a_cohort_has_one_mean_a_speaker(corpus):
     np.testing.assert_allclose(means["s1"], expected)
 
 
-def test_a_calibration_is_judged_on_the_cosines_it_is_for(corpus, tmp_path):
+def test_a_calibration_is_evaluated_on_the_cosines_it_is_for(corpus, tmp_path):
     found = evaluate.evaluate(
         corpus,
         {"pitch": pitch, "noise": noise},
@@ -159,7 +159,7 @@ def test_a_calibration_is_judged_on_the_cosines_it_is_for(corpus, tmp_path):
 
 
 @pytest.mark.slow
-def test_every_figure_of_an_evaluation_is_drawn(corpus, tmp_path):
+def test_every_figure_of_an_evaluation_is_plotted(corpus, tmp_path):
     found = evaluate.evaluate(corpus, {"pitch": pitch, "noise": noise}, resamples=20)
     paths = figures.plot_evaluation(found, tmp_path, extractor="pitch", prefix="test_")
     assert [p.name for p in paths] == [

@@ -137,7 +137,7 @@ def test_a_duration_has_only_utterances_that_long_and_says_how_many(corpus):
 
 
 @pytest.mark.parametrize("over", [robustness.over_durations, robustness.over_noise])
-def test_what_is_heard_of_an_utterance_depends_on_its_name_alone(corpus, over):
+def test_the_corruption_of_an_utterance_depends_on_its_name_alone(corpus, over):
     def heard(some):
         sounds = set()
 
@@ -229,7 +229,7 @@ def test_figures_show_every_measured_point_and_name_every_tick(corpus):
 
 
 @pytest.mark.slow
-def test_both_figures_are_drawn(corpus, tmp_path):
+def test_both_figures_are_plotted(corpus, tmp_path):
     rows = robustness.over_durations(corpus, {"tones": tones}, **FAST)
     rows += robustness.over_noise(corpus, {"tones": tones}, **FAST)
     paths = figures.plot_robustness(rows, tmp_path)

@@ -148,7 +148,7 @@ def test_a_balance_nobody_knows_is_refused():
         BatchSampler(SPEAKER, LENGTH, crop=4, balance="women")
 
 
-def test_crops_of_several_lengths_are_drawn_one_for_each_batch(draw):
+def test_crops_of_several_lengths_are_sampled_one_for_each_batch(draw):
     def lengths(step):
         data = dataset(
             lambda s, crop: draw.classes(s, batch=4, crop=crop),
