@@ -47,7 +47,7 @@ PRESETS = {
     "default": replace(
         _flow,
         # Of phone and speaker. Phones differ in few directions more than these; with
-        # all 37 that 38 classes can have, speakers are heard in their part.
+        # all 37 that 38 classes can have, the phone part encodes speakers.
         dims=(12, 21),
     ),
     "tiny": replace(

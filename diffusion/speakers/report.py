@@ -37,7 +37,7 @@ voices that nobody has.
 The table compares each set of voices with real ones that nobody has learned from;
 `unseen real` are other such voices, the floor that no generator can do better than.
 FD, MMD2, SW: distances, 0 is ideal. p: chance of such an MMD2 between equal sets.
-C2ST: how often a trained judge tells them apart, .5 is ideal. dens., cov.: near what
+C2ST: accuracy of a classifier of the two sets, .5 is ideal. dens., cov.: near what
 `unseen real` has. to train, to real, to fake: mean cosine to the nearest one.
 
 ## Intended use

@@ -25,6 +25,14 @@ def test_a_large_margin_may_follow_a_softmax_with_a_margin():
     assert large_margin(steps=9, head="am").large_margin.margin == 0.5
 
 
+def test_batches_are_those_of_the_stages_that_are_trained():
+    triplet = TripletConfig(strategy="random", batch=6)
+    config = SpeakerEncoderConfig(softmax=SoftmaxConfig(batch=8), triplet=triplet)
+    assert config.batch_sizes() == {"softmax.batch": 8, "triplet.batch": 6}
+    config = SpeakerEncoderConfig(softmax=SoftmaxConfig(steps=0))
+    assert config.batch_sizes() == {}  # mined triplets come from groups of speakers
+
+
 @pytest.mark.parametrize(
     "make, rule",
     [

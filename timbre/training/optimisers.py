@@ -89,12 +89,6 @@ class Rate(keras.optimizers.schedules.LearningRateSchedule):
     def __init__(self, learning_rate, final_rate, decay, warm_up, steps):
         if decay not in DECAYS:
             raise ValueError(f"`decay` must be one of {DECAYS}. Received: {decay!r}")
-        if learning_rate <= 0 or final_rate < 0 or warm_up < 0:
-            raise ValueError(
-                "A rate must be positive, its last value and its warm-up at least 0. "
-                f"Received: learning_rate={learning_rate}, final_rate={final_rate}, "
-                f"warm_up={warm_up}"
-            )
         self.learning_rate = learning_rate
         self.final_rate = final_rate
         self.decay = decay

@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 import time
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -98,3 +99,10 @@ def test_one_process_votes_alone():
         strategy, False
     )
     assert not distribution.is_multiworker(strategy)
+
+
+def test_batches_that_replicas_can_not_share_are_refused():
+    two, three = (SimpleNamespace(num_replicas_in_sync=count) for count in (2, 3))
+    distribution.check_batch_sizes({"softmax.batch": 64, "batch": 6}, two)
+    with pytest.raises(ValueError, match="`softmax.batch` must be a multiple .* 3"):
+        distribution.check_batch_sizes({"batch": 6, "softmax.batch": 64}, three)
