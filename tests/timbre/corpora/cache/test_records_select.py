@@ -1,4 +1,4 @@
-"""A part of a cache is what caching that part alone would have made."""
+"""A selection of a cache is what caching those utterances alone would have made."""
 
 import dataclasses
 
