@@ -61,9 +61,7 @@ def test_fused_cosines_are_the_mean_of_the_members(runs, tmp_path, sounds):
 
 
 @pytest.mark.slow
-def test_a_fused_encoder_knows_the_training_speakers_of_all_members(
-    runs, tmp_path, capsys
-):
+def test_a_fused_encoder_knows_the_speakers_of_all_members(runs, tmp_path, capsys):
     names = [str(run) for run in runs]
     cli.main(["fuse", "--runs", *names, "--out", str(tmp_path / "fused")])
     assert capsys.readouterr().out.strip() == str(tmp_path / "fused")

@@ -15,7 +15,7 @@ from voiceemb.training.validation import (
     validation_eer,
 )
 
-SEPARATE = {"a": (0, 0), "b": (90, 90)}  # two voices of two recordings, EER 0
+CLEAR = {"a": (0, 0), "b": (90, 90)}  # two voices of two recordings, EER 0
 MIXED = {"a": (0, 180), "b": (90, 270)}  # each voice nearer to the other, EER 1
 
 
@@ -52,9 +52,9 @@ def mean(features, training):
 @pytest.mark.parametrize(
     "first, second, eers",
     [
-        (SEPARATE, MIXED, (0, 1)),
-        (MIXED, SEPARATE, (1, 0)),
-        (SEPARATE, SEPARATE, (0, 0)),
+        (CLEAR, MIXED, (0, 1)),
+        (MIXED, CLEAR, (1, 0)),
+        (CLEAR, CLEAR, (0, 0)),
     ],
 )
 def test_the_eer_of_each_corpus_is_of_its_own_recordings(first, second, eers):
@@ -65,14 +65,14 @@ def test_the_eer_of_each_corpus_is_of_its_own_recordings(first, second, eers):
 def test_a_corpus_that_can_not_be_tried_is_left_out():
     """One voice has no other, and voices of one recording each have no same pair."""
     for lone in ({"c": (0, 180)}, {"c": (0,), "d": (90,)}):
-        assert validation_eer(mean, Cache(lone=lone, two=SEPARATE), window=3)() == {
+        assert validation_eer(mean, Cache(lone=lone, two=CLEAR), window=3)() == {
             "eer": 0
         }
 
 
 def test_only_where_no_corpus_can_be_tried_do_trials_cross():
     """A single voice in each: `a` and `b` are then told apart across the corpora."""
-    lone = Cache(one={"a": SEPARATE["a"]}, two={"b": SEPARATE["b"]})
+    lone = Cache(one={"a": CLEAR["a"]}, two={"b": CLEAR["b"]})
     assert validation_eer(mean, lone, window=3)() == {"eer": 0}
     mixed = Cache(one={"a": MIXED["a"]}, two={"b": MIXED["b"]})
     assert validation_eer(mean, mixed, window=3)() == {"eer": 1}
