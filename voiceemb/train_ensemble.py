@@ -53,12 +53,12 @@ def run(arguments=None, *, program=None):
 
 def train(name, runs, arguments):
     """Train one member in a process of its own; returns its folder below `runs`."""
-    code = "from timbre.training import script; script.run('voiceemb')"
-    command = [sys.executable, "-c", code, "--preset", name, "--runs", str(runs)]
+    command = [sys.executable, "-m", "voiceemb", "train", "--preset", name]
     root = str(Path(__file__).parents[1])  # so that it is found from any folder
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
-        [*command, *arguments], env={**os.environ, "PYTHONPATH": path}
+        [*command, "--runs", str(runs), *arguments],
+        env={**os.environ, "PYTHONPATH": path},
     )
     if done.returncode:
         sys.exit(done.returncode)

@@ -3,7 +3,8 @@
 COMMANDS = {
     name: f"voiceemb.commands.{module}:{name.replace('-', '_')}"
     for module, names in {
-        "encoder": "embed search verify evaluate robustness calibrate pack fuse train",
+        "encoder": "embed search verify evaluate robustness calibrate pack fuse train "
+        "train-ensemble",
         "speech": "enrol people identify activity timeline diarize score listen page "
         "train-vad",
     }.items()

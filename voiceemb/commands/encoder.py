@@ -404,6 +404,13 @@ def train(arguments, prog):
     script.run("voiceemb", arguments, program=prog)
 
 
+def train_ensemble(arguments, prog):
+    """Train the ensemble of encoders that comes with the package."""
+    from voiceemb import train_ensemble as ensemble
+
+    ensemble.run(arguments, program=prog)
+
+
 def _load_measured(run, protocol, calibration=None):
     """The encoder to measure, and the speakers of its training if they are known."""
     from voiceemb import report
