@@ -62,7 +62,9 @@ def test_help_says_what_the_docstring_says_and_what_is_the_default(hall, capsys)
 
     with pytest.raises(SystemExit) as end:
         hall(greet, "greet", "--help")
-    said = " ".join(capsys.readouterr().out.replace("│", "").split())
+    raw = capsys.readouterr().out
+    assert "whether here or Away" in raw  # lines of the source are joined
+    said = " ".join(raw.replace("│", "").split())
     assert end.value.code == 0
     assert said.startswith("usage: python -m hall greet [-h]") and "Say hello." in said
     assert "--name NAME Who is greeted, whether here or Away. (default: you)" in said
