@@ -10,9 +10,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from flows.bijectors import coupling, linear, normalisation, spline
+from flows.bijectors import conditioner, coupling, linear, normalisation, spline
 
-MEMBERS = (coupling, linear, normalisation, spline)  # imported, Keras knows them
+MEMBERS = (conditioner, coupling, linear, normalisation, spline)  # imported, Keras knows them
 
 folder = Path(sys.argv[1])
 with np.load(folder / "inputs.npz") as file:
