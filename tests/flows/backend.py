@@ -12,7 +12,8 @@ import numpy as np
 
 from flows.bijectors import conditioner, coupling, linear, normalisation, spline
 
-MEMBERS = (conditioner, coupling, linear, normalisation, spline)  # imported, Keras knows them
+# imported, Keras knows them
+MEMBERS = (conditioner, coupling, linear, normalisation, spline)
 
 folder = Path(sys.argv[1])
 with np.load(folder / "inputs.npz") as file:
