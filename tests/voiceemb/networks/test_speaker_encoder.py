@@ -240,6 +240,16 @@ def test_an_argument_that_no_network_has_is_refused():
         speaker_encoder.build("ecapa", chanels=8)
 
 
+def test_an_encoder_has_all_its_weights_before_it_is_called(rng):
+    members = [{"network": "rescnn", **SMALL}] * 2
+    for arguments in (*NETWORKS.values(), {"network": "fusion", "members": members}):
+        encoder = speaker_encoder.build(**arguments)
+        before = [weight.path for weight in encoder.weights]
+        assert all(layer.built for layer in encoder._flatten_layers())
+        encoder(rng.uniform(0.1, 9.0, (2, 40, 64)).astype("float32"))
+        assert [weight.path for weight in encoder.weights] == before
+
+
 def test_batch_normalisation_moves_only_in_training(rng):
     encoder = speaker_encoder.build(**SMALL)
     before = [v.numpy().copy() for v in encoder.non_trainable_variables]
