@@ -49,20 +49,22 @@ class ShardWriter:
         with contextlib.ExitStack() as failure:
             failure.callback(self._discard)
             if kind is None:
-                self._complete()
+                with _disk_errors(self.folder):
+                    self._complete()
                 failure.pop_all()
 
     def write(self, data: bytes) -> tuple[int, int]:
         """Append a record; returns its shard and the offset of its first byte."""
-        if self._file is None:
-            self.names.append(f"{self.stem}-{len(self.names):05d}.bin")
-            self._file = self._partial(self.names[-1]).open("wb")
-        offset = self._file.tell()
-        self._file.write(data)
-        self.sha.update(data)
-        shard = len(self.names) - 1
-        if offset + len(data) >= self.shard_bytes:
-            self._complete()
+        with _disk_errors(self.folder):
+            if self._file is None:
+                self.names.append(f"{self.stem}-{len(self.names):05d}.bin")
+                self._file = self._partial(self.names[-1]).open("wb")
+            offset = self._file.tell()
+            self._file.write(data)
+            self.sha.update(data)
+            shard = len(self.names) - 1
+            if offset + len(data) >= self.shard_bytes:
+                self._complete()
         return shard, offset
 
     def _complete(self):
@@ -123,3 +125,12 @@ class ShardReader:
 def _close(files):
     for file in files.values():
         file.close()
+
+
+@contextlib.contextmanager
+def _disk_errors(folder: Path):
+    """Say of a full disk what it kept from being written."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"Records can not be written to {folder}: {error}") from error
