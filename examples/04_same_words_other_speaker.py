@@ -33,11 +33,8 @@ def main():
     folder = Path("voices")
     render.render(folder, num_speakers=4, utterances=20, clean=True, progress=False)
     table = str(folder / "segments.csv")
-    splits = data.prepare(
-        config.SpeechFlowConfig(
-            data=config.FlowDataConfig("segments", table, unseen=0.0)
-        )
-    )
+    source = config.FlowDataConfig("segments", table, unseen=0.0)
+    splits = data.prepare(config.SpeechFlowConfig(data=source))
     flow = registry.build(
         "fdnf",
         shape=splits.train.x.shape[1:],

@@ -86,8 +86,8 @@ def test_a_wheel_holds_the_packages_with_their_data_and_nothing_else(wheel):
     for name in PACKAGES:
         assert f"{name}/py.typed" in names
     for data in (
-        "voiceemb/pretrained/small/model.weights.h5",
-        "voiceemb/page/page.css",
+        "pretrained/small/model.weights.h5",
+        "page/page.css",
     ):
         assert f"voiceemb/{data}" in names
     (metadata,) = (name for name in names if name.endswith("dist-info/METADATA"))

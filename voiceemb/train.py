@@ -126,7 +126,9 @@ def large_margin(config, encoder, data, *, run, strategy):
         )
         _load_classes(trainer, run)
     sample = functools.partial(data.sampler.classes, batch=stage.batch)
-    return _fit("large_margin", trainer, sample, config, data, run=run, strategy=strategy)
+    return _fit(
+        "large_margin", trainer, sample, config, data, run=run, strategy=strategy
+    )
 
 
 STAGES = (softmax, triplet, metric, large_margin)  # in the order of training

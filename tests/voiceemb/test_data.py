@@ -89,7 +89,8 @@ def prepared(splits, corpus, cache, encoder, augment=None, **augmentation):
 
 def first_batch(parts, cache, encoder, **options):
     voices = prepared(parts, parts.train, cache, encoder, **options)
-    batches = voices.batches(functools.partial(voices.sampler.triplets, batch=2), steps=1)
+    sample = functools.partial(voices.sampler.triplets, batch=2)
+    batches = voices.batches(sample, steps=1)
     return next(iter(batches(0)))[0].numpy()
 
 
@@ -140,7 +141,8 @@ def test_each_speed_makes_of_a_speaker_another_class(parts, encoder, tmp_path):
     cache = data.open_cache(parts.train, tmp_path, encoder.filterbank, waveforms=True)
     voices = prepared(parts, parts.train, cache, encoder, speeds=(1.0, 0.9))
     assert voices.num_classes == 4 and len(parts.train.speakers) == 2
-    (x, y), *_ = voices.batches(functools.partial(voices.sampler.classes, batch=6), 1)(0)
+    sample = functools.partial(voices.sampler.classes, batch=6)
+    (x, y), *_ = voices.batches(sample, 1)(0)
     assert x.shape == (6, 20, 64) and 0 <= y.numpy().min() <= y.numpy().max() < 4
     assert voices.validation.speakers == parts.validation.speakers  # as they are
 

@@ -49,7 +49,8 @@ class Voices:
         self.sound = rng.normal(size=(20, 11, BANDS)).astype("float32")
         self.sound += 0.5 * self.speaker[:, None, None]
         self.num_classes = 5
-        self.sampler = batch_sampler.BatchSampler(self.speaker, np.full(20, 11), crop=11)
+        lengths = np.full(20, 11)
+        self.sampler = batch_sampler.BatchSampler(self.speaker, lengths, crop=11)
         self.ends, self.judged, self.crops = ends, judged, []
 
     def batches(self, draw, steps, *, crop_frames=None):

@@ -16,8 +16,8 @@ def evaluate(network, waveforms, active):
 
     Returns:
         Dict of `loss`, the mean cross-entropy in nats; `error`, the share of frames
-        that are wrong at a threshold of 0.5; and of speech `missed` and `false_alarms` among
-        the rest.
+        that are wrong at a threshold of 0.5; `missed`, of frames of speech, and
+        `false_alarms`, of the others.
     """
     parts = range(0, len(waveforms), BATCH)
     logits = [network(waveforms[at : at + BATCH], training=False) for at in parts]

@@ -49,7 +49,7 @@ def test_a_system_adds_its_numbers_to_those_all_runs_share():
         (lambda: ExampleConfig(name=""), "`name` must name one folder"),
         (lambda: ExampleConfig(name=".."), "`name` must name one folder"),
         (lambda: ExampleConfig(name="../x"), "`name` must name one folder"),
-        (lambda: OptimiserConfig(learning_rate=0.0), "`learning_rate` of OptimiserConfig must be"),
+        (lambda: OptimiserConfig(learning_rate=0.0), "`learning_rate` of Optimiser"),
         (lambda: OptimiserConfig(ema=1.0), "`ema` of .* below 1. Received: 1.0"),
         (lambda: OptimiserConfig(ema_warm_up=True), "`ema_warm_up` needs an average"),
         (lambda: OptimiserConfig(clip_norm=0.0), "`clip_norm` of OptimiserConfig"),

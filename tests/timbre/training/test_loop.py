@@ -47,7 +47,7 @@ def run(tmp_path):
 
 
 def train(model, run, data=batches, **kwargs):
-    """Fits by a config of which `kwargs` may name fields; validates once, at the end."""
+    """Fits by a config of which `kwargs` may name fields; validates at the end."""
     names = {field.name for field in dataclasses.fields(LoopConfig)}
     often = {"log_every": 10, "validate_every": 10**6, "save_every": 500}
     often |= {name: kwargs.pop(name) for name in names & kwargs.keys()}
