@@ -25,6 +25,7 @@ from keras import ops
 
 from diffusion.noising import NoisedModel, signal_to_noise, unknown_labels
 from timbre.training.losses import MeanOverReplicas
+from timbre.training.networks import check_choice
 
 PREDICTIONS = ("noise", "clean", "velocity")
 WEIGHTINGS = ("plain", "min_snr", "p2")
@@ -44,7 +45,7 @@ def to_clean(kind, output, x_t, signal, noise):
     Returns:
         `x_0`, shaped as `output`.
     """
-    _check("kind", kind, PREDICTIONS)
+    check_choice("kind", kind, PREDICTIONS)
     if kind == "noise":
         return (x_t - noise * output) / signal
     return output if kind == "clean" else signal * x_t - noise * output
@@ -55,7 +56,7 @@ def to_noise(kind, output, x_t, signal, noise):
 
     `noise` must be above 0 for `"clean"`.
     """
-    _check("kind", kind, PREDICTIONS)
+    check_choice("kind", kind, PREDICTIONS)
     if kind == "clean":
         return (x_t - signal * output) / noise
     return output if kind == "noise" else noise * x_t + signal * output
@@ -63,7 +64,7 @@ def to_noise(kind, output, x_t, signal, noise):
 
 def target(kind, x_0, z, signal, noise):
     """The target of a network of that kind, shaped as `x_0`."""
-    _check("kind", kind, PREDICTIONS)
+    check_choice("kind", kind, PREDICTIONS)
     return {"noise": z, "clean": x_0, "velocity": signal * z - noise * x_0}[kind]
 
 
@@ -92,8 +93,8 @@ def loss_weight(weighting, prediction, snr):
         Min-SNR (Hang et al., 2023), https://arxiv.org/abs/2303.09556, section 3.4;
         P2 (Choi et al., 2022), https://arxiv.org/abs/2204.00227, equation 8
     """
-    _check("weighting", weighting, WEIGHTINGS)
-    _check("prediction", prediction, PREDICTIONS)
+    check_choice("weighting", weighting, WEIGHTINGS)
+    check_choice("prediction", prediction, PREDICTIONS)
     if weighting == "plain":
         return np.ones_like(snr, dtype="float64")
     if weighting == "min_snr":
@@ -160,7 +161,7 @@ class Denoiser(NoisedModel):
         **kwargs,
     ):
         super().__init__(schedule, seed, **kwargs)
-        _check("prediction", prediction, PREDICTIONS)
+        check_choice("prediction", prediction, PREDICTIONS)
         if not 0 <= label_dropout <= 1:
             raise ValueError(
                 f"`label_dropout` must be between 0 and 1. Received: {label_dropout}"
@@ -261,8 +262,3 @@ class Denoiser(NoisedModel):
     def from_config(cls, config):
         network = keras.saving.deserialize_keras_object(config["network"])
         return cls(**{**config, "network": network})
-
-
-def _check(name, value, known):
-    if value not in known:
-        raise ValueError(f"`{name}` must be one of {known}. Received: {value!r}")

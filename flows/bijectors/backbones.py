@@ -40,6 +40,7 @@ from flows.bijectors.lda_rotation import Alignment
 from flows.bijectors.linear import InvertibleLinear
 from flows.bijectors.normalisation import ActNorm
 from flows.bijectors.spline import SplineCoupling
+from timbre.training.networks import check_choice
 
 COUPLINGS = ("realnvp", "spline")
 NAMES = (*COUPLINGS, "maf", "iaf", "maf-plain")
@@ -92,8 +93,8 @@ def build(
     Raises:
         ValueError: If a name is unknown, or there is one channel only.
     """
-    _check("name", name, NAMES)
-    _check("mixing", mixing, MIXINGS)
+    check_choice("name", name, NAMES)
+    check_choice("mixing", mixing, MIXINGS)
     if dim < 2 or steps < 1:
         raise ValueError(
             "`dim` must be at least 2, or no channel can condition another, and "
@@ -180,8 +181,3 @@ def _mixing(name, mixing, i, seed, dtype):
         return [Reverse(dtype=dtype)]
     is_second = name in COUPLINGS and i % 2 == 1
     return [] if is_second else [Permutation(seed, dtype=dtype)]
-
-
-def _check(name, value, known):
-    if value not in known:
-        raise ValueError(f"`{name}` must be one of {known}. Received: {value!r}")

@@ -31,15 +31,25 @@ class ConfiguredByArguments:
         """Refuses arguments, numbers or tuples of them, below their limits.
 
         Raises:
-            ValueError: If one is; `None` is never below.
+            ValueError: If one is, or is not a number; `None` is never below.
         """
         for name, limit in limits.items():
             value = getattr(self, name)
             numbers = value if isinstance(value, tuple) else (value,)
-            if any(number is not None and number < limit for number in numbers):
+            if any(n is not None and not n >= limit for n in numbers):
                 raise ValueError(
                     f"`{name}` must be at least {limit}. Received: {value}"
                 )
+
+
+def check_choice(name, value, known):
+    """Refuses an argument that is not among the known values.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if value not in known:
+        raise ValueError(f"`{name}` must be one of {known}. Received: {value!r}")
 
 
 def select(networks, network, arguments):
@@ -59,10 +69,7 @@ def select(networks, network, arguments):
         ValueError: If the name is not known.
         TypeError: If no network has an argument of that name.
     """
-    if network not in networks:
-        raise ValueError(
-            f"`network` must be one of {sorted(networks)}. Received: {network!r}"
-        )
+    check_choice("network", network, sorted(networks))
     names = {name for kind in networks.values() for name in kind.arguments()}
     if unknown := sorted(arguments.keys() - names):
         raise TypeError(

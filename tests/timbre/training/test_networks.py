@@ -1,3 +1,5 @@
+import math
+
 import keras
 import pytest
 
@@ -42,7 +44,12 @@ def test_a_config_makes_an_equal_layer():
 
 
 @pytest.mark.parametrize(
-    "arguments, name", [({"width": 0}, "width"), ({"depth": (2, 0)}, "depth")]
+    "arguments, name",
+    [
+        ({"width": 0}, "width"),
+        ({"width": math.nan}, "width"),
+        ({"depth": (2, 0)}, "depth"),
+    ],
 )
 def test_an_argument_below_its_limit_is_refused(arguments, name):
     with pytest.raises(ValueError, match=f"`{name}` must be at least 1. Received: "):
