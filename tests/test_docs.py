@@ -92,11 +92,12 @@ def test_a_command_of_a_document_has_the_options_it_is_given(
         script.parse(presets.PRESETS, default=default, about="", arguments=arguments)
 
     monkeypatch.setattr(script, "run", parse_only)
-    command = cli._load(importlib.import_module(f"{package}.commands").COMMANDS[name])
+    commands = importlib.import_module(f"{package}.commands").COMMANDS
+    command = cli.load_command(commands[name])
     if "prog" in inspect.signature(command).parameters:  # training
         command(arguments, name)
     else:
-        cli._parse(command, arguments, name)
+        cli.parse_command(command, arguments, name)
 
 
 def test_the_readme_prints_two_commands_that_need_python_only():

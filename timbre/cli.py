@@ -89,11 +89,11 @@ def run(package, arguments=None, *, prog=None):
         sys.exit(0)
     if name not in module.COMMANDS:
         _end(prog, _choice("COMMAND", module.COMMANDS, name), status=2)
-    command, prog = _load(module.COMMANDS[name]), f"{prog} {name}"
+    command, prog = load_command(module.COMMANDS[name]), f"{prog} {name}"
     try:
         if "prog" in inspect.signature(command).parameters:
             return command(rest, prog) or 0
-        args, options = _parse(command, rest, prog)
+        args, options = parse_command(command, rest, prog)
         return command(*args, **options) or 0
     except UsageError as error:
         _end(prog, error, status=2)
@@ -112,22 +112,21 @@ def _import_commands(package):
     return importlib.import_module(f"{package}.commands")
 
 
-def _load(target):
+def load_command(target):
+    """The function that `"module:function"` names."""
     module, _, name = target.partition(":")
     return getattr(importlib.import_module(module), name)
 
 
 def _list_commands(module):
     """A line for each command of a module, the first one of its docstring."""
-    summaries = {
-        name: (inspect.getdoc(_load(target)) or "").partition("\n")[0].rstrip(".")
-        for name, target in module.COMMANDS.items()
-    }
+    texts = {n: inspect.getdoc(load_command(t)) for n, t in module.COMMANDS.items()}
+    summaries = {n: (t or "").partition("\n")[0].rstrip(".") for n, t in texts.items()}
     width = max(map(len, summaries))
     return "\n".join(f"  {name:<{width}}  {text}" for name, text in summaries.items())
 
 
-def _parse(command, words, prog):
+def parse_command(command, words, prog):
     """The positional and named arguments of a function, out of words."""
 
     def collect(*args, **options):

@@ -176,7 +176,7 @@ def test_timbre_lists_all_packages_and_runs_their_commands(capsys):
 
 @pytest.mark.parametrize("package, name", EVERY)
 def test_every_command_says_what_it_does_and_what_it_takes(package, name, capsys):
-    command = cli._load(ALL[package][name])
+    command = cli.load_command(ALL[package][name])
     words = ["speakers"] if (package, name) == ("diffusion", "train") else []
     with pytest.raises(SystemExit) as end:
         cli.main([package, name, *words, "--help"])
