@@ -10,19 +10,15 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike
 
-from timbre.metrics.scoring import centre
+BLOCK_BYTES = 2**25  # of a block of a product of many rows
 
 
 def check_rows(rows: ArrayLike, name: str, *, min_rows: int = 2) -> np.ndarray:
     """Check rows and return them as float64 `[rows, dim]`.
 
-    Args:
-        rows: `[rows, dim]`.
-        name: What the caller calls them, for the error.
-        min_rows: Fewest rows that will do. Defaults to `2`.
-
     Raises:
-        ValueError: If the shape is wrong, rows are too few, or one is not finite.
+        ValueError: By `name`, if the shape is wrong, there are fewer than `min_rows`,
+            or one is not finite.
     """
     rows = np.asarray(rows, np.float64)
     if rows.ndim != 2 or not rows.shape[1] or len(rows) < min_rows:
@@ -39,12 +35,7 @@ def check_rows(rows: ArrayLike, name: str, *, min_rows: int = 2) -> np.ndarray:
 
 
 def check_same_width(*, min_rows: int = 2, **sets: ArrayLike) -> list[np.ndarray]:
-    """Check sets that are to be compared: each by `check_rows`, all of one width.
-
-    Args:
-        min_rows: Fewest rows of each. Defaults to `2`.
-        **sets: Rows by the caller's name for them.
-    """
+    """Check named sets of rows: each by `check_rows`, and all of one width."""
     checked = [check_rows(rows, name, min_rows=min_rows) for name, rows in sets.items()]
     if len({rows.shape[1] for rows in checked}) > 1:
         shapes = {name: np.shape(rows) for name, rows in sets.items()}
@@ -75,25 +66,28 @@ def fit_scale(train: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each column, the deviation 1 where it is 0.
 
     `standardised = (rows - mean) / deviation`; a constant column is only centred.
-
-    Args:
-        train: The rows that give the scale, `[rows, dim]`.
-
-    Returns:
-        float64 `[dim]` each.
+    Both are float64 `[dim]`, of rows `train` `[rows, dim]`.
     """
     train = check_rows(train, "train")
     constant = train.max(axis=0) == train.min(axis=0)
     return train.mean(axis=0), np.where(constant, 1.0, train.std(axis=0))
 
 
+def row_norms(rows: np.ndarray) -> np.ndarray:
+    """Length of each row, float64 `[rows]`; 1 for a zero row."""
+    norms = np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64))
+    norms[norms == 0] = 1
+    return norms
+
+
 def normalise_rows(rows: ArrayLike) -> np.ndarray:
     """Rows scaled to unit length, float64; a zero row stays zero."""
-    return centre(rows, mean=np.zeros(np.shape(rows)[1]))
+    rows = check_rows(rows, "rows", min_rows=1)
+    return rows / row_norms(rows)[:, None]
 
 
-def row_blocks(count: int, width: int, *, block_bytes: int = 2**25) -> Iterator[slice]:
-    """Slices over `count` rows so that `[block, width]` float64 fits the memory."""
-    size = max(1, block_bytes // (8 * max(1, width)))
+def row_blocks(count: int, width: int) -> Iterator[slice]:
+    """Slices over `count` rows so that `[block, width]` float64 fits `BLOCK_BYTES`."""
+    size = max(1, BLOCK_BYTES // (8 * max(1, width)))
     for start in range(0, count, size):
         yield slice(start, min(start + size, count))

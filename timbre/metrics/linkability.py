@@ -21,8 +21,6 @@ def similarity_matrix(
     right: ArrayLike,
     speakers: ArrayLike,
     llr: Callable[[np.ndarray], np.ndarray],
-    *,
-    block_bytes: int = 2**25,
 ) -> np.ndarray:
     """Voice similarity matrix of speakers, from two versions of the same utterances.
 
@@ -31,13 +29,11 @@ def similarity_matrix(
     An utterance is not compared with itself, nor with its other version.
 
     Args:
-        left: Embeddings, `[utterances, dim]`.
-        right: Of the same utterances in the same order, original or anonymised,
-            `[utterances, dim]`.
+        left, right: Embeddings of the same utterances in the same order, original or
+            anonymised, `[utterances, dim]` each.
         speakers: Who speaks in each, `[utterances]`, each at least twice.
         llr: From cosines to log-likelihood ratios, any shape, such as the `llr` of a
             `timbre.metrics.calibration.Calibration`.
-        block_bytes: Memory for one block. Defaults to 32 MiB.
 
     Returns:
         float64 `[speakers, speakers]`, in order of name.
@@ -59,7 +55,7 @@ def similarity_matrix(
     left, right = normalise_rows(left), normalise_rows(right)
     member = np.eye(len(names))[rows]  # [utterances, speakers]
     sums = np.zeros((len(names), len(names)))
-    for block in row_blocks(len(left), len(right), block_bytes=block_bytes):
+    for block in row_blocks(len(left), len(right)):
         ratios = np.array(llr(left[block] @ right.T), np.float64)
         inside = np.arange(len(ratios))
         ratios[inside, inside + block.start] = 0
@@ -69,10 +65,9 @@ def similarity_matrix(
 
 
 def diagonal_dominance(matrix: ArrayLike) -> float:
-    """`|mean of the diagonal - mean of the rest|`: how well speakers are recognised.
+    """`|mean of the diagonal - mean of the rest|` of a matrix `[speakers, speakers]`.
 
-    Args:
-        matrix: Of `similarity_matrix`, `[speakers, speakers]`.
+    Of a `similarity_matrix` it tells how well speakers are recognised.
     """
     matrix = np.asarray(matrix, np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) < 2:
@@ -95,22 +90,13 @@ def distinctiveness(
         de_identification = 1 - D(original, protected) / D(original, original)
         gain_db = 10 * log10(D(protected, protected) / D(original, original))
 
-    with `D` the diagonal dominance of the similarity matrix.
-
-    Args:
-        original: Embeddings, `[utterances, dim]`.
-        protected: Of the same utterances in the same order, `[utterances, dim]`.
-        speakers: Who speaks in each, `[utterances]`, each at least twice.
-        llr: From cosines to log-likelihood ratios, calibrated on other speakers.
+    with `D` the `diagonal_dominance` of the `similarity_matrix`, whose paper and
+    arguments these are; the `llr` is to be calibrated on other speakers.
 
     Returns:
         `de_identification`, 1 if anonymised voices can not be linked to their speakers,
         0 if they can as before; `gain_db`, 0 if anonymised voices differ as much as the
         originals do, -10 if a tenth of that is left, `-inf` if all are one.
-
-    Reference:
-        Speech Pseudonymisation Assessment Using Voice Similarity Matrices (Noé et
-        al., 2020), https://arxiv.org/abs/2008.13144
     """
     pairs = (original, original), (original, protected), (protected, protected)
     before, between, after = [
@@ -145,14 +131,14 @@ def linkability(
     Args:
         mated: Scores of pairs of one speaker, `[pairs]`.
         other: Scores of pairs of two speakers, `[other pairs]`.
-        bins: Most bins of the histograms; at most one for ten mated scores is used.
-            Defaults to `100`.
+        bins: Most bins of the histograms, 1 to 100; at most one for ten mated scores
+            is used. Defaults to `100`.
         prior_ratio: `w`, prior odds of a mated pair. Defaults to `1`.
         permutations: Of `by_chance`. Defaults to `20`.
         seed: Of the permutations. Defaults to `0`.
 
     Returns:
-        `linkability`, `by_chance` and `bins`.
+        `linkability`, `by_chance` and the number of `bins` used.
 
     Reference:
         General Framework to Evaluate Unlinkability in Biometric Template Protection

@@ -7,19 +7,10 @@ the sizes. Within one set a row is never its own neighbour.
 import numpy as np
 from numpy.typing import ArrayLike
 
-from timbre.metrics.arrays import (
-    check_rows,
-    check_same_width,
-    normalise_rows,
-    row_blocks,
-)
-
-BINS = 100  # of a histogram of cosines, over [-1, 1]
+from timbre.metrics.arrays import check_same_width, normalise_rows, row_blocks
 
 
-def prdc(
-    real: ArrayLike, fake: ArrayLike, *, k: int = 5, block_bytes: int = 2**25
-) -> dict[str, float]:
+def prdc(real: ArrayLike, fake: ArrayLike, *, k: int = 5) -> dict[str, float]:
     """Precision, recall, density and coverage (PRDC) by nearest-neighbour balls.
 
     A ball `B(x)` reaches to the `k`-th nearest neighbour of `x` in its own set.
@@ -35,10 +26,8 @@ def prdc(
     depend on the numbers of rows: compare at equal ones.
 
     Args:
-        real: `[rows, dim]`, more than `k`.
-        fake: `[other rows, dim]`, more than `k`.
+        real, fake: `[rows, dim]` and `[other rows, dim]`, more than `k` rows each.
         k: Which neighbour. Defaults to `5`.
-        block_bytes: Memory for one block. Defaults to 32 MiB.
 
     Reference:
         Reliable Fidelity and Diversity Metrics for Generative Models (Naeem et al.,
@@ -49,11 +38,10 @@ def prdc(
     real, fake = check_same_width(real=real, fake=fake, min_rows=k + 1)
     middle = real.mean(axis=0)  # distances lose fewer digits around the origin
     a, b = real - middle, fake - middle
-    reach_a = _kth_distances(a, k, block_bytes)
-    reach_b = _kth_distances(b, k, block_bytes)
+    reach_a, reach_b = _kth_distances(a, k), _kth_distances(b, k)
     recalled, covered = np.empty((2, len(a)), bool)
     balls = np.zeros(len(b), int)
-    for block in row_blocks(len(a), len(b), block_bytes=block_bytes):
+    for block in row_blocks(len(a), len(b)):
         distances = _square_distances(a[block], b)
         recalled[block] = (distances < reach_b).any(axis=1)
         covered[block] = distances.min(axis=1) < reach_a[block]
@@ -67,21 +55,20 @@ def prdc(
 
 
 def nearest_neighbours(
-    a: ArrayLike, b: ArrayLike | None = None, *, block_bytes: int = 2**25
+    a: ArrayLike, b: ArrayLike | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The row of `b` with the highest cosine to each row of `a`.
 
     Args:
         a: `[rows, dim]`, of any norm.
         b: `[other rows, dim]`. Defaults to the other rows of `a`.
-        block_bytes: Memory for one block. Defaults to 32 MiB.
 
     Returns:
         Its cosine, float64 `[rows]`, and its index, int `[rows]`.
     """
     left, right = _sides(a, b)
     cosine, index = np.empty(len(left)), np.empty(len(left), int)
-    for block in row_blocks(len(left), len(right), block_bytes=block_bytes):
+    for block in row_blocks(len(left), len(right)):
         products = left[block] @ right.T
         rows = np.arange(len(products))
         if b is None:
@@ -97,11 +84,7 @@ def nearest_cosines(a: ArrayLike, b: ArrayLike | None = None) -> dict[str, float
     For a good generator real to real, fake to real and fake to fake are equal. Fakes
     too near to real rows are copies, too far are unrealistic; fakes too near to each
     other are a mode collapse. A larger `b` has nearer neighbours: compare at equal
-    sizes.
-
-    Args:
-        a: `[rows, dim]`, of any norm.
-        b: `[other rows, dim]`. Defaults to the other rows of `a`.
+    sizes. Arguments as of `nearest_neighbours`.
 
     Returns:
         `mean`, `median` and the quantiles `p05` and `p95` of the nearest cosines.
@@ -116,19 +99,13 @@ def nearest_cosines(a: ArrayLike, b: ArrayLike | None = None) -> dict[str, float
 
 
 def cosine_distribution(
-    a: ArrayLike,
-    b: ArrayLike | None = None,
-    *,
-    bins: int = BINS,
-    block_bytes: int = 2**25,
+    a: ArrayLike, b: ArrayLike | None = None, *, bins: int = 100
 ) -> dict:
     """Distribution of all cosines between two sets, or between the rows of one.
 
     Args:
-        a: `[rows, dim]`, of any norm.
-        b: `[other rows, dim]`. Defaults to the other rows of `a`.
+        a, b: As for `nearest_neighbours`.
         bins: Of the histogram over [-1, 1]. Defaults to `100`.
-        block_bytes: Memory for one block. Defaults to 32 MiB.
 
     Returns:
         `mean`, `deviation`, `least` and `most`, floats; `edges` `[bins + 1]` and
@@ -138,7 +115,7 @@ def cosine_distribution(
     edges = np.linspace(-1, 1, bins + 1)
     counts, total, squares = np.zeros(bins, int), 0.0, 0.0
     least, most = np.inf, -np.inf
-    for block in row_blocks(len(left), len(right), block_bytes=block_bytes):
+    for block in row_blocks(len(left), len(right)):
         products = np.clip(left[block] @ right.T, -1, 1)
         if b is None:
             rows = np.arange(len(products))
@@ -163,7 +140,7 @@ def cosine_distribution(
 def _sides(a, b) -> tuple[np.ndarray, np.ndarray]:
     """Unit rows of both sides."""
     if b is None:
-        left = normalise_rows(check_rows(a, "a"))
+        left = normalise_rows(*check_same_width(a=a))
         return left, left
     left, right = check_same_width(a=a, b=b, min_rows=1)
     return normalise_rows(left), normalise_rows(right)
@@ -179,10 +156,10 @@ def _square_distances(left, right) -> np.ndarray:
     return distances
 
 
-def _kth_distances(rows, k, block_bytes) -> np.ndarray:
+def _kth_distances(rows, k) -> np.ndarray:
     """Squared distance of each row to its `k`-th nearest other row, `[rows]`."""
     reach = np.empty(len(rows))
-    for block in row_blocks(len(rows), len(rows), block_bytes=block_bytes):
+    for block in row_blocks(len(rows), len(rows)):
         distances = _square_distances(rows[block], rows)
         inside = np.arange(len(distances))
         distances[inside, inside + block.start] = np.inf

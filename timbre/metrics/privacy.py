@@ -53,8 +53,8 @@ def memorisation(
     Returns:
         `nearest_train`, `nearest_held`: mean cosine of a fake to its nearest row.
         `nearer_train`: share of fakes nearer to a training row, `.5` is ideal, with
-        its binomial 95 % interval `nearer_train_low`, `nearer_train_high` (fakes are
-        taken as independent; the sets, as given).
+        its binomial 95 % interval `nearer_train_low`, `nearer_train_high` (of
+        independent fakes and given sets).
         `authenticity`: share of fakes farther from their nearest training row than
         that row is from its own nearest one; 0 for copies. To compare with
         `authenticity_held`, the same of unseen real rows.
@@ -70,16 +70,14 @@ def memorisation(
     """
     fake, train, held_out = check_same_width(fake=fake, train=train, held_out=held_out)
     seen, unseen = subsample_equally(train, held_out, seed=seed)
-    to_seen, to_unseen = (
-        nearest_neighbours(fake, seen)[0],
-        nearest_neighbours(fake, unseen)[0],
-    )
+    to_seen, _ = nearest_neighbours(fake, seen)
+    to_unseen, _ = nearest_neighbours(fake, unseen)
     nearer = np.mean(to_seen > to_unseen) + np.mean(to_seen == to_unseen) / 2
     test = binomtest(round(nearer * len(fake)), len(fake))
     low, high = test.proportion_ci(0.95, method="wilson")
     own, _ = nearest_neighbours(train)
     members = np.repeat([True, False], [len(seen), len(unseen)])
-    to_fake = nearest_neighbours(np.concatenate([seen, unseen]), fake)[0]
+    to_fake, _ = nearest_neighbours(np.concatenate([seen, unseen]), fake)
     found = {
         "nearest_train": float(to_seen.mean()),
         "nearest_held": float(to_unseen.mean()),
@@ -106,7 +104,6 @@ def collisions(
     threshold: float,
     *,
     counts: Sequence[int] = (10, 100, 1000, 10_000),
-    block_bytes: int = 2**25,
 ) -> list[dict[str, float]]:
     """How often two of `n` generated voices are one speaker to a verifier.
 
@@ -114,7 +111,6 @@ def collisions(
         voices: Generated, in the order of generation, `[rows, dim]`.
         threshold: Cosine from which a verifier accepts two voices as one.
         counts: Numbers of voices; those above `rows` are left out.
-        block_bytes: Memory for one block. Defaults to 32 MiB.
 
     Returns:
         For each `n`: `voices`; `pairs`, share of pairs that collide, and `doubles`,
@@ -129,7 +125,7 @@ def collisions(
             f"Received: {counts} for {len(rows)} voices"
         )
     doubles, best = np.zeros(len(rows), int), np.full(len(rows), -np.inf)
-    for block in row_blocks(len(rows), len(rows), block_bytes=block_bytes):
+    for block in row_blocks(len(rows), len(rows)):
         cosine = np.clip(rows[block] @ rows.T, -1, 1)
         here = np.arange(block.start, block.stop)
         cosine[here - block.start, here] = -np.inf
@@ -154,16 +150,14 @@ def fit_semi_informed(
     """Fit the back-end of a semi-informed attacker, who has used the protection.
 
     Linear discriminant analysis of protected utterances with known speakers, its
-    within-speaker covariance shrunk (Ledoit-Wolf) so that few suffice; then cosines.
+    within-speaker covariance shrunk (Ledoit-Wolf) so that few suffice.
     The attacker of the VoicePrivacy Challenge retrains a whole encoder on protected
     speech; from embeddings only a back-end can be learned, so this attacker is weaker
     and its error rate an upper bound for that one's.
 
     Args:
-        train_protected: Protected embeddings of speakers who are in no trial,
-            `[utterances, dim]`.
-        speakers: Who speaks in each, `[utterances]`: two or more, with more utterances
-            than speakers.
+        train_protected: Of speakers who are in no trial, `[utterances, dim]`.
+        speakers: Who speaks in each, two or more in more utterances, `[utterances]`.
 
     Returns:
         A function from embeddings `[rows, dim]` to float64 `[rows, directions]`. If the
@@ -221,13 +215,13 @@ def reidentification(
     the enrolment links them trivially and the rate is 0 by construction.
 
     Args:
-        original: Embeddings, `[utterances, dim]`.
-        protected: Of the same utterances in the same order, `[utterances, dim]`.
+        original, protected: Embeddings of the same utterances in the same order,
+            `[utterances, dim]` each.
         speakers: Who speaks in each, `[utterances]`.
         enrolled: True for the utterances known to the attacker, bool `[utterances]`.
         attacker: `ignorant`, `lazy` or `semi-informed`. There is no default: a rate
             without its attacker says nothing.
-        backend: For `semi-informed` alone: of `semi_informed`.
+        backend: For `semi-informed` alone: of `fit_semi_informed`.
         resamples: Bootstrap resamples of the 95 % intervals. Defaults to `200`.
         seed: Of the resamples. Defaults to `0`.
 

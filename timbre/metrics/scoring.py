@@ -4,13 +4,13 @@
 
 The distribution of cosines depends on the voice, the channel and the language. `centre`
 subtracts what all recordings of a domain share, `as_norm` normalises a score by those
-of both sides with an impostor cohort. Neither needs speaker labels. All work in blocks
-of bounded memory.
+of both sides with an impostor cohort. Neither needs speaker labels. Memory is bounded.
 """
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from timbre.metrics.arrays import check_rows, row_blocks, row_norms
 from timbre.metrics.trials import Trials
 
 BLOCK_BYTES = 2**21  # fits a processor's cache: four times as fast as 2**25
@@ -31,23 +31,19 @@ def centre(embeddings: ArrayLike, *, mean: ArrayLike | None = None) -> np.ndarra
     Returns:
         float64 `[utterances, dim]`, unit vectors; a row that equals the mean is zero.
     """
-    embeddings = _finite(embeddings, "embeddings").astype(np.float64)
-    if mean is None:
-        mean = embeddings.mean(axis=0)
-    mean = np.asarray(mean, np.float64)
+    embeddings = check_rows(embeddings, "embeddings", min_rows=1)
+    mean = np.asarray(embeddings.mean(axis=0) if mean is None else mean, np.float64)
     if mean.shape != embeddings.shape[1:] or not np.isfinite(mean).all():
         raise ValueError(
             "`mean` must be a finite vector as long as an embedding. "
             f"Received: shape {mean.shape} for embeddings {embeddings.shape}"
         )
-    embeddings -= mean
-    return embeddings / _lengths(embeddings)[:, None]
+    embeddings = embeddings - mean
+    return embeddings / row_norms(embeddings)[:, None]
 
 
-def cosine_scores(
-    embeddings: ArrayLike, trials: Trials, *, block_bytes: int = BLOCK_BYTES
-) -> np.ndarray:
-    """Cosine of both sides of every trial, in blocks of bounded memory.
+def cosine_scores(embeddings: ArrayLike, trials: Trials) -> np.ndarray:
+    """Cosine of both sides of every trial, float64 `[trials]`.
 
     Products and sums are float64 whatever the embeddings are, and the score of a
     trial does not depend on the trials beside it.
@@ -56,52 +52,38 @@ def cosine_scores(
         embeddings: One row per utterance of `trials.segments`, `[utterances, dim]`;
             rows need not be unit vectors. A zero row scores 0 against all.
         trials: The pairs.
-        block_bytes: Memory for the rows of one block. Defaults to 2 MiB.
-
-    Returns:
-        float64 `[trials]`.
     """
     embeddings = _of_trials(embeddings, trials)
-    return rowwise_cosines(
-        embeddings, embeddings, trials.enrol, trials.test, block_bytes=block_bytes
-    )
+    return rowwise_cosines(embeddings, embeddings, trials.enrol, trials.test)
 
 
 def rowwise_cosines(
-    left: np.ndarray,
-    right: np.ndarray,
-    left_rows: np.ndarray,
-    right_rows: np.ndarray,
-    *,
-    block_bytes: int = BLOCK_BYTES,
+    left: np.ndarray, right: np.ndarray, left_rows: np.ndarray, right_rows: np.ndarray
 ) -> np.ndarray:
     """Cosine of `left[left_rows[i]]` and `right[right_rows[i]]` for every `i`.
 
     Args:
-        left: `[rows, dim]`.
-        right: `[other rows, dim]`.
-        left_rows: Int `[pairs]`.
-        right_rows: Int `[pairs]`.
-        block_bytes: Memory for the rows of one block. Defaults to 2 MiB.
+        left, right: `[rows, dim]` and `[other rows, dim]`.
+        left_rows, right_rows: Int `[pairs]` each.
 
     Returns:
         float64 `[pairs]`.
     """
-    lengths = [_lengths(left)]
-    lengths.append(lengths[0] if right is left else _lengths(right))
+    left_norms = row_norms(left)
+    right_norms = left_norms if right is left else row_norms(right)
     scores = np.empty(len(left_rows))
-    size = max(1, block_bytes // (16 * max(1, left.shape[1])))
+    size = max(1, BLOCK_BYTES // (16 * max(1, left.shape[1])))
     for start in range(0, len(scores), size):
         block = slice(start, start + size)
         i, j = left_rows[block], right_rows[block]
         rows, others = left[i].astype(np.float64), right[j].astype(np.float64)
         dots = np.einsum("nd,nd->n", rows, others)
-        scores[block] = dots / (lengths[0][i] * lengths[1][j])
+        scores[block] = dots / (left_norms[i] * right_norms[j])
     return scores
 
 
 def cohort_statistics(
-    embeddings: ArrayLike, cohort: ArrayLike, *, top: int, block_bytes: int = 2**25
+    embeddings: ArrayLike, cohort: ArrayLike, *, top: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean and deviation of every utterance's `top` highest cosines with a cohort.
 
@@ -110,7 +92,6 @@ def cohort_statistics(
         cohort: Embeddings of speakers who are in no trial, `[members, dim]`; one row
             a speaker, the mean of its utterances, is customary.
         top: How many of the nearest members count, `2 <= top <= members`.
-        block_bytes: Memory for one block beside the cohort. Defaults to 32 MiB.
 
     Returns:
         Means and standard deviations, float64 `[utterances]` each.
@@ -119,19 +100,17 @@ def cohort_statistics(
         ValueError: If an utterance has the same cosine with all its nearest members.
     """
     embeddings = _finite(embeddings, "embeddings")
-    cohort = _finite(cohort, "cohort").astype(np.float64)
+    cohort = check_rows(cohort, "cohort", min_rows=1)
     if cohort.shape[1] != embeddings.shape[1] or not 2 <= top <= len(cohort):
         raise ValueError(
             "`cohort` must hold `top` rows as long as an embedding, `top` at least 2. "
             f"Received: cohort {cohort.shape}, embeddings {embeddings.shape}, top {top}"
         )
-    cohort /= _lengths(cohort)[:, None]
+    cohort = cohort / row_norms(cohort)[:, None]
     means, deviations = np.empty((2, len(embeddings)))
-    size = max(1, block_bytes // (8 * (2 * len(cohort) + 2 * cohort.shape[1])))
-    for start in range(0, len(embeddings), size):
-        block = slice(start, start + size)
+    for block in row_blocks(len(embeddings), 2 * sum(cohort.shape)):
         rows = embeddings[block].astype(np.float64)
-        cosines = (rows / _lengths(rows)[:, None]) @ cohort.T  # [block, members]
+        cosines = (rows / row_norms(rows)[:, None]) @ cohort.T  # [block, members]
         cosines.partition(len(cohort) - top, axis=1)
         nearest = cosines[:, len(cohort) - top :]
         means[block] = nearest.mean(axis=1)
@@ -151,7 +130,6 @@ def as_norm(
     cohort: ArrayLike,
     *,
     top: int = 200,
-    block_bytes: int = 2**25,
 ) -> np.ndarray:
     """Adaptive symmetric score normalisation (AS-norm) by an impostor cohort.
 
@@ -165,9 +143,8 @@ def as_norm(
         scores: Cosine of each trial, `[trials]`.
         trials: The pairs.
         embeddings: One row per utterance of `trials.segments`, `[utterances, dim]`.
-        cohort: Embeddings of speakers who are in no trial, `[members, dim]`.
+        cohort: As for `cohort_statistics`, `[members, dim]`.
         top: How many nearest members of the cohort count. Defaults to `200`.
-        block_bytes: Memory for one block beside the cohort. Defaults to 32 MiB.
 
     Returns:
         float64 `[trials]`; not a cosine any more, and unbounded.
@@ -184,9 +161,7 @@ def as_norm(
             "`scores` must be finite, one a trial. "
             f"Received: shape {scores.shape} for {len(trials)} trials"
         )
-    means, deviations = cohort_statistics(
-        embeddings, cohort, top=top, block_bytes=block_bytes
-    )
+    means, deviations = cohort_statistics(embeddings, cohort, top=top)
     normed = np.zeros(len(trials))
     for start in range(0, len(trials), 65536):
         block = slice(start, start + 65536)
@@ -213,10 +188,3 @@ def _finite(rows, name) -> np.ndarray:
     if not np.isfinite(rows).all():
         raise ValueError(f"`{name}` must be finite. Received: NaN or infinity")
     return rows
-
-
-def _lengths(rows) -> np.ndarray:
-    """Length of each row, float64 `[rows]`; 1 for a zero row."""
-    lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64))
-    lengths[lengths == 0] = 1
-    return lengths

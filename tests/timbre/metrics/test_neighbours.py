@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.references import unit
+from timbre.metrics import arrays
 from timbre.metrics.neighbours import (
     _square_distances,
     cosine_distribution,
@@ -34,10 +35,11 @@ def reference(real, fake, k):
 
 @pytest.mark.parametrize("k", [1, 3, 5])
 @pytest.mark.parametrize("block_bytes", [1, 3000, 2**25])
-def test_neighbourhoods_are_those_of_plain_loops(rng, k, block_bytes):
+def test_neighbourhoods_are_those_of_plain_loops(rng, monkeypatch, k, block_bytes):
+    monkeypatch.setattr(arrays, "BLOCK_BYTES", block_bytes)
     real, fake = rng.normal(size=(40, 4)), 0.7 * rng.normal(size=(55, 4)) + 100.5
     real += 100
-    found = prdc(real, fake, k=k, block_bytes=block_bytes)
+    found = prdc(real, fake, k=k)
     assert found == pytest.approx(reference(real, fake, k))
 
 
@@ -86,14 +88,17 @@ def test_too_few_rows_for_a_neighbour_are_refused(rng):
 
 
 @pytest.mark.parametrize("block_bytes", [1, 1000, 2**25])
-def test_the_nearest_row_is_the_one_of_the_highest_cosine(rng, block_bytes):
+def test_the_nearest_row_is_the_one_of_the_highest_cosine(
+    rng, monkeypatch, block_bytes
+):
+    monkeypatch.setattr(arrays, "BLOCK_BYTES", block_bytes)
     a, b = 3 * unit(rng, 15, 4), 0.2 * unit(rng, 25, 4)
     table = unit_product(a, b)
-    cosine, index = nearest_neighbours(a, b, block_bytes=block_bytes)
+    cosine, index = nearest_neighbours(a, b)
     np.testing.assert_allclose(cosine, table.max(axis=1), atol=1e-6)
     assert (index == table.argmax(axis=1)).all()
     table = unit_product(a, a) - 9 * np.eye(15)
-    cosine, index = nearest_neighbours(a, block_bytes=block_bytes)
+    cosine, index = nearest_neighbours(a)
     np.testing.assert_allclose(cosine, table.max(axis=1), atol=1e-6)
     assert (index == table.argmax(axis=1)).all()
 
@@ -114,18 +119,16 @@ def test_nearest_tells_copies_and_repetition_from_invention(rng):
 
 
 @pytest.mark.parametrize("block_bytes", [1, 2**25])
-def test_cosines_are_those_of_all_pairs(rng, block_bytes):
+def test_cosines_are_those_of_all_pairs(rng, monkeypatch, block_bytes):
+    monkeypatch.setattr(arrays, "BLOCK_BYTES", block_bytes)
     a, b = unit(rng, 12, 5), unit(rng, 7, 5)
     table = unit_product(a, a)
     for found, expected in (
         (
-            cosine_distribution(a, block_bytes=block_bytes),
+            cosine_distribution(a),
             table[~np.eye(12, dtype=bool)],
         ),
-        (
-            cosine_distribution(a, b, block_bytes=block_bytes),
-            unit_product(a, b).ravel(),
-        ),
+        (cosine_distribution(a, b), unit_product(a, b).ravel()),
     ):
         assert found["mean"] == pytest.approx(expected.mean(), abs=1e-6)
         assert found["deviation"] == pytest.approx(expected.std(), abs=1e-6)
@@ -135,12 +138,13 @@ def test_cosines_are_those_of_all_pairs(rng, block_bytes):
         np.testing.assert_allclose(found["shares"], counts / len(expected))
 
 
-def test_memory_does_not_grow_with_the_product_of_the_sizes(rng):
+def test_memory_does_not_grow_with_the_product_of_the_sizes(rng, monkeypatch):
+    monkeypatch.setattr(arrays, "BLOCK_BYTES", 2**18)
     a, b = rng.normal(size=(2, 1200, 8))
     tracemalloc.start()
-    prdc(a, b, block_bytes=2**18)
-    nearest_neighbours(a, b, block_bytes=2**18)
-    cosine_distribution(a, block_bytes=2**18)
+    prdc(a, b)
+    nearest_neighbours(a, b)
+    cosine_distribution(a)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 3e6  # one matrix of distances would be 11.5 MB

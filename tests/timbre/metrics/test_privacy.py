@@ -5,6 +5,7 @@ import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from tests.references import unit
+from timbre.metrics import arrays
 from timbre.metrics.privacy import (
     collisions,
     fit_semi_informed,
@@ -64,10 +65,11 @@ def test_memorisation_refuses_bad_sets(rng):
 
 
 @pytest.mark.parametrize("block_bytes", [1, 2**25])
-def test_collisions_are_counted_as_by_hand(block_bytes):
+def test_collisions_are_counted_as_by_hand(monkeypatch, block_bytes):
+    monkeypatch.setattr(arrays, "BLOCK_BYTES", block_bytes)
     """Rows 0 and 2 are one voice, 1, 3 and 4 are three others."""
     voices = np.eye(4)[[0, 1, 0, 2, 3]]
-    found = collisions(voices, 0.9, counts=(2, 3, 5, 9), block_bytes=block_bytes)
+    found = collisions(voices, 0.9, counts=(2, 3, 5, 9))
     assert [row["voices"] for row in found] == [2, 3, 5]
     assert [row["nearest"] for row in found] == [0, 1, 1]
     assert [row["pairs"] for row in found] == pytest.approx([0.1] * 3)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.references import unit
+from timbre.metrics import arrays, scoring
 from timbre.metrics.scoring import as_norm, centre, cohort_statistics, cosine_scores
 from timbre.metrics.trials import Trials, all_pairs
 
@@ -17,7 +18,8 @@ def trials_of(rng, utterances, count):
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 @pytest.mark.parametrize("block_bytes", [1, 1000, 2**25])
-def test_scores_are_cosines_in_blocks_of_any_size(rng, dtype, block_bytes):
+def test_scores_are_cosines_in_blocks_of_any_size(rng, monkeypatch, dtype, block_bytes):
+    monkeypatch.setattr(scoring, "BLOCK_BYTES", block_bytes)
     embeddings = rng.normal(size=(12, 5)).astype(dtype)
     trials = all_pairs(np.repeat(["a", "b", "c"], 4))
     exact = embeddings.astype(float)
@@ -25,14 +27,15 @@ def test_scores_are_cosines_in_blocks_of_any_size(rng, dtype, block_bytes):
         exact[i] @ exact[j] / np.linalg.norm(exact[i]) / np.linalg.norm(exact[j])
         for i, j in zip(trials.enrol, trials.test, strict=True)
     ]
-    scores = cosine_scores(embeddings, trials, block_bytes=block_bytes)
+    scores = cosine_scores(embeddings, trials)
     np.testing.assert_allclose(scores, expected, atol=1e-12)
 
 
-def test_equal_pairs_score_the_same_bits_wherever_they_stand(rng):
+def test_equal_pairs_score_the_same_bits_wherever_they_stand(rng, monkeypatch):
+    monkeypatch.setattr(scoring, "BLOCK_BYTES", 10_000)
     embeddings = np.repeat(unit(rng, 7, 33), 11, axis=0)
     trials = trials_of(rng, 77, 3000)
-    scores = cosine_scores(embeddings, trials, block_bytes=10_000)
+    scores = cosine_scores(embeddings, trials)
     pairs = np.sort(np.stack([trials.enrol // 11, trials.test // 11]), axis=0)
     kinds = pairs[0] * 7 + pairs[1]
     for kind in np.unique(kinds):
@@ -51,12 +54,13 @@ def test_a_zero_embedding_is_like_nothing_and_nan_is_refused():
         cosine_scores(np.eye(4), trials)
 
 
-def test_scoring_memory_does_not_grow_with_the_list():
+def test_scoring_memory_does_not_grow_with_the_list(monkeypatch):
+    monkeypatch.setattr(scoring, "BLOCK_BYTES", 2**20)
     embeddings = np.ones((50, 256), np.float32)
     index = np.zeros(60_000, int)
     trials = Trials(np.ones(60_000, bool), index, index + 1, np.arange(50).astype(str))
     tracemalloc.start()
-    cosine_scores(embeddings, trials, block_bytes=2**20)
+    cosine_scores(embeddings, trials)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 5e6  # all rows at once would be 246 MB
@@ -64,7 +68,8 @@ def test_scoring_memory_does_not_grow_with_the_list():
 
 @pytest.mark.parametrize("top", [2, 7, 20])
 @pytest.mark.parametrize("block_bytes", [1, 2**25])
-def test_as_norm_is_the_formula_of_the_paper(rng, top, block_bytes):
+def test_as_norm_is_the_formula_of_the_paper(rng, monkeypatch, top, block_bytes):
+    monkeypatch.setattr(arrays, "BLOCK_BYTES", block_bytes)
     embeddings, cohort = 3 * unit(rng, 15, 6), 0.1 * unit(rng, 20, 6)
     trials = trials_of(rng, 15, 40)
     scores = cosine_scores(embeddings, trials)
@@ -76,9 +81,7 @@ def test_as_norm_is_the_formula_of_the_paper(rng, top, block_bytes):
             nearest = sorted(cosines)[-top:]
             parts.append((s - np.mean(nearest)) / np.std(nearest))
         expected.append(sum(parts) / 2)
-    normed = as_norm(
-        scores, trials, embeddings, cohort, top=top, block_bytes=block_bytes
-    )
+    normed = as_norm(scores, trials, embeddings, cohort, top=top)
     np.testing.assert_allclose(normed, expected, rtol=1e-5)  # float32 lengths above
 
 
@@ -161,10 +164,13 @@ def test_a_cohort_that_can_not_serve_is_refused(rng):
         as_norm(scores[:2], trials, embeddings, cohort, top=3)
 
 
-def test_the_memory_of_normalisation_does_not_grow_with_the_utterances(rng):
+def test_the_memory_of_normalisation_does_not_grow_with_the_utterances(
+    rng, monkeypatch
+):
+    monkeypatch.setattr(arrays, "BLOCK_BYTES", 2**19)
     embeddings, cohort = unit(rng, 4000, 16), unit(rng, 500, 16)
     tracemalloc.start()
-    cohort_statistics(embeddings, cohort, top=100, block_bytes=2**19)
+    cohort_statistics(embeddings, cohort, top=100)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 2e6  # all cosines at once would be 16 MB
