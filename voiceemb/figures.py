@@ -110,7 +110,7 @@ def plot_robustness(rows, folder):
     """Plots the rows of one corpus of `evaluation.robustness`; returns the paths.
 
     Args:
-        rows: Of `over_durations`, `over_noise`, or both.
+        rows: Of either method of `Robustness`, or of both.
         folder: Where `duration.png` and `noise.png` go, each if it has rows.
     """
     paths = []
@@ -129,7 +129,7 @@ def duration_figure(rows):
     utterances as long: where it falls, the trials are others.
 
     Args:
-        rows: Of `voiceemb.evaluation.robustness.over_durations`, of one corpus.
+        rows: Of `Robustness.over_durations`, of one corpus.
     """
     figure, axes = plotting.new_figure()
     counts = {row["duration_s"]: row["num_utterances"] for row in rows}
@@ -150,7 +150,7 @@ def noise_figure(rows):
     A band or a bar is the 95 % interval by speaker.
 
     Args:
-        rows: Of `voiceemb.evaluation.robustness.over_noise`, of one corpus.
+        rows: Of `Robustness.over_noise`, of one corpus.
     """
     figure, axes = plotting.new_figure()
     levels = {row["snr_db"] for row in rows} - {None}

@@ -300,16 +300,16 @@ def robustness(
         encoder.about["extractor"]: encoder.embed_utterances,
         evaluation.BASELINE: evaluation.mfcc_extractor(encoder.sample_rate),
     }
-    shared = {
-        "protocol": protocol or "open-set",
-        "sample_rate": encoder.sample_rate,
-    }
     out, rows = _results_folder(out, run, "robustness"), []
     for part in _open_measured(corpus, protocol, trained, leave_out_trained):
-        found = measures.over_durations(part, extractors, **shared)
-        found += measures.over_noise(
-            part, extractors, noises=noises, noisy=noisy, **shared
+        measured = measures.Robustness(
+            part,
+            extractors,
+            protocol=protocol or "open-set",
+            sample_rate=encoder.sample_rate,
         )
+        found = measured.over_durations()
+        found += measured.over_noise(noises=noises, noisy=noisy)
         figures.plot_robustness(found, out / part.name)
         rows += found
     report.write_rows(out / "robustness.json", rows)

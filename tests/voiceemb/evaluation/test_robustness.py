@@ -8,6 +8,7 @@ from timbre.audio import wave
 from timbre.corpora.corpus import Corpus, Utterance
 from voiceemb import evaluate, figures
 from voiceemb.evaluation import corruptions, robustness
+from voiceemb.evaluation.robustness import Robustness
 
 HZ = (200, 400, 800)  # the tone of each speaker
 FAST = {"resamples": 20, "shown": False}
@@ -118,7 +119,8 @@ def test_a_duration_has_only_utterances_that_long_and_says_how_many(corpus):
         lengths.append({len(x) for x in heard})
         return tones(heard)
 
-    rows = robustness.over_durations(corpus, {"spy": spy, "tones": tones}, **FAST)
+    both = {"spy": spy, "tones": tones}
+    rows = Robustness(corpus, both, **FAST).over_durations()
     assert lengths == [{8000}, {16000}]
     found = {(row["extractor"], row["duration_s"]): row for row in rows}
     assert [found["tones", s]["num_utterances"] for s in robustness.DURATIONS_S] == [
@@ -136,7 +138,7 @@ def test_a_duration_has_only_utterances_that_long_and_says_how_many(corpus):
     json.dumps(rows, allow_nan=False)
 
 
-@pytest.mark.parametrize("over", [robustness.over_durations, robustness.over_noise])
+@pytest.mark.parametrize("over", [Robustness.over_durations, Robustness.over_noise])
 def test_the_corruption_of_an_utterance_depends_on_its_name_alone(corpus, over):
     def heard(some):
         sounds = set()
@@ -146,7 +148,7 @@ def test_the_corruption_of_an_utterance_depends_on_its_name_alone(corpus, over):
             sounds.update(x.tobytes() for x in waveforms)
             return tones(waveforms)
 
-        over(some, {"spy": spy}, **FAST)
+        over(Robustness(some, {"spy": spy}, **FAST))
         return sounds
 
     everything = heard(corpus)
@@ -157,13 +159,9 @@ def test_the_corruption_of_an_utterance_depends_on_its_name_alone(corpus, over):
 def test_noise_is_on_both_sides_or_on_the_test_side_only(corpus):
     """An extractor that errs alike on both sides does not err at all."""
     for noisy, eers in (("both", [0, 0]), ("test", [0, 1])):
-        rows = robustness.over_noise(
-            corpus.subset(["200", "400"]),
-            {"turned": turned},
-            snrs_db=[10],
-            noisy=noisy,
-            **FAST,
-        )
+        two = corpus.subset(["200", "400"])
+        measured = Robustness(two, {"turned": turned}, **FAST)
+        rows = measured.over_noise([10], noisy=noisy)
         assert [row["snr_db"] for row in rows] == [None, 10]
         assert [row["eer"] for row in rows] == eers
         assert {row["noisy"] for row in rows} == {robustness.NOISY[noisy]}
@@ -177,7 +175,7 @@ def test_levels_share_one_noise_and_differ_by_a_factor(corpus):
         heard.append([x.astype(float) for x in waveforms])
         return tones(heard[-1])
 
-    robustness.over_noise(corpus, {"spy": spy}, snrs_db=[0, 20], **FAST)
+    Robustness(corpus, {"spy": spy}, **FAST).over_noise([0, 20])
     clean, quiet, loud = heard
     for x, low, high in zip(clean, quiet, loud, strict=True):
         np.testing.assert_allclose(10 * (low - x), high - x, atol=2e-5)
@@ -186,22 +184,26 @@ def test_levels_share_one_noise_and_differ_by_a_factor(corpus):
 @pytest.mark.parametrize(
     "over, options, reason",
     [
-        (robustness.over_durations, {"durations_s": [0.01]}, "at least 0.1 s"),
-        (robustness.over_durations, {"durations_s": []}, "Durations"),
-        (robustness.over_durations, {"durations_s": [9.0]}, "can not be evaluated"),
-        (robustness.over_noise, {"snrs_db": [np.nan]}, "must be finite"),
-        (robustness.over_noise, {"noisy": "enrol"}, "'both', 'test'"),
-        (robustness.over_noise, {"protocol": "closed"}, "protocol"),
+        (Robustness.over_durations, {"durations_s": [0.01]}, "at least 0.1 s"),
+        (Robustness.over_durations, {"durations_s": []}, "Durations"),
+        (Robustness.over_durations, {"durations_s": [9.0]}, "can not be evaluated"),
+        (Robustness.over_noise, {"snrs_db": [np.nan]}, "must be finite"),
+        (Robustness.over_noise, {"noisy": "enrol"}, "'both', 'test'"),
     ],
 )
 def test_what_can_not_be_measured_is_refused(corpus, over, options, reason):
     with pytest.raises(ValueError, match=reason):
-        over(corpus, {"tones": tones}, **{**FAST, **options})
+        over(Robustness(corpus, {"tones": tones}, **FAST), **options)
+
+
+def test_a_protocol_is_known(corpus):
+    with pytest.raises(ValueError, match="protocol"):
+        Robustness(corpus, {"tones": tones}, protocol="closed")
 
 
 def test_the_table_has_a_line_for_every_point(corpus):
-    rows = robustness.over_durations(corpus, {"tones": tones}, **FAST)
-    rows += robustness.over_noise(corpus, {"tones": tones}, **FAST)
+    measured = Robustness(corpus, {"tones": tones}, **FAST)
+    rows = measured.over_durations() + measured.over_noise()
     lines = robustness.table(rows).splitlines()
     assert len(lines) == 1 + 10
     assert "tones: tones, 0.5 s" in lines[1] and "open-set" in lines[1]
@@ -211,13 +213,14 @@ def test_the_table_has_a_line_for_every_point(corpus):
 
 def test_figures_show_every_measured_point_and_name_every_tick(corpus):
     extractors = {"tones": tones, "turned": turned}
-    rows = robustness.over_durations(corpus, extractors, **FAST)
+    measured = Robustness(corpus, extractors, **FAST)
+    rows = measured.over_durations()
     axes = figures.duration_figure(rows).axes[0]
     assert [list(line.get_xdata()) for line in axes.lines] == [[0.5, 1.0]] * 2
     ticks = [tick.get_text() for tick in axes.get_xticklabels()]
     assert ticks == ["0.5\n(9)", "1\n(6)", "2\n(3)", "4\n(0)", "8\n(0)"]
     assert axes.get_title("left") == "Duration, tones, open-set"
-    rows = robustness.over_noise(corpus, extractors, noisy="test", **FAST)
+    rows = measured.over_noise(noisy="test")
     axes = figures.noise_figure(rows).axes[0]
     ticks = [tick.get_text() for tick in axes.get_xticklabels()]
     assert ticks == ["clean", "20", "10", "5", "0"]
@@ -230,8 +233,8 @@ def test_figures_show_every_measured_point_and_name_every_tick(corpus):
 
 @pytest.mark.slow
 def test_both_figures_are_plotted(corpus, tmp_path):
-    rows = robustness.over_durations(corpus, {"tones": tones}, **FAST)
-    rows += robustness.over_noise(corpus, {"tones": tones}, **FAST)
+    measured = Robustness(corpus, {"tones": tones}, **FAST)
+    rows = measured.over_durations() + measured.over_noise()
     paths = figures.plot_robustness(rows, tmp_path)
     assert [path.name for path in paths] == ["duration.png", "noise.png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
@@ -244,10 +247,9 @@ def test_real_speech_is_harder_when_short_and_when_noisy(real_data):
 
     some = {"mfcc": evaluate.mfcc_extractor()}
     corpus = open_corpus(real_data / "librispeech_test_other")
-    short = robustness.over_durations(corpus, some, durations_s=[0.5, 2], **FAST)
+    measured = Robustness(corpus, some, **FAST)
+    short = measured.over_durations([0.5, 2])
     assert short[0]["eer"] > short[1]["eer"] + 0.1
-    noisy = robustness.over_noise(
-        corpus, some, snrs_db=[0], noises=real_data / "noise", **FAST
-    )
+    noisy = measured.over_noise([0], noises=real_data / "noise")
     assert noisy[0]["eer"] == pytest.approx(0.053, abs=0.001)  # as without this module
     assert noisy[1]["eer"] > noisy[0]["eer"] + 0.1
