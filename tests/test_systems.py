@@ -7,6 +7,7 @@ then its training script.
 import dataclasses
 import importlib
 import inspect
+import sys
 import types
 
 import pytest
@@ -151,9 +152,9 @@ def test_the_script_runs_whatever_has_the_rooms(tmp_path, monkeypatch):
         "train": {"fit": fit},
         "report": {"finish": finish},
     }
-    monkeypatch.setattr(
-        script, "_import_room", lambda _, room: types.SimpleNamespace(**rooms[room])
-    )
+    for room, names in rooms.items():
+        module = types.SimpleNamespace(**names)
+        monkeypatch.setitem(sys.modules, f"smallest.{room}", module)
     folder = script.run("smallest", ["--runs", str(tmp_path), "--seed", "3"])
     assert folder == tmp_path / "smallest" and (folder / "config.json").is_file()
     assert calls == [("fit", "model", data, "smallest"), ("finish", "results", True)]

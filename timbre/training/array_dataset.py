@@ -1,7 +1,7 @@
 """Shuffled batches of arrays in memory, as a pure function of seed and step.
 
 Every epoch has every row once, in an order of its own; a batch that crosses the end of
-an epoch continues in the next. A run that is resumed sees the rows it would have seen.
+an epoch continues in the next.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ import tensorflow as tf
 def batches(
     arrays: Any, *, batch: int, seed: int = 0
 ) -> Callable[[int], tf.data.Dataset]:
-    """The batches of a training, for `timbre.training.loop.fit`.
+    """The endless batches of a training, for `timbre.training.loop.fit`.
 
     Args:
         arrays: An array `[rows, ...]`, or a dict of arrays of as many rows.
@@ -21,8 +21,8 @@ def batches(
         seed: Of the orders.
 
     Returns:
-        A function of a step, giving the `tf.data.Dataset` of batches from there on,
-        without end, each a tuple of one structure as `arrays`.
+        Function from a step to the `tf.data.Dataset` of batches from there on, each a
+        tuple of one structure as `arrays`.
     """
     columns = tf.nest.map_structure(tf.convert_to_tensor, arrays)
     sizes = {int(column.shape[0]) for column in tf.nest.flatten(columns)}

@@ -1,9 +1,9 @@
 """Checkpoints: all that a step depends on, saved and restored to the bit.
 
-The state of a phase is the model's variables (weights, statistics, states of
-seed generators), the optimiser's (moments, averages, iterations, loss scale),
-the step, the skipped steps, the best value and what was measured since the last
-logged row. The order of data needs no saving: it is a function of the step.
+That is the variables of the model (weights, statistics, states of seed generators) and
+of the optimiser (moments, averages, iterations, loss scale), the step, the skipped
+steps, the best value and what was measured since the last logged row. The order of data
+is a function of the step.
 """
 
 import hashlib
@@ -22,11 +22,9 @@ from timbre.training.run import RunError
 class TrainState:
     """State of a phase between two steps, saved and restored.
 
-    Variables are saved by their order in the model and the optimiser, and must
-    all exist: build both first.
-
     Args:
-        model: A built and compiled `keras.Model` whose optimiser is built.
+        model: A compiled `keras.Model`, built as its optimiser is: variables are saved
+            by their order.
         folder: Where checkpoints go: `last-<step>` and the index `checkpoint`.
         keep: How many checkpoints to keep. Defaults to `2`.
         write: Whether this process writes files. Defaults to `True`.
@@ -44,6 +42,7 @@ class TrainState:
         metrics = {id(v) for v in model.metrics_variables}
         self._model = _unique(v for v in model.variables if id(v) not in metrics)
         self._optimizer = _unique(model.optimizer.variables)
+        self._all = self._model + self._optimizer
         self.checkpoint = tf.train.Checkpoint(
             model=self._model,
             optimizer=self._optimizer,
@@ -63,10 +62,6 @@ class TrainState:
     def num_bytes(self) -> int:
         """Size of one checkpoint, roughly."""
         return sum(v.shape.num_elements() * v.dtype.size for v in self._all)
-
-    @property
-    def _all(self):
-        return self._model + self._optimizer
 
     def restore(self) -> int:
         """Restore the newest whole checkpoint; returns its step, 0 without one."""
@@ -135,8 +130,7 @@ def digest(model: keras.Model) -> str:
 class Window(tf.train.experimental.PythonState):
     """What was measured since the last logged row; travels with checkpoints.
 
-    Tensors are kept as they come, and fetched only when a mean is asked for, so
-    that the device need not wait for Python.
+    Tensors are fetched only when a mean is asked for: the device need not wait.
     """
 
     def __init__(self):

@@ -1,10 +1,9 @@
 """Configuration fields that all systems share.
 
 The config of an experiment is one frozen dataclass that inherits `RunConfig` and holds
-an `OptimiserConfig` for each training stage; `<system>/presets.py` has instances of it.
-`config.json` in a run folder holds all of its fields; `load` reads it again. A value
-that is not possible is refused by the dataclass, before any work. Imports
-the standard library only.
+an `OptimiserConfig` for each training stage; `<system>/presets.py` has instances of it,
+and `config.json` in a run folder all of its fields. The dataclass refuses values that
+are not possible, before any work. Imports the standard library only.
 """
 
 import dataclasses
@@ -16,18 +15,15 @@ from typing import Literal
 
 
 def check_min(config: typing.Any, **limits: float) -> None:
-    """Check fields of a config against their least values.
-
-    Args:
-        config: A dataclass.
-        **limits: Least value of each field; a field that is `None` has none.
+    """Check fields of a dataclass, numbers or tuples of them, against least values.
 
     Raises:
-        ValueError: For the first field below its limit, or not a number.
+        ValueError: For the first field below its limit, or NaN; `None` never is.
     """
     for name, limit in limits.items():
         value = getattr(config, name)
-        if value is not None and not value >= limit:
+        numbers = value if isinstance(value, tuple) else (value,)
+        if any(n is not None and not n >= limit for n in numbers):
             raise ValueError(
                 f"`{name}` of {type(config).__name__} must be at least {limit}. "
                 f"Received: {value}"
@@ -130,11 +126,10 @@ class SyntheticSpeechConfig:
 class CorpusConfig:
     """A corpus of speech (`timbre.corpora.gather.gather`).
 
-    `--corpus` names folders of speakers or manifests; without one the synthetic
-    corpus is rendered.
+    Without `--corpus` the synthetic one is rendered.
     """
 
-    corpus: tuple[str, ...] = ()  # folders or manifests; several are joined
+    corpus: tuple[str, ...] = ()  # folders of speakers or manifests; several are joined
     add_synthetic: bool = False  # to a corpus of recordings, synthetic voices
     styles: int = 0  # style-augmented copies of each recording
     exclude_speakers: tuple[str, ...] = ()  # left out altogether
@@ -144,10 +139,7 @@ class CorpusConfig:
 
 
 def subset(config: typing.Any, kind: type) -> dict[str, typing.Any]:
-    """The fields of a config that one of its parents declares, nested ones as dicts.
-
-    So a field that the parent gains is passed on where `**subset(...)` stands.
-    """
+    """The fields of a config that one of its parents declares, nested ones as dicts."""
     values = dataclasses.asdict(config)
     return {one.name: values[one.name] for one in dataclasses.fields(kind)}
 
@@ -155,12 +147,10 @@ def subset(config: typing.Any, kind: type) -> dict[str, typing.Any]:
 def from_dict(kind: type, values: dict) -> typing.Any:
     """Build a config from the dict that `dataclasses.asdict` made of one.
 
-    Fields that are missing have their defaults; `kind.RENAMED` gives the present names
-    of fields in older files.
-
     Args:
-        kind: A dataclass, whose fields may be dataclasses.
-        values: Values of JSON, nested as the dataclass.
+        kind: A dataclass, whose fields may be dataclasses; its `RENAMED` gives the
+            present names of fields in older files.
+        values: Values of JSON, nested as the dataclass; missing ones are the defaults.
 
     Raises:
         ValueError: If a field is not known, or its value is not possible.

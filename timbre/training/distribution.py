@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import keras
 import tensorflow as tf
 
+from timbre.training.networks import check_choice
+
 STRATEGIES = {
     "default": tf.distribute.get_strategy,
     "mirrored": tf.distribute.MirroredStrategy,
@@ -21,15 +23,12 @@ def open_strategy(
 
     Args:
         name: `"default"`, one device; `"mirrored"`, all GPUs of this machine;
-            `"multiworker"`, the machines that `TF_CONFIG` lists, each running
-            this same program on a run folder they share.
+            `"multiworker"`, the machines that `TF_CONFIG` lists, each running this
+            program on a run folder they share.
         policy: Keras dtype policy: `"float32"`, `"mixed_float16"` (the compiled
             optimiser then scales the loss) or `"mixed_bfloat16"`.
     """
-    if name not in STRATEGIES:
-        raise ValueError(
-            f"`name` must be one of {', '.join(STRATEGIES)}. Received: name={name}"
-        )
+    check_choice("name", name, list(STRATEGIES))
     keras.config.set_dtype_policy(policy)
     return STRATEGIES[name]()
 
@@ -40,7 +39,7 @@ def check_batch_sizes(
     """Check that replicas get equal shares of every batch, which weigh the same.
 
     Args:
-        sizes: Dict, the name of each batch size to rows of a global batch.
+        sizes: Name of each batch size to rows of a global batch.
         strategy: A `tf.distribute.Strategy`.
     """
     for name, rows in sizes.items():

@@ -1,9 +1,8 @@
 """Training history: one row per logged step, as CSV and TensorBoard events.
 
-`history.csv` has the columns `phase`, `step` and one per quantity. Rows wait in
-memory and are written together with a checkpoint, just before it, so that after
-a kill the file holds at least the checkpoint's rows; a resumed phase drops those
-beyond it. Rows carry no clock: the same run gives the same file.
+`history.csv` has the columns `phase`, `step` and one per quantity, and no clock: the
+same run gives the same file. Rows are written just before a checkpoint, so that after a
+kill the file holds at least the checkpoint's; a resumed phase drops those beyond it.
 TensorBoard events under `events/<phase>` hold the same rows.
 """
 
@@ -31,8 +30,7 @@ class History:
     """
 
     def __init__(self, run: Run, phase: str, *, step: int = 0, write: bool = True):
-        self._run, self.path = run, run.path("history.csv")
-        self.phase = phase
+        self._run, self.path, self.phase = run, run.path("history.csv"), phase
         rows = read(self.path) if self.path.exists() else []
         self._all = [r for r in rows if r["phase"] != phase or r["step"] <= step]
         self._written = len(self.rows)

@@ -32,11 +32,8 @@ class Diverged(TrainingError):
 def make_deterministic(seed: int) -> None:
     """Make the same program give the same bits on the same machine.
 
-    Seeds Python, NumPy, TensorFlow and Keras, and makes TensorFlow choose
-    deterministic kernels. Call it before models and datasets are built.
-
-    Args:
-        seed: Of Python, NumPy, TensorFlow and Keras.
+    Seeds Python, NumPy, TensorFlow and Keras, and makes TensorFlow choose deterministic
+    kernels. Call it before models and datasets are built.
     """
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
@@ -48,8 +45,7 @@ def make_deterministic(seed: int) -> None:
 class Interrupts:
     """While open, turns the first SIGINT or SIGTERM into `requested`.
 
-    Python allows signal handlers only in the main thread; elsewhere this does
-    nothing. The handlers found are put back on exit.
+    Python allows signal handlers in the main thread only; elsewhere this does nothing.
     """
 
     signals = (signal.SIGINT, signal.SIGTERM)
@@ -77,9 +73,6 @@ class Interrupts:
 
 
 def how_to_go_on() -> str:
-    """The sentence that tells how to go on with a run: the same command again.
-
-    Without `--fresh`, which would start over.
-    """
+    """How to go on with a run: the same command, without a `--fresh` to start over."""
     command = shlex.join(word for word in sys.orig_argv if word != "--fresh")
     return f"To go on, run the same command again:\n  {command}"

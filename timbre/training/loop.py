@@ -1,10 +1,9 @@
 """The training loop of every model, over `tf.distribute`.
 
 A phase takes `steps` steps on batches that are a function of the step alone, so
-`train 2N` equals `train N, be killed, resume, train to 2N`, to the bit. Scalars
-are fetched from the device only every `log_every` steps. Random numbers that
-training draws must come from seed generators held by layers, whose states are
-saved, or be a function of the step, as the data is.
+`train 2N` equals `train N, be killed, resume, train to 2N`, to the bit. Scalars are
+fetched from the device only every `log_every` steps. Random numbers of a training must
+come from seed generators of layers, whose states are saved, or depend on the step only.
 """
 
 import math
@@ -19,14 +18,10 @@ from timbre.progress import ProgressBar
 from timbre.training import ema
 from timbre.training.checkpoint import TrainState, digest
 from timbre.training.config import LoopConfig
-from timbre.training.distribution import (
-    anyone,
-    is_chief,
-    is_multiworker,
-    wait_for_all,
-)
+from timbre.training.distribution import anyone, is_chief, is_multiworker, wait_for_all
 from timbre.training.history import History
 from timbre.training.interrupts import Diverged, Interrupted, Interrupts, how_to_go_on
+from timbre.training.networks import check_choice
 from timbre.training.run import Run
 from timbre.training.train_step import compile_step
 
@@ -84,21 +79,17 @@ def fit(
         steps: The step to end at. A phase that ended may be continued by more steps,
             and is then the longer phase to the bit if its old end was a multiple of
             `log_every` and `validate_every` and no schedule depends on `steps`.
-        config: A `timbre.training.config.LoopConfig`: how often to log, validate and
-            save, when to give up or stop. Checkpoints are also written after
-            validations and at the end; the history names the sha256 of the weights
-            saved by `save_every`. XLA (`jit_compile`) is tested on one device.
-            Defaults to `LoopConfig()`.
+        config: A `timbre.training.config.LoopConfig`, by default `LoopConfig()`.
+            Checkpoints are also written after validations and at the end; the history
+            names the sha256 of the weights saved by `save_every`. XLA (`jit_compile`)
+            is tested on one device.
         strategy: The `tf.distribute.Strategy`. Defaults to the one in place.
         measure: Maps `(x, y, y_pred)` to a dict of scalars to log, in the graph.
         watch: Called with `(step, logs)` at each logged row; may raise to stop.
-        validate: Returns a dict of floats; called with the averaged weights lent
-            where the optimiser keeps averages. Its values go to the history.
+        validate: Returns a dict of floats for the history; called with the averaged
+            weights where the optimiser keeps them.
         monitor: The validated quantity that decides which weights are best.
         better: Whether `"lower"` or `"higher"` is better.
-
-    Returns:
-        A `Result`.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM came, and the run is saved.
@@ -162,15 +153,10 @@ def select_weights(
     phase: str,
     strategy: tf.distribute.Strategy,
 ) -> None:
-    """Give a trained model its best weights, on every process alike.
+    """Give the model that `fit` has trained its best weights, on every process alike.
 
-    Without a best, for want of a monitor, those are its averages, or the last weights
-    where the optimiser keeps none; they are written where the best would be.
-
-    Args:
-        model: The `keras.Model` that `fit` has trained.
-        result: What `fit` has returned.
-        run, phase, strategy: As given to `fit`.
+    Without a monitor those are its averages, or the last weights where the optimiser
+    keeps none; they are written where the best would be.
     """
     wait_for_all(strategy)  # until the chief has written the best weights
     if result.best_weights:
@@ -188,10 +174,7 @@ class _PhaseState:
     def __init__(self, model, run, phase, strategy, validate, monitor, better):
         if monitor and not validate:
             raise ValueError(f"`monitor` needs `validate`. Received: monitor={monitor}")
-        if better not in ("lower", "higher"):
-            raise ValueError(
-                f"`better` must be 'lower' or 'higher'. Received: better={better}"
-            )
+        check_choice("better", better, ("lower", "higher"))
         self.model, self.run, self.phase = model, run, phase
         self.validate, self.monitor, self.better = validate, monitor, better
         self.chief = is_chief(strategy)
@@ -257,11 +240,7 @@ class _PhaseState:
         self.progress.note(f"{self.phase} {step}: {shown}")
 
     def _is_best(self, values):
-        if self.monitor not in values:
-            raise ValueError(
-                "`monitor` must be one of the validated quantities, "
-                f"{', '.join(values)}. Received: monitor={self.monitor}"
-            )
+        check_choice("monitor", self.monitor, list(values))
         value, best = values[self.monitor], float(self.train.best)
         if math.isnan(best):
             return math.isfinite(value)

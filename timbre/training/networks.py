@@ -28,11 +28,7 @@ class ConfiguredByArguments:
         return {**super().get_config(), **own}  # pyright: ignore[reportAttributeAccessIssue]
 
     def check_min(self, **limits):
-        """Refuses arguments, numbers or tuples of them, below their limits.
-
-        Raises:
-            ValueError: If one is, or is not a number; `None` is never below.
-        """
+        """Refuses arguments below their limits, as `config.check_min` does."""
         for name, limit in limits.items():
             value = getattr(self, name)
             numbers = value if isinstance(value, tuple) else (value,)
@@ -43,11 +39,7 @@ class ConfiguredByArguments:
 
 
 def check_choice(name, value, known):
-    """Refuses an argument that is not among the known values.
-
-    Raises:
-        ValueError: If it is not.
-    """
+    """Refuses, by a `ValueError`, an argument that is not among the known values."""
     if value not in known:
         raise ValueError(f"`{name}` must be one of {known}. Received: {value!r}")
 
@@ -55,12 +47,10 @@ def check_choice(name, value, known):
 def select(networks, network, arguments):
     """The class of a network in a closed registry, and its share of the arguments.
 
-    A config describes all networks at once: each takes the arguments it knows.
-
     Args:
         networks: Name to class, each with `arguments()`.
         network: A name.
-        arguments: Dict of arguments of any of them.
+        arguments: Dict of arguments of any of them: a config describes all at once.
 
     Returns:
         The class, and a dict of those of `arguments` that it takes.

@@ -5,20 +5,13 @@ import math
 import keras
 
 from timbre.training.config import OptimiserConfig
+from timbre.training.networks import check_choice
 
 DECAYS = ("cosine", "linear", "none")
 
 
 def build(config: OptimiserConfig, *, steps: int) -> keras.optimizers.Optimizer:
-    """Builds a Keras optimiser whose rate rises, then falls until the last step.
-
-    Args:
-        config: A `timbre.training.config.OptimiserConfig`.
-        steps: Steps of the training stage.
-
-    Returns:
-        A `keras.optimizers.Optimizer`.
-    """
+    """Builds a Keras optimiser whose rate rises, then falls until step `steps`."""
     ema = config.ema is not None
     shared = {
         "learning_rate": Rate(
@@ -30,13 +23,12 @@ def build(config: OptimiserConfig, *, steps: int) -> keras.optimizers.Optimizer:
         # Keras would by default copy the averages over the weights now and then.
         "ema_overwrite_frequency": None,
     }
+    check_choice("name", config.name, ["adam", "sgd"])
     if config.name == "adam":
         rule = WarmingAdam if config.ema_warm_up else keras.optimizers.Adam
         return rule(**shared)
-    if config.name == "sgd":
-        rule = WarmingSGD if config.ema_warm_up else keras.optimizers.SGD
-        return rule(momentum=config.momentum, **shared)
-    raise ValueError(f"`name` must be 'adam' or 'sgd'. Received: {config.name!r}")
+    rule = WarmingSGD if config.ema_warm_up else keras.optimizers.SGD
+    return rule(momentum=config.momentum, **shared)
 
 
 class WarmingAverage:
@@ -44,8 +36,7 @@ class WarmingAverage:
 
     `average = decay * average + (1 - decay) * weight` after step `n = 0, 1, ...`, with
     `decay = min(ema_momentum, (1 + n) / (10 + n))`; the first average is the weights
-    after the first step. To be listed before the `keras.optimizers.Optimizer` that
-    takes the steps and reads `ema_momentum` in each.
+    after the first step. To be listed before the `keras.optimizers.Optimizer`.
     """
 
     @property
@@ -87,8 +78,7 @@ class Rate(keras.optimizers.schedules.LearningRateSchedule):
     """
 
     def __init__(self, learning_rate, final_rate, decay, warm_up, steps):
-        if decay not in DECAYS:
-            raise ValueError(f"`decay` must be one of {DECAYS}. Received: {decay!r}")
+        check_choice("decay", decay, DECAYS)
         self.learning_rate = learning_rate
         self.final_rate = final_rate
         self.decay = decay

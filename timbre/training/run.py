@@ -70,22 +70,20 @@ class Run:
         Args:
             folder: Path of the run, made if missing.
             config: Nested dict of JSON values: every number of the experiment.
-            resume: Go on with a run of the same config (the default). `False`
-                sets an existing run aside as `<name>-1`, `<name>-2`, ... and
-                starts afresh; nothing is deleted.
-            may_change: Patterns of dotted config keys that may differ from those
-                of an existing run, as `("*.steps",)` to train longer. The new
-                value replaces the old one in `config.json`.
+            resume: Go on with a run of the same config (the default). `False` sets an
+                existing run aside as `<name>-1`, `<name>-2`, ... and starts afresh.
+            may_change: Patterns of dotted config keys whose new value may replace that
+                of an existing run, as `("*.steps",)` to train longer.
             upgrade: Maps the config dict of a run of an older version to the present
                 fields. Defaults to none.
             needed_bytes: Free space wanted on the disk, beyond a small reserve.
             exclusive: Keep other processes out as long as the run is in use (the
-                default). `False` is for the workers of a chief, who share its run
-                and leave the folder to it: they check, set aside and write nothing.
+                default). `False` is for the workers of a chief, who leave its folder
+                to it: they check, set aside and write nothing.
 
         Raises:
-            RunError: The folder holds another config or something else, cannot
-                be written, another process trains there, or its disk is too full.
+            RunError: The folder holds another config or something else, cannot be
+                written, another process trains there, or its disk is too full.
         """
         folder, config = Path(folder), json.loads(json.dumps(config, default=str))
         if not exclusive:
@@ -119,15 +117,12 @@ class Run:
         return self.write_text(name, text + "\n")
 
     def lock_data(self, name: str, facts: dict, *, write: bool = True) -> None:
-        """Write what the data decided; a run is never resumed with other data.
+        """Write what the data decided; a run that began with others is a `ValueError`.
 
         Args:
             name: Of the JSON file.
             facts: Dict ready for JSON, with `sha256`, a dict of each part's digest.
             write: Whether this process writes files. Defaults to `True`.
-
-        Raises:
-            ValueError: If the run began with other data.
         """
         path = self.folder / name
         if path.is_file():
@@ -154,14 +149,11 @@ class Run:
         return self.write_text("card.md", text.rstrip() + "\n")
 
     def save_weights(self, model: Any, name: str = "model.weights.h5") -> Path:
-        """Write a model's weights, and only those, and their sha256.
+        """Write the weights of a `keras.Model`, and their sha256; returns the path.
 
         Args:
             model: A `keras.Model`.
             name: File name ending in `.weights.h5`.
-
-        Returns:
-            The path of the file.
         """
         path = self.path(name)
         with _written(path) as temporary, _without_optimizer(model):

@@ -14,15 +14,14 @@ A system is a package whose modules, its rooms, have one signature each:
 
 import argparse
 import dataclasses
-import importlib
 import json
 import os
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import tyro
@@ -35,17 +34,14 @@ from timbre.training.run import LOCK, Run, TrainingError
 def run(
     system: str, arguments: Sequence[str] | None = None, *, program: str | None = None
 ) -> Path:
-    """Train a system as a command line says.
+    """Train a system as a command line says; returns the run folder.
 
     Args:
         system: Package with the rooms above, as `"voiceemb"`.
         arguments: Command line. Defaults to that of the process.
         program: What `--help` calls the program. Defaults to the name of the script.
-
-    Returns:
-        The run folder.
     """
-    presets = _import_room(system, "presets")
+    presets = import_module(f"{system}.presets")
     config, fresh = parse(
         presets.PRESETS,
         default=presets.DEFAULT,
@@ -64,26 +60,23 @@ def run(
         interrupts.make_deterministic(config.seed)
         strategy = distribution.open_strategy(config.strategy, policy=config.policy)
         distribution.check_batch_sizes(config.batch_sizes(), strategy)
-        data = _import_room(system, "data").prepare(config)
+        data = import_module(f"{system}.data").prepare(config)
         keras.utils.set_random_seed(config.seed)  # weights depend on no data
         with strategy.scope():
-            model = _import_room(system, "model").build(config, data)
+            model = import_module(f"{system}.model").build(config, data)
     with explain(ValueError, OSError, TrainingError):
         chief = distribution.is_chief(strategy)
-        run.lock_data(_import_room(system, "data").FACTS, data.facts, write=chief)
-        fit = _import_room(system, "train").fit
+        facts = import_module(f"{system}.data").FACTS
+        run.lock_data(facts, data.facts, write=chief)
+        fit = import_module(f"{system}.train").fit
         results = fit(config, model, data, run=run, strategy=strategy)
         if chief:  # one process writes the rest
-            finish = _import_room(system, "report").finish
+            finish = import_module(f"{system}.report").finish
             served = finish(config, model, data, results, run=run)
             if served:
                 signatures, about = served
                 publish(run.path("export"), signatures, about=about)
     return run.folder
-
-
-def _import_room(system: str, room: str) -> ModuleType:
-    return importlib.import_module(f"{system}.{room}")
 
 
 def parse(
@@ -103,8 +96,7 @@ def parse(
         presets: Name to frozen dataclass.
         default: The preset that is meant when none is named.
         about: Text for `--help`.
-        arguments: List of str. Defaults to those of the process.
-        program: Name of the program in `--help`. Defaults to that of the script.
+        arguments, program: As for `run`.
 
     Returns:
         The config, and whether to start afresh.
@@ -128,9 +120,7 @@ def parse(
 def open_run(config: RunConfig, *, fresh: bool = False) -> Run:
     """Open the run folder of a config, or end the program with the reason.
 
-    Args:
-        config: The config, whose `MAY_CHANGE` may differ from that of an older run.
-        fresh: Set an existing run of this name aside. Defaults to `False`.
+    With `fresh`, an existing run of this name is set aside.
     """
 
     def upgrade(old):
@@ -160,11 +150,8 @@ def explain(*kinds: type[BaseException]):
     """End the program with a line where a traceback would help no user.
 
     Errors of these kinds are mended by another command line, other data or another
-    disk; under `python -X dev` they keep their traceback. Ctrl-C exits with code 130
-    and says how to go on.
-
-    Args:
-        *kinds: Classes of errors; all others keep their traceback.
+    disk; all others, and under `python -X dev` these too, keep their traceback. Ctrl-C
+    exits with code 130 and says how to go on.
     """
     try:
         yield
@@ -183,11 +170,8 @@ def explain(*kinds: type[BaseException]):
 def prepare(run: Run):
     """`explain`, for what comes before training: no wrong command takes the name.
 
-    A folder made for this run is removed again when the command turns out to be
-    wrong, so that the mended one finds it free.
-
-    Args:
-        run: A `timbre.training.run.Run` that holds no more than its config.
+    A folder made for `run`, which holds no more than its config, is removed again when
+    the command turns out to be wrong, so that the mended one finds it free.
     """
     kinds = (ValueError, OSError, ImportError, TrainingError)
     with explain(*kinds), warnings.catch_warnings():

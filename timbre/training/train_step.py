@@ -1,10 +1,9 @@
 """One training step, skipped and counted where the batch is not finite.
 
-`ok = every replica's loss, gradients and batch statistics are finite`; if so all
-replicas apply the summed gradients, else all put back what the forward pass touched
-(the statistics, the states of seed generators) and apply nothing. So a skipped step is
-as if its batch had never been: weights, optimiser and random states are those
-of the step before, to the bit.
+If every replica's loss, gradients and batch statistics are finite, all replicas apply
+the summed gradients; else all put back what the forward pass touched (the statistics,
+the states of seed generators) and apply nothing, as if the batch had never been: all
+states are those of the step before, to the bit.
 
 Keras leaves each replica its own batch statistics. Here they are averaged after
 every step, so that all replicas count and one copy, the saved one, is all there is.
@@ -93,8 +92,7 @@ def compile_step(
 def _touched(model):
     """The variables that a forward pass may change: statistics and random states."""
     metrics = {id(variable) for variable in model.metrics_variables}
-    variables = model.non_trainable_variables
-    return [v.value for v in variables if id(v) not in metrics]
+    return [v.value for v in model.non_trainable_variables if id(v) not in metrics]
 
 
 def _average_over_replicas(variables):

@@ -231,9 +231,9 @@ def test_averages_are_what_is_judged_and_kept(run):
 
 
 def test_an_unknown_monitor_is_named(run):
-    with pytest.raises(ValueError, match="one of.*eer.*monitor=err"):
+    with pytest.raises(ValueError, match="one of.*eer.*Received: 'err'"):
         train(line(), run, validate=lambda: {"eer": 1.0}, monitor="err", steps=1)
-    with pytest.raises(ValueError, match="better=less"):
+    with pytest.raises(ValueError, match="`better` must be one of.*'less'"):
         train(line(), run, better="less")
     with pytest.raises(ValueError, match="`monitor` needs `validate`"):
         train(line(), run, monitor="eer")
