@@ -1,11 +1,11 @@
 """Corruptions of waveforms: noise, speed, level, bandwidth, microphone, codecs.
 
-All functions take float32 waveforms `[batch, samples]`, keep their shape and run in
-`tf.data` or any graph. Parameters of single rows come as `[batch]`; randomness comes
-only from `seed`, two integers: the same seed gives the same bits. Nothing clips:
-`limit_peak` scales whole rows instead.
+All functions take float32 waveforms `[batch, samples]`, keep their shape and run in any
+graph. Parameters of single rows come as `[batch]`; the same `seed`, two integers, gives
+the same bits. Nothing clips: `limit_peak` scales whole rows instead.
 """
 
+import functools
 import math
 from typing import Any
 
@@ -15,20 +15,20 @@ MU = 255.0  # of the mu-law, ITU-T G.711
 MEL_BREAK_HZ = 700.0  # below it the mel scale is nearly linear
 SKIRT_HZ = 100.0  # width of a band's edges
 
+sample_uniform = functools.partial(tf.random.stateless_uniform, alg="philox")
+
+
+def split_seed(seed, num):
+    """Split a seed, integers `[2]`, into several."""
+    return tf.unstack(tf.random.split(seed, num, alg="philox"))
+
 
 def add_noise(waveform, noise, *, snr_db):
     """Add noise at an exact signal-to-noise ratio.
 
-    `snr_db = 10 * log10(mean(waveform**2) / mean(added**2))`, over the whole row. A
-    row of silence, and one that gets silence for noise, stays as it is.
-
-    Args:
-        waveform: Float32 `[batch, samples]`.
-        noise: Float32, shaped as `waveform`, at any level.
-        snr_db: The ratio in dB, a number or `[batch]`.
-
-    Returns:
-        Waveforms with noise, `[batch, samples]`.
+    `snr_db = 10 * log10(mean(waveform**2) / mean(added**2))`, a number or `[batch]`,
+    over the whole row. A row of silence, and one that gets silence for noise, stays as
+    it is. The level of `noise`, shaped as `waveform`, does not matter.
     """
     ratio = tf.pow(10.0, -tf.convert_to_tensor(snr_db, tf.float32) / 10)
     power = tf.math.divide_no_nan(_power(waveform), _power(noise)) * ratio
@@ -60,15 +60,8 @@ def change_speed(waveform, ratio):
     """Play each row faster (`ratio > 1`) or slower, cut or filled up with zeros.
 
     As with a tape, pitch and formants move too: the result is another voice to a
-    speaker encoder unless the ratio stays near one. The change is exact for sound
-    below both Nyquist frequencies; a ratio of one changes no bit.
-
-    Args:
-        waveform: Float32 `[batch, samples]`.
-        ratio: Float > 0, `[batch]`; rounded to a whole number of samples.
-
-    Returns:
-        Waveforms, `[batch, samples]`.
+    speaker encoder unless the ratio, float `[batch]`, stays near one. The change is
+    exact for sound below both Nyquist frequencies; a ratio of one changes no bit.
     """
     samples = tf.shape(waveform)[1]
     size = samples + 256  # silence between the end and, in the circle, the start
@@ -104,24 +97,17 @@ def limit_peak(waveform, peak: Any = 1.0):
 def bandpass(waveform, *, low_hz, high_hz, sample_rate=16000):
     """Filter a band of frequencies, without delay.
 
-    The edges fall from full to nothing within 100 Hz outside of the band.
-
-    Args:
-        waveform: Float32 `[batch, samples]`.
-        low_hz: Lower edge, a number or `[batch]`; `0` keeps all.
-        high_hz: Upper edge, a number or `[batch]`.
-        sample_rate: Hz. Defaults to `16000`.
-
-    Returns:
-        Waveforms, `[batch, samples]`.
+    The edges fall from full to nothing within 100 Hz outside of the band, from `low_hz`
+    to `high_hz`, numbers or `[batch]`; a `low_hz` of `0` keeps all.
     """
-    spectrum, hz, size = _padded_spectrum(waveform, sample_rate)
     low = tf.reshape(tf.convert_to_tensor(low_hz, tf.float32), [-1, 1])
     high = tf.reshape(tf.convert_to_tensor(high_hz, tf.float32), [-1, 1])
-    outside = tf.maximum(tf.maximum(low - hz, hz - high), 0.0) / SKIRT_HZ
-    keep = 0.5 + 0.5 * tf.cos(math.pi * tf.minimum(outside, 1.0))
-    spectrum *= tf.cast(keep, tf.complex64)
-    return tf.signal.irfft(spectrum, [size])[:, : tf.shape(waveform)[1]]
+
+    def gain(hz):
+        outside = tf.maximum(tf.maximum(low - hz, hz - high), 0.0) / SKIRT_HZ
+        return 0.5 + 0.5 * tf.cos(math.pi * tf.minimum(outside, 1.0))
+
+    return _filter(waveform, gain, sample_rate)
 
 
 def equalise(waveform, gain_db, *, sample_rate=16000):
@@ -133,35 +119,27 @@ def equalise(waveform, gain_db, *, sample_rate=16000):
             sample rate, float `[batch, points]` of at least two; linear in dB over
             mel between them.
         sample_rate: Hz. Defaults to `16000`.
-
-    Returns:
-        Waveforms, `[batch, samples]`.
     """
     gain_db = tf.convert_to_tensor(gain_db, tf.float32)
-    spectrum, hz, size = _padded_spectrum(waveform, sample_rate)
     highest = math.log1p(sample_rate / 2 / MEL_BREAK_HZ)
     last = tf.shape(gain_db)[1] - 1
-    place = tf.math.log1p(hz / MEL_BREAK_HZ) / highest * tf.cast(last, tf.float32)
-    left = tf.clip_by_value(tf.cast(place, tf.int32), 0, last - 1)
-    share = place - tf.cast(left, tf.float32)
-    low, high = tf.gather(gain_db, left, axis=1), tf.gather(gain_db, left + 1, axis=1)
-    factor = tf.pow(10.0, (low + (high - low) * share) / 20)
-    spectrum *= tf.cast(factor, tf.complex64)
-    return tf.signal.irfft(spectrum, [size])[:, : tf.shape(waveform)[1]]
+
+    def gain(hz):
+        place = tf.math.log1p(hz / MEL_BREAK_HZ) / highest * tf.cast(last, tf.float32)
+        left = tf.clip_by_value(tf.cast(place, tf.int32), 0, last - 1)
+        share = place - tf.cast(left, tf.float32)
+        low = tf.gather(gain_db, left, axis=1)
+        high = tf.gather(gain_db, left + 1, axis=1)
+        return tf.pow(10.0, (low + (high - low) * share) / 20)
+
+    return _filter(waveform, gain, sample_rate)
 
 
 def mu_law(waveform, levels=256):
     """Quantise by the mu-law of telephones.
 
-    `code = sign(x) * log(1 + 255 * |x|) / log(256)` is rounded. Rows above
-    full scale are coded relative to their own peak.
-
-    Args:
-        waveform: Float32 `[batch, samples]`.
-        levels: Number of codes. Defaults to `256`, 8 bits.
-
-    Returns:
-        Waveforms, `[batch, samples]`.
+    `code = sign(x) * log(1 + 255 * |x|) / log(256)` is rounded to one of `levels`
+    codes, 8 bits. Rows above full scale are coded relative to their own peak.
     """
     scale = tf.maximum(tf.reduce_max(tf.abs(waveform), axis=1, keepdims=True), 1.0)
     x = waveform / scale
@@ -173,25 +151,22 @@ def mu_law(waveform, levels=256):
 def quantise(waveform, bits):
     """Quantise linearly, in steps of `2**(1 - bits)`.
 
-    `bits` is a number or `[batch]`. Unlike a converter it has codes beyond full
-    scale, so nothing clips.
+    `bits` is a number or `[batch]`. Codes go beyond full scale, so nothing clips.
     """
     bits = tf.reshape(tf.cast(bits, tf.float32), [-1, 1])
     step = tf.pow(2.0, 1 - bits)
     return tf.round(waveform / step) * step
 
 
-def _padded_spectrum(waveform, sample_rate):
-    """Spectrum of rows and 50 ms of silence, so that a filter rings into the silence.
-
-    Returns:
-        Spectrum `[batch, bins]`, frequencies of the bins in Hz, and samples.
-    """
-    ringing = sample_rate // 20
-    size = tf.shape(waveform)[1] + ringing
+def _filter(waveform, gain, sample_rate):
+    """Multiply spectra by `gain(hz)`; 50 ms of silence let the filter ring out."""
+    samples, ringing = tf.shape(waveform)[1], sample_rate // 20
+    size = samples + ringing
     spectrum = tf.signal.rfft(tf.pad(waveform, [[0, 0], [0, ringing]]))
     hz = tf.range(tf.shape(spectrum)[1], dtype=tf.float32)
-    return spectrum, hz * tf.cast(sample_rate / size, tf.float32), size
+    hz *= tf.cast(sample_rate / size, tf.float32)
+    spectrum *= tf.cast(gain(hz), tf.complex64)
+    return tf.signal.irfft(spectrum, [size])[:, :samples]
 
 
 def _power(waveform):

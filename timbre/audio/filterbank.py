@@ -39,9 +39,7 @@ class FrontEnd(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="audio")
 class Filterbank(FrontEnd):
-    """Waveforms to mel energies, inside the model and inside what is exported.
-
-    Always computes in float32, whatever the global dtype policy.
+    """Waveforms to mel energies, in float32 whatever the global dtype policy.
 
     Args:
         sample_rate: Hz. Defaults to `16000`.
@@ -51,8 +49,8 @@ class Filterbank(FrontEnd):
         fft_size: Points of the Fourier transform, at least the frame's length.
             Defaults to `512`.
         preemphasis: Share of the sample before that is taken away. Defaults to `0.97`.
-        low_hz: Lower edge of the lowest band. Defaults to `0.0`.
-        high_hz: Upper edge of the highest band; `None` is half the rate.
+        low_hz, high_hz: Edges of the lowest and of the highest band. Default to `0.0`
+            and `None`, which is half the rate.
 
     Call arguments:
         waveform: Float `[batch, samples]`, any number of samples.
@@ -61,8 +59,7 @@ class Filterbank(FrontEnd):
         Energies, float32 `[batch, num_frames(samples), num_bands]`.
 
     Example:
-        >>> energies = Filterbank()(np.zeros((1, 25760), "float32"))
-        >>> energies.shape
+        >>> Filterbank()(np.zeros((1, 25760), "float32")).shape
         TensorShape([1, 160, 64])
     """
 
@@ -99,9 +96,8 @@ class Filterbank(FrontEnd):
         """
         if isinstance(num_samples, int | np.integer):
             return 1 + -(-max(int(num_samples) - self.length, 0) // self.hop)
-        return (
-            1 + (ops.maximum(num_samples - self.length, 0) + self.hop - 1) // self.hop
-        )
+        beyond = ops.maximum(num_samples - self.length, 0)
+        return 1 + (beyond + self.hop - 1) // self.hop
 
     def num_samples(self, num_frames):
         """The smallest number of samples that makes `num_frames` frames, an int."""
@@ -149,22 +145,28 @@ def _check_frames(sample_rate, window_s, hop_s, fft_size):
     return length, hop
 
 
+def check_bands(num_bands, low_hz, high_hz, sample_rate):
+    """Return `high_hz`, for `None` half the rate, or refuse bands by a `ValueError`."""
+    high_hz = sample_rate / 2 if high_hz is None else high_hz
+    if num_bands < 1 or not 0 <= low_hz < high_hz <= sample_rate / 2:
+        raise ValueError(
+            "Bands need num_bands >= 1 and 0 <= low_hz < high_hz <= sample_rate / 2. "
+            f"Received: num_bands={num_bands}, low_hz={low_hz}, high_hz={high_hz}, "
+            f"sample_rate={sample_rate}"
+        )
+    return high_hz
+
+
 def _mel_matrix(sample_rate, num_bands, fft_size, low_hz, high_hz):
     """Triangles of `python_speech_features` over the FFT's size, `[bins, bands]`."""
-    high_hz = sample_rate / 2 if high_hz is None else high_hz
-    if not 0 <= low_hz < high_hz <= sample_rate / 2:
-        raise ValueError(
-            "Bands need 0 <= low_hz < high_hz <= sample_rate / 2. "
-            f"Received: low_hz={low_hz}, high_hz={high_hz}, sample_rate={sample_rate}"
-        )
+    high_hz = check_bands(num_bands, low_hz, high_hz, sample_rate)
     matrix = python_speech_features.get_filterbanks(
         num_bands, fft_size, sample_rate, low_hz, high_hz
     )
     empty = int((matrix.sum(axis=1) == 0).sum())
     if empty:
         raise ValueError(
-            f"{empty} bands are too narrow to hold a point of the FFT: take fewer "
-            "bands or more points. "
-            f"Received: num_bands={num_bands}, fft_size={fft_size}"
+            f"{empty} bands are too narrow to hold a point of the FFT: take fewer or "
+            f"more points. Received: num_bands={num_bands}, fft_size={fft_size}"
         )
     return np.ascontiguousarray(matrix.T / fft_size, dtype=np.float32)

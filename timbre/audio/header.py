@@ -1,8 +1,4 @@
-"""Validation of sound files by magic bytes and header, before any decoding.
-
-Accepted are WAV (linear PCM or float), FLAC, OGG (Vorbis, Opus) and MP3 with 1 to 8
-channels, 4 to 192 kHz, at least one sample and a bounded length.
-"""
+"""Validation of sound files by magic bytes and header, before any decoding."""
 
 import os
 import struct
@@ -39,11 +35,9 @@ class WaveInfo:
     Args:
         path: The file.
         sample_rate: Hz.
-        channels: Number of channels.
-        num_samples: Samples in each channel.
+        channels, num_samples: Their number, and that of samples in each.
         duration_s: Seconds.
-        format: `"WAV"`, `"FLAC"`, `"OGG"` or `"MP3"`.
-        subtype: The coding of the samples, as `"PCM_16"`.
+        format, subtype: As `"WAV"` and the coding of its samples, as `"PCM_16"`.
     """
 
     path: Path
@@ -92,13 +86,10 @@ def _check_magic(path, file):
     if not head:
         raise AudioError(path, "the file is empty")
     if head[:3] == b"ID3":  # a tag, its length in four times seven bits, then the sound
-        file.seek(
-            10
-            + sum(
-                (byte & 127) << shift
-                for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=False)
-            )
-        )
+        length = 0
+        for byte in head[6:10]:
+            length = length << 7 | byte & 127
+        file.seek(10 + length)
         head = file.read(12)
     if head[:4] == b"RIFF" and head[8:] == b"WAVE":
         _check_wav(path, file)
@@ -111,8 +102,8 @@ def _check_magic(path, file):
 def _check_wav(path, file):
     """Check a WAV by its chunks: linear or float samples, and all of them there.
 
-    The decoders of rarer codings have a history of overflows, so they are never
-    started; and the library would take a WAV cut short for a shorter one.
+    Decoders of rarer codings have a history of overflows and are never started; and
+    the library would take a WAV cut short for a shorter one.
     """
     size = os.fstat(file.fileno()).st_size
     coding = None
@@ -132,12 +123,10 @@ def _check_wav(path, file):
                 raise AudioError(
                     path, f"WAV coding {coding} is not linear PCM or float"
                 )
-            if length != 0xFFFFFFFF and start + length > size:  # all ones: to the end
-                raise AudioError(
-                    path,
-                    f"truncated: the header promises {length} bytes of samples, "
-                    f"the file holds {size - start}",
-                )
+            held = size - start
+            if length > held and length != 0xFFFFFFFF:  # all ones: to the end
+                reason = f"truncated: {length} bytes of samples promised, {held} found"
+                raise AudioError(path, reason)
             return
         file.seek(start + length + length % 2)
     raise AudioError(path, "a WAV file without samples")

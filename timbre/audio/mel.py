@@ -3,14 +3,13 @@
 `log_mel[t, b] = log(max(sum_k |spectrum[t, k]|**2 * matrix[k, b], floor))`
 
 with the `spectrum` of `timbre.audio.stft`: frame `t` is centred on sample `t * hop`,
-and `L` samples make `1 + L // hop` frames. Logarithms are natural: 10 times louder is
-`log(100)` more, and 1 is 4.34 dB. Energies are those of the Fourier sum without a
-factor: a sine of amplitude `a` has `(a * window / 4)**2` in its own bin.
+and `L` samples make `1 + L // hop` frames. Logarithms are natural: 1 is 4.34 dB.
+Energies are those of the Fourier sum without a factor: a sine of amplitude `a` has
+`(a * window / 4)**2` in its own bin.
 
 The scale is `mel = 2595 * log10(1 + hz / 700)`, that of HTK. Band `b` is a triangle in
-Hz over three of the points that cut the scale into equal parts; its corners stay where
-they fall and are not moved to bins, so that from the first peak to the last all
-triangles add up to one.
+Hz over three of the points that cut the scale into equal parts. Its corners are not
+moved to bins, so from the first peak to the last all triangles add up to one.
 """
 
 import keras
@@ -18,8 +17,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
-from timbre.audio.filterbank import FrontEnd
+from timbre.audio.filterbank import FrontEnd, check_bands
 from timbre.audio.stft import stft
+from timbre.training.networks import check_choice
 
 SPECTRA = ("mel", "linear")
 MAX_PARTS = 8  # of a hop; all frames but one in so many are dropped
@@ -49,8 +49,8 @@ def mel_matrix(
         sample_rate: Hz.
         window: Points of the Fourier transform.
         num_bands: Number of mel bands.
-        low_hz: Lower corner of the lowest band. Defaults to `0.0`.
-        high_hz: Upper corner of the highest; `None` is half the rate.
+        low_hz, high_hz: Corners of the lowest and of the highest band. Default to `0.0`
+            and `None`, which is half the rate.
 
     Returns:
         Weights, float64 `[window // 2 + 1, num_bands]`.
@@ -58,13 +58,7 @@ def mel_matrix(
     Raises:
         ValueError: The corners are out of range, or a band holds no bin.
     """
-    high_hz = sample_rate / 2 if high_hz is None else high_hz
-    if num_bands < 1 or not 0 <= low_hz < high_hz <= sample_rate / 2:
-        raise ValueError(
-            "Bands need num_bands >= 1 and 0 <= low_hz < high_hz <= sample_rate / 2. "
-            f"Received: num_bands={num_bands}, low_hz={low_hz}, high_hz={high_hz}, "
-            f"sample_rate={sample_rate}"
-        )
+    high_hz = check_bands(num_bands, low_hz, high_hz, sample_rate)
     low, high = hz_to_mel([low_hz, high_hz])
     corners = mel_to_hz(np.linspace(low, high, num_bands + 2))
     lower, centre, upper = corners[:-2], corners[1:-1], corners[2:]
@@ -82,9 +76,7 @@ def mel_matrix(
 
 @keras.saving.register_keras_serializable(package="audio")
 class LogMel(FrontEnd):
-    """Waveforms to log energies, inside the model and inside what is exported.
-
-    Always computes in float32, by TensorFlow.
+    """Waveforms to log energies, in float32 whatever the global dtype policy.
 
     Args:
         sample_rate: Hz. Defaults to `16000`.
@@ -94,12 +86,16 @@ class LogMel(FrontEnd):
             it, the limit of `timbre.audio.stft`, `parts` times as many frames are
             computed and most are dropped. Defaults to `160`, 10 ms.
         num_bands: Number of mel bands, or of bins. Defaults to `40`.
-        low_hz: Lower corner of the lowest mel band. Defaults to `0.0`.
-        high_hz: Upper corner of the highest; `None` is half the rate.
+        low_hz, high_hz: Corners of the lowest and of the highest mel band. Default to
+            `0.0` and `None`, which is half the rate.
         floor: Float > 0, the least energy, which silence has. Defaults to `1e-5`, that
             of white noise 73 dB below full scale in a bin of 512 samples.
         spectrum: `"mel"`, or `"linear"` for the first `num_bands` bins as they are,
             `sample_rate / window` Hz apart. Defaults to `"mel"`.
+
+    Attributes:
+        matrix: Weights of bins in bands, float32 `[window // 2 + 1, num_bands]`.
+        parts: Number of equal parts of a hop, each at most a third of a window.
 
     Call arguments:
         waveform: Float `[batch, samples]`, any number of samples.
@@ -130,7 +126,15 @@ class LogMel(FrontEnd):
         **kwargs,
     ):
         super().__init__(dtype=dtype, **kwargs)
-        _check(window, hop, floor, spectrum)
+        if not (window >= 3 and 1 <= hop < window):
+            raise ValueError(
+                "`window` is at least 3 and `hop` at least 1 and below it. "
+                f"Received: window={window}, hop={hop}"
+            )
+        self.parts = _parts(window, hop)
+        if not floor > 0:
+            raise ValueError(f"`floor` must be above 0. Received: floor={floor}")
+        check_choice("spectrum", spectrum, SPECTRA)
         self.sample_rate = sample_rate
         self.window = window
         self.hop = hop
@@ -140,17 +144,7 @@ class LogMel(FrontEnd):
         self.floor = floor
         self.spectrum = spectrum
         self.input_spec = keras.layers.InputSpec(ndim=2)
-        self._matrix = self._weights()
-
-    @property
-    def matrix(self):
-        """Weights of bins in bands, float32 `[window // 2 + 1, num_bands]`."""
-        return self._matrix
-
-    @property
-    def parts(self):
-        """Number of equal parts of a hop, each at most a third of a window."""
-        return _parts(self.window, self.hop)
+        self.matrix = self._weights()
 
     def num_frames(self, num_samples):
         """Frames made of a number of samples, an int, an array or a tensor."""
@@ -191,18 +185,3 @@ def _parts(window, hop):
         "`hop` must be at most a third of `window`, or so much when cut into equal "
         f"parts, at most {MAX_PARTS}. Received: window={window}, hop={hop}"
     )
-
-
-def _check(window, hop, floor, spectrum):
-    if not (window >= 3 and 1 <= hop < window):
-        raise ValueError(
-            "`window` is at least 3 and `hop` at least 1 and below it. "
-            f"Received: window={window}, hop={hop}"
-        )
-    _parts(window, hop)
-    if not floor > 0:
-        raise ValueError(f"`floor` must be above 0. Received: floor={floor}")
-    if spectrum not in SPECTRA:
-        raise ValueError(
-            f"`spectrum` is one of {SPECTRA}. Received: spectrum={spectrum!r}"
-        )

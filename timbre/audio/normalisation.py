@@ -1,11 +1,10 @@
-"""Feature normalisation: removes level and channel from filterbank energies.
-
-Every norm is `(v - mean(v)) / std(v)`; they differ in what `v` runs over.
-"""
+"""Feature normalisation: removes level and channel from filterbank energies."""
 
 import keras
 import numpy as np
 from keras import ops
+
+from timbre.training.networks import check_choice
 
 TINY = float(np.finfo(np.float32).tiny)
 NORMS = ("frame", "utterance", "mean", "sliding", "none")
@@ -16,12 +15,10 @@ class FeatureNormalisation(keras.layers.Layer):
     """Normalises energies by mean and deviation, `(v - mean(v)) / std(v)`.
 
     What `v` runs over is the norm: `"frame"`, the bands of one frame, which forgets
-    loudness but amplifies silence; `"utterance"`, the frames of one band;
-    `"sliding"`, those of its frames in a window around the present one; `"mean"`, as
-    `"utterance"` without the division; `"none"`, nothing.
-
-    `std` is at least `1e-12` and never below what float32 can tell from rounding, so
-    constant features become zeros and not noise.
+    loudness but amplifies silence; `"utterance"`, the frames of one band; `"sliding"`,
+    those of its frames in a window around the present one; `"mean"`, as `"utterance"`
+    without the division; `"none"`, nothing. `std` is never below what float32 can tell
+    from rounding, so constant features become zeros and not noise.
 
     Args:
         log: Whether to take the natural logarithm first. Defaults to `False`.
@@ -49,8 +46,7 @@ class FeatureNormalisation(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(dtype=dtype, **kwargs)
-        if norm not in NORMS:
-            raise ValueError(f"`norm` is one of {NORMS}. Received: norm={norm!r}")
+        check_choice("norm", norm, NORMS)
         if window < 1:
             raise ValueError(f"`window` must be at least 1. Received: window={window}")
         if epsilon <= 0:
@@ -74,9 +70,8 @@ class FeatureNormalisation(keras.layers.Layer):
     def _frame(self, x, weight):
         mean = ops.mean(x, axis=-1, keepdims=True)
         x = x - mean
-        return x / self._deviation(
-            ops.mean(ops.square(x), axis=-1, keepdims=True), mean
-        )
+        variance = ops.mean(ops.square(x), axis=-1, keepdims=True)
+        return x / self._deviation(variance, mean)
 
     def _mean(self, x, weight):
         return x - _time_mean(x, weight)
@@ -109,13 +104,8 @@ class FeatureNormalisation(keras.layers.Layer):
         return energies_shape
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "log": self.log,
-            "norm": self.norm,
-            "window": self.window,
-            "epsilon": self.epsilon,
-        }
+        names = ("log", "norm", "window", "epsilon")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
 def _weight(mask, dtype):

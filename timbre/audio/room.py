@@ -11,6 +11,8 @@ import math
 
 import tensorflow as tf
 
+from timbre.audio.corruptions import sample_uniform, split_seed
+
 EARLY_S = 0.05  # time of the early reflections
 NUM_REFLECTIONS = 8
 REFLECTION = 8.0  # amplitude of one, relative to the noise
@@ -31,7 +33,7 @@ def impulse_response(rt60_s, *, direct_db, seed, duration_s=0.6, sample_rate=160
     """
     samples = max(round(duration_s * sample_rate), 2)
     rt60_s = tf.convert_to_tensor(rt60_s, tf.float32)
-    tail_seed, time_seed, sign_seed = tf.unstack(tf.random.split(seed, 3, alg="philox"))
+    tail_seed, time_seed, sign_seed = split_seed(seed, 3)
     times = tf.range(1, samples, dtype=tf.float32) / sample_rate
     envelope = tf.exp(-math.log(1000.0) * times / rt60_s[:, None])
     shape = tf.shape(envelope)
@@ -49,14 +51,8 @@ def _reflections(shape, time_seed, sign_seed, sample_rate):
     counts = [shape[0], NUM_REFLECTIONS]
     last = tf.minimum(round(EARLY_S * sample_rate), shape[1])
     first = tf.minimum(round(0.002 * sample_rate), last - 1)
-    when = tf.random.stateless_uniform(
-        counts, time_seed, minval=first, maxval=last, dtype=tf.int32, alg="philox"
-    )
-    sign = tf.sign(
-        tf.random.stateless_uniform(
-            counts, sign_seed, minval=-1, maxval=1, alg="philox"
-        )
-    )
+    when = sample_uniform(counts, time_seed, first, last, dtype=tf.int32)
+    sign = tf.sign(sample_uniform(counts, sign_seed, -1, 1))
     spikes = tf.one_hot(when, shape[1]) * REFLECTION * sign[:, :, None]
     return tf.reduce_sum(spikes, axis=1)  # (batch, samples - 1)
 
@@ -64,14 +60,10 @@ def _reflections(shape, time_seed, sign_seed, sample_rate):
 def reverberate(waveform, impulses):
     """Convolve each waveform with its impulse response, cut to the same length.
 
-    A response of one at time 0 and nothing after is no room at all.
-
     Args:
         waveform: Float32 `[batch, samples]`.
-        impulses: Float32 `[batch, any]`, see `impulse_response`.
-
-    Returns:
-        Waveforms, shaped as `waveform`.
+        impulses: Float32 `[batch, any]`, see `impulse_response`; a response of one at
+            time 0 and nothing after changes nothing.
     """
     samples = tf.shape(waveform)[1]
     size = _fast_size(samples + tf.shape(impulses)[1])

@@ -16,11 +16,10 @@ def stft(waveform, *, window=510, hop=128):
 
     Args:
         waveform: Float32 `[batch, samples]`.
-        window: Length of the periodic Hann window, which is also the FFT's.
-            Defaults to `510`, which makes 256 bins.
-        hop: Samples from one frame to the next, at most a third of the window, or
-            the last samples would lie where the window is nearly zero.
-            Defaults to `128`.
+        window: Length of the periodic Hann window and the FFT. Defaults to `510`, which
+            makes 256 bins.
+        hop: Samples from one frame to the next, at most a third of the window, or the
+            last would lie where it is nearly zero. Defaults to `128`.
 
     Returns:
         Spectra, complex64 `[batch, 1 + samples // hop, window // 2 + 1]`.
@@ -45,8 +44,7 @@ def inverse(spectrum, *, num_samples, window=510, hop=128):
     Args:
         spectrum: Complex64 `[batch, frames, window // 2 + 1]`.
         num_samples: Samples of the waveform, fewer than `frames * hop`.
-        window: As given to `stft`. Defaults to `510`.
-        hop: As given to `stft`. Defaults to `128`.
+        window, hop: As for `stft`.
 
     Returns:
         Waveforms, float32 `[batch, num_samples]`.

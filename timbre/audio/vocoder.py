@@ -7,8 +7,7 @@ consistent spectra, those of some waveform,
 `consistent = stft(inverse(magnitude * phase(guess)))`
 `guess = consistent + momentum * (consistent - consistent_before)`
 
-Words and timbre are kept; fine structure that the bands did not resolve, above all the
-pitch, is lost.
+Words and timbre are kept; what the bands did not resolve, above all pitch, is lost.
 
 References:
     Signal Estimation from Modified Short-Time Fourier Transform (Griffin and Lim,
@@ -32,9 +31,8 @@ def mel_to_power(mel_energies, matrix, *, iterations=100):
 
     Begins with every band spread evenly over its triangle and applies the
     multiplicative updates that decrease the Kullback-Leibler divergence,
-    `power *= (mel_energies / (power @ matrix)) @ matrix.T / sum_b matrix[:, b]`:
-    faint bands are fitted as closely as loud ones, and powers stay non-negative. Bins
-    outside of all bands stay at zero.
+    `power *= (mel_energies / (power @ matrix)) @ matrix.T / sum_b matrix[:, b]`, so
+    faint bands are fitted as closely as loud ones. Bins outside of all bands are zero.
 
     Args:
         mel_energies: Float `[batch, frames, bands]`, energies >= 0, no logarithms.
@@ -87,13 +85,11 @@ def griffin_lim(
         magnitude: Float `[batch, 1 + num_samples // hop, window // 2 + 1]`, >= 0, as
             `abs(stft(waveform))` of `timbre.audio.stft`.
         num_samples: Samples of the waveforms.
-        window: As given to `stft`. Defaults to `512`.
-        hop: As given to `stft`, at most a third of the window. Defaults to `160`.
+        window, hop: As given to `stft`. Default to `512` and `160`.
         iterations: Number of iterations. Defaults to `60`.
         momentum: Float in [0, 1]; with 0 the distance from the magnitudes never
             increases, and convergence is slower. Defaults to `0.99`.
-        seed: Two ints, where the phases start. The same seed gives the same waveforms.
-            Defaults to `(0, 0)`.
+        seed: Two ints, of the first phases. Defaults to `(0, 0)`.
 
     Returns:
         Waveforms, float32 `[batch, num_samples]`.
@@ -108,11 +104,9 @@ def griffin_lim(
     _check(magnitude, window // 2 + 1, "`magnitude`")
     if not 0 <= momentum <= 1:
         raise ValueError(f"`momentum` must be in [0, 1]. Received: {momentum}")
-    tf.debugging.assert_equal(
-        tf.shape(magnitude)[1],
-        1 + num_samples // hop,
-        "`magnitude` must have 1 + num_samples // hop frames.",
-    )
+    frames = 1 + num_samples // hop
+    message = "`magnitude` must have 1 + num_samples // hop frames."
+    tf.debugging.assert_equal(tf.shape(magnitude)[1], frames, message)
     return _search(
         magnitude,
         tf.convert_to_tensor(num_samples, tf.int32),
@@ -159,8 +153,7 @@ def waveform_from_log_mel(log_mel, front_end, *, iterations=60, seed=(0, 0)):
     Args:
         log_mel: Float `[batch, frames, num_bands]`, as the front end makes them.
         front_end: A `timbre.audio.mel.LogMel`, mel or linear.
-        iterations: Of `griffin_lim`. Defaults to `60`.
-        seed: Two ints, see `griffin_lim`. Defaults to `(0, 0)`.
+        iterations, seed: As for `griffin_lim`.
 
     Returns:
         Waveforms, float32 `[batch, (frames - 1) * hop]`, not limited to [-1, 1].

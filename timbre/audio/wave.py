@@ -1,8 +1,7 @@
 """Reading, writing and resampling of sound files.
 
 A waveform is a float32 array `[samples]` in [-1, 1], one channel, 16 kHz by default.
-Files are not trusted: magic bytes and header are checked before decoding
-(`timbre.audio.header`), samples while they are decoded, and an `AudioError` names the
+Files are not trusted: header and samples are checked, and an `AudioError` names the
 file and the reason.
 """
 
@@ -37,7 +36,6 @@ WRITABLE = {  # the first is the default
     ".ogg": ("VORBIS",),
     ".mp3": ("MPEG_LAYER_III",),
 }
-BITS = {"PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 
 
 def read(
@@ -56,9 +54,8 @@ def read(
     Args:
         path: The file; see `inspect` for the formats.
         sample_rate: Rate of the result, in Hz. Defaults to `16000`.
-        start_s: Where the part starts, in seconds. Defaults to `0.0`.
-        end_s: Where it ends, in seconds; `None` is the end of the file. It may pass
-            the end of the file by 10 ms, because labels are rounded.
+        start_s, end_s: The part, in seconds. Default to `0.0` and `None`, the end of
+            the file, which a part may pass by 10 ms, because labels are rounded.
         max_duration_s: Longest file accepted, in seconds. Defaults to four hours.
 
     Returns:
@@ -93,12 +90,10 @@ def write(
     The file appears whole or not at all. A waveform that lies on the grid of its
     subtype, as all that was read from a PCM file does, is read back to the bit.
 
-    Args:
         path: The file, `.wav`, `.flac`, `.ogg` or `.mp3`.
         waveform: Float `[samples]` in [-1, 1]; louder is an error, never clipped.
         sample_rate: Hz. Defaults to `16000`.
-        subtype: The coding, as `"PCM_24"`; `None` is 16-bit PCM for WAV and FLAC, and
-            the only coding of OGG and MP3.
+        subtype: The coding, as `"PCM_24"`; `None` is 16-bit PCM for WAV and FLAC.
 
     Raises:
         ValueError: The waveform, the suffix or the subtype is none of these.
@@ -127,8 +122,7 @@ def resample(waveform: np.ndarray, *, from_rate: int, to_rate: int) -> np.ndarra
 
     Args:
         waveform: Float `[samples]`.
-        from_rate: Rate of `waveform`, in Hz.
-        to_rate: Rate wanted, in Hz.
+        from_rate, to_rate: The rate of `waveform` and the one wanted, in Hz.
 
     Returns:
         The waveform, float32 `[round(samples * to_rate / from_rate)]`.
@@ -154,8 +148,7 @@ def decode_blocks(info, file, *, start=0, stop=None, size=BLOCK):
         Float32 `[samples]` at the rate of the file.
 
     Raises:
-        AudioError: The file ends before its header says, or holds samples that are not
-            finite or above 10; it says at which second.
+        AudioError: As in `read`; it says at which second.
     """
     stop = info.num_samples if stop is None else stop
     try:
@@ -164,10 +157,8 @@ def decode_blocks(info, file, *, start=0, stop=None, size=BLOCK):
         while start < stop:
             block = file.read(min(size, stop - start), dtype="float32", always_2d=True)
             if not len(block):
-                raise AudioError(
-                    info.path,
-                    f"truncated: {info.num_samples} samples promised, {start} found",
-                )
+                reason = f"{info.num_samples} samples promised, {start} found"
+                raise AudioError(info.path, f"truncated: {reason}")
             level = np.abs(block).max()
             if not level <= MAX_LEVEL:  # NaN is not, either
                 bad = ~(np.abs(block).max(axis=1) <= MAX_LEVEL)
@@ -197,13 +188,11 @@ def _span(info, start_s, end_s):
     """Samples `start, stop` of the file for the seconds asked."""
     last_s = info.duration_s if end_s is None else end_s
     if not 0 <= start_s < last_s:
-        raise AudioError(
-            info.path, f"a part needs 0 <= start < end. Received: {start_s}, {end_s}"
-        )
+        reason = f"a part needs 0 <= start < end. Received: {start_s}, {end_s}"
+        raise AudioError(info.path, reason)
     if last_s > info.duration_s + ROUNDING_S:
-        raise AudioError(
-            info.path, f"lasts {info.duration_s:.3f} s; the part ends at {last_s:.3f} s"
-        )
+        reason = f"lasts {info.duration_s:.3f} s; the part ends at {last_s:.3f} s"
+        raise AudioError(info.path, reason)
     start = round(start_s * info.sample_rate)
     stop = min(round(last_s * info.sample_rate), info.num_samples)
     if start >= stop:
@@ -228,11 +217,12 @@ def _checked(waveform, *, limit):
 
 def _on_grid(waveform, subtype):
     """Whole numbers for PCM: `x * 2**(bits - 1)`, the inverse of what reading does."""
-    if subtype not in BITS:
+    if not subtype.startswith("PCM_"):
         return waveform
-    scale = 2.0 ** (BITS[subtype] - 1)
+    bits = int(subtype.removeprefix("PCM_"))
+    scale = 2.0 ** (bits - 1)
     whole = np.minimum(np.round(waveform.astype(np.float64) * scale), scale - 1)
-    return whole.astype(np.int32) << (32 - BITS[subtype])
+    return whole.astype(np.int32) << (32 - bits)
 
 
 def _check_rate(rate, name):

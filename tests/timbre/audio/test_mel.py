@@ -184,7 +184,7 @@ def test_gradient_reaches_the_waveform(rng):
         ({"hop": 0}, "at least 1"),
         ({"hop": 401}, "a third"),
         ({"floor": 0.0}, "`floor` must be above 0"),
-        ({"spectrum": "bark"}, "`spectrum` is one of"),
+        ({"spectrum": "bark"}, "`spectrum` must be one of"),
     ],
 )
 def test_a_front_end_that_can_not_be_is_refused(arguments, rule):
