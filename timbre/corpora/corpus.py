@@ -20,8 +20,7 @@ class Utterance:
     Args:
         path: The sound file.
         speaker: Who speaks.
-        start: Where the segment begins, in seconds; `None` is the file's start.
-        end: Where it ends, in seconds; `None` is the file's end.
+        start, end: The segment, in seconds; `None` is the file's start or end.
         text: What is said, `""` if unknown.
         extra: Whatever else the manifest says, column to text.
     """
@@ -35,11 +34,9 @@ class Utterance:
 
     def read(self, *, sample_rate: int = 16000) -> np.ndarray:
         """Read the sound: float32 `[samples]`, see `timbre.audio.wave.read`."""
+        start_s = self.start or 0.0
         return wave.read(
-            self.path,
-            sample_rate=sample_rate,
-            start_s=self.start or 0.0,
-            end_s=self.end,
+            self.path, sample_rate=sample_rate, start_s=start_s, end_s=self.end
         )
 
 
@@ -82,15 +79,11 @@ class Corpus:
                 f"`speakers` must speak in corpus {self.name!r}. "
                 f"Received unknown speakers: {some(unknown)}"
             )
-        return replace(
-            self, utterances=tuple(u for u in self.utterances if u.speaker in wanted)
-        )
+        kept = tuple(u for u in self.utterances if u.speaker in wanted)
+        return replace(self, utterances=kept)
 
     def rows(self, part: Iterable[Utterance]) -> tuple[int, ...]:
-        """Where the utterances of a part stand in this corpus, in the part's order.
-
-        Utterances are identified by file, start, end and speaker.
-        """
+        """Rows of the utterances of a part, known by file, start, end and speaker."""
         row, part = {_identity(u): i for i, u in enumerate(self)}, tuple(part)
         missing = [str(u.path) for u in part if _identity(u) not in row]
         if missing:
@@ -104,17 +97,17 @@ class Corpus:
         """A name for each utterance, the same wherever the corpus lies.
 
         It is `19/198/19-198-0001.flac`, or `19/talk.flac[1.5,4.0]` for a part. Paths
-        count from the deepest folder that holds all files, so a corpus
-        that moved as a whole keeps its keys.
+        count from the deepest folder that holds all files.
         """
-        root = _common_folder(self.utterances)
+        folders = {os.path.abspath(u.path.parent) for u in self.utterances}
+        try:
+            root = os.path.commonpath(folders)
+        except ValueError:  # no utterances, or files on several drives
+            root = ""
         return tuple(_key(utterance, root) for utterance in self.utterances)
 
     def digest(self) -> str:
-        """SHA-256 of the rows: files, speakers, times, texts and extra columns.
-
-        The name of the corpus and the place where it lies do not count.
-        """
+        """SHA-256 of the rows, whatever the corpus is called and wherever it lies."""
         sha = hashlib.sha256()
         for key, u in zip(self.keys(), self.utterances, strict=True):
             row = [key, u.speaker, u.text, sorted(u.extra.items())]
@@ -140,14 +133,6 @@ def some(names: Sequence[str], limit: int = 8) -> str:
 
 def _identity(utterance: Utterance) -> tuple:
     return utterance.path, utterance.start, utterance.end, utterance.speaker
-
-
-def _common_folder(utterances: Sequence[Utterance]) -> str:
-    folders = {os.path.abspath(u.path.parent) for u in utterances}
-    try:
-        return os.path.commonpath(folders)
-    except ValueError:  # no utterances, or files on several drives
-        return ""
 
 
 def _key(utterance: Utterance, root: str) -> str:

@@ -30,8 +30,8 @@ def fetch(
 ) -> Path:
     """Download a file and check it; an interrupted download is resumed.
 
-    What was received is kept in `<path>.part`, and the file has its name only once
-    its checksum is right.
+    What was received is kept in `<path>.part`, and the file has its name, which is
+    returned, only once its checksum is right.
 
     Args:
         url: Where it is, `http` or `https`.
@@ -42,9 +42,6 @@ def fetch(
         timeout_s: Seconds of silence that count as a failure. Defaults to `60`.
         wait_s: Seconds to wait after a failure, doubled after each further one.
             Defaults to `2`.
-
-    Returns:
-        The path of the file.
 
     Raises:
         OSError: If the server fails every time, or the disk is too small.
@@ -87,9 +84,8 @@ def unpack(
 ) -> Path:
     """Unpack a tar archive of plain files and folders.
 
-    Nothing is written outside `folder`: a member with an absolute path or `..`, a
-    link or a device is refused, and with it the archive. Rights and owners in the
-    archive are ignored.
+    A member with an absolute path or `..`, a link or a device is refused, and with it
+    the archive. Rights and owners in the archive are ignored.
 
     Args:
         archive: The `.tar` or `.tar.gz`.
@@ -107,13 +103,13 @@ def unpack(
     archive, folder = Path(archive), Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     limit = MAX_EXPANSION * archive.stat().st_size + (64 << 20)
-    temporary = Path(tempfile.mkdtemp(prefix=".unpack-", dir=folder))
-    try:
+    with tempfile.TemporaryDirectory(prefix=".unpack-", dir=folder) as name:
+        temporary = Path(name)
         try:
             with tarfile.open(archive, "r|*") as tar:
                 for member in tar:
                     limit -= member.size
-                    _extract(tar, member, temporary, archive, limit)
+                    _extract(tar, member, temporary, limit)
         except (tarfile.TarError, EOFError, OSError, ValueError) as error:
             own = (FileExistsError, NotADirectoryError, IsADirectoryError)
             if getattr(error, "errno", None) and not isinstance(error, own):
@@ -124,8 +120,6 @@ def unpack(
         if not (temporary / whole).is_dir():
             raise ValueError(f"An archive must hold {whole}. Received: {archive}")
         return _move(temporary, folder, whole)
-    finally:
-        shutil.rmtree(temporary)
 
 
 def _resume(url: str, part: Path, timeout_s: float) -> None:
@@ -148,9 +142,8 @@ def _resume(url: str, part: Path, timeout_s: float) -> None:
         size = int(response.headers.get("Content-Length") or 0)
         free = shutil.disk_usage(part.parent).free
         if size > free:
-            raise OSError(
-                errno.ENOSPC, f"{size} bytes to come and {free} free", str(part.parent)
-            )
+            reason = f"{size} bytes to come and {free} free"
+            raise OSError(errno.ENOSPC, reason, str(part.parent))
         _copy(response, part, have, have + size)
 
 
@@ -181,11 +174,7 @@ def _is_final(error: Exception) -> bool:
 
 
 def _extract(
-    tar: tarfile.TarFile,
-    member: tarfile.TarInfo,
-    folder: Path,
-    archive: Path,
-    left: int,
+    tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, left: int
 ) -> None:
     """Write one member below a folder that holds no links, or refuse it."""
     name = PurePosixPath(member.name)

@@ -2,12 +2,7 @@
 
 The file holds no objects: `embeddings` float32 `[n, dim]`, `speaker` and `segment`
 str `[n]`, any number of `label_<name>` str `[n]`, and `about`, a JSON string that says
-which extractor made it and how. The encoder writes it; the diffusion model of speakers
-reads and writes it.
-
-Only `embeddings` and `speaker` are required, as sets of other programs often hold no
-more. The headers of a file are checked before any array is read, so a small file can
-not claim the memory of a large one.
+which extractor made it and how. Only `embeddings` and `speaker` are required.
 """
 
 import dataclasses
@@ -27,7 +22,7 @@ from timbre.files import atomic_write
 LABEL = "label_"  # begins the name of an array of labels
 MIN_LIMIT = 2**26  # bytes in memory that any file may need
 MAX_RATIO = 100  # bytes in memory to bytes on disk, beyond that
-BAD_FILE = (
+BAD_FILE = (  # what reading a damaged `.npz` raises
     zipfile.BadZipFile,
     zlib.error,
     tokenize.TokenError,
@@ -46,9 +41,8 @@ class EmbeddingSet:
 
     Args:
         embeddings: float32 `[n, dim]`.
-        speaker: Name of the speaker of each, str `[n]`; empty where unknown.
-        segment: Name of the segment of each, such as its path, str `[n]`; empty where
-            unknown.
+        speaker, segment: Name of the speaker and of the segment of each, such as its
+            path, str `[n]`; empty where unknown.
         about: What made it: extractor, sha256, dim, normalisation, sample rate, date.
         labels: What else is known, such as gender or language: name to str `[n]`,
             empty where unknown. Defaults to nothing.
@@ -150,11 +144,11 @@ def _read(path) -> dict[str, np.ndarray]:
     known = ("embeddings", "speaker", "segment", "about")
     # Opened here: a torn archive would stay open.
     with open(path, "rb") as raw, zipfile.ZipFile(raw) as archive:
-        members = {
-            info.filename.removesuffix(".npy"): info for info in archive.infolist()
-        }
+        members = {m.filename.removesuffix(".npy"): m for m in archive.infolist()}
         ours = {k: v for k, v in members.items() if k in known or k.startswith(LABEL)}
-        _check_sizes(ours.values(), Path(path).stat().st_size)
+        size, total = Path(path).stat().st_size, sum(m.file_size for m in ours.values())
+        if total > max(MIN_LIMIT, MAX_RATIO * size):
+            raise ValueError(f"{size} bytes that would unfold to {total}")
         arrays = {}
         for name, info in ours.items():
             with archive.open(info) as member:
@@ -162,13 +156,6 @@ def _read(path) -> dict[str, np.ndarray]:
             with archive.open(info) as member:
                 arrays[name] = np.lib.format.read_array(member, allow_pickle=False)
     return arrays
-
-
-def _check_sizes(members, size):
-    """Refuses an archive that unfolds to far more than its own `size` in bytes."""
-    total = sum(member.file_size for member in members)
-    if total > max(MIN_LIMIT, MAX_RATIO * size):
-        raise ValueError(f"{size} bytes that would unfold to {total}")
 
 
 def _check_header(name, member, size):

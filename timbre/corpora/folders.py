@@ -1,10 +1,8 @@
 """Opening corpora: manifests, trees of recordings, or several of them.
 
-`open_corpus` takes a manifest, a folder with a
-`manifest.csv`, a LibriSpeech or VoxCeleb tree, a plain folder
-`<speaker>/**/<utterance>.(wav|flac|ogg|mp3)`, or several of these. Hidden files and
-folders (`.git`, `._a.wav`) are skipped, and links to folders are followed.
-Nothing is written.
+`open_corpus` takes a manifest or a folder that holds `manifest.csv`, a LibriSpeech or
+VoxCeleb tree, a plain folder `<speaker>/**/<utterance>.(wav|flac|ogg|mp3)`, or several.
+Hidden files and folders (`.git`, `._a.wav`) are skipped, links to folders are followed.
 """
 
 import os
@@ -30,9 +28,6 @@ def open_corpus(
             their parent folders.
         name: What to call the corpus. Defaults to the name of the folder, or
             `"joined"` for a list.
-
-    Returns:
-        The corpus.
 
     Raises:
         FileNotFoundError: If there is nothing at `source`.
@@ -64,16 +59,10 @@ def open_corpus(
 
 
 def scan(folder: str | os.PathLike, *, name: str | None = None) -> Corpus:
-    """Read a folder `<speaker>/**/<utterance>.(wav|flac|ogg|mp3)`.
+    """Read a folder `<speaker>/**/<utterance>.(wav|flac|ogg|mp3)`, by sorted paths.
 
-    The first folder below `folder` is the speaker, however deep a file lies.
-
-    Args:
-        folder: The folder that holds a folder for each speaker.
-        name: What to call the corpus. Defaults to the folder's name.
-
-    Returns:
-        The corpus, in the order of the sorted paths.
+    The first folder below `folder` is the speaker, however deep a file lies. `name` is
+    what to call the corpus, and defaults to that of the folder.
     """
     folder = Path(folder)
     utterances, outside = [], []

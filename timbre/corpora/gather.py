@@ -34,24 +34,23 @@ def gather(
         synthetic: Arguments of `timbre.corpora.synthetic.render.render`, to add
             synthetic speech. Defaults to none; without `sources` they must be given.
         num_styles: Styles added for each recording, see
-            `timbre.corpora.style_augmentation`; none for synthetic speech, which
-            has its own. Defaults to `0`.
+            `timbre.corpora.style_augmentation`; synthetic speech has its own. Defaults
+            to `0`.
         seed: Of the styles. Defaults to `0`.
 
     Returns:
         The corpus; where several are combined, speakers are `<corpus>/<speaker>`.
     """
-    corpora = [folders.open_corpus(sources)] if sources else []
-    if num_styles:
-        corpora = [
-            style_augmentation.augment(
-                corpus,
-                Path(cache) / f"styles-{_file_name(corpus)}-{num_styles}-{seed}",
-                count=num_styles,
-                seed=seed,
+    corpora = []
+    if sources:
+        corpus = folders.open_corpus(sources)
+        if num_styles:
+            name = f"{corpus.name.replace('/', '-')}-{corpus.digest()[:8]}"
+            folder = Path(cache) / f"styles-{name}-{num_styles}-{seed}"
+            corpus = style_augmentation.augment(
+                corpus, folder, count=num_styles, seed=seed
             )
-            for corpus in corpora
-        ]
+        corpora.append(corpus)
     if synthetic is not None:
         corpora.append(render(**synthetic))
     if not corpora:
@@ -63,14 +62,10 @@ def gather(
 
 
 def gather_config(config: Any) -> Corpus:
-    """Gather the corpus of an experiment.
+    """Gather the corpus of an experiment, or raise a `TrainingError`.
 
     Args:
-        config: A dataclass that inherits `timbre.training.config.CorpusConfig` and
-            `RunConfig`.
-
-    Raises:
-        TrainingError: If synthetic voices can not be rendered.
+        config: A `timbre.training.config.CorpusConfig` that is a `RunConfig` too.
     """
     with_synthetic = config.add_synthetic or not config.corpus
     try:
@@ -83,7 +78,3 @@ def gather_config(config: Any) -> Corpus:
         )
     except SynthesisError as error:
         raise TrainingError(str(error)) from error
-
-
-def _file_name(corpus):
-    return f"{corpus.name.replace('/', '-')}-{corpus.digest()[:8]}"

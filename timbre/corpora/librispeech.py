@@ -13,10 +13,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from timbre.corpora.corpus import Corpus, Utterance
+from timbre.training.networks import check_choice
 
 URL = "https://www.openslr.org/resources/12"
-# SHA-256 of <subset>.tar.gz.
-SUBSETS = {
+SUBSETS = {  # and the SHA-256 of <subset>.tar.gz
     "dev-clean": "76f87d090650617fca0cac8f88b9416e0ebf80350acb97b343a85fa903728ab3",
     "dev-other": "12661c48e8c3fe1de2c1caa4c3e135193bfb1811584f11f569dd12645aa84365",
     "test-clean": "39fde525e59672dc6d1551919b1478f724438a95aa55f874b576be21967e6c23",
@@ -79,22 +79,16 @@ def download(root: str | os.PathLike, subset: str, *, url: str = URL) -> Path:
     """Fetch one subset, check it and unpack it below `root/LibriSpeech`.
 
     A subset that is there already is not touched, and an interrupted download is
-    resumed. The subset's folder appears atomically.
+    resumed. The subset's folder, which is returned, appears atomically.
 
     Args:
         root: Where to put the folder `LibriSpeech`.
         subset: One of `SUBSETS`.
         url: Another server with the same archives. Defaults to OpenSLR.
-
-    Returns:
-        The folder of the subset.
     """
     from timbre.corpora import download  # a reader of a tree needs no network code
 
-    if subset not in SUBSETS:
-        raise ValueError(
-            f"`subset` must be one of {', '.join(SUBSETS)}. Received: {subset!r}"
-        )
+    check_choice("subset", subset, tuple(SUBSETS))
     root = Path(root)
     folder = root / "LibriSpeech" / subset
     if not folder.is_dir():
@@ -117,7 +111,9 @@ def _present(home: Path) -> list[str]:
 def _subset(folder: Path, genders: dict[str, str]) -> Iterator[Utterance]:
     for chapter in sorted(folder.glob("*/*/")):
         speaker = chapter.parent.name
-        texts = _texts(chapter / f"{speaker}-{chapter.name}.trans.txt")
+        lines = _lines(chapter / f"{speaker}-{chapter.name}.trans.txt")
+        pairs = (line.partition(" ") for line in lines)  # <utterance> <SENTENCE>
+        texts = {utterance: text for utterance, _, text in pairs}
         extra = {"subset": folder.name, "chapter": chapter.name}
         if speaker in genders:
             extra["gender"] = genders[speaker]
@@ -125,19 +121,11 @@ def _subset(folder: Path, genders: dict[str, str]) -> Iterator[Utterance]:
             yield Utterance(path, speaker, text=texts.get(path.stem, ""), extra=extra)
 
 
-def _texts(file: Path) -> dict[str, str]:
-    """Sentences by utterance, from lines `<utterance> <SENTENCE>`."""
-    if not file.is_file():
-        return {}
-    lines = file.read_text(encoding="utf-8").splitlines()
-    pairs = (line.partition(" ") for line in lines)
-    return {utterance: text for utterance, _, text in pairs}
-
-
 def _genders(file: Path) -> dict[str, str]:
     """Genders by speaker, from lines `id | sex | subset | minutes | name`."""
-    if not file.is_file():
-        return {}
-    lines = file.read_text(encoding="utf-8").splitlines()
-    cells = (line.split("|") for line in lines if not line.startswith(";"))
+    cells = (line.split("|") for line in _lines(file) if not line.startswith(";"))
     return {row[0].strip(): row[1].strip() for row in cells if len(row) > 1}
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text(encoding="utf-8").splitlines() if file.is_file() else []

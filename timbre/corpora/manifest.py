@@ -1,11 +1,9 @@
 """Manifests: CSV files that list the utterances of a corpus.
 
-A manifest is a CSV file with a header. Its columns:
+Its columns:
 
-* `path`: the sound file, relative to the manifest. `..` may lead out of the
-  manifest's folder, as it does in a manifest that joins several corpora, and an
-  absolute path is taken as it is; `write` never makes one where a relative path
-  exists, so a corpus can be moved as a whole.
+* `path`: the sound file, relative to the manifest or absolute. `write` makes it
+  relative, perhaps with `..`, so that a corpus can be moved as a whole.
 * `speaker`: name of the speaker, any text.
 * `start`, `end`: seconds, where only a part of the file is meant. Optional.
 * `text`: transcript. Optional.
@@ -15,6 +13,7 @@ Every other column is kept, as text, in `Utterance.extra`; an empty cell is left
 """
 
 import csv
+import functools
 import json
 import math
 import os
@@ -30,9 +29,7 @@ COLUMNS = ("path", "speaker", "start", "end", "text")
 
 
 def read(manifest: str | os.PathLike, *, name: str | None = None) -> Corpus:
-    """Read a manifest.
-
-    The files themselves are not touched.
+    """Read a manifest; the sound files are not touched.
 
     Args:
         manifest: The CSV file.
@@ -43,8 +40,7 @@ def read(manifest: str | os.PathLike, *, name: str | None = None) -> Corpus:
         The corpus, rows in the order of the file.
 
     Raises:
-        ValueError: If the manifest has no rows, lacks a column, or a row is
-            wrong; the message names the row.
+        ValueError: If the manifest has no rows, lacks a column, or a row is wrong.
     """
     manifest = Path(manifest)
     utterances, seen = [], {}
@@ -54,8 +50,8 @@ def read(manifest: str | os.PathLike, *, name: str | None = None) -> Corpus:
         same = (utterance.path, utterance.start, utterance.end)
         if same in seen:
             raise ValueError(
-                f"A manifest names each segment of speech once. Received: "
-                f"{where} repeats line {seen[same]} ({row['path']})"
+                "A manifest names each segment of speech once. "
+                f"Received: {where} repeats line {seen[same]} ({row['path']})"
             )
         seen[same] = line
         utterances.append(utterance)
@@ -154,9 +150,6 @@ def write(manifest: str | os.PathLike, utterances: Iterable[Utterance]) -> Path:
         manifest: The CSV file; an existing one is replaced.
         utterances: A corpus, or any `Utterance`s. Paths become relative to the
             manifest's folder; extra columns are written as they are.
-
-    Returns:
-        The path of the manifest.
     """
     manifest, utterances = Path(manifest), tuple(utterances)
     extra = dict.fromkeys(key for u in utterances for key in u.extra)
@@ -164,7 +157,8 @@ def write(manifest: str | os.PathLike, utterances: Iterable[Utterance]) -> Path:
     if clash:
         raise ValueError(f"`extra` must not repeat a column. Received: {clash}")
     manifest.parent.mkdir(parents=True, exist_ok=True)
-    folder, resolved = manifest.parent.resolve(), {}
+    folder = manifest.parent.resolve()
+    relative = functools.cache(lambda parent: _relative(parent.resolve(), folder))
     with (
         atomic_write(manifest) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
@@ -172,10 +166,7 @@ def write(manifest: str | os.PathLike, utterances: Iterable[Utterance]) -> Path:
         rows = csv.DictWriter(file, [*COLUMNS, *extra], restval="")
         rows.writeheader()
         for u in utterances:
-            parent = u.path.parent
-            if parent not in resolved:
-                resolved[parent] = _relative(parent.resolve(), folder)
-            path = (resolved[parent] / u.path.name).as_posix()
+            path = (relative(u.path.parent) / u.path.name).as_posix()
             values = (path, u.speaker, u.start, u.end, u.text)
             rows.writerow(dict(zip(COLUMNS, values, strict=True)) | u.extra)
     return manifest
@@ -184,30 +175,20 @@ def write(manifest: str | os.PathLike, utterances: Iterable[Utterance]) -> Path:
 def join(corpora: Sequence[Corpus], *, name: str = "joined") -> Corpus:
     """Put several corpora into one.
 
-    A speaker becomes `<corpus>/<speaker>`, so that two speakers of one name in
-    two corpora stay two, and the column `corpus` names the corpus of a row.
-
-    Args:
-        corpora: The corpora, of different names.
-        name: What to call the whole. Defaults to `"joined"`.
+    A speaker becomes `<corpus>/<speaker>`, so that two of one name in two corpora stay
+    two, and the column `corpus` names the corpus of a row.
     """
     names = [corpus.name for corpus in corpora]
     if not names or len(set(names)) < len(names):
         raise ValueError(
             f"Corpora to join must have different names. Received: {names}"
         )
-    return Corpus(
-        name,
-        tuple(
-            replace(
-                u,
-                speaker=f"{corpus.name}/{u.speaker}",
-                extra=u.extra | {"corpus": corpus.name},
-            )
-            for corpus in corpora
-            for u in corpus
-        ),
+    utterances = tuple(
+        replace(u, speaker=f"{c.name}/{u.speaker}", extra=u.extra | {"corpus": c.name})
+        for c in corpora
+        for u in c
     )
+    return Corpus(name, utterances)
 
 
 def _utterance(row: dict, folder: Path, where: str) -> Utterance:
@@ -233,13 +214,18 @@ def _utterance(row: dict, folder: Path, where: str) -> Utterance:
     return Utterance(folder / path, speaker, start, end, text, extra)
 
 
+def parse_number(text: str) -> float:
+    """The number in a cell, NaN if there is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
 def _seconds(text: str, key: str, where: str) -> float | None:
     if not text.strip():
         return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
+    seconds = parse_number(text)
     if not 0 <= seconds < math.inf:
         raise ValueError(
             f"`{key}` must be seconds, at least 0. Received: {key}={text!r} ({where})"

@@ -11,6 +11,7 @@ are any text, empty where unknown. Every other column is kept, as text, in
 
 import math
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,13 +19,14 @@ from pathlib import Path
 import soundfile
 
 from timbre.audio import wave
+from timbre.corpora import manifest
 from timbre.corpora.corpus import Corpus, Utterance
-from timbre.corpora.manifest import AUDIO_SUFFIXES, is_sound, name_of, read_rows
 from timbre.corpora.phone_sets import SILENCE, map_timit
 from timbre.progress import ProgressBar
 
 COLUMNS = ("path", "start", "end", "phone", "speaker")
 TIMIT_RATE = 16000  # Hz; its labels count samples
+TIMIT_TABLE = re.compile(r"(.*/)?(train|test)/dr[^/]*/[^/]+/[^/]+\.phn", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,8 @@ class Segment:
 
     Args:
         path: The sound file.
-        start_s: Where it begins, in seconds.
-        end_s: Where it ends, in seconds.
-        phone: The label, `""` if unknown.
-        speaker: Name of the speaker, `""` if unknown.
+        start_s, end_s: Where it begins and ends, in seconds.
+        phone, speaker: The label and the name of the speaker, `""` if unknown.
         extra: Whatever else is known of it, column to text.
     """
 
@@ -83,21 +83,17 @@ def read(segments_csv: str | os.PathLike, *, name: str | None = None) -> Labels:
         name: What to call the labels. Defaults to the name of the folder that holds
             `segments.csv`, or to the name of a table called otherwise.
 
-    Returns:
-        The labels, in the order of the file.
-
     Raises:
-        ValueError: If the table has no rows, lacks a column, or a row is wrong; the
-            message names the row.
+        ValueError: If the table has no rows, lacks a column, or a row is wrong.
     """
     table, segments, paths, names = Path(segments_csv), [], {}, {}
-    for row, line in read_rows(table, COLUMNS, kind="A table of segments"):
+    for row, line in manifest.read_rows(table, COLUMNS, kind="A table of segments"):
         where = f"{table}, line {line}"
         segment = _segment(row, table.parent, where, paths, names)
         if segments and segments[-1].extra == segment.extra:
             segment = replace(segment, extra=segments[-1].extra)
         segments.append(segment)
-    return Labels(name or name_of(table, "segments.csv"), tuple(segments))
+    return Labels(name or manifest.name_of(table, "segments.csv"), tuple(segments))
 
 
 def read_timit(
@@ -108,14 +104,13 @@ def read_timit(
 ) -> Labels:
     """Read a TIMIT tree, `(TRAIN|TEST)/DR<n>/<speaker>/<sentence>.(WAV|PHN)`.
 
-    Names may be in any case; where a recording lies there twice, as `SA1.WAV` and
+    Names may be in any case; of a recording that lies there twice, as `SA1.WAV` and
     `SA1.WAV.wav`, the longer name is read.
 
     Args:
         root: A folder above `TRAIN` and `TEST`.
         map_phones: Map the 61 labels to 38 and drop silence, see
-            `timbre.corpora.phone_sets.map_timit`. `False` keeps the 61. Defaults to
-            `True`.
+            `timbre.corpora.phone_sets.map_timit`. Defaults to `True`.
         sounds: Folder in which recordings in NIST SPHERE are converted once to FLAC,
             which the rest of the toolkit reads. Defaults to `None`: not converted.
 
@@ -145,12 +140,12 @@ def read_timit(
 def _segment(row, folder, where, paths, names):
     """A row as a segment; equal paths and strings are stored once, to save memory."""
     path, *times, phone, speaker = (row.pop(name) for name in COLUMNS)
-    if not is_sound(path):
+    if not manifest.is_sound(path):
         raise ValueError(
-            f"`path` must name a file that ends in one of {', '.join(AUDIO_SUFFIXES)}. "
-            f"Received: path={path!r} ({where})"
+            "`path` must name a file that ends in one of "
+            f"{', '.join(manifest.AUDIO_SUFFIXES)}. Received: path={path!r} ({where})"
         )
-    start_s, end_s = map(_number, times)
+    start_s, end_s = map(manifest.parse_number, times)
     if not 0 <= start_s < end_s < math.inf:
         raise ValueError(
             "`start` and `end` must be seconds, at least 0, and `end` must come after "
@@ -163,23 +158,9 @@ def _segment(row, folder, where, paths, names):
     return Segment(path, start_s, end_s, phone, speaker, extra)
 
 
-def _number(text):
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
-
-
 def _is_timit(path, root):
     """Whether this is a table of labels in its place."""
-    parts = [part.lower() for part in path.relative_to(root).parts[-4:]]
-    parts = [root.name.lower(), *parts] if len(parts) == 3 else parts  # root is TRAIN
-    return (
-        path.suffix.lower() == ".phn"
-        and len(parts) == 4
-        and parts[0] in ("train", "test")
-        and parts[1].startswith("dr")
-    )
+    return TIMIT_TABLE.fullmatch(path.relative_to(root.parent).as_posix())
 
 
 def _sound(table):
@@ -222,7 +203,7 @@ def _timit_segments(table, path, map_phones):
         cells, where = line.split(), f"{table}, line {number}"
         if not cells:
             continue
-        start, end = map(_number, (*cells, "", "")[:2])
+        start, end = map(manifest.parse_number, (*cells, "", "")[:2])
         if len(cells) != 3 or not 0 <= start < end < math.inf:
             raise ValueError(
                 "A label of TIMIT must be a first sample, a last one beyond it, and a "

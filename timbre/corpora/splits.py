@@ -1,9 +1,7 @@
 """Deterministic splits of a corpus by speaker or by utterance.
 
 A split is derived from a hash of seed and name, so it is identical on every machine,
-and that of a speaker does not depend on what the others say. Speakers that share a
-`groups` value (one eSpeak variant, two channels of one person) are never separated:
-a held-out voice is not one of training under another name.
+and that of a speaker does not depend on what the others say.
 """
 
 import hashlib
@@ -33,12 +31,12 @@ def split_by_speaker(
         counts: Speakers in each part; one of them may be `None`, all the rest.
         shares: Or the share of the speakers in each part, at most 1 in all.
         seed: Another seed gives another split. Defaults to `0`.
-        groups: A column of the manifest. Speakers that share a value of it, directly
-            or through others, form a group that is never separated; a speaker without
-            a value is a group alone. Whole groups are assigned, in a random order,
-            until a part has its count or more, so a later part may get fewer. What
-            is left goes to the part that is `None`, or to none. Defaults to `None`:
-            every speaker is a group.
+        groups: A column of the manifest, as of eSpeak variants. Speakers that share a
+            value, directly or through others, are never separated, so that no held-out
+            voice is one of training under another name; one without a value is a group
+            alone. Whole groups are assigned, in a random order, until a part has its
+            count or more, so a later part may get fewer; what is left goes to the part
+            that is `None`, or to none. Defaults to `None`: every speaker is a group.
 
     Returns:
         One corpus for each count or share, in that order.

@@ -1,12 +1,11 @@
 """Style augmentation: recordings resynthesised with another vocal effort, by WORLD.
 
 Most corpora hold each speaker in one style, and an encoder trained on them confuses
-style with identity. Here an utterance is analysed by the WORLD vocoder into pitch,
-spectral envelope and aperiodicity; each is changed as vocal effort changes it (louder
-or softer, excited or tired speech); and the utterance is synthesised again. Effort
-changes all at once: mean and range of the pitch rise, the spectrum gets flatter, the
-first formant higher, the pace different. The length of the vocal tract, as the upper
-formants show it, stays, and with it the identity of the speaker.
+style with identity. Here the WORLD vocoder analyses an utterance into pitch, spectral
+envelope and aperiodicity; they are changed as vocal effort changes them (louder or
+softer, excited or tired speech), all at once: mean and range of the pitch rise, the
+spectrum gets flatter, the first formant higher, the pace different. The length of the
+vocal tract, as the upper formants show it, stays, and with it the identity.
 
 Reference:
     WORLD: a vocoder-based high-quality speech synthesis system (Morise et al., 2016),
@@ -44,12 +43,11 @@ class Style:
     """Changes of an utterance by vocal effort; the defaults change nothing.
 
     Args:
-        f0_ratio: Ratio of the mean pitch to what it was.
-        f0_range: Ratio of the pitch range, in octaves, to what it was.
+        f0_ratio, f0_range: Ratios of mean pitch and of its range, in octaves.
         tilt_db: Slope added to the spectrum above 500 Hz, in dB an octave.
-        formant: Ratio of the first formant to what it was.
+        formant: Ratio of the first formant.
         breath: Exponent of the aperiodicity; below 1 is breathier.
-        pace: Ratio of the speed to what it was, at the same pitch.
+        pace: Ratio of the speed, at the same pitch.
     """
 
     f0_ratio: float = 1.0
@@ -61,11 +59,7 @@ class Style:
 
 
 def sample_style(rng: np.random.Generator) -> Style:
-    """Sample a style of random effort, from tired (-1.3) to shouted (2); 0 is neutral.
-
-    Args:
-        rng: A `numpy.random.Generator`.
-    """
+    """Sample a style of random effort: tired (-1.3), neutral (0) or shouted (2)."""
     effort = rng.uniform(-1.3, 2.0)
     f0, melody, tilt, formant, breath, pace = rng.normal(size=6)
     hurry = 0.1 * effort * rng.choice([-1, 1])  # some are slow when excited
@@ -92,9 +86,6 @@ def apply_styles(
     Returns:
         Float32 waveforms, each `[samples / pace]` up to 5 ms, of the same root mean
         square unless that would clip; none if fewer than 20 frames are voiced.
-
-    Raises:
-        ImportError: If `pyworld` is not installed.
     """
     world = _world()
     x = np.asarray(waveform, np.float64)
@@ -125,9 +116,8 @@ def augment(
 ) -> Corpus:
     """Augment a corpus by each of its utterances in other styles.
 
-    The styles of an utterance follow from `seed` and its name in the corpus. The
-    folder is written beside its place and renamed when complete, so a folder that is
-    there is whole; a second call of the same arguments only reads it.
+    The styles of an utterance follow from `seed` and its name in the corpus. The folder
+    appears when it is complete; a second call of the same arguments only reads it.
 
     Args:
         corpus: The corpus.
@@ -151,12 +141,7 @@ def augment(
     if count < 1:
         raise ValueError(f"`count` must be at least 1. Received: {count}")
     folder = Path(folder).resolve()
-    order = {
-        "recipe": RECIPE,
-        "corpus": corpus.digest(),
-        "count": count,
-        "seed": seed,
-    }
+    order = {"recipe": RECIPE, "corpus": corpus.digest(), "count": count, "seed": seed}
     if not manifest.is_rendered(folder, order):
         _world()
         _write(corpus, folder, order, threads or min(os.cpu_count() or 1, 8), progress)
@@ -167,9 +152,8 @@ def _world() -> Any:
     try:
         import pyworld
     except ImportError as error:
-        raise ImportError(
-            "Style augmentation needs WORLD: pip install pyworld"
-        ) from error
+        reason = "Style augmentation needs WORLD: pip install pyworld"
+        raise ImportError(reason) from error
     return pyworld
 
 
@@ -235,16 +219,14 @@ def _augment_one(folder, place, number, key, utterance, order):
     digest = hashlib.sha256(f"{order['seed']} {key}".encode()).digest()
     rng = np.random.default_rng(list(digest))
     styles = [sample_style(rng) for _ in range(order["count"])]
-    rows, where = [], folder / place[utterance.speaker]
+    rows, speaker = [], utterance.speaker
+    where = folder / place[speaker]
     where.mkdir(exist_ok=True)
-    for i, (style, sound) in enumerate(
-        zip(styles, apply_styles(waveform, styles), strict=False)
-    ):
+    sounds = apply_styles(waveform, styles)
+    for i, (style, sound) in enumerate(zip(styles, sounds, strict=False)):
         path = where / f"u{number:06d}-{i}.flac"
         wave.write(path, sound, sample_rate=SAMPLE_RATE)
         numbers = {name: f"{value:.4g}" for name, value in asdict(style).items()}
         extra = utterance.extra | {"retold": key} | numbers
-        rows.append(
-            Utterance(path, utterance.speaker, text=utterance.text, extra=extra)
-        )
+        rows.append(Utterance(path, speaker, text=utterance.text, extra=extra))
     return rows

@@ -1,10 +1,9 @@
 """VoxCeleb: reading of a corpus of interviews with celebrities.
 
 A tree is `[wav/]<speaker>/<video>/<utterance>.wav`, where a speaker is `id` and five
-digits. VoxCeleb 1 comes as WAV; VoxCeleb 2 comes as M4A and has to be converted to
-WAV or FLAC first, in the same folders. The archives are not offered for automatic
-download: ask for them at https://www.robots.ox.ac.uk/~vgg/data/voxceleb and unpack
-them yourself.
+digits. VoxCeleb 1 comes as WAV; VoxCeleb 2 comes as M4A and has to be converted to WAV
+or FLAC first, in the same folders. The archives have to be asked for at
+https://www.robots.ox.ac.uk/~vgg/data/voxceleb and unpacked.
 
 Reference: VoxCeleb: a large-scale speaker identification dataset (Nagrani, Chung and
 Zisserman, 2017), https://arxiv.org/abs/1706.08612.
@@ -79,8 +78,6 @@ def _genders(root: Path) -> dict[str, str]:
         tab = "\t" if lines and "\t" in lines[0] else ","
         for row in csv.DictReader(lines, delimiter=tab):
             cells = {(key or "").strip(): cell for key, cell in row.items()}
-            speaker = (
-                cells.get("VoxCeleb1 ID") or cells.get("VoxCeleb2 ID") or ""
-            ).strip()
-            genders[speaker] = (cells.get("Gender") or "").strip()
+            speaker = cells.get("VoxCeleb1 ID") or cells.get("VoxCeleb2 ID") or ""
+            genders[speaker.strip()] = (cells.get("Gender") or "").strip()
     return genders

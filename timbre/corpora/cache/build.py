@@ -44,8 +44,7 @@ def build(
     """Write the shards of a corpus, and last the index.
 
     Args:
-        corpus: The corpus.
-        folder: Where to.
+        corpus, folder: What to cache, and where.
         key: Fingerprint of corpus and recipe.
         recipe: `kind`, `sample_rate`, `min_length` and what else makes the cache.
         transform: Maps a waveform to what is kept of it.

@@ -2,18 +2,17 @@
 
 `index.npz` holds three arrays and no objects: `records`, one `RECORD` for each;
 `paths`, their names joined by NUL; and `about`, what was done, as JSON. It makes a
-folder a cache: it is written last and atomically. It is read without pickle and checked
-before it is used.
+folder a cache: it is written last and atomically, and read without pickle and checked.
 """
 
 import hashlib
 import json
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from timbre.corpora.corpus import Corpus
+from timbre.corpora.embeddings import BAD_FILE
 from timbre.files import atomic_write
 
 FORMAT = 3  # 1 and 2 were TFRecord
@@ -74,9 +73,8 @@ def load(folder: Path) -> tuple[dict, tuple[str, ...], np.ndarray]:
     """
     path = folder / INDEX
     if not path.is_file():
-        raise FileNotFoundError(
-            f"A cache must be complete: it has no {INDEX}. Received: {folder}"
-        )
+        reason = f"A cache must be complete: it has no {INDEX}. Received: {folder}"
+        raise FileNotFoundError(reason)
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as npz:
             about = json.loads(npz["about"].tobytes())
@@ -86,15 +84,7 @@ def load(folder: Path) -> tuple[dict, tuple[str, ...], np.ndarray]:
                 records = npz["records"]
                 _check(about, paths, records)
                 return about, paths, records
-    except (
-        AttributeError,
-        EOFError,
-        KeyError,
-        OSError,
-        TypeError,
-        ValueError,
-        zipfile.BadZipFile,
-    ) as error:
+    except (*BAD_FILE, AttributeError, OSError) as error:
         raise ValueError(
             f"{INDEX} must be one that `timbre.corpora.cache.records.cache` wrote; "
             f"delete it to cache anew. Received: {path} ({error})"

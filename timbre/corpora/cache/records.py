@@ -6,14 +6,13 @@ into features, to flat shards. `Records` reads them back:
     records = cache(corpus, folder)
     records.crop(i, start, length) == records.read(i)[start : start + length]
 
-One cache serves every split of its corpus: `records.select(corpus.rows(train))` are
-records of the utterances `train` alone.
+One cache serves every split: `records.select(corpus.rows(train))` are records of the
+utterances `train` alone.
 
 A folder holds `records-*.bin` (see `timbre.corpora.cache.shards`), `index.npz` (where
 each record begins), `about.json` (what was done, for people) and `skipped.csv` (what
 could not be read, and why). `index.npz` is written last: a folder without it is not a
-cache, however the caching ended. Memory is bounded by a few utterances, not by the
-corpus.
+cache. Memory is bounded by a few utterances.
 """
 
 import copy
@@ -49,8 +48,7 @@ class Records:
             rows that are missing were skipped.
         paths: Name of each record, as `Corpus.keys` gives it, tuple of str.
         shape: What follows the time axis: `()` for waveforms, else as `(bands,)`.
-        about: How the records were made, as in `about.json`; of the whole cache, also
-            in a part.
+        about: How the records of the whole cache were made, as in `about.json`.
         num_skipped: Number of utterances that could not be cached.
     """
 
@@ -68,9 +66,8 @@ class Records:
         self.num_skipped = self.about["num_skipped"]
         self._stored = index.STORED[self.about["kind"]]
         self._step = int(np.prod(self.shape, dtype=int)) * self._stored.itemsize
-        self._reader = ShardReader(
-            [self.folder / name for name in self.about["shards"]]
-        )
+        shards = [self.folder / name for name in self.about["shards"]]
+        self._reader = ShardReader(shards)
         self._set_columns()
 
     def _set_columns(self):
@@ -97,10 +94,7 @@ class Records:
         return self._floats(data)
 
     def crop(self, i: int, start: int, length: int) -> np.ndarray:
-        """Read `length` samples or frames of record `i` from `start` on.
-
-        Only these bytes are read.
-        """
+        """Read `length` samples or frames of record `i` from `start` on."""
         return self._floats(self._bytes(i, start, length))
 
     def crops(self, i: np.ndarray, start: np.ndarray, length: int) -> np.ndarray:
@@ -136,9 +130,7 @@ class Records:
         return tf.data.Dataset.from_generator(records, output_signature=signature)
 
     def select(self, rows: Sequence[int]) -> "Records":
-        """Records of some of the utterances, as if they alone had been cached.
-
-        Nothing is copied: they are read from the same shards.
+        """Records of some of the utterances, read from the same shards.
 
         Args:
             rows: Rows of the corpus, each once, in the order wanted: `row` of the
@@ -171,9 +163,8 @@ class Records:
         part.paths = tuple(self.paths[i] for i in chosen)
         part._records = self._records[chosen]
         part._records["row"] = kept
-        present, part._records["speaker"] = np.unique(
-            self.speaker[chosen], return_inverse=True
-        )
+        speakers = np.unique(self.speaker[chosen], return_inverse=True)
+        present, part._records["speaker"] = speakers
         part.speakers = tuple(self.speakers[i] for i in present)
         part._set_columns()
         return part
@@ -213,9 +204,9 @@ def cache(
     """Cache a corpus, or open the cache that is there if nothing has changed.
 
     A cache is reused when the rows of the corpus, the size and date of its files,
-    `about`, `sample_rate` and `min_length` are those it was made of, and is made anew
-    otherwise, as is one of an earlier format: what is there is removed first. Of
-    several processes that cache in one folder, one works and the others wait for it.
+    `about`, `sample_rate` and `min_length` are those it was made of, and is replaced
+    otherwise, as is one of an earlier format. Of several processes that cache in one
+    folder, one works and the others wait for it.
 
     Args:
         corpus: The corpus.
@@ -226,8 +217,7 @@ def cache(
         about: What `transform` does, for `about.json`: another `about` is another
             cache. Needed with `transform`.
         sample_rate: Hz. Defaults to `16000`.
-        min_length: Utterances of fewer samples, or frames, are skipped. Defaults to
-            `1`.
+        min_length: Fewest samples, or frames, of an utterance. Defaults to `1`.
         shard_bytes: Size of a shard. Defaults to 128 MiB.
         threads: Threads that decode. Defaults to the number of processors, at most 8.
 

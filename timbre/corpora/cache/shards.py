@@ -4,9 +4,8 @@
     record = the array's bytes          little-endian, C order, one dtype per cache
 
 Where a record begins and ends, whose it is and its CRC-32 are in the index
-(`timbre.corpora.cache.index`), so any stretch of a record is one `pread`. The same
-records make the same bytes in every process, and the shards of a cache, one after the
-other, have the SHA-256 that its `about.json` states.
+(`timbre.corpora.cache.index`), so any stretch of a record is one `pread`. The shards of
+a cache, one after the other, have the SHA-256 that its `about.json` states.
 """
 
 import contextlib
@@ -31,8 +30,7 @@ class ShardWriter:
         shard_bytes: Size at which the next shard is begun.
 
     Attributes:
-        names: Names of the shards.
-        sizes: Bytes of each complete shard.
+        names, sizes: Names of the shards, and bytes of each complete one.
         sha: The running SHA-256 of all records.
     """
 
@@ -91,23 +89,20 @@ class ShardWriter:
 
 
 class ShardReader:
-    """Reads bytes of shards by position, from any number of threads at once.
-
-    Args:
-        paths: The shards.
-    """
+    """Reads bytes of shards by position, from any number of threads at once."""
 
     def __init__(self, paths: list[Path]):
         self.paths = paths
         self._lock = threading.Lock()
-        self._files = {}
-        weakref.finalize(self, _close, self._files)
+        self._files, self._closing = {}, contextlib.ExitStack()
+        weakref.finalize(self, self._closing.close)
 
     def read(self, shard: int, offset: int, size: int) -> bytes:
         """Read `size` bytes of a shard from `offset` on."""
         with self._lock:
             if shard not in self._files:
-                self._files[shard] = self.paths[shard].open("rb", buffering=0)
+                file = self.paths[shard].open("rb", buffering=0)
+                self._files[shard] = self._closing.enter_context(file)
             file = self._files[shard]
             if not hasattr(os, "pread"):  # Windows
                 file.seek(offset)
@@ -120,11 +115,6 @@ class ShardReader:
                 f"Received: {self.paths[shard]}, which ends before {offset + size}"
             )
         return data
-
-
-def _close(files):
-    for file in files.values():
-        file.close()
 
 
 @contextlib.contextmanager

@@ -2,9 +2,8 @@
 
 `recording = level * microphone(voice * room + noise)`, `*` a convolution with `room`.
 
-Conditions are sampled anew for every utterance, from the same distribution for every
-speaker, so that the channel carries no information about the speaker. Nothing delays
-the direct sound, so labels of time stay valid.
+Conditions of every utterance are of the same distribution, so the channel carries no
+information about the speaker. Nothing delays the direct sound: labels stay valid.
 """
 
 from dataclasses import dataclass
@@ -27,8 +26,7 @@ class RecordingConditions:
         snr_db: Speech over noise, both as averages over the utterance.
         noise_tilt_db: Slope of the noise per octave: 0 white, -3 pink, -6 brown.
         tilt_db: Slope of the microphone per octave.
-        low_hz: Lower edge of the microphone's band.
-        high_hz: Its upper edge.
+        low_hz, high_hz: Edges of the microphone's band.
         level_db: Level of the result relative to full scale, as root mean square.
     """
 
@@ -83,9 +81,8 @@ def simulate(
     if conditions.rt60_s > 0:
         voice = _convolve(voice, impulse_response(conditions, rng, sample_rate))
     if np.isfinite(conditions.snr_db):
-        noise = coloured_noise(
-            len(voice), conditions.noise_tilt_db, rng, sample_rate=sample_rate
-        )
+        tilt_db = conditions.noise_tilt_db
+        noise = coloured_noise(len(voice), tilt_db, rng, sample_rate=sample_rate)
         voice = voice + noise * _rms(voice) * 10 ** (-conditions.snr_db / 20)
     voice = apply_microphone(voice, conditions, sample_rate)
     return scale_to_level(voice, conditions.level_db)

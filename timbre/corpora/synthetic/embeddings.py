@@ -5,9 +5,10 @@
 with `u ~ N(0, 1)` in 12 dimensions, `e` and `n` in `dim`. The first coordinate of `u`
 is shifted by +-2.2 with equal chance: the label `mode`, bimodal as `gender` is. So
 speakers lie near a curved manifold of 12 dimensions. `W` `[12, dim]` and `V`
-`[dim, dim]` are standard normal and fixed: every seed samples other speakers of the
-same distribution.
+`[dim, dim]` are standard normal and fixed, whatever the seed.
 """
+
+import dataclasses
 
 import numpy as np
 
@@ -21,9 +22,7 @@ MODES = np.array(["low", "high"])
 
 
 def sample_speakers(count: int, seed: int = 0, dim: int = 64) -> EmbeddingSet:
-    """Sample speakers, one embedding each.
-
-    The first speakers of a larger set are those of a smaller one.
+    """Sample speakers, one embedding each; the first of more are those of fewer.
 
     Args:
         count: How many, at least 1.
@@ -46,13 +45,10 @@ def sample_speakers(count: int, seed: int = 0, dim: int = 64) -> EmbeddingSet:
     noise = 0.05 * e.normal(size=(count, dim)) @ blur
     noise += 0.15 * n.normal(size=(count, dim))
     names = np.array([f"voice{i:06d}" for i in range(count)])
-    return EmbeddingSet(
-        _unit(np.tanh(place) @ sheet + noise),
-        names,
-        names.copy(),
-        _about(seed, dim),
-        {"mode": MODES[mode]},
-    )
+    about = {"extractor": "synthetic points", "dim": int(dim)}
+    about |= {"normalisation": "unit length", "seed": int(seed)}
+    embeddings, labels = _unit(np.tanh(place) @ sheet + noise), {"mode": MODES[mode]}
+    return EmbeddingSet(embeddings, names, names.copy(), about, labels)
 
 
 def sample_utterances(
@@ -67,14 +63,13 @@ def sample_utterances(
     Args:
         num_speakers: Defaults to `250`.
         each: Utterances of each speaker. Defaults to `20`.
-        seed: Which. Defaults to `0`.
-        dim: Length of an embedding. Defaults to `64`.
+        seed, dim: As for `sample_speakers`.
         within: Within-speaker deviation of each dimension. Defaults to `WITHIN`, for
             which the nearest of a speaker's 20 utterances has a cosine of about .977.
 
     Returns:
-        An `EmbeddingSet` of unit vectors `[num_speakers * each, dim]`, speaker by
-        speaker, with the label `mode`.
+        A set of unit vectors `[num_speakers * each, dim]`, speaker by speaker, with
+        the label `mode`.
     """
     if each < 1 or within < 0:
         raise ValueError(
@@ -84,20 +79,9 @@ def sample_utterances(
     one = sample_speakers(num_speakers, seed, dim)
     many = one.subset(np.repeat(np.arange(num_speakers), each))
     z = np.random.default_rng([seed, 4]).normal(size=many.embeddings.shape)
-    segment = [f"{name}/{i % each:03d}" for i, name in enumerate(many.speaker)]
+    names = [f"{name}/{i % each:03d}" for i, name in enumerate(many.speaker)]
     embeddings = _unit(many.embeddings + within * z)
-    return EmbeddingSet(
-        embeddings, many.speaker, np.array(segment), many.about, many.labels
-    )
-
-
-def _about(seed, dim):
-    return {
-        "extractor": "synthetic points",
-        "dim": int(dim),
-        "normalisation": "unit length",
-        "seed": int(seed),
-    }
+    return dataclasses.replace(many, embeddings=embeddings, segment=np.array(names))
 
 
 def _unit(x):

@@ -2,8 +2,8 @@
 
 The shared library comes with the package `espeakng-loader`. It remembers the phase of
 its oscillators and more from one text to the next, so it is loaded afresh for every
-text: the same request gives the same samples, whatever came before, as long as nothing
-else in the process holds the library (hence `worker`).
+text: the same request gives the same samples, as long as nothing else in the process
+holds the library (hence `worker`).
 
 A phone lasts until the next one starts, and the silent closure before a plosive
 belongs to it. A pause is a gap between two phones.
@@ -44,8 +44,7 @@ class Label:
     """A phone in IPA, or a word, from `start_s` to `end_s`.
 
     Args:
-        start_s: Start in seconds.
-        end_s: End in seconds.
+        start_s, end_s: Start and end in seconds.
         name: The phone without stress marks, or the word as written.
     """
 
@@ -65,8 +64,7 @@ class Speech:
     Args:
         waveform: Float32 `[samples]` in [-1, 1].
         sample_rate: Hz.
-        phones: Labels in order, without overlap.
-        words: Labels in order, without overlap.
+        phones, words: Labels in order, without overlap.
     """
 
     waveform: np.ndarray
@@ -112,8 +110,8 @@ def synthesise(
         text: What to say.
         voice: A language, or `language+variant`. Defaults to `"en-us"`.
         rate: Words per minute, 80 to 450. Defaults to `175`.
-        pitch: Height of the voice, 0 to 99, where 50 is the variant's own.
-        pitch_range: Range of the melody, 0 to 99; 0 is monotone.
+        pitch: Height of the voice, 0 to 99. Defaults to `50`, the variant's own.
+        pitch_range: Range of the melody, 0 to 99; 0 is monotone. Defaults to `50`.
         volume: Loudness, 0 to 200. Loud variants clip above the default, `30`.
 
     Returns:
@@ -126,18 +124,12 @@ def synthesise(
     data = text.encode()
     if not text.strip() or b"\0" in data:
         raise ValueError(f"`text` needs words and no NUL. Received: {text!r}")
-    settings = {
-        "rate": rate,
-        "pitch": pitch,
-        "pitch_range": pitch_range,
-        "volume": volume,
-    }
+    settings = dict(rate=rate, pitch=pitch, pitch_range=pitch_range, volume=volume)
     for name, value in settings.items():
         low, high = LIMITS[name]
         if not low <= value <= high:
-            raise ValueError(
-                f"`{name}` must be from {low} to {high}. Received: {value}"
-            )
+            rule = f"`{name}` must be from {low} to {high}"
+            raise ValueError(f"{rule}. Received: {value}")
     samples, events = [], []
 
     def receive(data, count, found):
@@ -158,10 +150,8 @@ def synthesise(
             raise SynthesisError(f"eSpeak NG has no such voice. Received: {voice!r}")
         for name, value in settings.items():
             library.espeak_SetParameter(SETTINGS[name], int(value), 0)
-        size, mark = ctypes.c_size_t(len(data) + 1), ctypes.c_uint(0)
-        status = library.espeak_Synth(
-            data, size, 0, 1, 0, UTF8, ctypes.byref(mark), None
-        )
+        size, mark = ctypes.c_size_t(len(data) + 1), ctypes.byref(ctypes.c_uint(0))
+        status = library.espeak_Synth(data, size, 0, 1, 0, UTF8, mark, None)
     if status or not samples:
         raise SynthesisError(f"eSpeak NG said nothing. Received: {text!r}")
     waveform = np.concatenate(samples)
@@ -179,26 +169,21 @@ def _open_library():
     """A fresh library and its sample rate; unloaded at the end."""
     if not _one_at_a_time.acquire(blocking=False):
         raise SynthesisError("eSpeak NG speaks one text at a time in a process.")
-    try:
+    with contextlib.ExitStack() as cleanup:
+        cleanup.callback(_one_at_a_time.release)
         package = load_package()
         try:
             library = ctypes.CDLL(package.get_library_path())
         except OSError as error:
             raise SynthesisError(f"eSpeak NG can not be loaded: {error}") from error
-        try:
-            folder = str(Path(package.get_data_path())).encode()
-            rate = library.espeak_Initialize(SYNCHRONOUS, 0, folder, OPTIONS)
-            if rate <= 0:
-                raise SynthesisError(f"eSpeak NG does not start: status {rate}.")
-            try:
-                yield library, rate
-            finally:
-                library.espeak_Terminate()
-        finally:
-            close = "dlclose" if hasattr(_ctypes, "dlclose") else "FreeLibrary"
-            getattr(_ctypes, close)(library._handle)
-    finally:
-        _one_at_a_time.release()
+        close = "dlclose" if hasattr(_ctypes, "dlclose") else "FreeLibrary"
+        cleanup.callback(getattr(_ctypes, close), library._handle)
+        folder = str(Path(package.get_data_path())).encode()
+        rate = library.espeak_Initialize(SYNCHRONOUS, 0, folder, OPTIONS)
+        if rate <= 0:
+            raise SynthesisError(f"eSpeak NG does not start: status {rate}.")
+        cleanup.callback(library.espeak_Terminate)
+        yield library, rate
 
 
 def load_package():

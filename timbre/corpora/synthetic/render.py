@@ -6,8 +6,7 @@
     <folder>/words.csv       path, start, end, word, speaker
     <folder>/about.json      the configuration, versions, speakers
 
-The folder is rendered under another name beside its place and renamed when complete,
-so a folder that is there is whole.
+The folder appears when it is complete, so a folder that is there is whole.
 """
 
 import csv
@@ -82,7 +81,7 @@ def render(
         language=language,
         texts=None if texts is None else tuple(texts),
     )
-    order = {"recipe": RECIPE, **_as_json(config)}
+    order = {"recipe": RECIPE, **json.loads(json.dumps(asdict(config)))}
     if not manifest.is_rendered(folder, order):
         espeak.load_package()
         try:
@@ -123,11 +122,8 @@ class _Worker:
     """A process that renders some of the speakers."""
 
     def __init__(self, config, folder, speakers):
-        self.job = {
-            "order": _as_json(config),
-            "folder": str(folder),
-            "speakers": list(speakers),
-        }
+        job = {"order": asdict(config), "folder": str(folder)}
+        self.job = job | {"speakers": list(speakers)}
         self.errors = tempfile.TemporaryFile()
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         self.process: Any = subprocess.Popen(
@@ -163,28 +159,20 @@ class _Worker:
 
     def close(self):
         """End the process, finished or not."""
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+        self.process.kill()
+        self.process.wait()
         self.process.stdout.close()
         self.errors.close()
 
 
 def _write_tables(folder, rows):
-    utterances = [
-        Utterance(
-            path=folder / row["path"],
-            speaker=row["speaker"],
-            text=row["text"],
-            extra={
-                "gender": row["gender"],
-                "variant": row["variant"],
-                "f0_hz": f"{row['f0_hz']:.1f}",
-                **{key: f"{value:.4g}" for key, value in row["conditions"].items()},
-            },
-        )
-        for row in rows
-    ]
+    utterances = []
+    for row in rows:
+        extra = {name: row[name] for name in ("gender", "variant")}
+        extra["f0_hz"] = f"{row['f0_hz']:.1f}"
+        extra |= {name: f"{value:.4g}" for name, value in row["conditions"].items()}
+        path, speaker = folder / row["path"], row["speaker"]
+        utterances.append(Utterance(path, speaker, text=row["text"], extra=extra))
     manifest.write(folder / "manifest.csv", utterances)
     _write_labels(folder / "segments.csv", rows, source="phones", column="phone")
     _write_labels(folder / "words.csv", rows, source="words", column="word")
@@ -202,7 +190,7 @@ def _write_labels(path, rows, *, source, column):
 def _write_about(folder, config, rows):
     about = {
         "recipe": RECIPE,
-        "order": _as_json(config),
+        "order": asdict(config),
         "sample_rate": speakers.SAMPLE_RATE,
         "num_utterances": len(rows),
         "duration_s": sum(row["num_samples"] for row in rows) / speakers.SAMPLE_RATE,
@@ -211,8 +199,3 @@ def _write_about(folder, config, rows):
     }
     text = json.dumps(about, indent=1, ensure_ascii=False)
     (folder / "about.json").write_text(text, encoding="utf-8")
-
-
-def _as_json(config):
-    """The configuration as JSON reads it back."""
-    return json.loads(json.dumps(asdict(config)))

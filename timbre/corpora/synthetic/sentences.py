@@ -102,13 +102,8 @@ def sample(
             f"Received: language={language!r}"
         )
     size = len(parts[0])
-    first, second, third = (rng.permutation(size) for _ in parts)
+    first, second, third = ([part[i] for i in rng.permutation(size)] for part in parts)
     return [
-        " ".join(
-            part[order[place % size]]
-            for part, order, place in zip(
-                parts, (first, second, third), (i, i + i // size, i), strict=True
-            )
-        )
+        f"{first[i % size]} {second[(i + i // size) % size]} {third[i % size]}"
         for i in range(count)
     ]

@@ -3,7 +3,7 @@
 A vocal tract that is `tract` times longer lowers every formant by that factor. Speech
 synthesised at rate `r` and played at `r / tract` has such formants, and lower pitch and
 speed too; so it is synthesised with `tract` times higher pitch and speed, and only the
-formants change. Times of phones scale with the waveform.
+formants change.
 
 The variants were picked by measuring all 104 on four sentences: at least 69 % of the
 loud frames voiced and harmonicity 0.84 or more (no whisper, croak or robot), a melody
@@ -13,7 +13,7 @@ and of any two that sound alike (mean and deviation of 19 cepstra), one.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -49,50 +49,34 @@ class Variant:
     shift: float = 0.0
 
 
-def _female(name, f0_hz, shift):
-    """A male variant with a tract 14 % shorter, the usual difference."""
-    return Variant(name, "f", f0_hz, tract=0.86, shift=shift)
+def _variants(gender, table, tract=1.0):
+    """Variants from cells of name, pitch and, if it is not 0, shift."""
+    for cell in table.split("|"):
+        name, f0_hz, *shift = cell.split(",")
+        yield Variant(name.strip(), gender, int(f0_hz), tract, *map(float, shift))
 
 
 FEMALE = (
-    Variant("Andrea", "f", 245),
-    Variant("Annie", "f", 237),
-    Variant("aunty", "f", 172),
-    Variant("belinda", "f", 230),
-    Variant("f1", "f", 178),
-    Variant("grandma", "f", 199),
-    Variant("linda", "f", 229),
-    Variant("shelby", "f", 181),
-    Variant("steph2", "f", 182),
-    _female("Nguyen", 149, 0.42),
-    _female("ed", 125, 0.55),
-    _female("Gene2", 114, 0.55),
-    _female("gustave", 106, 0.6),
-    _female("travis", 101, 0.6),
-    _female("m5", 102, 0.6),
+    *_variants(
+        "f",
+        "Andrea, 245 | Annie, 237 | aunty, 172 | belinda, 230 | f1, 178 | "
+        "grandma, 199 | linda, 229 | shelby, 181 | steph2, 182",
+    ),
+    *_variants(  # male ones with a tract 14 % shorter, the usual difference
+        "f",
+        "Nguyen, 149, 0.42 | ed, 125, 0.55 | Gene2, 114, 0.55 | gustave, 106, 0.6 | "
+        "travis, 101, 0.6 | m5, 102, 0.6",
+        tract=0.86,
+    ),
 )
-MALE = (
-    Variant("Denis", "m", 98),
-    Variant("Gene2", "m", 114),
-    Variant("Jacky", "m", 112),
-    Variant("Lee", "m", 96),
-    Variant("Mario", "m", 107),
-    Variant("Mr serious", "m", 101),
-    Variant("Nguyen", "m", 149, shift=-0.2),
-    Variant("ed", "m", 125),
-    Variant("gustave", "m", 106),
-    Variant("iven4", "m", 99),
-    Variant("kaukovalta", "m", 97),
-    Variant("m3", "m", 104),
-    Variant("m5", "m", 102),
-    Variant("m6", "m", 100),
-    Variant("m8", "m", 86),
-    Variant("marcelo", "m", 96),
-    Variant("max", "m", 101),
-    Variant("norbert", "m", 100),
-    Variant("paul", "m", 85),
-    Variant("robert", "m", 97),
-    Variant("travis", "m", 101),
+MALE = tuple(
+    _variants(
+        "m",
+        "Denis, 98 | Gene2, 114 | Jacky, 112 | Lee, 96 | Mario, 107 | "
+        "Mr serious, 101 | Nguyen, 149, -0.2 | ed, 125 | gustave, 106 | iven4, 99 | "
+        "kaukovalta, 97 | m3, 104 | m5, 102 | m6, 100 | m8, 86 | marcelo, 96 | "
+        "max, 101 | norbert, 100 | paul, 85 | robert, 97 | travis, 101",
+    )
 )
 
 
@@ -101,11 +85,10 @@ class Speaker:
     """A synthetic speaker.
 
     Args:
-        name: Its name and the name of its folder.
+        name: Its name and that of its folder.
         variant: The eSpeak variant it starts from.
         f0_hz: Median pitch.
-        tract: Tract length relative to the variant's own.
-        speed: Speed relative to 175 words per minute.
+        tract, speed: Relative to the variant's own and to 175 words per minute.
     """
 
     name: str
@@ -122,11 +105,10 @@ class Speaker:
 
 @dataclass(frozen=True)
 class Prosody:
-    """How one utterance is spoken; it differs from utterance to utterance.
+    """How one utterance is spoken.
 
     Args:
-        semitones: Pitch relative to the speaker's own.
-        speed: Speed relative to the speaker's own.
+        semitones, speed: Pitch and speed relative to the speaker's own.
         pitch_range: Range of the melody, 0 to 99, where 50 is the variant's own.
     """
 
@@ -138,11 +120,7 @@ class Prosody:
 def sample_speakers(num_speakers: int, *, seed: int) -> tuple[Speaker, ...]:
     """Sample speakers, female and male in turn, evenly over pitch, tract and speed.
 
-    The first speakers of a larger sample are those of a smaller one.
-
-    Args:
-        num_speakers: How many.
-        seed: Another seed gives other speakers.
+    The first speakers of a larger sample are those of a smaller one of the same `seed`.
     """
     order = np.random.default_rng(seed)
     groups = [
@@ -187,16 +165,13 @@ def synthesise(
     prosody: Prosody | None = None,
     language: str = "en-us",
 ) -> espeak.Speech:
-    """Synthesise a text in the voice of a speaker.
+    """Synthesise a text in the voice of a speaker, at 16 kHz.
 
     Args:
         text: What to say.
         speaker: Who says it.
         prosody: How; `None` is the speaker's own average.
         language: A language of eSpeak NG, as `"ko"`. Defaults to `"en-us"`.
-
-    Returns:
-        The speech at 16 kHz.
     """
     prosody = prosody or Prosody()
     f0_hz = speaker.f0_hz * 2 ** (prosody.semitones / 12) * speaker.tract
@@ -222,13 +197,9 @@ def apply_tract_length(speech: espeak.Speech, *, tract: float) -> espeak.Speech:
     """Play speech `tract` times slower, at 16 kHz, its labels with it."""
     played_rate = round(speech.sample_rate / tract)
     scale = speech.sample_rate / played_rate
-    waveform = wave.resample(
-        speech.waveform, from_rate=played_rate, to_rate=SAMPLE_RATE
-    )
-    return replace(
-        speech,
-        waveform=waveform,
-        sample_rate=SAMPLE_RATE,
+    return espeak.Speech(
+        wave.resample(speech.waveform, from_rate=played_rate, to_rate=SAMPLE_RATE),
+        SAMPLE_RATE,
         phones=tuple(label.stretch(scale) for label in speech.phones),
         words=tuple(label.stretch(scale) for label in speech.words),
     )

@@ -15,12 +15,11 @@ tract does, and adds
 `voice = tilt * (b - .5) + breath * b**2 + ripple * cos(2 * pi * harmonics * b + turn)`
 
 with tilt in (-.4, .4), breath in (0, .4), ripple in (.3, .6) and harmonics in (3, 9).
-These are uniform. The harmonics move as a melody does: `turn ~ N(turn_0, 0.7**2)` is
-drawn for each row around the speaker's own, which is uniform on the circle.
+These are uniform. The harmonics move as a melody does: `turn ~ N(turn_0, 0.7**2)` for
+each row, around the speaker's own, which is uniform on the circle.
 
-So both factors share all coordinates, and speaker identity is in warp and ripple, which
-linear classifiers and nearest neighbours predict worse than a network. Accuracy on
-2,000 rows after training on 12,000, standardised:
+Speaker identity is in warp and ripple, which linear classifiers and nearest neighbours
+predict worse than a network. Accuracy on 2,000 rows after training on 12,000:
 
     phone 1.00, speaker .99    a network of 2 x 128
     phone 1.00, speaker .92    the nearest 5 rows
@@ -55,9 +54,8 @@ class Spectra:
     """Rows of spectra with their labels.
 
     Args:
-        x: Float32 `[rows, slots, bands]`.
-        phone: Str `[rows]`, what is said.
-        speaker: Str `[rows]`, who says it.
+        x: Float32 `[rows, slots, bands]`, without unit.
+        phone, speaker: Str `[rows]`, what is said and who says it.
         recording: Str `[rows]`, a name for each row.
     """
 
@@ -80,21 +78,14 @@ def sample(
     seed: int = 0,
     world: int = WORLD,
 ) -> Spectra:
-    """Sample spectra; phones and speakers are uniformly distributed.
-
-    The first rows of more are those of fewer.
+    """Sample spectra; the first rows of more are those of fewer.
 
     Args:
         rows: How many, at least 1.
-        num_phones: Defaults to `10`.
-        num_speakers: Defaults to `12`.
-        slots: Slots of time. Defaults to `4`.
-        bands: Numbers in a slot. Defaults to `16`.
+        num_phones, num_speakers: Default to `10` and `12`, uniformly distributed.
+        slots, bands: Slots of time, and numbers in one. Default to `4` and `16`.
         seed: Which rows. Defaults to `0`.
         world: Which phones and speakers there are. Defaults to `WORLD`.
-
-    Returns:
-        The spectra, without unit.
 
     Raises:
         ValueError: A number is below 1.
@@ -103,9 +94,8 @@ def sample(
     counts |= {"slots": slots, "bands": bands}
     if min(counts.values()) < 1:
         raise ValueError(f"All numbers must be at least 1. Received: {counts}")
-    said, by, melody, level, noise = (
-        np.random.default_rng([seed, i]) for i in range(5)
-    )
+    streams = (np.random.default_rng([seed, i]) for i in range(5))
+    said, by, melody, level, noise = streams
     phone = said.integers(num_phones, size=rows)
     speaker = by.integers(num_speakers, size=rows)
     phones = [_phone(np.random.default_rng([world, 0, i])) for i in range(num_phones)]
@@ -129,8 +119,7 @@ def compute_clean(phone: dict, voice: dict, *, slots: int, bands: int) -> np.nda
         phone: `centre`, `gain`, `slope` and `width`, each `[rows, 3]`.
         voice: `warp`, `tilt`, `breath`, `ripple`, `harmonics` and `turn`, in radians,
             each `[rows]`.
-        slots: Slots of time.
-        bands: Numbers in a slot.
+        slots, bands: As for `sample`.
 
     Returns:
         Float64 `[rows, slots, bands]`.

@@ -1,10 +1,9 @@
 """Render worker: a process that renders the utterances of some speakers.
 
 Text, prosody, voice and recording channel of utterance `j` of speaker `i` are a
-function of the configuration, `i` and `j`, so speakers may be rendered in any order
-and by several workers at once. A worker is a process of its own, because the
-synthesiser keeps global state and must share no memory with the rest: it reads a job as
-JSON from its standard input and writes one line of JSON for each recording.
+function of the configuration, `i` and `j`, so several workers may render in any order.
+A worker is a process of its own, because the synthesiser keeps global state: it reads a
+job as JSON from its standard input and writes one line of JSON for each recording.
 """
 
 import json
@@ -24,16 +23,7 @@ TEXT, SOUND = 0, 1  # separate streams of random numbers
 
 @dataclass(frozen=True)
 class RenderConfig:
-    """What is to be rendered; the whole corpus is a function of it.
-
-    Args:
-        num_speakers: Number of speakers.
-        utterances: Recordings of each.
-        seed: Of voices, texts and recording conditions.
-        clean: Leave the recording channel out.
-        language: A language of eSpeak NG.
-        texts: Sentences to sample from; `None` for those of `sentences`.
-    """
+    """What is to be rendered, as the arguments of `render.render` say."""
 
     num_speakers: int = 80
     utterances: int = 20
@@ -103,16 +93,12 @@ def render_speaker(config: RenderConfig, index: int, folder: Path) -> Iterator[d
 
 def _rows(labels, before):
     """Labels as lists, delayed by `before` samples and rounded to samples."""
-    rate = speakers.SAMPLE_RATE
-    moved = (
-        [round(t * rate + before) / rate for t in (label.start_s, label.end_s)]
-        for label in labels
-    )
-    return [
-        [start_s, end_s, label.name]
-        for label, (start_s, end_s) in zip(labels, moved, strict=True)
-        if end_s > start_s
-    ]
+    rows, rate = [], speakers.SAMPLE_RATE
+    for label in labels:
+        start, end = (round(t * rate + before) for t in (label.start_s, label.end_s))
+        if end > start:
+            rows.append([start / rate, end / rate, label.name])
+    return rows
 
 
 def main():
