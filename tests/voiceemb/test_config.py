@@ -46,6 +46,7 @@ def test_batches_are_those_of_the_stages_that_are_trained():
         (lambda: SoftmaxConfig(margin=-0.1), "`margin` of SoftmaxConfig"),
         (lambda: SoftmaxConfig(margin=1.6), "`margin` of SoftmaxConfig .* below"),
         (lambda: SoftmaxConfig(margin_rise=(9, 3)), "`margin_rise` must be two"),
+        (lambda: SoftmaxConfig(margin_rise=(5, 5)), "`margin_rise` must be two"),
         (lambda: SoftmaxConfig(sub_centres=0), "`sub_centres` of SoftmaxConfig"),
         (lambda: SoftmaxConfig(crop_frames=3), "`crop_frames` of SoftmaxConfig"),
         (lambda: MetricConfig(speakers=1), "`speakers` of MetricConfig"),
@@ -63,7 +64,7 @@ def test_batches_are_those_of_the_stages_that_are_trained():
             "`num_speakers` of SyntheticSpeechConfig",
         ),
         (lambda: SpeakerEncoderConfig(crop_frames=0), "`crop_frames` of Speaker"),
-        (lambda: SpeakerEncoderConfig(crop_lengths=(100, 3)), "`crop_lengths` must"),
+        (lambda: SpeakerEncoderConfig(crop_lengths=(100, 3)), "`crop_lengths` of S"),
         (
             lambda: SpeakerEncoderConfig(closed_set_share=1.0),
             "`closed_set_share` of .* below 1",
@@ -71,6 +72,8 @@ def test_batches_are_those_of_the_stages_that_are_trained():
         (lambda: SpeakerEncoderConfig(styles=-1), "`styles` of SpeakerEncoderConfig"),
         (lambda: AugmentationConfig(speeds=(0.4, 1.0)), "`speeds` must be ratios"),
         (lambda: AugmentationConfig(speeds=(1.0, 1.0)), "`speeds` must be ratios"),
+        (lambda: AugmentationConfig(speeds=(1.0, 3.0)), "`speeds` must be ratios"),
+        (lambda: AugmentationConfig(speeds=(1, float("nan"))), "must be ratios"),
         (lambda: AugmentationConfig(speeds=()), "`speeds` must be ratios"),
         (lambda: AugmentationConfig(num_masks=-1), "`num_masks` of AugmentationConfig"),
         # What all runs share is checked here as well.

@@ -16,3 +16,9 @@ class MeanOverReplicas(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         return y_pred
+
+
+def scale_over_replicas(loss, reduction="sum_over_batch_size"):
+    """A replica's share of a scalar loss, so that replicas add up as in Keras."""
+    loss = keras.ops.reshape(loss, (1,))  # Keras does not scale a scalar
+    return MeanOverReplicas(reduction=reduction)(loss, loss)

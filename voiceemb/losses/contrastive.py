@@ -51,9 +51,7 @@ def prototypical(embedding, labels, *, scale):
     One point for all voices scores `log(speakers)`.
 
     Args:
-        embedding: Unit vectors, `[speakers, utterances, dim]`, two utterances or more.
-        labels: Unused: the rows are the speakers.
-        scale: `w`, greater than 0.
+        embedding, labels, scale: As for `ge2e`.
 
     Returns:
         The mean over speakers, a scalar.

@@ -13,15 +13,11 @@ Reference:
     Sub-center ArcFace (Deng et al., 2020), https://doi.org/10.1007/978-3-030-58621-8_43
 """
 
-import math
-
 import keras
 from keras import layers, ops
 
 from timbre.training.networks import ConfiguredByArguments
 from voiceemb.losses.triplet import direction
-
-MAX_MARGIN = math.pi / 2
 
 
 def additive(cosine, margin):
@@ -32,19 +28,15 @@ def additive(cosine, margin):
 def additive_angular(cosine, margin):
     """`cos(angle + margin)` as long as that falls with the angle, else a line.
 
-    `cos(angle + margin)` would rise again beyond `angle = pi - margin`, and reward the
-    worst. From there on the line `cos(angle) - (1 - cos(margin))` follows, which meets
-    it at -1. (The published code lets `cos(angle) - margin * sin(margin)` follow, which
-    falls as steadily but begins with a small jump.)
+    Beyond `angle = pi - margin` it would rise again and reward the worst. From there on
+    the line `cos(angle) - (1 - cos(margin))` follows, which meets it at -1. (In the
+    published code `cos(angle) - margin * sin(margin)` does, after a small jump.)
 
     The gradient is finite at a cosine of 1 and of -1, where that of the angle is not.
 
     Args:
         cosine: Of any shape, float32.
         margin: In radians, at least 0 and below `pi / 2`.
-
-    Returns:
-        Values shaped as `cosine`, at most `cosine`.
     """
     cos, sin = ops.cos(margin), ops.sin(margin)
     sine = ops.sqrt(ops.maximum((1 - cosine) * (1 + cosine), 1e-12))
@@ -64,9 +56,6 @@ def with_margin(logits, labels, *, head, margin, scale):
         head: `"am"` or `"aam"`.
         margin: Float, or a scalar tensor.
         scale: That of the logits.
-
-    Returns:
-        Logits, float32 `[batch, classes]`.
     """
     true = ops.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
     cosine = ops.sum(true * logits, axis=-1, keepdims=True) / scale
@@ -80,8 +69,7 @@ class CosineClasses(ConfiguredByArguments, layers.Layer):
 
     `logit[c] = scale * max over k of cos(x, centre[c, k])`
 
-    With several centres, atypical utterances and wrong labels may take a centre of
-    their own and leave the main one clean.
+    Atypical utterances and wrong labels may take a centre of their own.
 
     Args:
         num_classes: Number of classes.

@@ -6,9 +6,8 @@ three arrays that broadcast together:
 `same` is the cosine of anchor and positive, `other` that of anchor and negative,
 `weight` is 1 where the two make a valid triplet and 0 elsewhere.
 
-Every row is an anchor if its speaker has another row and some other speaker has one;
-two speakers with two utterances each are enough. One forward pass serves both the
-mining and the gradient.
+Every row is an anchor if its speaker has another row and some other speaker has one.
+One forward pass serves both the mining and the gradient.
 
 Reference:
     FaceNet (Schroff et al., 2015), section 3.2, https://arxiv.org/abs/1503.03832;
@@ -22,14 +21,10 @@ MAX_GAP = 4.0  # beyond every difference of two cosines
 
 
 def relations(labels):
-    """Which rows share a speaker, and which do not.
-
-    Args:
-        labels: Speaker of each row, int `[rows]`.
+    """Which rows share a speaker, and which do not, by their labels, int `[rows]`.
 
     Returns:
-        Bool `positive` and `negative`, both `[rows, rows]`; no row is its own
-        positive.
+        Bool `positive` and `negative`, both `[rows, rows]`; no row is its own positive.
     """
     equal = labels[:, None] == labels[None, :]
     itself = ops.eye(ops.shape(labels)[0], dtype="bool")

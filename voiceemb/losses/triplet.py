@@ -4,8 +4,6 @@
 
 Embeddings have unit length, so a cosine is a dot product. An encoder that maps every
 voice to one point scores exactly `margin`: the value at which a run has collapsed.
-
-`margin_softmax` has the classification losses, `contrastive` those of whole batches.
 """
 
 import keras
@@ -13,24 +11,20 @@ from keras import ops
 
 
 def triplet_loss(same, other, *, margin):
-    """The loss of each triplet from its two cosines.
+    """The loss of each triplet from its two cosines, which broadcast together.
 
     Args:
-        same: Cosine of anchor and positive, of any shape.
-        other: Cosine of anchor and negative; broadcasts with `same`.
+        same: Cosine of anchor and positive.
+        other: Cosine of anchor and negative.
         margin: Minimum gap between the two.
-
-    Returns:
-        Losses, in the broadcast shape.
     """
     return ops.relu(other - same + margin)
 
 
 def stack(triplets):
-    """Stacks triplets `[batch, 3, ...]` as three blocks `[3 * batch, ...]`.
+    """Stacks triplets `[batch, 3, ...]` as `CosineTripletLoss` takes them.
 
-    Anchors come first, then positives, then negatives. Triplets travel unstacked, so
-    that a batch can be split over replicas without tearing one apart.
+    They travel unstacked, so that replicas get whole ones.
     """
     return ops.concatenate([triplets[:, 0], triplets[:, 1], triplets[:, 2]], axis=0)
 
@@ -41,8 +35,8 @@ class CosineTripletLoss(keras.losses.Loss):
 
     `loss = max(0, cos(anchor, negative) - cos(anchor, positive) + margin)`
 
-    A batch stacks three equal blocks on axis 0, anchors first, then positives, then
-    negatives; row `i` of each block makes triplet `i`.
+    A batch stacks three equal blocks on axis 0: anchors, positives, negatives; row `i`
+    of each makes triplet `i`.
 
     Args:
         margin: Float > 0, the minimum gap between the cosines. Defaults to `0.1`.
@@ -97,23 +91,3 @@ def direction(x, axis=-1):
 def weighted_mean(values, weight):
     """The mean of values by their weights, each 0 or 1; 0 if all weights are 0."""
     return ops.sum(values * weight) / ops.maximum(ops.sum(weight), 1.0)
-
-
-class ScaledOverReplicas(keras.losses.Loss):
-    """Reduces a loss that is computed already over replicas, as Keras does.
-
-    A replica's mean is divided by the number of replicas, so that replicas add up.
-
-    Call arguments:
-        y_true: Unused.
-        y_pred: The loss, `[1]`: Keras does not scale a scalar.
-    """
-
-    def call(self, y_true, y_pred):
-        return y_pred
-
-
-def scale_over_replicas(loss, reduction="sum_over_batch_size"):
-    """A replica's share of a scalar loss, see `ScaledOverReplicas`."""
-    loss = ops.reshape(loss, (1,))
-    return ScaledOverReplicas(reduction=reduction)(loss, loss)

@@ -1,13 +1,15 @@
 """Batch sampling: speakers, utterances, and the start and length of their crops.
 
 A batch is a pure function of seed and step, so a run that was stopped goes on with the
-same data. Only the crops themselves are read from the cache, by offset: memory does not
-grow with the corpus, and there is no shuffle buffer.
+same data. Only its crops are read from the cache, by offset: memory does not grow with
+the corpus.
 """
 
 import functools
 
 import numpy as np
+
+from timbre.training.networks import check_choice
 
 BALANCES = ("utterances", "speakers", "corpora")
 
@@ -32,10 +34,7 @@ class BatchSampler:
     def __init__(
         self, speaker, length, *, crop, corpus=None, balance="utterances", seed=0
     ):
-        if balance not in BALANCES:
-            raise ValueError(
-                f"`balance` must be one of {BALANCES}. Received: {balance!r}"
-            )
+        check_choice("balance", balance, BALANCES)
         self.speaker = np.asarray(speaker)
         self.length = np.asarray(length)
         self.crop = crop
@@ -65,11 +64,7 @@ class BatchSampler:
         return [np.array(found[key]) for key in sorted(found)]
 
     def classes(self, step, *, batch, crop=None):
-        """Rows of a classification batch, balanced as `balance` says.
-
-        Returns:
-            `(record, start)`, int `[batch]` each.
-        """
+        """Rows of a classification batch, `(record, start)`, int `[batch]` each."""
         rng = self._rng(2, step)
         if self.balance == "utterances":
             place = np.arange(step * batch, (step + 1) * batch)
@@ -146,17 +141,13 @@ def dataset(sample, records, *, crop, step, steps, transform=None, seed=0):
         sample: Maps a step, and the length of its crops as `crop`, to
             `(record, start)`, as the methods of `BatchSampler` do.
         records: A `timbre.corpora.cache.records.Records` whose crops are read.
-        crop: Length of a crop, in frames (or samples, if waveforms are cached); several
-            lengths, of which each step samples one for its whole batch.
+        crop: Length of a crop, in the unit of the cache; or several lengths, of which
+            each step samples one for its whole batch.
         step: First step.
         steps: Step before which the data ends.
-        transform: Maps `(crops, seed)` to features inside the graph, for instance to
-            augment waveforms and compute their energies; `seed` is int32 `[2]`.
-            Defaults to the identity.
-        seed: First half of the seed given to `transform`; the step is the other half.
-
-    Returns:
-        A `tf.data.Dataset`, prefetched.
+        transform: Maps `(crops, seed)` to features inside the graph; the seed is int32
+            `[2]`, `seed` and the step. Defaults to the identity.
+        seed: Of the lengths and of `transform`. Defaults to `0`.
     """
     import tensorflow as tf
 

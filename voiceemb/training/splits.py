@@ -2,8 +2,8 @@
 
 Speakers are split into those an encoder trains on, those whose EER selects the weights
 (validation), and those of the final test (open-set). Some utterances of the training
-speakers are held out as well (closed-set). A corpus too small to hold out speakers is
-validated on such utterances alone, and every report says so.
+speakers are held out as well (closed-set); they validate a corpus too small to hold out
+speakers, and every report says so.
 """
 
 import dataclasses

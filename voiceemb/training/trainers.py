@@ -1,8 +1,7 @@
 """Trainers: models that wrap a speaker encoder and add the loss that trains it.
 
 A trainer is an ordinary `keras.Model`: `compile` and `fit` train it in a notebook and
-`timbre.training.loop` trains it in a run. Its encoder is what is kept; everything else,
-such as the classes of the softmax, is dropped after training.
+`timbre.training.loop` trains it in a run. Its encoder is what is kept.
 """
 
 import math
@@ -10,18 +9,13 @@ import math
 import keras
 from keras import layers, ops
 
-from timbre.training.networks import ConfiguredByArguments
+from timbre.training.losses import scale_over_replicas
+from timbre.training.networks import ConfiguredByArguments, check_choice
 from voiceemb.losses import mining
 from voiceemb.losses.contrastive import CONTRASTIVE_LOSSES
-from voiceemb.losses.margin_softmax import (
-    MARGINS,
-    MAX_MARGIN,
-    CosineClasses,
-    with_margin,
-)
+from voiceemb.losses.margin_softmax import MARGINS, CosineClasses, with_margin
 from voiceemb.losses.triplet import (
     CosineTripletLoss,
-    scale_over_replicas,
     stack,
     triplet_loss,
     weighted_mean,
@@ -43,11 +37,7 @@ class Trainer(ConfiguredByArguments, keras.Model):
         self.encoder = encoder
 
     def ramp(self, first, last):
-        """Rises linearly from 0 at step `first` to 1 at step `last`.
-
-        The optimiser counts the steps, so a run that was stopped goes on with the
-        same values.
-        """
+        """Rises from 0 at step `first` of the optimiser to 1 at step `last`."""
         step = ops.cast(self.optimizer.iterations, "float32")
         return ops.clip((step - first) / (last - first), 0.0, 1.0)
 
@@ -58,13 +48,11 @@ class Trainer(ConfiguredByArguments, keras.Model):
         return scale_over_replicas(ops.sum(ops.stack(self.losses)))
 
     def get_config(self):
-        encoder = keras.saving.serialize_keras_object(self.encoder)
-        return {**super().get_config(), "encoder": encoder}
+        return keras.saving.serialize_keras_object(super().get_config())
 
     @classmethod
     def from_config(cls, config):
-        encoder = keras.saving.deserialize_keras_object(config["encoder"])
-        return cls(**{**config, "encoder": encoder})
+        return cls(**keras.saving.deserialize_keras_object(config))
 
 
 @keras.saving.register_keras_serializable(package="voiceemb")
@@ -73,9 +61,8 @@ class SpeakerClassifier(Trainer):
 
     The plain softmax reads the classes off the affine output, before it is brought to
     unit length: on the sphere its logits would be bounded and training slow. The margin
-    heads read them off the sphere, scale them, and subtract a margin from the true
-    class in the loss (`losses.margin_softmax`). A call returns logits without a margin,
-    since it has no labels.
+    heads read them off the sphere (`losses.margin_softmax`). A call has no labels, so
+    its logits are without a margin.
 
     Args:
         encoder: A `SpeakerEncoder`.
@@ -109,25 +96,14 @@ class SpeakerClassifier(Trainer):
         **kwargs,
     ):
         super().__init__(encoder, **kwargs)
-        if head not in HEADS:
-            raise ValueError(f"`head` must be one of {HEADS}. Received: {head!r}")
-        if not 0 <= margin < MAX_MARGIN:
-            raise ValueError(
-                f"`margin` must be at least 0 and below pi / 2. Received: {margin}"
-            )
-        first, last = margin_rise
-        if not (0 <= first < last or first == last == 0):
-            raise ValueError(
-                "`margin_rise` must be two steps, the first before the last, or "
-                f"(0, 0). Received: {margin_rise}"
-            )
+        check_choice("head", head, HEADS)
         self.num_speakers = num_speakers
         self.dropout = dropout
         self.seed = seed
         self.head = head
         self.scale = scale
         self.margin = margin
-        self.margin_rise = (first, last)
+        self.margin_rise = tuple(margin_rise)
         self.sub_centres = sub_centres
         self.check_min(num_speakers=2)
         if head == "softmax":
@@ -186,11 +162,10 @@ class EmbeddingTrainer(Trainer):
         """Statistics of a batch that show a collapse first.
 
         Returns:
-            `same` and `other`: mean cosine of pairs of one and of two speakers;
-            `active`: share of the batch's triplets that violate the margin, or whose
-            order is wrong where there is none;
-            `spread`: `sqrt(1 - |mean embedding|**2)`, 0 if all embeddings are equal
-            and 1 if they cancel out.
+            `same` and `other`, the mean cosine of pairs of one and of two speakers;
+            `active`, the share of the batch's triplets that violate the margin, or
+            whose order is wrong where there is none; and the `spread`,
+            `sqrt(1 - |mean embedding|**2)`, which is 0 if all embeddings are equal.
         """
         cosine, positive, negative = self._cosines(y, y_pred)
         same, other, weight = mining.batch_all(cosine, positive, negative, chance=None)
@@ -244,16 +219,8 @@ class TripletTrainer(EmbeddingTrainer):
         **kwargs,
     ):
         super().__init__(encoder, **kwargs)
-        if strategy not in mining.STRATEGIES:
-            raise ValueError(
-                f"`strategy` must be one of {sorted(mining.STRATEGIES)}. "
-                f"Received: {strategy!r}"
-            )
-        if reduction not in ("sum_over_batch_size", "sum"):
-            raise ValueError(
-                "`reduction` must be 'sum_over_batch_size' or 'sum'. "
-                f"Received: {reduction!r}"
-            )
+        check_choice("strategy", strategy, sorted(mining.STRATEGIES))
+        check_choice("reduction", reduction, ("sum_over_batch_size", "sum"))
         self.strategy = strategy
         self.margin = margin
         self.reduction = reduction
@@ -292,8 +259,8 @@ class TripletTrainer(EmbeddingTrainer):
 class ContrastiveTrainer(EmbeddingTrainer):
     """Contrastive loss over a batch `[speakers, utterances, ...]`.
 
-    A contrastive loss couples all rows of its batch: with more speakers it is harder.
-    Over replicas each takes the loss of its own speakers, and the losses are averaged.
+    With more speakers it is harder. Each replica takes the loss of its own speakers,
+    and the losses are averaged.
 
     Args:
         encoder: A `SpeakerEncoder`.
@@ -307,15 +274,7 @@ class ContrastiveTrainer(EmbeddingTrainer):
 
     def __init__(self, encoder, contrast="ge2e", temperature=0.1, **kwargs):
         super().__init__(encoder, **kwargs)
-        if contrast not in CONTRASTIVE_LOSSES:
-            raise ValueError(
-                f"`contrast` must be one of {sorted(CONTRASTIVE_LOSSES)}. "
-                f"Received: {contrast!r}"
-            )
-        if not temperature > 0:
-            raise ValueError(
-                f"`temperature` must be greater than 0. Received: {temperature}"
-            )
+        check_choice("contrast", contrast, sorted(CONTRASTIVE_LOSSES))
         self.contrast = contrast
         self.temperature = temperature
         if contrast != "supcon":

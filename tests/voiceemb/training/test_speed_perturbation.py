@@ -74,12 +74,6 @@ def test_a_short_record_is_repeated(voices):
     np.testing.assert_array_equal(crop[:period], crop[period : 2 * period])
 
 
-@pytest.mark.parametrize("speeds", [(), (1.0, 1.0), (0.1,), (3.0,), (float("nan"),)])
-def test_speeds_that_make_no_voice_are_refused(speeds):
-    with pytest.raises(ValueError, match="each given once"):
-        SpeedPerturbedRecords(Tones(), speeds)
-
-
 def test_features_have_no_speed():
     class Features(Tones):
         shape = (64,)
