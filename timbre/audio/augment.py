@@ -38,9 +38,6 @@ def spec_augment(
         num_frame_masks, max_frames: Likewise of frames. Default to `2` and `20`.
         value: Of masked features; `0.0`, the default, is the mean of normalised ones.
 
-    Returns:
-        Features, `[batch, frames, bands]`.
-
     Reference:
         SpecAugment (Park et al., 2019), https://arxiv.org/abs/1904.08779
     """

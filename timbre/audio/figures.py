@@ -42,22 +42,17 @@ def utterance_figure(
         )
     figure = Figure(figsize=(8.0, 6.0), layout="constrained")
     axes = figure.subplots(3, 1, sharex=True, height_ratios=[1, 2, 2])
-    _plot_waveform(axes[0], waveform, sample_rate)
+    limit = max(np.abs(waveform).max(), 1e-3) * 1.05
+    axes[0].plot(np.arange(len(waveform)) / sample_rate, waveform, linewidth=0.5)
+    axes[0].set(ylabel="amplitude", ylim=(-limit, limit), title=title)
     spectrum = _plot_spectrogram(axes[1], waveform, sample_rate)
     figure.colorbar(spectrum, ax=axes[1], label="level (dB)")
     values = _plot_features(axes[2], features, hop_s)
     figure.colorbar(values, ax=axes[2], label="value")
-    axes[0].set(xlim=(0, len(waveform) / sample_rate), title=title)
+    axes[0].set(xlim=(0, len(waveform) / sample_rate))
     axes[1].set(ylabel="frequency (kHz)")
     axes[2].set(ylabel=features_label, xlabel="time (s)")
     return figure
-
-
-def _plot_waveform(axes, waveform, sample_rate):
-    times = np.arange(len(waveform)) / sample_rate
-    axes.plot(times, waveform, linewidth=0.5)
-    limit = max(np.abs(waveform).max(), 1e-3) * 1.05
-    axes.set(ylabel="amplitude", ylim=(-limit, limit))
 
 
 def _plot_spectrogram(axes, waveform, sample_rate):
@@ -66,26 +61,18 @@ def _plot_spectrogram(axes, waveform, sample_rate):
     transform = ShortTimeFFT(hann(length), round(0.005 * sample_rate), sample_rate)
     power = transform.spectrogram(waveform)
     level_db = 10 * np.log10(np.maximum(power, np.finfo(float).tiny))
-    top = level_db.max()
     left, right, low, high = transform.extent(len(waveform))
-    return axes.imshow(
-        level_db - top,
-        origin="lower",
-        aspect="auto",
-        extent=(left, right, low / 1000, high / 1000),
-        norm=Normalize(FLOOR_DB, 0),
-        cmap="magma",
-    )
+    extent = (left, right, low / 1000, high / 1000)
+    return _plot_image(axes, level_db - level_db.max(), extent, (FLOOR_DB, 0))
 
 
 def _plot_features(axes, features, hop_s):
     low, high = np.percentile(features, [1, 99])  # one loud band must not hide the rest
-    return axes.imshow(
-        features.T,
-        origin="lower",
-        aspect="auto",
-        extent=(0, len(features) * hop_s, -0.5, features.shape[1] - 0.5),
-        norm=Normalize(low, max(high, low + 1e-6)),
-        cmap="magma",
-        interpolation="nearest",
-    )
+    extent = (0, len(features) * hop_s, -0.5, features.shape[1] - 0.5)
+    limits = (low, max(high, low + 1e-6))
+    return _plot_image(axes, features.T, extent, limits, interpolation="nearest")
+
+
+def _plot_image(axes, image, extent, limits, **options):
+    options |= {"origin": "lower", "aspect": "auto", "cmap": "magma"}
+    return axes.imshow(image, extent=extent, norm=Normalize(*limits), **options)

@@ -5,7 +5,7 @@
 Frame `t` starts at `t * hop` of the pre-emphasised waveform
 `x[n] - preemphasis * x[n - 1]` (whose first sample is `x[0]`), has no window, and the
 last one is filled with zeros: `L` samples make `1 + ceil((L - length) / hop)` frames.
-Energies are not logarithms; a band without any energy holds float64's epsilon.
+A band without any energy holds float64's epsilon.
 """
 
 import inspect
@@ -22,8 +22,7 @@ EPSILON = float(np.finfo(float).eps)  # what python_speech_features puts for zer
 class FrontEnd(keras.layers.Layer):
     """Base of layers from waveforms to frames of `num_bands` numbers.
 
-    A subclass has `num_frames(num_samples)`, and an attribute for every argument of
-    its constructor, which is its configuration.
+    A subclass has `num_frames(num_samples)`, and each argument as an attribute.
     """
 
     def compute_output_shape(self, input_shape):
@@ -90,10 +89,7 @@ class Filterbank(FrontEnd):
         self._matrix = _mel_matrix(sample_rate, num_bands, fft_size, low_hz, high_hz)
 
     def num_frames(self, num_samples):
-        """Frames made of a number of samples, an int, an array or a tensor.
-
-        160 frames of 10 ms are 25,681 to 25,840 samples: 1.6 s makes only 159.
-        """
+        """Frames of a number of samples, an int, an array or a tensor; 1.6 s is 159."""
         if isinstance(num_samples, int | np.integer):
             return 1 + -(-max(int(num_samples) - self.length, 0) // self.hop)
         beyond = ops.maximum(num_samples - self.length, 0)

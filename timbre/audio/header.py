@@ -70,7 +70,7 @@ def inspect(
 
 
 def open_sound(path: Path) -> soundfile.SoundFile:
-    """Open a file for decoding once its first bytes look like sound we accept."""
+    """Open a file for decoding if its first bytes look like sound we accept."""
     if not path.is_file():
         raise AudioError(path, "there is no such file")
     try:
@@ -149,27 +149,14 @@ def describe(path: Path, file: soundfile.SoundFile, max_duration_s: float) -> Wa
     kind = "WAV" if file.format == "WAVEX" else file.format
     if file.subtype not in SUBTYPES.get(kind, ()):
         raise AudioError(path, f"{kind} with {file.subtype} samples is not accepted")
-    if not 1 <= file.channels <= MAX_CHANNELS:
-        raise AudioError(
-            path, f"{file.channels} channels; 1 to {MAX_CHANNELS} are read"
-        )
-    if not MIN_RATE <= file.samplerate <= MAX_RATE:
-        raise AudioError(
-            path, f"{file.samplerate} Hz; {MIN_RATE} to {MAX_RATE} Hz are read"
-        )
-    if file.frames <= 0:
+    channels, rate, frames = file.channels, file.samplerate, file.frames
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise AudioError(path, f"{channels} channels; 1 to {MAX_CHANNELS} are read")
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise AudioError(path, f"{rate} Hz; {MIN_RATE} to {MAX_RATE} Hz are read")
+    if frames <= 0:
         raise AudioError(path, "there are no samples in it")
-    duration_s = file.frames / file.samplerate
-    if duration_s > max_duration_s:
-        raise AudioError(
-            path, f"{duration_s:.0f} s long; at most {max_duration_s:.0f} s are read"
-        )
-    return WaveInfo(
-        path=path,
-        sample_rate=file.samplerate,
-        channels=file.channels,
-        num_samples=file.frames,
-        duration_s=duration_s,
-        format=kind,
-        subtype=file.subtype,
-    )
+    seconds, limit = frames / rate, max_duration_s
+    if seconds > limit:
+        raise AudioError(path, f"{seconds:.0f} s long; at most {limit:.0f} s are read")
+    return WaveInfo(path, rate, channels, frames, seconds, kind, file.subtype)

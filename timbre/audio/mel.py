@@ -43,7 +43,7 @@ def mel_matrix(
     low_hz: float = 0.0,
     high_hz: float | None = None,
 ) -> np.ndarray:
-    """Compute the weight that every bin has in every mel band.
+    """Compute the weights of bins in mel bands, `[window // 2 + 1, num_bands]`.
 
     Args:
         sample_rate: Hz.
@@ -51,9 +51,6 @@ def mel_matrix(
         num_bands: Number of mel bands.
         low_hz, high_hz: Corners of the lowest and of the highest band. Default to `0.0`
             and `None`, which is half the rate.
-
-    Returns:
-        Weights, float64 `[window // 2 + 1, num_bands]`.
 
     Raises:
         ValueError: The corners are out of range, or a band holds no bin.

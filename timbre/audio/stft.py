@@ -26,15 +26,10 @@ def stft(waveform, *, window=510, hop=128):
     """
     _check(window, hop)
     around = window // 2
-    waveform = tf.pad(waveform, [[0, 0], [around, window - around]])
-    samples = tf.shape(waveform)[1] - window
-    used = samples // hop * hop + window
-    return tf.signal.stft(
-        waveform[:, :used],
-        frame_length=window,
-        frame_step=hop,
-        fft_length=window,
-        window_fn=tf.signal.hann_window,
+    used = tf.shape(waveform)[1] // hop * hop + window
+    waveform = tf.pad(waveform, [[0, 0], [around, window - around]])[:, :used]
+    return tf.signal.stft(  # its default is a periodic Hann window
+        waveform, frame_length=window, frame_step=hop, fft_length=window
     )
 
 

@@ -40,7 +40,7 @@ def mel_to_power(mel_energies, matrix, *, iterations=100):
         iterations: Number of updates. Defaults to `100`.
 
     Returns:
-        Powers, float32 `[batch, frames, bins]`, as a TensorFlow tensor.
+        Powers, float32 `[batch, frames, bins]`.
 
     Raises:
         ValueError: The energies have other bands than the matrix.
@@ -95,8 +95,7 @@ def griffin_lim(
         Waveforms, float32 `[batch, num_samples]`.
 
     Raises:
-        ValueError: The magnitudes have another number of bins, the hop is too large for
-            the window, or the momentum is out of range.
+        ValueError: Bins are not the window's, or `hop` or `momentum` is out of range.
         tf.errors.InvalidArgumentError: Magnitudes are negative or not finite, or their
             frames are not those of `num_samples`.
     """
@@ -147,8 +146,7 @@ def _with_magnitude(guess, magnitude):
 def waveform_from_log_mel(log_mel, front_end, *, iterations=60, seed=(0, 0)):
     """Find waveforms whose log energies by a front end are near the given ones.
 
-    Where the front end's hop is more than a third of its window, frames in between are
-    interpolated linearly between logarithms.
+    Where its hop is more than a third of its window, logarithms are interpolated.
 
     Args:
         log_mel: Float `[batch, frames, num_bands]`, as the front end makes them.
@@ -185,8 +183,7 @@ def _finer(x, parts):
     share = tf.range(parts, dtype=x.dtype)[:, None] / parts  # (parts, 1)
     now, after = x[:, :-1, None], x[:, 1:, None]  # (batch, frames - 1, 1, bands)
     steps = now + share * (after - now)
-    batch, frames, _, bands = tf.unstack(tf.shape(steps))
-    steps = tf.reshape(steps, [batch, frames * parts, bands])
+    steps = tf.reshape(steps, [tf.shape(x)[0], -1, x.shape[2]])
     return tf.concat([steps, x[:, -1:]], axis=1)
 
 

@@ -62,8 +62,8 @@ def read(
         The waveform, float32 `[samples]`.
 
     Raises:
-        AudioError: The file is refused by `inspect`, ends before its header says,
-            holds samples that are not finite or above 10, or lacks the part.
+        AudioError: The file is refused by `inspect`, ends early, holds samples that are
+            not finite or above 10, or lacks the part.
     """
     path = Path(path)
     _check_rate(sample_rate, "sample_rate")

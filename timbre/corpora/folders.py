@@ -22,17 +22,15 @@ def open_corpus(
     """Open a corpus, however its recordings are organised.
 
     Args:
-        source: A manifest, a folder, a `Corpus` already open, or a list of them. A
-            list of more than one is joined: speakers become `<corpus>/<speaker>`
-            (see `manifest.join`), and sources of one name are distinguished by
+        source: A manifest, a folder, a `Corpus` already open, or a list of them, which
+            is joined (see `manifest.join`); sources of one name are distinguished by
             their parent folders.
         name: What to call the corpus. Defaults to the name of the folder, or
             `"joined"` for a list.
 
     Raises:
         FileNotFoundError: If there is nothing at `source`.
-        ValueError: If there is no speech in it, or recordings lie outside the
-            folders of speakers.
+        ValueError: If it holds no speech, or some outside the folders of speakers.
     """
     if isinstance(source, Corpus):
         return Corpus(name, source.utterances) if name else source

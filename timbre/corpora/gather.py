@@ -1,8 +1,7 @@
 """Combination of recordings, style augmentation and synthetic speech into one corpus.
 
-Recordings are real, but each speaker has few styles; style augmentation
-(`timbre.corpora.style_augmentation`) adds others; synthetic speech
-(`timbre.corpora.synthetic`) covers the widest range of pitch and pace.
+Recordings have few styles of each speaker; `timbre.corpora.style_augmentation` adds
+others; `timbre.corpora.synthetic` covers the widest range of pitch and pace.
 """
 
 import dataclasses

@@ -36,9 +36,6 @@ def read(manifest: str | os.PathLike, *, name: str | None = None) -> Corpus:
         name: What to call the corpus. Defaults to the name of the folder that
             holds `manifest.csv`, or to the name of a manifest called otherwise.
 
-    Returns:
-        The corpus, rows in the order of the file.
-
     Raises:
         ValueError: If the manifest has no rows, lacks a column, or a row is wrong.
     """
@@ -61,7 +58,7 @@ def read(manifest: str | os.PathLike, *, name: str | None = None) -> Corpus:
 def read_rows(
     path: Path, columns: Sequence[str], *, kind: str
 ) -> Iterator[tuple[dict[str, str], int]]:
-    """Read a CSV file in UTF-8 row by row.
+    """Read a CSV file in UTF-8 row by row, refusing one that lacks columns or rows.
 
     Args:
         path: The file.
@@ -70,10 +67,6 @@ def read_rows(
 
     Yields:
         Each row, column to cell, and the line it ends on.
-
-    Raises:
-        ValueError: If the file is no CSV, lacks a column, has no rows, or a row has
-            more or fewer cells than the header.
     """
     line = None
     try:

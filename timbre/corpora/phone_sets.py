@@ -53,14 +53,11 @@ def map_timit(phone: str, *, where: str = "") -> str | None:
     """Map a label of TIMIT to one of 39 classes, `"sil"` among them.
 
     Args:
-        phone: One of TIMIT's 61 labels, in any case.
-        where: Its place, to end a message with. Defaults to `""`.
+        phone: One of TIMIT's 61 labels, in any case; another is a `ValueError`.
+        where: Its place, to end that message with. Defaults to `""`.
 
     Returns:
         The class, or `None` for a label that is dropped.
-
-    Raises:
-        ValueError: If it is none of the 61.
     """
     label = phone.strip().lower()
     if label not in TIMIT_TO_39:
@@ -72,13 +69,8 @@ def map_timit(phone: str, *, where: str = "") -> str | None:
 
 
 def map_espeak(phone: str) -> str | None:
-    """Map an English phone of eSpeak NG to its class.
+    """Map an English phone of eSpeak NG, in IPA without stress marks, to its class.
 
-    Args:
-        phone: In IPA, without stress marks.
-
-    Returns:
-        The class, the phone itself if it is not merged with any, or `None` for a
-        phone that is two sounds in one.
+    It is the phone itself if none is merged with it, and `None` for two sounds in one.
     """
     return ESPEAK.get(phone, phone)

@@ -5,8 +5,7 @@ A table, such as a forced aligner writes, is a CSV file:
     path,start,end,phone,speaker,...
 
 `path` is relative to the table, `start` and `end` are seconds, `phone` and `speaker`
-are any text, empty where unknown. Every other column is kept, as text, in
-`Segment.extra`; an empty cell is left out.
+may be empty. Every other column is kept, as text, in `Segment.extra`.
 """
 
 import math
@@ -184,9 +183,8 @@ def _to_flac(path, root, sounds):
         try:
             waveform, rate = soundfile.read(path, dtype="float32")
         except soundfile.LibsndfileError as error:
-            raise ValueError(
-                f"A recording must be RIFF or plain SPHERE. Received: {path} ({error})"
-            ) from error
+            reason = f"A recording must be RIFF or plain SPHERE. Received: {path}"
+            raise ValueError(f"{reason} ({error})") from error
         wave.write(copy, waveform, sample_rate=rate)
     return copy
 

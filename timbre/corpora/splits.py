@@ -23,8 +23,7 @@ def split_by_speaker(
 ) -> tuple[Corpus, ...]:
     """Split the speakers into disjoint parts (open set).
 
-    The split depends on the seed and the names of speakers and groups alone: not on
-    the order of the rows, nor on how much each speaker says.
+    It depends on the seed and the names of speakers and groups alone.
 
     Args:
         corpus: The corpus.
@@ -75,9 +74,8 @@ def split_by_utterance(
 
     Args:
         corpus: The corpus.
-        share: Share of each speaker's utterances to hold out, between 0 and 1;
-            at least one is held out and at least one is kept, and a speaker with
-            a single utterance keeps it.
+        share: Share of each speaker's utterances to hold out, between 0 and 1. At least
+            one is kept and, of two or more, at least one held out.
         seed: Another seed gives another split. Defaults to `0`.
 
     Returns:
@@ -104,48 +102,38 @@ def filter_speakers(
 
     Args:
         corpus: The corpus.
-        min_speakers: Speakers that must remain. Defaults to `2`.
+        min_speakers: Speakers that must remain, else a `ValueError`. Defaults to `2`.
         min_utterances: Utterances a speaker needs to count. Defaults to `2`.
-
-    Returns:
-        The corpus without speakers of fewer utterances; a warning lists them.
-
-    Raises:
-        ValueError: If fewer speakers remain.
     """
     if not len(corpus):
         raise ValueError(f"A corpus must have utterances. Received: {corpus.name!r}")
     groups = corpus.by_speaker()
     rare = [name for name, group in groups.items() if len(group) < min_utterances]
     kept = [name for name in groups if name not in set(rare)]
-    dropped = f"Received: {corpus.name!r} with {len(groups)} speakers" + (
-        f", {len(rare)} with fewer than {min_utterances} utterances: {some(rare)}"
-        if rare
-        else ""
-    )
+    dropped = f"Received: {corpus.name!r} with {len(groups)} speakers"
+    if rare:
+        limit = f"fewer than {min_utterances} utterances"
+        dropped += f", {len(rare)} with {limit}: {some(rare)}"
     if len(kept) < min_speakers:
         raise ValueError(
             f"A corpus must have at least {min_speakers} speakers with at least "
             f"{min_utterances} utterances each. {dropped}"
         )
-    if rare:
-        warnings.warn(
-            f"Speakers with too few utterances are left out. {dropped}", stacklevel=2
-        )
-    return corpus.subset(kept) if rare else corpus
+    if not rare:
+        return corpus
+    message = f"Speakers with too few utterances are left out. {dropped}"
+    warnings.warn(message, stacklevel=2)
+    return corpus.subset(kept)
 
 
 def without(corpus: Corpus, exclude: Iterable[str]) -> Corpus:
     """Leave some speakers out of a corpus.
 
-    Args:
-        corpus: The corpus.
-        exclude: Names of speakers. A name without a corpus before it means the speakers
-            of that name in every corpus that was combined.
+    A name without a corpus before it means the speakers of that name in every corpus
+    that was combined.
 
     Raises:
-        ValueError: If the corpus has no speaker of such a name, or fewer than two
-            speakers remain.
+        ValueError: If there is no speaker of such a name, or fewer than two remain.
     """
     exclude = set(exclude)
     unknown = sorted(exclude - {*corpus.speakers, *map(bare, corpus.speakers)})
@@ -179,9 +167,7 @@ def _groups(corpus: Corpus, column: str | None) -> list[list[str]]:
 def _assign(groups: deque, sizes: Sequence[int], rest: int | None) -> list[list[str]]:
     """Fill parts with whole groups until each has its size; those left are part `rest`.
 
-    Parts before `rest` take from the front and those after it from the back, so the
-    parts lie in the order of the groups, and where every speaker is a group of its
-    own, `rest` gets its size like the others.
+    Parts before `rest` take from the front and those after it from the back.
     """
     parts = [[] for _ in sizes]
     before = range(len(sizes) if rest is None else rest)

@@ -136,7 +136,7 @@ def augment(
 
     Raises:
         ValueError: The folder holds something else.
-        ImportError: `pyworld` is not installed, and needed.
+        ImportError: `pyworld` is needed and not installed.
     """
     if count < 1:
         raise ValueError(f"`count` must be at least 1. Received: {count}")

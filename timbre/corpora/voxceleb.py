@@ -24,10 +24,8 @@ def is_tree(root: str | os.PathLike) -> bool:
     """Whether a folder, or its folder `wav`, is laid out as VoxCeleb."""
     visible = [p for p in _home(root).iterdir() if not p.name.startswith(".")]
     folders = [p for p in visible if p.is_dir()]
-    return (
-        all(_SPEAKER.fullmatch(p.name) for p in folders)
-        and next((v for p in folders for v in p.glob("*/")), None) is not None
-    )
+    speakers = all(_SPEAKER.fullmatch(p.name) for p in folders)
+    return speakers and any(True for p in folders for _ in p.glob("*/"))
 
 
 def read(root: str | os.PathLike, *, name: str | None = None) -> Corpus:

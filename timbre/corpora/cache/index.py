@@ -68,8 +68,8 @@ def load(folder: Path) -> tuple[dict, tuple[str, ...], np.ndarray]:
 
     Raises:
         FileNotFoundError: If there is no index.
-        OldFormatError: If an earlier version wrote it.
-        ValueError: If it is no index, or one that contradicts itself.
+        ValueError: If it is no index, one that contradicts itself, or, as an
+            `OldFormatError`, one of an earlier version.
     """
     path = folder / INDEX
     if not path.is_file():

@@ -32,13 +32,10 @@ from timbre.files import lock_folder
 
 
 class Records:
-    """A cached corpus, opened for reading; safe to share between threads.
+    """A corpus that `cache` wrote to a folder; safe to share between threads.
 
     What is read is float32: a waveform `[samples]` in [-1, 1] (stored in 16 bits), or
     features `[frames, ...]`. Records are in the order of the corpus.
-
-    Args:
-        folder: What `cache` wrote.
 
     Attributes:
         speakers: Names of the speakers, sorted.
@@ -214,8 +211,7 @@ def cache(
         transform: Maps a waveform, float32 `[samples]`, to features `[frames, ...]`;
             called from one thread. Defaults to `None`: the waveform is kept, in 16
             bits, clipped at full scale (`num_clipped` in `about.json` counts where).
-        about: What `transform` does, for `about.json`: another `about` is another
-            cache. Needed with `transform`.
+        about: What `transform` does, needed with it: another `about`, another cache.
         sample_rate: Hz. Defaults to `16000`.
         min_length: Fewest samples, or frames, of an utterance. Defaults to `1`.
         shard_bytes: Size of a shard. Defaults to 128 MiB.
@@ -226,8 +222,7 @@ def cache(
         on stderr and listed in `skipped.csv`.
 
     Raises:
-        ValueError: If nothing could be read, if `index.npz` is not one of ours, or if
-            the folder holds anything else.
+        ValueError: If nothing could be read, or the folder holds anything else.
     """
     if transform is not None and not about:
         raise ValueError(

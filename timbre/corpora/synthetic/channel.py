@@ -27,7 +27,7 @@ class RecordingConditions:
         noise_tilt_db: Slope of the noise per octave: 0 white, -3 pink, -6 brown.
         tilt_db: Slope of the microphone per octave.
         low_hz, high_hz: Edges of the microphone's band.
-        level_db: Level of the result relative to full scale, as root mean square.
+        level_db: Root mean square of the result, relative to full scale.
     """
 
     rt60_s: float = 0.0

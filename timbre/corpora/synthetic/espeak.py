@@ -19,17 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-INSTALL = "pip install espeakng-loader"
 SYNCHRONOUS = 2  # no sound card: samples come to the callback
 OPTIONS = 0x1 | 0x2 | 0x8000  # phone events, named in IPA; never exit the process
 UTF8 = 1
 SETTINGS = {"rate": 1, "volume": 2, "pitch": 3, "pitch_range": 4}
-LIMITS = {
-    "rate": (80, 450),
-    "volume": (0, 200),
-    "pitch": (0, 99),
-    "pitch_range": (0, 99),
-}
+LIMITS = dict(rate=(80, 450), volume=(0, 200), pitch=(0, 99), pitch_range=(0, 99))
 END_OF_EVENTS, WORD, PHONE = 0, 1, 7
 STRESS = "ˈˌ"
 _one_at_a_time = threading.Lock()
@@ -78,16 +72,9 @@ class _Id(ctypes.Union):
 
 
 class _Event(ctypes.Structure):
-    _fields_ = [
-        ("type", ctypes.c_int),
-        ("unique_identifier", ctypes.c_uint),
-        ("text_position", ctypes.c_int),
-        ("length", ctypes.c_int),
-        ("audio_position", ctypes.c_int),
-        ("sample", ctypes.c_int),
-        ("user_data", ctypes.c_void_p),
-        ("id", _Id),
-    ]
+    _numbers = "type unique_identifier text_position length audio_position sample"
+    _fields_ = [(name, ctypes.c_int) for name in _numbers.split()]
+    _fields_ += [("user_data", ctypes.c_void_p), ("id", _Id)]
 
 
 _Callback = ctypes.CFUNCTYPE(
@@ -192,7 +179,7 @@ def load_package():
         return importlib.import_module("espeakng_loader")
     except ImportError as error:
         raise ImportError(
-            f"The synthetic corpus is spoken by eSpeak NG. Install it: {INSTALL}"
+            "The synthetic corpus needs eSpeak NG: pip install espeakng-loader"
         ) from error
 
 

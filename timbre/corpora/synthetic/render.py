@@ -58,19 +58,17 @@ def render(
         seed: Of voices, texts and recording conditions. Defaults to `0`.
         clean: Leave out rooms, noise and microphones. Defaults to `False`.
         language: A language of eSpeak NG. Defaults to `"en-us"`.
-        texts: Sentences to sample from. Needed for languages other than English and
-            Korean, which have their own.
+        texts: Sentences to sample from, needed but for English and Korean.
         workers: Number of processes. Defaults to the number of cores.
         progress: Show progress on standard error. Defaults to `True`.
 
     Returns:
-        The corpus, with columns for gender, pitch and conditions in `extra`, and
-        `variant`: speakers of one eSpeak variant sound alike and are a group, see
-        `timbre.corpora.splits`.
+        The corpus, with columns for gender, pitch, conditions and `variant` in `extra`.
+        Speakers of one variant sound alike: split by the group `variant`.
 
     Raises:
         ValueError: The folder holds something else.
-        ImportError: The synthesiser is not installed, and needed.
+        ImportError: The synthesiser is needed and not installed.
     """
     folder = Path(folder).resolve()
     config = RenderConfig(
