@@ -147,8 +147,8 @@ def _keep(waveform, transform, recipe) -> np.ndarray | str:
 def prepare(folder: Path) -> None:
     """Make the folder of a cache, or refuse one that is used for something else."""
     folder.mkdir(parents=True, exist_ok=True)
-    ours = (folder / index.INDEX).exists() or (folder / LOCK).exists()
-    if not ours and any(folder.iterdir()):
+    used = any(folder.iterdir())  # first: whoever writes meanwhile has locked before
+    if used and not any((folder / name).exists() for name in (index.INDEX, LOCK)):
         raise ValueError(
             "A cache needs a folder of its own: a new one, an empty one or one that "
             f"holds a cache. Received: {folder}"
