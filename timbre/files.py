@@ -21,16 +21,10 @@ LOCK = ".records.lock"  # in a folder with one writer at a time
 def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a new path beside `path`; when the block ends well it takes its place.
 
-    The new name starts with a dot, is nobody else's, and ends in the suffixes of
-    `path`, by which some writers choose a format. When the block raises, the new
-    file is removed and `path` is untouched; after a kill it may remain, as
-    `.<digits>.partial<suffixes>`, and can be deleted.
-
-    Args:
-        path: The file to write; its folder exists.
-
-    Yields:
-        The path to write to.
+    The new name is unique and ends in the suffixes of `path`, by which some writers
+    choose a format. When the block raises, the new file is removed and `path`
+    untouched; after a kill `.<digits>.partial<suffixes>` may remain, to be deleted.
+    The folder of `path` exists.
     """
     path = Path(path)
     suffixes = "".join(path.suffixes[-2:])
@@ -48,24 +42,15 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
 def atomic_folder(folder: str | os.PathLike) -> Iterator[Path]:
     """Yield a new folder beside `folder`; when the block ends well it takes its place.
 
-    When the block raises, the new folder is removed; after a kill it may remain, as
-    `.<name>.<digits>.partial`, and can be deleted.
-
-    Args:
-        folder: The folder to make: absent or empty when the block ends. Its parents
-            are made.
-
-    Yields:
-        The folder to fill.
+    Its parents are made. When the block raises, the new folder is removed; after a
+    kill `.<name>.<digits>.partial` may remain, to be deleted.
 
     Raises:
-        OSError: If something lies at `folder` by then.
+        OSError: If `folder` is neither absent nor empty when the block ends.
     """
     folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    name = f".{folder.name}.{uuid.uuid4().hex[:8]}{PARTIAL}"
-    unfinished = folder.with_name(name)
-    unfinished.mkdir()
+    unfinished = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}{PARTIAL}")
+    unfinished.mkdir(parents=True)
     try:
         yield unfinished
         if folder.is_dir() and not any(folder.iterdir()):
@@ -80,12 +65,9 @@ def lock_folder(folder: Path) -> Iterator[None]:
     """Let one process at a time write in a folder; the lock of a killed one is free."""
     try:
         import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    try:
+
         lock = (folder / LOCK).open("w")
-    except OSError:  # a read-only folder can still be read
+    except (ImportError, OSError):  # Windows; a read-only folder can still be read
         yield
         return
     with lock:
@@ -100,13 +82,10 @@ def sha256(path: str | os.PathLike) -> str:
 
 
 def verify_sha256(path: str | os.PathLike) -> str:
-    """Compare the weights at `path` with `<path>.sha256` beside them.
-
-    Returns:
-        Their SHA-256, in hexadecimal.
+    """The SHA-256 of the weights at `path`, in hexadecimal.
 
     Raises:
-        ValueError: If the file beside them has another one, or is absent.
+        ValueError: If `<path>.sha256` beside them has another one, or is absent.
     """
     path = Path(path)
     beside, digest = path.with_name(f"{path.name}.sha256"), sha256(path)

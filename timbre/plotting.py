@@ -92,8 +92,7 @@ def new_figure(
     """An empty figure in the common look; draw into it inside `apply_style`.
 
     Args:
-        rows: Panels from top to bottom. Defaults to `1`.
-        columns: Panels from left to right. Defaults to `1`.
+        rows, columns: Numbers of panels, down and across. Default to `1`.
         size: Width and height of the whole, in inches. Defaults to `(6.4, 4.4)`.
         **options: For `matplotlib.figure.Figure.subplots`.
 
@@ -108,15 +107,10 @@ def new_figure(
 
 @apply_style
 def save(figure: Figure, path: str | os.PathLike, *, dpi: int = 150) -> Path:
-    """Write a figure under its name only once it is whole.
+    """Write a figure atomically and return the path.
 
-    Args:
-        figure: A matplotlib figure.
-        path: File to write; its suffix gives the format (`.png`, `.svg`, `.pdf`).
-        dpi: Dots per inch. Defaults to `150`.
-
-    Returns:
-        The path.
+    The suffix gives the format (`.png`, `.svg`, `.pdf`); `dpi`, dots per inch, defaults
+    to `150`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -169,18 +163,11 @@ def matrix_figure(
 
 
 def tsne(rows: ArrayLike, *, seed: int = 0, init: str = "pca") -> np.ndarray:
-    """t-SNE projection to the plane: near means alike.
+    """t-SNE projection of rows `[rows, dim]` to `[rows, 2]`, where near means alike.
 
-    Distances between far clusters and sizes of clusters mean nothing.
-
-    Args:
-        rows: `[rows, dim]`, at least four.
-        seed: Defaults to `0`.
-        init: `"pca"`, which is random where rows have no two principal components,
-            or `"random"`. Defaults to `"pca"`.
-
-    Returns:
-        `[rows, 2]`.
+    Distances between far clusters and sizes of clusters mean nothing. There must be
+    four rows. `init` is `"pca"` (the default), which is random where rows have no two
+    principal components, or `"random"`; `seed` defaults to `0`.
 
     Reference:
         Visualizing Data using t-SNE (van der Maaten and Hinton, 2008),
@@ -276,10 +263,7 @@ def scatter_figure(
 
 @apply_style
 def history_figure(
-    rows: Sequence[Mapping[str, Any]],
-    *,
-    columns: Sequence[str] | None = None,
-    title: str = "Training",
+    rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str] | None = None
 ) -> Figure:
     """One panel per quantity of a run's history, one line per phase.
 
@@ -287,7 +271,6 @@ def history_figure(
         rows: Dictionaries with `step`, `phase` and quantities, numbers or text;
             empty where a quantity was not measured at that step.
         columns: Quantities to draw. Defaults to all that hold a number.
-        title: Of the figure.
     """
     points = _numbers(rows, columns)
     if not points:
@@ -296,24 +279,20 @@ def history_figure(
     down = -(-len(points) // across)
     size = (3.6 * across + 0.4, 2.5 * down + 0.5)
     figure, panels = new_figure(down, across, size=size, squeeze=False)
-    known = dict.fromkeys(phase for phases in points.values() for phase in phases)
-    looks = {
-        phase: {"color": COLOURS[i % 7], "linestyle": DASHES[i % 4]}
-        for i, phase in enumerate(known)
-    }
-    for phase, look in looks.items():
-        panels.flat[0].plot([], [], label=phase, **look)
+    looks = {}
+    for phase in dict.fromkeys(phase for phases in points.values() for phase in phases):
+        i = len(looks)
+        looks[phase] = {"color": COLOURS[i % 7], "linestyle": DASHES[i % 4]}
+        panels.flat[0].plot([], [], label=phase, **looks[phase])
     for axes, (name, phases) in zip(panels.flat, points.items(), strict=False):
         for phase, pairs in phases.items():
-            dots = "o" if len(pairs) <= 25 else ""
-            axes.plot(
-                *zip(*pairs, strict=True), marker=dots, markersize=3, **looks[phase]
-            )
+            look = looks[phase] | {"marker": "o" if len(pairs) <= 25 else ""}
+            axes.plot(*zip(*pairs, strict=True), markersize=3, **look)
         axes.set(title=name, xlabel="step")
     for axes in panels.flat[len(points) :]:
         axes.set_axis_off()
     panels.flat[0].legend()
-    figure.suptitle(title, x=0.01, ha="left")
+    figure.suptitle("Training", x=0.01, ha="left")
     return figure
 
 

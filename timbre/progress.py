@@ -18,9 +18,8 @@ class ProgressBar(tqdm):
 
     Args:
         title: What is being done.
-        total: Where it ends, `None` if unknown.
-        initial: Where it begins, after a resume; pace counts from there. Defaults to
-            `0`.
+        total: Where it ends, None if unknown.
+        initial: Where it begins, and pace counts from. Defaults to `0`.
         enabled: Whether anything is written. Defaults to `True`.
         **options: Of `tqdm`, as `unit="B", unit_scale=True`.
     """

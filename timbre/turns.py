@@ -43,9 +43,6 @@ class Turn:
         start: First moment, seconds from the beginning of the recording, at least 0.
         end: Last moment, seconds, after `start`.
         speaker: Who speaks, not blank.
-
-    Raises:
-        ValueError: If a value is not as above.
     """
 
     start: float
@@ -74,15 +71,11 @@ class Turn:
 
 
 def read_rttm(path) -> dict[str, list[Turn]]:
-    """Read the turns of an RTTM file.
+    """Read the turns of each recording of an RTTM file, sorted by time.
 
-    Only `SPEAKER` lines count; those of the other types of the format are skipped, and
-    so are turns of no duration, which programs that round to the hundredth write.
-    Starts and durations are added as decimals, so turns that meet in the file meet
-    here.
-
-    Returns:
-        The turns of each recording, sorted by time.
+    Lines of other types than `SPEAKER` are skipped, and so are turns of no duration,
+    which programs that round to the hundredth write. Starts and durations are added as
+    decimals, so turns that meet in the file meet here.
 
     Raises:
         ValueError: If a line has another form, with its number; if the file is not
@@ -93,8 +86,8 @@ def read_rttm(path) -> dict[str, list[Turn]]:
         if fields[0] in OTHER_TYPES:
             continue
         if fields[0] != "SPEAKER":
-            kinds = "SPEAKER or another type of RTTM"
-            raise _line_error(path, number, f"must begin with {kinds}", fields)
+            rule = "must begin with SPEAKER or another type of RTTM"
+            raise _line_error(path, number, rule, fields)
         if not 8 <= len(fields) <= 10:
             rule = "must have 8 to 10 fields, the speaker eighth, no space in a name"
             raise _line_error(path, number, rule, fields)
@@ -109,15 +102,11 @@ def read_rttm(path) -> dict[str, list[Turn]]:
 
 
 def write_rttm(path, turns_by_recording: Mapping[str, Iterable[Turn]]):
-    """Write turns as an RTTM file, atomically.
+    """Write the turns of each recording as an RTTM file, atomically.
 
     Both ends of a turn are rounded to the millisecond, so turns that met still meet; a
     shorter turn gets one millisecond. White space inside a name becomes `_`. A
     recording without turns leaves no line.
-
-    Args:
-        path: Text file to write.
-        turns_by_recording: The turns of each recording.
 
     Raises:
         ValueError: If a name can not be written, or two names become equal.
@@ -141,14 +130,10 @@ def write(path, turns: Iterable[Turn]):
 
     `.rttm` names the recording as the file. `.csv` has the columns start, end and
     speaker; `.srt` has subtitles with the name of the speaker; `.txt` has labels for
-    Audacity.
-
-    Args:
-        path: File to write; its suffix is one of `FORMATS`.
-        turns: In the order to write.
+    Audacity. Turns are written in the order given, but sorted in RTTM.
 
     Raises:
-        ValueError: If the suffix is another one, or a name has no place in RTTM.
+        ValueError: If the suffix is none of `FORMATS`, or a name has no place in RTTM.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -173,10 +158,8 @@ def srt_text(turns) -> str:
     """Turns as SRT subtitles that show the speaker."""
 
     def clock(seconds):
-        whole, thousandths = divmod(round(1000 * seconds), 1000)
-        minutes, whole = divmod(whole, 60)
-        hours, minutes = divmod(minutes, 60)
-        return f"{hours:02}:{minutes:02}:{whole:02},{thousandths:03}"
+        hours, minutes, second, thousandths = _split_time(seconds, 3)
+        return f"{hours:02}:{minutes:02}:{second:02},{thousandths:03}"
 
     return "\n".join(
         f"{number}\n{clock(turn.start)} --> {clock(turn.end)}\n[{turn.speaker}]\n"
@@ -198,22 +181,22 @@ FORMATS = (".rttm", *TEXTS)
 
 def format_time(seconds, decimals=0) -> str:
     """A time as `m:ss` or `h:mm:ss`, rounded to `decimals` of a second."""
+    hours, minutes, second, part = _split_time(seconds, decimals)
+    text = f"{hours}:{minutes:02}" if hours else f"{minutes}"
+    return f"{text}:{second:02}" + (f".{part:0{decimals}}" if decimals else "")
+
+
+def _split_time(seconds, decimals) -> tuple[int, int, int, int]:
+    """Hours, minutes, seconds and the rest in units of the last decimal."""
     whole, part = divmod(round(seconds * 10**decimals), 10**decimals)
-    minutes, second = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    text = f"{minutes}:{second:02}"
-    if hours:
-        text = f"{hours}:{minutes:02}:{second:02}"
-    return f"{text}.{part:0{decimals}}" if decimals else text
+    return whole // 3600, whole // 60 % 60, whole % 60, part
 
 
 def merge_spans(spans, gap=0.0) -> list[tuple]:
     """Merge neighbouring spans of one speaker that are at most `gap` seconds apart.
 
-    Args:
-        spans: `(start, end, speaker)`, seconds, in order of time.
-        gap: In seconds; nobody else speaks in it, as only neighbours are merged.
-            Defaults to `0`.
+    Spans are `(start, end, speaker)`, seconds, in order of time. Nobody else speaks in
+    a gap, as only neighbours are merged.
     """
     merged = []
     for start, end, speaker in spans:
@@ -239,14 +222,10 @@ def exclusive_spans(turns, speaker) -> list[tuple[float, float]]:
 
 
 def read_uem(path) -> dict[str, list[tuple[float, float]]]:
-    """Read the scored regions of a UEM file.
+    """Read the scored regions of each recording of a UEM file, sorted by time.
 
-    Returns:
-        `(start, end)` of each region in seconds, sorted, by recording. Regions of no
-        duration are left out.
-
-    Raises:
-        ValueError: As `read_rttm`.
+    Regions are `(start, end)` in seconds; those of no duration are left out. Errors are
+    those of `read_rttm`.
     """
     recordings = {}
     for number, fields in _lines(path):
@@ -257,8 +236,10 @@ def read_uem(path) -> dict[str, list[tuple[float, float]]]:
         end = float(_seconds(path, number, "end", fields[3]))
         if end < start:
             raise _line_error(path, number, "must not end before it starts", fields)
-        recordings.setdefault(fields[0], []).extend([(start, end)] * (start < end))
-    return {name: sorted(parts) for name, parts in recordings.items()}
+        regions = recordings.setdefault(fields[0], [])
+        if start < end:
+            regions.append((start, end))
+    return {name: sorted(regions) for name, regions in recordings.items()}
 
 
 def _lines(path) -> Iterator[tuple[int, list[str]]]:
@@ -267,9 +248,8 @@ def _lines(path) -> Iterator[tuple[int, list[str]]]:
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise ValueError(f"{path}: must have at most {MAX_BYTES} bytes.")
-    for number, line in enumerate(
-        content.removeprefix(b"\xef\xbb\xbf").splitlines(), 1
-    ):
+    lines = content.removeprefix(b"\xef\xbb\xbf").splitlines()
+    for number, line in enumerate(lines, start=1):
         if len(line) > MAX_LINE_BYTES:
             rule = f"must have at most {MAX_LINE_BYTES} bytes"
             raise _line_error(path, number, rule, f"{len(line)} bytes")

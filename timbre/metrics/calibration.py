@@ -42,17 +42,13 @@ class Calibration(abc.ABC):
     def fit(
         cls, label: ArrayLike, scores: ArrayLike, *, weights: ArrayLike | None = None
     ) -> Self:
-        """Fits a calibration to labelled trials.
+        """Fits a calibration to labelled trials, at least 10 of each kind.
 
         Args:
             label: True where both sides are one speaker, `[trials]`.
             scores: Larger means more alike, finite, `[trials]`.
             weights: Of each trial among its kind, such as one over the number of
                 trials of its corpus. Defaults to equal ones.
-
-        Raises:
-            ValueError: If there are fewer than 10 trials of a kind, or a score is not
-                finite.
         """
 
     @abc.abstractmethod
@@ -67,11 +63,9 @@ class Calibration(abc.ABC):
         """
 
     def probability(self, scores: ArrayLike, *, prior: float = 0.5) -> np.ndarray:
-        """Probability that both sides are one speaker.
+        """Probability that both sides are one speaker, for scores of any shape.
 
-        Args:
-            scores: Any shape.
-            prior: How often they are, before the score is known. Defaults to `0.5`.
+        `prior` is that before the score is known. Defaults to `0.5`.
         """
         check_prior(prior)
         return logistic(self.llr(scores) + logit(prior))
@@ -81,13 +75,8 @@ class Calibration(abc.ABC):
     ) -> float:
         """The score from which to accept so that the expected cost is least.
 
-        Args:
-            prior: Of a same pair. Defaults to `0.5`.
-            c_miss: Cost of a false reject. Defaults to `1`.
-            c_fa: Cost of a false accept. Defaults to `1`.
-
-        Returns:
-            A score; `inf` where accepting never pays, `-inf` where it always does.
+        `inf` where accepting never pays, `-inf` where it always does. The arguments are
+        those of `bayes_threshold`.
         """
         return self.llr_to_score(bayes_threshold(prior, c_miss, c_fa))
 
@@ -139,15 +128,12 @@ class LogisticCalibration(Calibration):
         a kind, so the line stays finite where a score parts both kinds perfectly.
 
         Args:
-            label: True where both sides are one speaker, `[trials]`.
-            scores: Larger means more alike, finite, `[trials]`.
-            weights: Of each trial among its kind. Defaults to equal ones.
+            label, scores, weights: As for `Calibration.fit`.
             prior: At which the fit is best: a low one weights high scores. Ratios can
                 be used at any other. Defaults to `0.5`.
 
         Raises:
-            ValueError: If there are fewer than 10 trials of a kind, a score is not
-                finite, or same pairs do not score higher than different ones.
+            ValueError: Also if same pairs do not score higher than different ones.
         """
         label, scores, weights = _weighted_trials(label, scores, prior, weights)
         means = [np.average(scores[k], weights=weights[k]) for k in (~label, label)]
@@ -157,9 +143,8 @@ class LogisticCalibration(Calibration):
                 "Same pairs must score higher on average than different ones. "
                 f"Received: {means[1]:.6g} and {means[0]:.6g}"
             )
-        counts = [
-            weights[k].sum() ** 2 / (weights[k] ** 2).sum() for k in (~label, label)
-        ]
+        kinds = (weights[~label], weights[label])
+        counts = [kind.sum() ** 2 / (kind**2).sum() for kind in kinds]
         target = np.where(label, (counts[1] + 1) / (counts[1] + 2), 1 / (counts[0] + 2))
         x = (scores - centre) / spread
         slope, offset = _newton(x, target, weights, logit(prior))
@@ -240,18 +225,14 @@ KINDS = {"logistic": LogisticCalibration, "isotonic": IsotonicCalibration}
 
 
 def from_json(text: str | dict) -> Calibration:
-    """Reads what `to_json` wrote: a kind of `KINDS` and finite numbers.
-
-    Args:
-        text: JSON, or the dictionary in it.
+    """Reads what `to_json` wrote, or the dictionary in it.
 
     Raises:
-        ValueError: If it is anything else.
+        ValueError: If it is not a kind of `KINDS` with its finite numbers.
     """
     try:
         fields = dict(json.loads(text) if isinstance(text, str) else text)
-        kind = KINDS[fields.pop("kind")]
-        return kind(**fields)
+        return KINDS[fields.pop("kind")](**fields)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(
             f"A calibration is a JSON object with a `kind` of {list(KINDS)} and its "
@@ -277,9 +258,8 @@ def _finite(numbers, name) -> np.ndarray:
     numbers = np.asarray(numbers)
     is_vector = numbers.ndim == 1 and numbers.dtype.kind in "iuf"
     if not is_vector or not np.isfinite(numbers).all():
-        raise ValueError(
-            f"{name} must be finite numbers. Received: {str(numbers)[:80]}"
-        )
+        received = str(numbers)[:80]
+        raise ValueError(f"{name} must be finite numbers. Received: {received}")
     return numbers.astype(np.float64)
 
 

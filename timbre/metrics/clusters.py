@@ -6,9 +6,15 @@ spread and no neighbour. Averages over classes weigh every class equally.
 
 Rows may come in groups, such as overlapping windows of one recording in one room: then
 neighbours give away the group, and with it the class, without representing the class.
-So where groups are given, a row is classified by rows of other groups only, and a
-class that lies in one group is left out.
+So where `groups`, a name or number of each row, are given, a row is classified by rows
+of other groups only, and a class that lies in one group is left out. By default each
+row is its own group.
+
+All raise a ValueError if latents are not finite, if there are fewer than two classes
+of two rows, or nothing varies within classes.
 """
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,7 +22,6 @@ from numpy.typing import ArrayLike
 from timbre.metrics.arrays import check_rows
 from timbre.metrics.folds import assign_folds, classes_in_groups, shuffle_by_class
 
-MAX_SILHOUETTE_ROWS = 2000  # its cost grows with their square
 BLOCK_ROWS = 1024  # whose neighbours are searched at once
 MIN_SPREAD = 1e-12  # relative to a column's size; below, a spread is rounding
 
@@ -27,21 +32,10 @@ def fisher_ratio(z: ArrayLike, labels: ArrayLike) -> float:
     `mean_k ||mu_k - mu||**2 / mean_k E ||z - mu_k||**2`, `mu` the mean of all `mu_k`
 
     About `(K - 1) / (K * n)` for latents independent of `K` classes of `n` rows.
-
-    Args:
-        z: Latents, `[rows, dim]`.
-        labels: Class of each, -1 if unknown, `[rows]`.
-
-    Returns:
-        The ratio, from 0 upwards.
-
-    Raises:
-        ValueError: As all of this module, if latents are not finite, if there are
-            fewer than two classes of two rows, or nothing varies within classes.
     """
-    z, labels = _known(z, labels)
-    means, inner = _centred(z, labels)
-    within = _class_means((inner**2).sum(axis=1), labels).mean()
+    z, labels, _ = _known(z, labels)
+    means = _class_means(z, labels)
+    within = _class_means(((z - means[labels]) ** 2).sum(axis=1), labels).mean()
     if within <= (MIN_SPREAD * np.abs(z).max()) ** 2:
         raise ValueError(
             "Latents must vary within classes. Received: equal rows in each"
@@ -54,15 +48,9 @@ def knn_accuracy(
 ) -> float:
     """Leave-one-out accuracy of a `k`-nearest-neighbour classifier.
 
-    Of classes with equal votes the one of the nearest row wins. Latents independent of
-    the labels reach `majority_rate`, or less.
-
-    Args:
-        z: Latents, `[rows, dim]`, more than `k` outside of each group.
-        labels: Class of each, -1 if unknown, `[rows]`.
-        k: How many neighbours vote. Defaults to `5`.
-        groups: Name or number of the group of each, `[rows]`: rows of the same group
-            have no vote. Defaults to none: each row is its own.
+    Of classes with equal votes the one of the nearest row wins. There must be `k` rows
+    outside of each group. Latents independent of the labels reach `majority_rate`, or
+    less.
     """
     from sklearn.neighbors import NearestNeighbors
 
@@ -88,33 +76,25 @@ def knn_accuracy(
 
 
 def silhouette(
-    z: ArrayLike,
-    labels: ArrayLike,
-    *,
-    max_rows: int = MAX_SILHOUETTE_ROWS,
-    seed: int = 0,
+    z: ArrayLike, labels: ArrayLike, *, max_rows: int = 2000, seed: int = 0
 ) -> float:
     """Silhouette coefficient, the mean of `(b - a) / max(a, b)` over rows.
 
     `a` is the mean distance to the other rows of a row's class and `b` to those of the
-    nearest other class: 1 for classes that are points, 0 for classes that overlap.
-
-    Args:
-        z: Latents, `[rows, dim]`.
-        labels: Class of each, -1 if unknown, `[rows]`.
-        most: Most rows to take, each class in proportion. Defaults to `2000`.
-        seed: Which rows. Defaults to `0`.
+    nearest other class: 1 for classes that are points, 0 for classes that overlap. The
+    cost grows with the square of the rows: of more than `max_rows`, which defaults to
+    `2000`, so many are sampled with `seed`, of each class in proportion.
 
     Reference:
         Silhouettes (Rousseeuw, 1987), https://doi.org/10.1016/0377-0427(87)90125-7
     """
     from sklearn.metrics import silhouette_score
 
-    z, labels = _known(z, labels)
+    z, labels, _ = _known(z, labels)
     if len(z) > max_rows:
         order = shuffle_by_class(labels, seed)
         taken = order[np.linspace(0, len(z) - 1, max_rows).astype(int)]
-        z, labels = _known(z[taken], labels[taken])
+        z, labels, _ = _known(z[taken], labels[taken])
     return float(silhouette_score(z - z.mean(axis=0), labels))
 
 
@@ -124,41 +104,28 @@ def probe_accuracy(
     """Accuracy of a linear probe (linear discriminant analysis) by cross-validation.
 
     LDA has a closed form, and does not mask a class between two others, as regression
-    to class indicators does. Five folds, classes evenly (`folds.assign_folds`); groups
-    stay whole.
-
-    Args:
-        z: Latents, `[rows, dim]`.
-        labels: Class of each, -1 if unknown, `[rows]`.
-        seed: Of the folds. Defaults to `0`.
-        groups: See `neighbour_accuracy`.
+    to class indicators does. Five folds, classes evenly (`folds.assign_folds`, which
+    takes the `seed`); groups stay whole.
     """
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    from sklearn.model_selection import PredefinedSplit, cross_val_predict
     from threadpoolctl import threadpool_limits
 
     z, labels, groups = _grouped(z, labels, groups)
     if np.ptp(z, axis=0).max() <= MIN_SPREAD * np.abs(z).max():
         raise ValueError("Latents must vary. Received: equal rows")
-    fold = assign_folds(labels, groups, seed)
-    right = np.zeros(len(z), bool)
+    folds = PredefinedSplit(assign_folds(labels, groups, seed))
     with threadpool_limits(1):  # faster here: threads wait for each other
-        for i in np.unique(fold):
-            held = fold == i
-            probe = LinearDiscriminantAnalysis().fit(z[~held], labels[~held])
-            right[held] = probe.predict(z[held]) == labels[held]
-    return float(right.mean())
+        found = cross_val_predict(LinearDiscriminantAnalysis(), z, labels, cv=folds)
+    return float(np.mean(found == labels))
 
 
 def majority_rate(labels: ArrayLike) -> float:
     """Accuracy of always predicting the most frequent class: the chance level.
 
     `1 / K` for `K` classes of as many rows.
-
-    Args:
-        labels: Class of each row, -1 if unknown, `[rows]`.
     """
-    labels = np.asarray(labels)
-    _, labels = _known(np.zeros((len(labels), 1)), labels)
+    _, labels, _ = _known(np.zeros((len(labels), 1)), labels)
     return float(np.bincount(labels).max() / len(labels))
 
 
@@ -177,9 +144,8 @@ def class_separability(
         labels: Class of each, -1 if unknown, `[rows]`.
         k: How many neighbours vote; fewer if there are no more rows. Defaults to `5`.
         seed: Of the silhouette's rows and the probe's folds. Defaults to `0`.
-        groups: Name or number of the group of each, `[rows]`: neighbours and probe
-            classify rows by other groups. Unless two classes lie in two groups each,
-            every row counts as its own group. Defaults to none.
+        groups: Group of each, `[rows]`, or None. Unless two classes lie in two groups
+            each, every row counts as its own group.
 
     Returns:
         `fisher`, `knn`, `silhouette`, `probe` and `chance`, the level to compare `knn`
@@ -205,13 +171,8 @@ def gaussianity(
 
     Latents are standardised: the mean of their class is subtracted, then divided by
     the within-class deviation of that dimension, shared by all classes. Dimensions
-    that do not vary are left out.
-
-    Args:
-        z: Latents, `[rows, dim]`.
-        labels: Class of each, -1 if unknown, `[rows]`.
-        class_means: The mean that a model gives each class, `[classes, dim]`. Defaults
-            to the averages of the latents themselves.
+    that do not vary are left out. `class_means` are those that a model gives each
+    class, `[classes, dim]`; they default to the averages of the latents themselves.
 
     Returns:
         Dictionary of
@@ -225,14 +186,21 @@ def gaussianity(
         - `homogeneity`: the deviation of the variances of the classes, over their
           mean; about `sqrt(2 / (n * dim))` for equal classes of `n` rows.
     """
-    from scipy import stats
+    from scipy import special, stats
 
-    z, labels, names = _named(z, labels)
+    z, labels, names = _known(z, labels)
     counts, fitted = np.bincount(labels), class_means is None
     if fitted:
         class_means = _class_means(z, labels)
     else:
-        class_means = _means_of(class_means, names, z.shape[1])
+        class_means = check_rows(class_means, "class_means", min_rows=1)
+        if class_means.shape[1] != z.shape[1] or names.max() >= len(class_means):
+            raise ValueError(
+                f"`class_means` must be [classes, {z.shape[1]}], a row for each of the "
+                f"labels. Received: shape {class_means.shape} for labels up to "
+                f"{names.max()}"
+            )
+        class_means = class_means[names]
     inner = z - class_means[labels]
     squares = (inner**2).sum(axis=0) / (len(z) - fitted * len(counts))
     shared = np.sqrt(squares)
@@ -244,40 +212,17 @@ def gaussianity(
     standard = inner[:, varies] / shared[varies]
     of_class = _class_means((inner[:, varies] ** 2).mean(axis=1), labels)
     of_class *= counts / (counts - fitted)
+    ks: Any = stats.ks_1samp(standard, special.ndtr, method="asymp", axis=0)
     return {
         "skewness": float(np.abs(stats.skew(standard)).mean()),
         "kurtosis": float(stats.kurtosis(standard).mean()),
-        "ks": float(_distance_to_normal(standard).mean()),
+        "ks": float(ks.statistic.mean()),
         "deviation": float(np.sqrt(squares[varies].mean())),
         "homogeneity": float(of_class.std() / of_class.mean()),
     }
 
 
-def _distance_to_normal(rows) -> np.ndarray:
-    """Kolmogorov-Smirnov distance of each column to N(0, 1), `[dim]`."""
-    from scipy.special import ndtr
-
-    normal, count = ndtr(np.sort(rows, axis=0)), len(rows)
-    steps = np.arange(count + 1)[:, None] / count
-    return np.maximum(steps[1:] - normal, normal - steps[:-1]).max(axis=0)
-
-
-def _means_of(class_means, names, dim) -> np.ndarray:
-    """The rows of `class_means` that belong to the classes `names`."""
-    class_means = check_rows(class_means, "class_means", min_rows=1)
-    if class_means.shape[1] != dim or names.max() >= len(class_means):
-        raise ValueError(
-            f"`class_means` must be [classes, {dim}], a row for each of the labels. "
-            f"Received: shape {class_means.shape} for labels up to {names.max()}"
-        )
-    return class_means[names]
-
-
-def _known(z, labels) -> tuple[np.ndarray, np.ndarray]:
-    return _named(z, labels)[:2]
-
-
-def _named(z, labels) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _known(z, labels) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Latents of known classes, these counted from 0, and the label of each class."""
     z, labels = check_rows(z, "z"), np.asarray(labels)
     if labels.shape != z.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
@@ -305,9 +250,9 @@ def _grouped(z, labels, groups) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     else:
         several = classes_in_groups(labels, groups)
         labels = np.where(np.isin(labels, several), labels, -1)
-    z, inner, names = _named(z, labels)
+    z, known, names = _known(z, labels)
     groups = np.asarray(groups)[np.isin(labels, names)]
-    return z, inner, np.unique(groups, return_inverse=True)[1]
+    return z, known, np.unique(groups, return_inverse=True)[1]
 
 
 def _class_means(values, labels) -> np.ndarray:
@@ -316,9 +261,3 @@ def _class_means(values, labels) -> np.ndarray:
     order, starts = np.argsort(labels, kind="stable"), np.cumsum(counts) - counts
     sums = np.add.reduceat(values[order], starts, axis=0)
     return (sums.T / counts).T
-
-
-def _centred(z, labels) -> tuple[np.ndarray, np.ndarray]:
-    """Means of the classes, and rows less the mean of their class."""
-    means = _class_means(z, labels)
-    return means, z - means[labels]

@@ -56,15 +56,15 @@ class DiarizationErrors:
     for `sum`.
 
     Args:
-        total: Reference speaker time, seconds; where two speak it counts twice.
-        missed: Reference speaker time in excess of the hypothesis, seconds.
-        false_alarm: Hypothesis speaker time in excess of the reference, seconds.
-        confusion: Time in which both speak but are not mapped, seconds.
-        found: Hypothesis speaker time, seconds.
+        total: Reference speaker time; where two speak it counts twice.
+        missed: Reference speaker time in excess of the hypothesis.
+        false_alarm: Hypothesis speaker time in excess of the reference.
+        confusion: Time in which both speak but are not mapped.
+        found: Hypothesis speaker time.
         pure: The part of `found` shared with the reference speaker who shares most
-            with the hypothesis one, seconds.
+            with the hypothesis one.
         covered: The part of `total` shared with the hypothesis speaker who shares most
-            with the reference one, seconds.
+            with the reference one.
         jaccard: Sum over reference speakers of `1 - intersection / union` with the
             hypothesis speaker they are mapped to; 1 for one who is not mapped.
         num_scored: Reference speakers in that sum: those with scored speech.
@@ -152,8 +152,7 @@ def score(
     coverage included.
 
     Args:
-        reference: The true turns, in any order.
-        hypothesis: The turns found, in any order; names need not be the true ones.
+        reference, hypothesis: The true turns and those found, in any order.
         uem: Scored regions, `(start, end)` in seconds, as of `timbre.turns.read_uem`;
             they may overlap. Defaults to the whole recording.
         collar: Seconds on each side of every boundary of a reference turn, also one
@@ -161,9 +160,6 @@ def score(
             of pyannote's `collar`, which is the whole width. Defaults to `0`.
         skip_overlap: Whether time in which several reference speakers talk is not
             scored. Defaults to `False`.
-
-    Returns:
-        The errors, to be pooled by `+`.
 
     Raises:
         TypeError: If a turn is no `Turn`.
@@ -222,13 +218,10 @@ def _errors(names, found_names, spoken, hypothesised, scored) -> DiarizationErro
 def table(
     rows: Iterable[tuple[str, DiarizationErrors]] | dict[str, DiarizationErrors],
 ) -> str:
-    """Errors as text, one line each; missed, false alarm, confusion are parts of DER.
+    """Errors by name as text, one line each; its parts make up the DER.
 
     Speakers are reference/hypothesis. For a line of all, append `sum(errors, start)`
     with `start = DiarizationErrors()`.
-
-    Args:
-        rows: Pairs of a name and its `DiarizationErrors`, or a dictionary of them.
     """
     pairs = rows.items() if isinstance(rows, dict) else rows
     lines = [[show(name, row) for show in COLUMNS.values()] for name, row in pairs]
@@ -251,9 +244,8 @@ def _speakers(turns, name) -> _Speakers:
     turns = list(turns)
     for turn in turns:
         if not isinstance(turn, Turn):
-            raise TypeError(
-                f"`{name}` must be the turns of one recording. Received: {turn!r}"
-            )
+            rule = f"`{name}` must be the turns of one recording"
+            raise TypeError(f"{rule}. Received: {turn!r}")
     turns.sort(key=lambda turn: (turn.speaker, turn.start))
     times = _ticks([(turn.start, turn.end) for turn in turns], name).reshape(-1, 2)
     spans = merge_spans(

@@ -1,5 +1,7 @@
 """Figures of verification: DET curve, score histogram, reliability diagram.
 
+A title should name the protocol, or what was fitted on what.
+
 Reference:
     The DET curve in assessment of detection task performance (Martin et al., 1997)
 """
@@ -28,11 +30,8 @@ def det_figure(
 ) -> Figure:
     """DET curves: misses against false alarms on normal-deviate axes.
 
-    Gaussian scores of equal variance are straight lines of slope -1.
-
-    Args:
-        curves: Maps a name to `(fpr, fnr, ...)`, as `det_curve` returns them.
-        title: Of the figure; say the protocol in it.
+    Gaussian scores of equal variance are straight lines of slope -1. `curves` maps a
+    name to `(fpr, fnr, ...)`, as `det_curve` returns them.
     """
     from scipy.stats import norm
 
@@ -70,7 +69,7 @@ def score_figure(
         labels: True where both sides are one speaker, `[trials]`.
         scores: Cosines, `[trials]`.
         threshold: Of the decision, as `eer_threshold` finds it.
-        title: Of the figure; say the protocol in it.
+        title: Of the figure.
     """
     labels, scores = check_trials(labels, scores)
     figure, axes = new_figure()
@@ -93,34 +92,25 @@ def score_figure(
 
 @apply_style
 def reliability_figure(
-    predictions: Mapping[str, tuple],
-    *,
-    bins: int = 15,
-    prior: float = 0.5,
-    title: str = "Reliability",
+    predictions: Mapping[str, tuple], *, title: str = "Reliability"
 ) -> Figure:
     """Reliability diagram: observed against predicted rate; below, how often.
 
-    The area of a marker is the weight of its bin: small ones are chance.
-
-    Args:
-        predictions: Maps a name to `(label, probability)`, each `[trials]`.
-        bins: Number of bins from 0 to 1. Defaults to `15`.
-        prior: Total weight of the same pairs. Defaults to `0.5`.
-        title: Of the figure; say in it what was fitted on what.
+    The area of a marker is the weight of its bin: small ones are chance. `predictions`
+    maps a name to `(label, probability)`, each `[trials]`.
     """
     figure, (axes, below) = new_figure(
         2, 1, size=(5.6, 6.2), height_ratios=[3, 1], sharex=True
     )
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=0.8)
     for i, (name, trials) in enumerate(predictions.items()):
-        predicted, observed, weight = reliability(*trials, bins=bins, prior=prior)
-        error = expected_calibration_error(*trials, bins=bins, prior=prior)
+        predicted, observed, weight = reliability(*trials)
+        error = expected_calibration_error(*trials)
         look = {"color": COLOURS[i % 7], "marker": MARKERS[i % 7]}
         line = look | {"linestyle": DASHES[i % 4], "linewidth": 1, "markersize": 3}
         axes.plot(predicted, observed, label=f"{name}: ECE {error:.3f}", **line)
-        size = 300 * weight
-        axes.scatter(predicted, observed, s=size, linewidths=0, alpha=0.6, **look)
+        area = look | {"s": 300 * weight}
+        axes.scatter(predicted, observed, linewidths=0, alpha=0.6, **area)
         below.plot(predicted, 100 * weight, **line)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), title=title)
     axes.set_ylabel("same speaker, observed share")

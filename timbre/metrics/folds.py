@@ -17,14 +17,12 @@ def classes_in_groups(
     Args:
         labels: Class index of each row, -1 if unknown, `[rows]`.
         groups: Name or number of the group of each, `[rows]`.
-        min_groups: Fewest groups. Defaults to `2`.
+        min_groups: Defaults to `2`.
     """
     labels, groups = np.asarray(labels), np.asarray(groups)
     if groups.shape != labels.shape:
-        raise ValueError(
-            "`groups` must be one a row. "
-            f"Received: {groups.shape} for labels {labels.shape}"
-        )
+        shapes = f"{groups.shape} for labels {labels.shape}"
+        raise ValueError(f"`groups` must be one a row. Received: {shapes}")
     number = np.unique(groups, return_inverse=True)[1]
     pairs = np.unique(np.stack([labels, number]), axis=1)
     classes, counts = np.unique(pairs[0], return_counts=True)
@@ -32,7 +30,7 @@ def classes_in_groups(
 
 
 def assign_folds(labels: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
-    """Assign whole groups to `NUM_FOLDS` folds, each class as evenly as possible.
+    """The fold of each row, of `NUM_FOLDS`: groups whole, classes as even as possible.
 
     Greedy: groups with the rarest class come first. A group goes to the fold, in this
     order of preference, that does not end up with all rows of a class, that has the
@@ -40,12 +38,9 @@ def assign_folds(labels: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarra
     a single row, rows are assigned class by class in turn.
 
     Args:
-        labels: Class index of each row, from 0, `[rows]`.
-        groups: Number of the group of each, from 0, `[rows]`.
+        labels: Class index of each row, from 0, int `[rows]`.
+        groups: Number of the group of each, from 0, int `[rows]`.
         seed: Of the order.
-
-    Returns:
-        Fold of each row, int `[rows]`.
     """
     shuffled, fold = shuffle_by_class(labels, seed), np.empty(len(labels), int)
     if groups.max() + 1 == len(groups):

@@ -6,6 +6,8 @@ with means `m` and covariances `C`. Two halves of one set are not at 0: estimati
 errors of `dim**2 / 2` numbers add up, more the fewer the rows. A distance is read
 beside its floor, that of unseen real rows, at equal numbers of rows. It compares two
 moments only, so a full-covariance Gaussian is near the floor by construction.
+
+`real` and `fake` are `[rows, dim]`, of any two numbers of rows.
 """
 
 import warnings
@@ -25,18 +27,11 @@ def frechet_distance(
     """Fréchet distance of two samples (squared, as is customary).
 
     Args:
-        real: `[rows, dim]`.
-        fake: `[other rows, dim]`.
+        real, fake: The samples.
         shrinkage: How far both covariances are drawn to `tr(C) / dim * I`: a share in
             [0, 1], 0 for not at all, or `ledoit_wolf` for the share that estimates
             each best. Defaults to None: `ledoit_wolf`, with a warning, if a set has
             fewer than 5 rows a dimension, otherwise 0.
-
-    Returns:
-        A distance of 0 or more.
-
-    Warns:
-        UserWarning: If the covariances are shrunk without having been asked for.
 
     Reference:
         GANs Trained by a Two Time-Scale Update Rule (Heusel et al., 2017), eq. 6,
@@ -71,12 +66,7 @@ def default_shrinkage(*sets) -> float | str:
 
 
 def covariance_error(real: ArrayLike, fake: ArrayLike) -> float:
-    """`|C_f - C_r| / |C_r|` in Frobenius norm: 0 if all second moments agree.
-
-    Args:
-        real: `[rows, dim]`, not all equal.
-        fake: `[other rows, dim]`.
-    """
+    """`|C_f - C_r| / |C_r|` in Frobenius norm: 0 if all second moments agree."""
     real, fake = check_same_width(real=real, fake=fake)
     first, second = _covariance(real, 0.0), _covariance(fake, 0.0)
     if not (size := np.linalg.norm(first)):
@@ -89,9 +79,6 @@ def effective_rank(rows: ArrayLike) -> float:
 
     `exp(-sum(p * log(p)))` of the eigenvalues of the covariance, `p` their shares.
     It is `dim` for white noise and `k` for `k` equal directions.
-
-    Args:
-        rows: `[rows, dim]`, not all equal.
 
     Reference:
         The Effective Rank (Roy and Vetterli, 2007), there of singular values.

@@ -10,6 +10,8 @@ more than a covariance.
 
 Distances and tests use rows standardised by the training rows; cosines, and figures
 that begin with `unit_`, the rows as they are, scaled to unit length.
+
+The baselines are fitted to training rows `[rows, dim]` and give `[count, dim]`.
 """
 
 import warnings
@@ -62,13 +64,7 @@ COLUMNS = {
 def sample_gaussian(train: ArrayLike, count: int, seed: int = 0) -> np.ndarray:
     """Samples of one Gaussian with the mean and full covariance of the training rows.
 
-    Args:
-        train: `[rows, dim]`; fewer rows than dimensions give samples in their span.
-        count: Number of samples.
-        seed: Defaults to `0`.
-
-    Returns:
-        float64 `[count, dim]`.
+    They are float64 `[count, dim]`; of fewer rows than dimensions, in their span.
     """
     train = check_rows(train, "train")
     values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(train, rowvar=False)))
@@ -81,17 +77,8 @@ def sample_mixture(
 ) -> np.ndarray:
     """Samples of a mixture of Gaussians, fitted to the standardised training rows.
 
-    Covariances are full where each component has at least as many rows as dimensions,
-    on average, otherwise diagonal.
-
-    Args:
-        train: `[rows, dim]`, at least as many as components.
-        count: Number of samples.
-        seed: Of the fit and of the samples. Defaults to `0`.
-        components: Number of Gaussians. Defaults to `10`.
-
-    Returns:
-        float64 `[count, dim]`.
+    Covariances are full where each of the `components`, `10` by default, has at least
+    as many rows as dimensions, on average, otherwise diagonal.
 
     Reference:
         Speaker Generation (Stanton et al., 2021), https://arxiv.org/abs/2111.05095
@@ -114,16 +101,7 @@ def sample_mixture(
 
 
 def sample_white_noise(train: ArrayLike, count: int, seed: int = 0) -> np.ndarray:
-    """White noise with the mean and the scale of the training columns.
-
-    Args:
-        train: `[rows, dim]`.
-        count: Number of samples.
-        seed: Defaults to `0`.
-
-    Returns:
-        float64 `[count, dim]`.
-    """
+    """White noise with the mean and the scale of the training columns."""
     mean, deviation = fit_scale(train)
     noise = np.random.default_rng(seed).normal(size=(count, len(mean)))
     return mean + deviation * noise
@@ -159,10 +137,8 @@ def compare(
         train: Training data of the generator, `[train rows, dim]`: it gives the scale,
             and `nearest_train` is measured to all of it.
         seed: Of all sampling. Defaults to `0`.
-        k: Neighbour of `prdc`. Defaults to `5`.
-        permutations: Of `mmd`. Defaults to `200`.
-        projections: Of `sliced_wasserstein`. Defaults to `200`.
-        folds: Of `c2st`. Defaults to `5`.
+        k, permutations, projections, folds: Of `prdc`, `mmd`, `sliced_wasserstein` and
+            `c2st`, whose defaults they have.
 
     Returns:
         Plain numbers: `rows`, `dim`, `shrunk` (1 if covariances had to be, which is
@@ -183,6 +159,7 @@ def compare(
     scaled = (real - mean) / deviation, (fake - mean) / deviation
     kernel = mmd(*scaled, permutations=permutations, seed=seed)
     classifier = c2st(*scaled, seed=seed, folds=folds)
+    sliced = sliced_wasserstein(*scaled, projections=projections, seed=seed)
     columns = ks_per_column(*scaled)
     shrinkage = default_shrinkage(*scaled)
     return {
@@ -198,9 +175,7 @@ def compare(
         "c2st_low": classifier["low"],
         "c2st_high": classifier["high"],
         "c2st_knn": c2st(*scaled, seed=seed, folds=folds, classifier="knn")["accuracy"],
-        "sliced_wasserstein": sliced_wasserstein(
-            *scaled, projections=projections, seed=seed
-        ),
+        "sliced_wasserstein": sliced,
         "ks_mean": float(columns.mean()),
         "ks_most": float(columns.max()),
         "covariance_error": covariance_error(*scaled),
@@ -234,13 +209,8 @@ def _directions(real, fake, train, k) -> dict[str, float]:
 
 
 def table(rows: dict[str, dict]) -> str:
-    """Rows of `compare` as text, one line each.
-
-    Args:
-        rows: Dictionaries of `compare` by the name of what was measured.
-    """
+    """Rows of `compare` as text, one line each, by the name of what was measured."""
     lines = [["", *COLUMNS]]
     for name, row in rows.items():
-        cells = (form.format(row[key]) for key, form in COLUMNS.values())
-        lines.append([name, *cells])
+        lines.append([name, *(f.format(row[key]) for key, f in COLUMNS.values())])
     return format_table(lines)

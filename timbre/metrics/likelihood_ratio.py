@@ -6,6 +6,9 @@
 The ratio is a property of the score; the prior, the rate of same-speaker pairs where
 the probability is used, is the user's. So trials are weighted: same pairs have the
 total weight `prior`, however many of them a list has.
+
+`label` is true where both sides are one speaker, larger `scores` mean more alike, both
+`[trials]`.
 """
 
 import numpy as np
@@ -25,10 +28,10 @@ def logistic(x: ArrayLike) -> np.ndarray:
     return np.exp(-np.logaddexp(0, -np.asarray(x, np.float64)))  # without overflow
 
 
-def check_prior(prior: float, name: str = "prior") -> None:
+def check_prior(prior: float) -> None:
     """Raises ValueError unless `prior` lies between 0 and 1, both excluded."""
     if not 0 < prior < 1:
-        raise ValueError(f"`{name}` must be in (0, 1). Received: {prior}")
+        raise ValueError(f"`prior` must be in (0, 1). Received: {prior}")
 
 
 def weight_trials(
@@ -36,13 +39,8 @@ def weight_trials(
 ) -> np.ndarray:
     """Weights that sum to `prior` over same pairs and to `1 - prior` over others.
 
-    Args:
-        label: True where both sides are one speaker, bool `[trials]`.
-        prior: Total weight of the same pairs.
-        weights: Of each trial among its kind, `[trials]`. Defaults to equal ones.
-
-    Returns:
-        float64 `[trials]`; their sum is 1.
+    They are float64 `[trials]`, proportional to `weights` among trials of one kind,
+    which default to equal ones.
     """
     check_prior(prior)
     weights = np.ones(len(label)) if weights is None else np.array(weights, np.float64)
@@ -71,8 +69,7 @@ def bayes_threshold(
 
     Args:
         prior: Of a same pair. Defaults to `0.5`.
-        c_miss: Cost of a false reject. Defaults to `1`.
-        c_fa: Cost of a false accept. Defaults to `1`.
+        c_miss, c_fa: Costs of a false reject and of a false accept. Default to `1`.
     """
     check_prior(prior)
     if not (0 < c_miss < np.inf and 0 < c_fa < np.inf):
@@ -87,10 +84,7 @@ def pool_adjacent_violators(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Isotonic regression of the labels on the scores (pool adjacent violators).
 
-    Args:
-        label: True where both sides are one speaker, bool `[trials]`.
-        scores: `[trials]`; trials of one score have one share.
-        weights: Above or equal 0, `[trials]`.
+    Trials of one score have one share. `weights` are 0 or more, `[trials]`.
 
     Returns:
         The first and the last score of every pool, rising, and the share of same pairs
@@ -114,11 +108,7 @@ def cllr(label: ArrayLike, llr: ArrayLike) -> float:
     `(mean_same log2(1 + exp(-llr)) + mean_different log2(1 + exp(llr))) / 2`
 
     0 for a perfect system and 1 for `llr = 0`, no information; above 1, the ratios
-    mislead more than none would.
-
-    Args:
-        label: True where both sides are one speaker, `[trials]`.
-        llr: Natural logarithm of the likelihood ratio, finite, `[trials]`.
+    mislead more than none would. `llr` are natural logarithms, finite, `[trials]`.
 
     Reference:
         Application-independent Evaluation of Speaker Detection (Brümmer and du Preez,
@@ -131,12 +121,7 @@ def cllr(label: ArrayLike, llr: ArrayLike) -> float:
 
 
 def min_cllr(label: ArrayLike, scores: ArrayLike) -> float:
-    """Lowest `cllr` of any rising function of the scores: the loss of discrimination.
-
-    Args:
-        label: True where both sides are one speaker, `[trials]`.
-        scores: Larger means more alike, `[trials]`.
-    """
+    """Lowest `cllr` of any rising function of the scores: loss of discrimination."""
     label, scores = check_trials(label, scores)
     weights = weight_trials(label, 0.5)
     knots, share = pool_adjacent_violators(label, scores, weights)
@@ -159,12 +144,9 @@ def actual_dcf(
     `(c_miss * p * fnr + c_fa * (1 - p) * fpr) / min(c_miss * p, c_fa * (1 - p))`
 
     Args:
-        label: True where both sides are one speaker, `[trials]`.
-        scores: Larger means more alike, `[trials]`.
+        label, scores: Of the trials.
         threshold: Accepted is `score >= threshold`; see `Calibration.threshold`.
-        p_target: Prior of a same pair. Defaults to `0.01`.
-        c_miss: Cost of a false reject. Defaults to `1`.
-        c_fa: Cost of a false accept. Defaults to `1`.
+        p_target, c_miss, c_fa: As for `min_dcf`.
     """
     label, scores = check_trials(label, scores)
     accepted = scores >= threshold

@@ -5,6 +5,9 @@ distinct scores walks from `(fpr, fnr) = (0, 1)`, accept nothing, to `(1, 0)`, a
 everything; trials of one score move together. Between two neighbouring points the
 curve is a straight line (a random choice between both thresholds); no convex hull.
 Only the order of the scores matters: a monotone transform changes no rate.
+
+`labels` are true where both sides are one speaker, larger `scores` mean more alike,
+both `[trials]`; every function refuses them as `check_trials` does.
 """
 
 import numpy as np
@@ -12,11 +15,7 @@ from numpy.typing import ArrayLike
 
 
 def check_trials(labels: ArrayLike, scores: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Check labels and scores and return them as bool and float64 arrays.
-
-    Args:
-        labels: True where both sides are one speaker, `[trials]`.
-        scores: Larger means more alike, `[trials]`.
+    """Check labels and scores and return them as bool and float64 arrays `[trials]`.
 
     Raises:
         ValueError: If shapes differ, a score is not finite or a kind is missing.
@@ -63,10 +62,6 @@ def det_curve(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """False accepts and false rejects at every threshold.
 
-    Args:
-        labels: True where both sides are one speaker, `[trials]`.
-        scores: Larger means more alike, `[trials]`.
-
     Returns:
         `fpr` (rising from 0 to 1), `fnr` (falling from 1 to 0) and `thresholds`
         (falling from `inf`), each `[distinct scores + 1]`.
@@ -97,10 +92,6 @@ def eer(labels: ArrayLike, scores: ArrayLike) -> float:
 
     `0` when every same pair scores above every different one, `0.5` when scores are
     uninformative. For two Gaussians of unit variance `d` apart it is `Phi(-d / 2)`.
-
-    Args:
-        labels: True where both sides are one speaker, `[trials]`.
-        scores: Larger means more alike, `[trials]`.
     """
     fpr, fnr, _ = det_curve(labels, scores)
     return equal_error_point(fpr, fnr)[0]
@@ -123,12 +114,12 @@ def eer_threshold(labels: ArrayLike, scores: ArrayLike) -> float:
 
 
 def detection_cost(
-    fpr: np.ndarray,
-    fnr: np.ndarray,
+    fpr: ArrayLike,
+    fnr: ArrayLike,
     *,
     p_target: float,
-    c_miss: float = 1.0,
-    c_fa: float = 1.0,
+    c_miss: float = 1,
+    c_fa: float = 1,
 ) -> float:
     """Lowest normalised cost over the points of a curve, see `min_dcf`."""
     if not 0 < p_target < 1:
@@ -150,11 +141,9 @@ def min_dcf(
     `min (c_miss * p * fnr + c_fa * (1 - p) * fpr) / min(c_miss * p, c_fa * (1 - p))`
 
     Args:
-        labels: True where both sides are one speaker, `[trials]`.
-        scores: Larger means more alike, `[trials]`.
-        p_target: Prior of a same pair. Defaults to `0.01`.
-        c_miss: Cost of a false reject. Defaults to `1`.
-        c_fa: Cost of a false accept. Defaults to `1`.
+        labels, scores: Of the trials.
+        p_target: Prior `p` of a same pair. Defaults to `0.01`.
+        c_miss, c_fa: Costs of a false reject and of a false accept. Default to `1`.
     """
     fpr, fnr, _ = det_curve(labels, scores)
     return detection_cost(fpr, fnr, p_target=p_target, c_miss=c_miss, c_fa=c_fa)

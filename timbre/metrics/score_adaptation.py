@@ -24,6 +24,7 @@ Reference:
 import dataclasses
 from collections.abc import Iterable
 from statistics import NormalDist
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -57,15 +58,13 @@ class ScoreDistribution:
             )
 
     @classmethod
-    def from_scores(cls, scores: ArrayLike) -> "ScoreDistribution":
+    def from_scores(cls, scores: ArrayLike) -> Self:
         """Mean and deviation of scores `[scores]` that are not all equal."""
         scores = np.asarray(scores, np.float64)
         return cls(float(scores.mean()), float(scores.std()))
 
     @classmethod
-    def from_corpora(
-        cls, corpora: Iterable["ScoreDistribution"]
-    ) -> "ScoreDistribution":
+    def from_corpora(cls, corpora: Iterable[Self]) -> Self:
         """Prior for a new domain from those of some corpora, which weigh equally.
 
         `variance = mean of the variances + variance of the means`
@@ -84,8 +83,7 @@ class ScoreDistribution:
         """MAP estimate for a domain of which some scores are known.
 
         Args:
-            mean: Of the domain's scores.
-            variance: Of the domain's scores, 0 or more.
+            mean, variance: Of the domain's scores.
             num_speakers: Number of speakers they come from, at least 1.
             relevance: Relevance factor above 0: the number of speakers that weighs as
                 much as the prior.
@@ -107,10 +105,6 @@ def fit_calibration(
     least error is kept. It is fitted to 200 scores of each kind at evenly spaced
     quantiles, and so by Platt's targets as certain as that many trials make it, and no
     more: real scores have wider tails than normals.
-
-    Args:
-        same: Of same-speaker scores.
-        different: Of different-speaker scores, with a lower mean.
 
     Raises:
         ValueError: If same-speaker scores are no higher.

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 from urllib.parse import unquote
 
 import numpy as np
@@ -66,17 +67,13 @@ class Trials:
             sha.update(line.encode())
         return sha.hexdigest()
 
-    def locate(
-        self, segments: ArrayLike | None, speakers: ArrayLike | None = None
-    ) -> "Trials":
+    def locate(self, segments: ArrayLike, speakers: ArrayLike | None = None) -> Self:
         """The same trials as rows of another list of utterances.
 
         Args:
-            segments: Names in the order of the embeddings, `[utterances]`.
+            segments: Names in the order of the embeddings, `[utterances]`: those of
+                the list must be among them, once.
             speakers: Who speaks in each, `[utterances]`, if known.
-
-        Raises:
-            ValueError: If a name of the list is missing, or given twice.
         """
         segments = np.asarray(segments, str)
         rows = {name: row for row, name in enumerate(segments.tolist())}
@@ -92,13 +89,10 @@ class Trials:
                 f"Received: none for {len(missing)}, such as {missing[0]!r}"
             )
         where = np.array([rows[name] for name in self.segments.tolist()])
+        enrol, test = where[self.enrol], where[self.test]
         speakers = None if speakers is None else np.asarray(speakers, str)
         return replace(
-            self,
-            enrol=where[self.enrol],
-            test=where[self.test],
-            segments=segments,
-            speakers=speakers,
+            self, enrol=enrol, test=test, segments=segments, speakers=speakers
         )
 
 
@@ -166,13 +160,12 @@ def all_pairs(
     keep_same = min(num_same, max(max_trials // 2, max_trials - num_different))
     same = _choose(rng, end - rows - 1, rows + 1, keep_same)
     different = _choose(rng, len(rows) - end, end, max_trials - keep_same)
-    label = np.repeat([True, False], [len(same[0]), len(different[0])])
-    enrol = by_speaker[np.append(same[0], different[0])]
-    test = by_speaker[np.append(same[1], different[1])]
+    enrol, test = by_speaker[np.concatenate([same, different], axis=1)]
+    label = np.arange(len(enrol)) < keep_same
     note = ""
     if len(label) < num_same + num_different:
         note = (
-            f"{len(same[0])} of {num_same} same and {len(different[0])} of "
+            f"{keep_same} of {num_same} same and {len(label) - keep_same} of "
             f"{num_different} different pairs, seed {seed}"
         )
     return Trials(label, enrol, test, segments, speakers, "all-pairs", note)
@@ -193,8 +186,7 @@ def deep_speaker_trials(
     were fewer negatives than asked for.
 
     Args:
-        speakers: Who speaks in each utterance, `[utterances]`.
-        segments: Name of each utterance. Defaults to the row number.
+        speakers, segments: As for `all_pairs`.
         negatives: Different pairs per anchor. Defaults to `99`.
         seed: Of the sampling. Defaults to `0`.
     """
@@ -202,16 +194,15 @@ def deep_speaker_trials(
     rng = np.random.default_rng(seed)
     names, which, counts = np.unique(speakers, return_inverse=True, return_counts=True)
     groups = np.split(np.argsort(which, kind="stable"), np.cumsum(counts)[:-1])
-    label, enrol, test = [], [], []
+    pairs = []
     for own in np.flatnonzero(counts > 1):
         anchor, positive = rng.choice(groups[own], 2, replace=False)
         others = _negatives(rng, groups, own, negatives)
-        label += [True] + [False] * len(others)
-        enrol += [anchor] * (1 + len(others))
-        test += [positive, *others]
-    columns = (np.array(label), np.array(enrol), np.array(test))
+        pairs.append((True, anchor, positive))
+        pairs += [(False, anchor, other) for other in others]
+    label, enrol, test = map(np.array, zip(*pairs, strict=True))
     note = _shortages(counts, negatives)
-    return Trials(*columns, segments, speakers, "deep-speaker", note)
+    return Trials(label, enrol, test, segments, speakers, "deep-speaker", note)
 
 
 def _negatives(rng, groups, own, limit) -> list[int]:
@@ -242,15 +233,10 @@ def _shortages(counts, negatives) -> str:
 def write_trials(
     path: str | os.PathLike, trials: Trials, *, scores: ArrayLike | None = None
 ) -> str:
-    """Write a trial list, and its scores beside it as `<name>.scores`.
+    """Write a trial list atomically, and return its SHA-256 in hex.
 
-    Args:
-        path: Text file to write, atomically.
-        trials: The list.
-        scores: Score of each trial, one a line in the order of the list, if given.
-
-    Returns:
-        SHA-256 of the list, in hex.
+    Scores, if given, are written beside it as `<name>.scores`, one a line in the order
+    of the list.
     """
     path = Path(path)
     if scores is not None:

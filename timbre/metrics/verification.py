@@ -27,11 +27,7 @@ from timbre.metrics.rates import (
 )
 from timbre.metrics.scoring import cosine_scores
 from timbre.metrics.tables import format_table
-from timbre.metrics.trials import (
-    Trials,
-    all_pairs,
-    deep_speaker_trials,
-)
+from timbre.metrics.trials import Trials, all_pairs, deep_speaker_trials
 
 PROTOCOLS = {
     "open-set": "open-set, unseen speakers",
@@ -52,7 +48,7 @@ COLUMNS = {
     "F TPR ACC": lambda row: _best_f(row.get("best_f")),
     "list": lambda row: row["trials_sha256"][:12],
 }
-ALWAYS_NO = "ACC counts trials: always answering no gives {:.3f}"
+CONFIDENCE = 0.95  # share of the resamples inside an interval
 
 
 def bootstrap_by_speaker(
@@ -62,11 +58,10 @@ def bootstrap_by_speaker(
     test: ArrayLike,
     *,
     resamples: int = 1000,
-    confidence: float = 0.95,
     seed: int = 0,
     costs: Sequence[float] = (),
 ) -> dict[str, list[float]]:
-    """Confidence intervals of the EER and of costs, by a bootstrap over speakers.
+    """95 % confidence intervals of the EER and of costs, by a bootstrap over speakers.
 
     Trials of one speaker are not independent, speakers are: a resample draws as many
     speakers as there are, with replacement. If speaker `a` is drawn `c[a]` times, its
@@ -77,10 +72,8 @@ def bootstrap_by_speaker(
     Args:
         labels: True where both sides are one speaker, `[trials]`.
         scores: Larger means more alike, `[trials]`.
-        enrol: Speaker of the known side, `[trials]`.
-        test: Speaker of the claimed side, `[trials]`.
+        enrol, test: Speakers of the known and of the claimed side, `[trials]` each.
         resamples: Number of resamples. Defaults to `1000`.
-        confidence: Share of them inside an interval. Defaults to `0.95`.
         seed: Of the resampling. Defaults to `0`.
         costs: Priors `p_target` whose `min_dcf` gets an interval too.
 
@@ -101,11 +94,8 @@ def bootstrap_by_speaker(
             "`labels` must be true where `enrol` and `test` are one speaker, only there"
         )
     rates = _weighted_rates(same, left, right, ends)
-    measures: dict[Any, Callable] = {
-        "eer": lambda fpr, fnr: equal_error_point(fpr, fnr)[0]
-    }
-    for p in costs:
-        measures[p] = functools.partial(detection_cost, p_target=p)
+    measures: dict[Any, Callable] = {"eer": lambda *rates: equal_error_point(*rates)[0]}
+    measures |= {p: functools.partial(detection_cost, p_target=p) for p in costs}
     found, rng = [], np.random.default_rng(seed)
     for _ in range(resamples):
         counts = np.bincount(rng.integers(len(names), size=len(names)))
@@ -114,10 +104,9 @@ def bootstrap_by_speaker(
             found.append([measure(*curve) for measure in measures.values()])
     if not found:
         raise ValueError(f"Too few speakers to resample. Received: {len(names)}")
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(found, [tail, 1 - tail], axis=0)
-    bounds = zip(low.tolist(), high.tolist(), strict=True)
-    return {key: list(pair) for key, pair in zip(measures, bounds, strict=True)}
+    tail = (1 - CONFIDENCE) / 2
+    bounds = np.quantile(found, [tail, 1 - tail], axis=0)
+    return dict(zip(measures, bounds.T.tolist(), strict=True))
 
 
 def _weighted_rates(same, left, right, ends):
@@ -152,8 +141,7 @@ def report(
     Args:
         trials: The pairs.
         scores: Score of each, larger means more alike, `[trials]`.
-        protocol: `open-set` if no speaker was trained on, `closed-set` if only the
-            utterances are new. There is no default: say which it is.
+        protocol: `open-set` or `closed-set`. There is no default: say which it is.
         name: What was tested, for the table.
         resamples: Of the 95 % interval, `0` for none. Defaults to `1000`.
         seed: Of the resampling. Defaults to `0`.
@@ -196,7 +184,8 @@ def report(
             result["eer_interval"] = intervals["eer"]
     if trials.kind == "deep-speaker":
         result["best_f"] = best_f1(label, scores)
-        notes.append(ALWAYS_NO.format(1 - label.mean()))
+        rate = 1 - label.mean()
+        notes.append(f"ACC counts trials: always answering no gives {rate:.3f}")
     return result | {"note": "; ".join(notes)}
 
 
@@ -212,22 +201,17 @@ def evaluate(
     seed: int = 0,
     **options,
 ) -> dict:
-    """Make trials, score them by cosine and report, in one call.
+    """Make trials, score them by cosine and `report`, in one call.
 
     Args:
         embeddings: One row per utterance, `[utterances, dim]`.
         speakers: Who speaks in each, `[utterances]`.
-        protocol: `open-set` or `closed-set`, see `report`.
+        protocol, name, resamples: As for `report`.
         segments: Name of each utterance. Defaults to the row number.
         trials: `all-pairs`, `deep-speaker`, or a `Trials` that names its utterances
             as `segments` does. Defaults to `all-pairs`.
-        name: What was tested, for the table.
-        resamples: Of the interval, `0` for none. Defaults to `1000`.
         seed: Of the list and of the resampling. Defaults to `0`.
         **options: Of the list: `max_trials` or `negatives`.
-
-    Returns:
-        The dictionary of `report`.
     """
     if isinstance(trials, Trials):
         names = np.arange(len(np.asarray(speakers))) if segments is None else segments
@@ -245,18 +229,11 @@ def evaluate(
 
 
 def table(rows: Iterable[dict]) -> str:
-    """Reports as text: one line each, every line naming its protocol and its trials.
-
-    Args:
-        rows: Dictionaries of `report`.
-    """
+    """Dictionaries of `report` as text, one line each, with its protocol and trials."""
     rows = list(rows)
     lines = [[*COLUMNS], *([show(row) for show in COLUMNS.values()] for row in rows)]
-    notes = [
-        f"{row['trial_list']}, {row['protocol']}: {row['note']}"
-        for row in rows
-        if row["note"]
-    ]
+    noted = (row for row in rows if row["note"])
+    notes = ["{trial_list}, {protocol}: {note}".format(**row) for row in noted]
     return "\n".join([format_table(lines, align=str.ljust), *dict.fromkeys(notes)])
 
 

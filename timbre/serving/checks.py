@@ -32,9 +32,9 @@ def check_labels(
     """Refuses what is neither a class index of its factor nor -1, for unknown.
 
     Args:
-        labels: int32 `[..., factors]`.
-        num_classes: Dict, factor to its number of classes; 0 allows -1 only.
-        name: What the request calls the labels.
+        labels: int32 `[..., factors]`, called `name` in the error.
+        num_classes: Of each factor; 0 allows -1 only.
+        name: As the request calls the labels.
     """
     limits = tf.constant([*num_classes.values()], tf.int32)
     known = tf.reduce_all((labels >= -1) & (labels < limits))

@@ -37,14 +37,7 @@ class Signature(NamedTuple):
 
 
 def trace(signature: Signature) -> Any:
-    """Trace the graph of a signature, with inputs and outputs by name.
-
-    Args:
-        signature: A `Signature`.
-
-    Returns:
-        A `tf.types.experimental.ConcreteFunction`.
-    """
+    """Trace a signature's `ConcreteFunction`, with inputs and outputs by name."""
     names: list[Any] = [spec.name for spec in signature.inputs]
     if None in names or len(set(names)) < len(names):
         raise ValueError(f"Inputs must have names that differ. Received: {names}")
@@ -101,24 +94,16 @@ def save(
     tf.saved_model.save(module, str(folder), signatures=traced)
     check_portable(folder)
     check_outputs(folder, traced, signatures)
-    files = {"about.json": _json(about or {})} | dict(assets or {})
+    text = json.dumps(about or {}, indent=2, sort_keys=True, ensure_ascii=False)
     (folder / "assets.extra").mkdir()
-    for name, content in files.items():
+    for name, content in {"about.json": f"{text}\n".encode(), **(assets or {})}.items():
         if Path(name).name != name:
             raise ValueError(f"An asset must be a plain file name. Received: {name!r}")
         (folder / "assets.extra" / name).write_bytes(content)
 
 
-def _json(about) -> bytes:
-    text = json.dumps(about, indent=2, sort_keys=True, ensure_ascii=False)
-    return f"{text}\n".encode()
-
-
 def check_portable(folder: str | os.PathLike) -> None:
     """Refuse a SavedModel whose graph or functions need more than TensorFlow's ops.
-
-    Args:
-        folder: A SavedModel.
 
     Raises:
         ValueError: Naming the op and where it stands.
@@ -162,16 +147,13 @@ def check_outputs(
     """
     loaded = tf.saved_model.load(str(folder))
     for name, function in traced.items():
-        sample: Mapping[Any, Any] = signatures[name].sample or _default_sample(
-            signatures[name].inputs
-        )
+        specs = signatures[name].inputs
+        sample: Mapping[Any, Any] = signatures[name].sample or _default_sample(specs)
         inputs: dict[Any, tf.Tensor] = {
-            spec.name: tf.constant(sample[spec.name], spec.dtype)
-            for spec in signatures[name].inputs
+            spec.name: tf.constant(sample[spec.name], spec.dtype) for spec in specs
         }
-        expected = function(**inputs)
         actual = loaded.signatures[name](**inputs)
-        for key, value in expected.items():
+        for key, value in function(**inputs).items():
             if not _equal(value.numpy(), actual[key].numpy()):
                 raise ValueError(
                     "A saved model must give the outputs of its source: "
@@ -187,9 +169,8 @@ def _default_sample(specs) -> dict:
         free = [2 if axis == 0 else FREE_DIM for axis in range(len(shape))]
         shape = [f if s is None else s for s, f in zip(shape, free, strict=True)]
         noise = 0.1 * rng.normal(size=shape)
-        sample[spec.name] = noise if spec.dtype.is_floating else np.ones(shape)
-        if spec.dtype == tf.string:
-            sample[spec.name] = np.full(shape, "")
+        other = np.full(shape, "" if spec.dtype == tf.string else 1)
+        sample[spec.name] = noise if spec.dtype.is_floating else other
     return sample
 
 

@@ -1,8 +1,8 @@
 """Publishing numbered versions of a SavedModel, which a server polls for.
 
 A server loads the highest number in a folder: `<base>/1`, `<base>/2`, ... A version is
-written under a name that is no number, tested there, and only then renamed: it is
-either absent or complete.
+written and tested under a name that is no number and then renamed: it is either absent
+or complete.
 """
 
 import errno
@@ -47,9 +47,8 @@ def version_folder(
 ) -> Iterator[dict[str, Path]]:
     """Context manager: a hidden folder to fill, published when the block ends well.
 
-    When the block raises, nothing is published and the hidden folder is removed.
-    After a power cut one may remain: its name starts with `.tmp-`, no server reads
-    it, and it can be deleted.
+    When the block raises, nothing is published and the hidden folder is removed. After
+    a power cut `.tmp-<digits>` may remain: no server reads it, and it can be deleted.
 
     Args:
         base: Folder of the versions, made if missing.
@@ -140,21 +139,13 @@ def publish(
     """
     from timbre.serving import export
 
-    if (
-        version is None
-        and versions(base)
-        and _has_weights_of(latest_version(base), about)
-    ):
-        return latest_version(base)
+    digest = (about or {}).get("sha256")
+    if version is None and digest and versions(base):
+        latest = latest_version(base)
+        path = latest / "assets.extra" / "about.json"
+        published = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+        if published.get("sha256") == digest:
+            return latest
     with version_folder(base, version=version) as work:
         export.save(work["folder"], signatures, about=about, assets=assets)
     return work["published"]
-
-
-def _has_weights_of(folder, about):
-    """Whether the `about.json` of a published version has the SHA-256 of `about`."""
-    path = folder / "assets.extra" / "about.json"
-    digest = (about or {}).get("sha256")
-    if digest is None or not path.is_file():
-        return False
-    return json.loads(path.read_text("utf-8")).get("sha256") == digest

@@ -185,9 +185,11 @@ def test_other_classes_have_the_moments_of_their_kind(
 
 
 def test_the_distance_to_a_normal_is_that_of_scipy(rng):
-    rows = rng.normal(size=(50, 3)) + [0, 0.5, -0.5]
-    expected = [stats.kstest(column, "norm").statistic for column in rows.T]
-    np.testing.assert_allclose(clusters._distance_to_normal(rows), expected)
+    z, labels = rng.normal(size=(50, 3)) + [0, 0.5, -0.5], np.arange(50) % 2
+    standard = z / np.sqrt((z**2).mean(axis=0))  # of means that are 0
+    expected = [stats.kstest(column, "norm").statistic for column in standard.T]
+    found = clusters.gaussianity(z, labels, np.zeros((2, 3)))
+    assert found["ks"] == pytest.approx(np.mean(expected))
 
 
 def test_a_centre_that_is_not_where_the_class_is_shows(rng):
