@@ -13,60 +13,41 @@ the files of the shorter one, each under a name of its own.
 """
 
 import argparse
-import json
-import os
-import subprocess
-import sys
+import itertools
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+import timing
 
-WORK = """
-import json, resource, sys, time
-from dataclasses import replace
-import tensorflow as tf  # not what is measured
-from timbre.corpora import folders
-from timbre.corpora.cache import records
-from timbre.corpora.corpus import Corpus
+ROW = "{:>10} {:>7.3f} {:>7.2f} {:>7.2f} {:>9.0f} {:>7.0f}"
 
-source, folder, times, features = sys.argv[1:]
-transform, about = None, None
-if features == "features":
+
+def measure(source, times, kind):
+    """Utterances, hours, seconds and MiB of caching a corpus `times` over."""
+    import tensorflow as tf  # not what is measured
+
     from timbre.audio.filterbank import Filterbank
-    layer = Filterbank()
-    graph = tf.function(lambda x: layer(x[None])[0], input_signature=[
-        tf.TensorSpec([None], tf.float32)])
-    graph(tf.zeros([16000]))
-    transform, about = lambda x: graph(x).numpy(), {"front": "fbank"}
-corpus = folders.open_corpus(source)
-rows = tuple(
-    replace(u, speaker=f"{u.speaker}-{n}")
-    for n in range(int(times)) for u in corpus
-)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-start, cpu = time.perf_counter(), time.process_time()
-cached = records.cache(Corpus("long", rows), folder, transform=transform, about=about)
-print(json.dumps({
-    "utterances": cached.num,
-    "hours": cached.about["hours"],
-    "seconds": time.perf_counter() - start,
-    "cpu": time.process_time() - cpu,
-    "before": before,
-    "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-}))
-"""
+    from timbre.corpora import folders
+    from timbre.corpora.cache import records
+    from timbre.corpora.corpus import Corpus
 
-
-def measure(source: Path, times: int, kind: str) -> dict:
-    """Peak memory and time of caching a corpus `times` over."""
+    options = {}
+    if kind == "features":
+        layer, signature = Filterbank(), [tf.TensorSpec([None], tf.float32)]
+        graph = tf.function(lambda x: layer(x[None])[0], input_signature=signature)
+        graph(tf.zeros([16000]))
+        options["transform"] = lambda x: graph(x).numpy()
+        options["about"] = {"front": "fbank"}
+    corpus = folders.open_corpus(source)
+    copies = itertools.product(range(times), corpus)
+    rows = tuple(replace(u, speaker=f"{u.speaker}-{n}") for n, u in copies)
+    long, before = Corpus("long", rows), timing.peak_mib()
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-c", WORK, source, folder, str(times), kind]
-        environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, check=True
+        cached, *seconds = timing.seconds_of(
+            lambda: records.cache(long, folder, **options)
         )
-    return json.loads(done.stdout)
+    return cached.num, cached.about["hours"], *seconds, timing.peak_mib(), before
 
 
 def make(folder: Path, speakers: int = 20, utterances: int = 10) -> Path:
@@ -93,25 +74,19 @@ def main():
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         source = Path(options.corpus or make(Path(folder) / "noise")).resolve()
-        rows = [measure(source, times, options.kind) for times in (1, options.times)]
-    print(
-        f"{'utterances':>10} {'hours':>7} {'wall s':>7} {'CPU s':>7} "
-        f"{'peak MiB':>9} "
-        f"{'before':>7}"
-    )
+        rows = [
+            timing.run_apart(measure, source, times, options.kind)
+            for times in (1, options.times)
+        ]
+    names = "utterances", "hours", "wall s", "CPU s", "peak MiB", "before"
+    print(timing.heading(ROW, *names))
     for row in rows:
-        print(
-            f"{row['utterances']:>10} {row['hours']:>7.3f} {row['seconds']:>7.2f} "
-            f"{row['cpu']:>7.2f} {row['mib']:>9.0f} {row['before']:>7.0f}"
-        )
-    short, long = rows
-    per_hour = [row["cpu"] / row["hours"] for row in rows]
-    print(f"peak memory, long / short: {long['mib'] / short['mib']:.3f}")
-    print(
-        f"CPU seconds per hour of sound, long / short: {per_hour[1] / per_hour[0]:.3f}"
-    )
+        print(ROW.format(*row))
+    memory = rows[1][4] / rows[0][4]
+    cpu = (rows[1][3] / rows[1][1]) / (rows[0][3] / rows[0][1])
+    print(f"peak memory, long / short: {memory:.3f}")
+    print(f"CPU seconds per hour of sound, long / short: {cpu:.3f}")
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
     main()

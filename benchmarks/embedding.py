@@ -18,23 +18,18 @@ The peer gets a virtual environment of its own, since it needs PyTorch, about 1 
 """
 
 import argparse
+import contextlib
 import dataclasses
+import functools
 import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from timing import (
-    THREADS,
-    PeerProcess,
-    Timings,
-    limit_threads,
-    seconds_of,
-    use_one_core,
-)
+import timing
 
-os.environ.update(dict.fromkeys(THREADS, "1"))
+timing.limit_blas(1)
 
 SECONDS = 3
 SAMPLE_RATE = 16000
@@ -47,61 +42,25 @@ REQUIREMENTS = (
     "setuptools<81",  # webrtcvad imports pkg_resources, which later ones do not have
     "scipy<2",  # resemblyzer imports scipy.ndimage.morphology, which 2 will not have
 )
-PEER_WORK = """
-import json, sys, time, warnings
-warnings.simplefilter("ignore")
-import librosa, torch
-from resemblyzer import VoiceEncoder, preprocess_wav
-
-torch.set_num_threads(1)
-encoder = VoiceEncoder("cpu", verbose=False)
-files = sys.argv[1:]
-waveforms = [librosa.load(file, sr=None)[0] for file in files]
-runs = {
-    "files": lambda: [encoder.embed_utterance(preprocess_wav(f)) for f in files],
-    "waveforms": lambda: [encoder.embed_utterance(w) for w in waveforms],
-}
-parameters = sum(p.numel() for p in encoder.parameters())
-print(json.dumps({"parameters": parameters, "dim": encoder.linear.out_features}))
-sys.stdout.flush()
-for line in sys.stdin:
-    wall, cpu = time.perf_counter(), time.process_time()
-    runs[json.loads(line)[0]]()
-    print(json.dumps([time.perf_counter() - wall, time.process_time() - cpu]))
-    sys.stdout.flush()
-"""
+ROW = "{:<14}{:>12,}{:>5}  {:<10}{:>8.1f}{:>12.1f}{:>13.0f}{:>16}"
 
 
-class Ours:
-    """An untrained encoder of ours, in this process."""
+def build(network, files):
+    """An untrained encoder of ours: its size, and a function of a kind to time."""
+    from timbre.audio import wave
+    from voiceemb import Encoder
+    from voiceemb.inference import crop_samples
+    from voiceemb.networks import speaker_encoder
 
-    def __init__(self, network, files):
-        from timbre.audio import wave
-        from voiceemb import Encoder
-        from voiceemb.inference import crop_samples
-        from voiceemb.networks import speaker_encoder
+    model = speaker_encoder.build(**dataclasses.asdict(network))
+    window = crop_samples(model.filterbank, CROP)
+    encoder = Encoder.from_model(model, window=window)
+    sources = {"files": files, "waveforms": [wave.read(file) for file in files]}
 
-        model = speaker_encoder.build(**dataclasses.asdict(network))
-        window = crop_samples(model.filterbank, CROP)
-        self.encoder = Encoder.from_model(model, window=window)
-        self.sources = {"files": files, "waveforms": [wave.read(f) for f in files]}
-        self.parameters, self.dim = model.count_params(), model.embedding_dim
+    def embed(kind):
+        return timing.seconds_of(encoder.embed_utterances, sources[kind])
 
-    def time(self, kind):
-        """Wall and processor seconds of embedding all utterances."""
-        return seconds_of(self.encoder.embed_utterances, self.sources[kind])[1:]
-
-
-class Peer(PeerProcess):
-    """Resemblyzer in a process of its own, which waits while ours is measured."""
-
-    def __init__(self, python, files):
-        super().__init__(python, "-c", PEER_WORK, *files)
-        self.parameters, self.dim = self.about["parameters"], self.about["dim"]
-
-    def time(self, kind):
-        """Wall and processor seconds of embedding all utterances."""
-        return self.ask(kind)
+    return (model.count_params(), model.embedding_dim), embed
 
 
 def install(folder):
@@ -147,51 +106,15 @@ def prepare(folder, corpus, num):
     return files
 
 
-def measure(sides, runs):
-    """Medians of wall and processor seconds, `{(name, kind): [2]}`, run in turns."""
-    times = {(name, kind): Timings() for name in sides for kind in KINDS}
-    for run in range(runs + 1):
-        for (name, kind), timings in times.items():
-            seconds = sides[name].time(kind)
-            if run:  # the first one traces graphs and compiles
-                timings.add(*seconds)
-    return {key: timings.medians for key, timings in times.items()}
-
-
-def report(sides, medians, num):
+def report(sides, times, num):
     """Print a row for each network and kind."""
-    print(
-        f"{'':<14}{'parameters':>12}{'dim':>5}  {'from':<10}{'utt./s':>8}"
-        f"{'utt./CPU s':>12}{'x real time':>13}{'CPU, peer / it':>16}"
-    )
-    for kind in KINDS:
-        for name, side in sides.items():
-            wall, cpu = medians[name, kind]
-            ratio = f"{medians[PEER, kind][1] / cpu:.2f}" if PEER in sides else "-"
-            print(
-                f"{name:<14}{side.parameters:>12,}{side.dim:>5}  {kind:<10}"
-                f"{num / wall:>8.1f}{num / cpu:>12.1f}{SECONDS * num / cpu:>13.0f}"
-                f"{ratio:>16}"
-            )
-
-
-def open_sides(folder, files, options):
-    """Our two encoders and the peer, if it can be had."""
-    from voiceemb.config import EncoderNetworkConfig
-    from voiceemb.presets import PRESETS
-
-    limit_threads(1)
-    sides = {
-        "ours, tiny": Ours(PRESETS["tiny"].encoder, files),
-        "ours, simple": Ours(EncoderNetworkConfig(), files),
-    }
-    if not options.no_peer:
-        try:
-            place = Path(options.peer_venv or folder / "peer").resolve()
-            sides[PEER] = Peer(install(place), files)
-        except OSError as error:
-            print(f"{PEER} is not compared, as it can not be had: {error}")
-    return sides
+    columns = "utt./s", "utt./CPU s", "x real time", "CPU, peer / it"
+    print(timing.heading(ROW, "", "parameters", "dim", "from", *columns))
+    medians = {key: timing.medians(rows) for key, rows in times.items()}
+    for (kind, name), (wall, cpu) in medians.items():
+        ratio = f"{medians[kind, PEER][1] / cpu:.2f}" if PEER in sides else "-"
+        speeds = num / wall, num / cpu, SECONDS * num / cpu
+        print(ROW.format(name, *sides[name][0], kind, *speeds, ratio))
 
 
 def main():
@@ -205,16 +128,33 @@ def main():
     parser.add_argument("--quick", action="store_true", help="16 files, one run")
     options = parser.parse_args()
     num, runs = (16, 1) if options.quick else (options.files, options.runs)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         files = prepare(Path(folder), options.corpus, num)
-        use_one_core()
-        sides = open_sides(Path(folder), files, options)
-        try:
-            print(f"{len(files)} files of {SECONDS} s, one core, median of {runs} runs")
-            report(sides, measure(sides, runs), len(files))
-        finally:
-            if PEER in sides:
-                sides[PEER].__exit__()
+        timing.use_one_core()
+
+        from voiceemb.config import EncoderNetworkConfig
+        from voiceemb.presets import PRESETS
+
+        timing.limit_threads(1)
+        sides = {
+            "ours, tiny": build(PRESETS["tiny"].encoder, files),
+            "ours, simple": build(EncoderNetworkConfig(), files),
+        }
+        if not options.no_peer:
+            place = Path(options.peer_venv or f"{folder}/peer").resolve()
+            try:
+                command = install(place), "embedding_peer.py", *files
+                peer = timing.PeerProcess(*command, threads=1)
+                sides[PEER] = stack.enter_context(peer).about, peer.ask
+            except OSError as error:
+                print(f"{PEER} is not compared, as it can not be had: {error}")
+        print(f"{len(files)} files of {SECONDS} s, one core, median of {runs} runs")
+        calls = {
+            (kind, name): functools.partial(call, kind)
+            for kind in KINDS
+            for name, (_, call) in sides.items()
+        }
+        report(sides, timing.take_turns(calls, runs), len(files))
 
 
 if __name__ == "__main__":

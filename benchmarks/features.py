@@ -9,29 +9,20 @@ difference between the two after normalising each frame.
 """
 
 import argparse
-import os
+import functools
 
-from timing import THREADS, Timings, limit_threads, seconds_of, use_one_core
+import timing
 
-os.environ.update(dict.fromkeys(THREADS, "1"))
+timing.limit_blas(1)
+
+import numpy as np
 
 SAMPLE_RATE = 16000
-
-
-def measure(functions, waveform, runs):
-    """Median processor seconds of each function over the waveform, run in turns."""
-    sides = [Timings() for _ in functions]
-    for run in range(runs + 1):
-        for function, timings in zip(functions, sides, strict=True):
-            _, *seconds = seconds_of(function, waveform)
-            if run:  # the first call traces the graph
-                timings.add(*seconds)
-    return [timings.medians[1] for timings in sides]
+ROW = "{:<12}{:>12}{:>14}{:>9.2f}{:>13.1e}"
 
 
 def peer(waveform):
     """The way of python_speech_features: one utterance after the other."""
-    import numpy as np
     import python_speech_features
 
     rows = [
@@ -47,7 +38,7 @@ def build_graph():
 
     from timbre.audio.filterbank import Filterbank
 
-    limit_threads(1)
+    timing.limit_threads(1)
     signature = [tf.TensorSpec([None, None], tf.float32)]
     graph = tf.function(Filterbank().__call__, input_signature=signature)
     return lambda waveform: graph(waveform).numpy()
@@ -63,24 +54,21 @@ def difference(ours, theirs):
 
 def main():
     """Measure, and print one line for each shape of the input."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=7, help="runs of each (7)")
     runs = parser.parse_args().runs
-    use_one_core()
-
-    import numpy as np
-
+    timing.use_one_core()
     ours = build_graph()
     minute = 0.1 * np.random.default_rng(0).normal(size=60 * SAMPLE_RATE)
-    print(f"{'input':<12}{'psf':>12}{'in the graph':>14}{'ratio':>9}{'difference':>13}")
+    print(timing.heading(ROW, "input", "psf", "in the graph", "ratio", "difference"))
     for rows, seconds in ((1, 60), (5, 12), (30, 2)):
-        waveform = minute.reshape(rows, -1).astype(np.float32)
-        slow, fast = measure([peer, ours], waveform, runs)
-        gap = difference(ours(waveform), peer(waveform))
-        print(
-            f"{f'{rows} x {seconds} s':<12}{60 / slow:>10.0f} x{60 / fast:>12.0f} x"
-            f"{slow / fast:>9.2f}{gap:>13.1e}"
-        )
+        x = minute.reshape(rows, -1).astype(np.float32)
+        sides = {f: functools.partial(timing.seconds_of, f, x) for f in (peer, ours)}
+        times = timing.take_turns(sides, runs).values()
+        (_, slow), (_, fast) = map(timing.medians, times)
+        speeds = f"{60 / slow:.0f} x", f"{60 / fast:.0f} x"
+        gap = difference(ours(x), peer(x))
+        print(ROW.format(f"{rows} x {seconds} s", *speeds, slow / fast, gap))
 
 
 if __name__ == "__main__":

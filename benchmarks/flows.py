@@ -29,30 +29,24 @@ import contextlib
 import functools
 import itertools
 import json
-import os
+import math
 import tempfile
-from pathlib import Path
 
 import numpy as np
-from timing import PeerProcess, Timings, limit_threads, seconds_of
+import timing
 
 FLOWS = ("realnvp", "spline")
 TASKS = ("log_prob", "sample", "train")
 SIZES = {"dim": 64, "steps": 8, "hidden": 128, "depth": 2, "num_bins": 8, "tail": 5.0}
 FULL = {"runs": 15, "calls": 20}
 QUICK = {"runs": 2, "calls": 1}
+ROW = "{:<12}{:>10,} " + 3 * "{:>12.2f}{:>7.2f}{:>6.2f}"
 RATE = 1e-4  # of training; small: hundreds of steps on one batch must stay finite
-HOW_TO = """
-To compare with nflows and zuko, make an environment for them and name its Python:
-    python -m venv ../peer
-    ../peer/bin/pip install torch==2.13.0 nflows==0.14 zuko==1.6.0
-    python benchmarks/flows.py --peer ../peer/bin/python
-On Linux pip takes the CUDA build of PyTorch, several GB, unless it is given PyTorch's
-index of CPU builds (--extra-index-url)."""
+PACKAGES = "torch==2.13.0 nflows==0.14 zuko==1.6.0"
 
 
 def ours(name, data, jit_compile):
-    """Our tasks around one flow, functions of nothing by name, and its parameters."""
+    """Functions of nothing, by task, around one flow, and its number of parameters."""
     import keras
     import tensorflow as tf
 
@@ -60,10 +54,9 @@ def ours(name, data, jit_compile):
 
     chain = backbones.build(name, **SIZES)
     chain.adapt(data)
-    x = tf.constant(data)
+    x, weights, seeds = tf.constant(data), chain.trainable_variables, itertools.count()
     optimizer = keras.optimizers.Adam(RATE)
-    optimizer.build(chain.trainable_variables)
-    weights = chain.trainable_variables
+    optimizer.build(weights)
     compiled = tf.function(jit_compile=jit_compile)
 
     def density(x):
@@ -89,63 +82,36 @@ def ours(name, data, jit_compile):
         optimizer.apply_gradients(zip(slopes(), weights, strict=True))
         return weights[0].value
 
-    def sample_next():
-        return sample(tf.constant([next(seeds), 0]))
-
-    seeds = itertools.count()
-    parameters = sum(int(np.prod(weight.shape)) for weight in weights)
-    return {"log_prob": log_prob, "sample": sample_next, "train": train}, parameters
-
-
-def repeat(function):
-    """A function of a count of calls: wall and CPU seconds of one."""
-
-    def call(calls):
-        for _ in range(calls):
-            result = function()
-        return result.numpy()
-
-    def run(calls):
-        _, *seconds = seconds_of(call, calls)
-        return [second / calls for second in seconds]
-
-    return run
-
-
-def measure(functions, runs, calls):
-    """The `Timings` of each function, run in turns; the first is warm-up."""
-    sides = {name: Timings() for name in functions}
-    for run in range(-1, runs):
-        for name, function in functions.items():
-            seconds = function(calls)
-            if run >= 0:
-                sides[name].add(*seconds)
-    return sides
+    tasks = {
+        "log_prob": lambda: log_prob().numpy(),
+        "sample": lambda: sample(tf.constant([next(seeds), 0])).numpy(),
+        "train": lambda: train().numpy(),
+    }
+    return tasks, sum(math.prod(weight.shape) for weight in weights)
 
 
 def compare(name, data, peer, options):
     """Print the table of one flow."""
     kinds = {"ours": False} if options.no_xla else {"ours": False, "ours, XLA": True}
     built = {kind: ours(name, data, jit_compile) for kind, jit_compile in kinds.items()}
-    rows = [[kind, parameters] for kind, (_, parameters) in built.items()]
-    rows += [[kind, peer.ask(kind, name, "size", 0)] for kind in options.libraries]
+    libraries = list(peer.about)[1:] if peer else []  # after torch
+    rows = {kind: [parameters] for kind, (_, parameters) in built.items()}
+    rows |= {kind: [peer.ask(kind, name, "size", 0)] for kind in libraries}
     for task in TASKS:
-        functions = {kind: repeat(tasks[task]) for kind, (tasks, _) in built.items()}
-        functions |= {
-            kind: functools.partial(peer.ask, kind, name, task)
-            for kind in options.libraries
+        sides = {
+            kind: functools.partial(timing.seconds_per_call, tasks[task], options.calls)
+            for kind, (tasks, _) in built.items()
         }
-        sides = measure(functions, options.runs, options.calls)
-        for row in rows:
-            side, first = sides[row[0]], sides["ours"]
-            row += 1e3 * side.medians[0], first.ratio(side), first.ratio(side, "cpu")
-    width = "{:>9} ms  ratio   CPU"
-    print(f"\n{name:<12}parameters " + "".join(map(width.format, TASKS)))
-    for kind, parameters, *figures in rows:
-        print(f"{kind:<12}{parameters:>10,} ", end="")
-        for i in range(0, len(figures), 3):
-            print("{:>12.2f}{:>7.2f}{:>6.2f}".format(*figures[i : i + 3]), end="")
-        print()
+        for kind in libraries:
+            sides[kind] = functools.partial(peer.ask, kind, name, task, options.calls)
+        times = timing.take_turns(sides, options.runs)
+        for kind, row in rows.items():
+            wall, _ = timing.medians(times[kind])
+            row += 1e3 * wall, *timing.ratios(times["ours"], times[kind])
+    columns = (f"{task} ms  ratio   CPU".rjust(25) for task in TASKS)
+    print(f"\n{name:<12}parameters " + "".join(columns))
+    for kind, row in rows.items():
+        print(ROW.format(kind, *row))
 
 
 def parse():
@@ -159,22 +125,13 @@ def parse():
     parser.add_argument("--threads", type=int, default=2, help="of each side (2)")
     parser.add_argument("--no-xla", action="store_true", help="leave out XLA")
     parser.add_argument("--quick", action="store_true", help="only show that it runs")
-    options = parser.parse_args()
-    for name, value in (QUICK if options.quick else FULL).items():
-        if getattr(options, name) is None:
-            setattr(options, name, value)
-    return options
+    return timing.parse(parser, full=FULL, quick=QUICK)
 
 
 def main():
     """Print the tables."""
     options = parse()
-    os.environ["OMP_NUM_THREADS"] = str(options.threads)
-
-    from flows_peer import LIBRARIES
-
-    limit_threads(options.threads)
-    options.libraries = LIBRARIES if options.peer else ()
+    timing.limit_threads(options.threads)
     shape = options.batch, SIZES["dim"]
     data = np.random.default_rng(0).normal(size=shape).astype("float32")
     sizes = ", ".join(f"{name} {value}" for name, value in SIZES.items())
@@ -182,22 +139,19 @@ def main():
     print(f"median of {options.runs} runs of {options.calls} calls")
     print("ratios: time, and processor time, over those of `ours`")
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        peer = None
+        peer, threads = None, {"threads": options.threads}
         if options.peer:
-            path = Path(folder) / "data.npy"
-            np.save(path, data)
-            about = {**SIZES, "rate": RATE, "data": str(path)}
-            about["threads"] = options.threads
-            script = Path(__file__).with_name("flows_peer.py")
-            peer = PeerProcess(
-                options.peer, script, json.dumps(about), threads=options.threads
-            )
+            np.save(f"{folder}/data.npy", data)
+            about = {**SIZES, **threads, "rate": RATE, "data": f"{folder}/data.npy"}
+            script = "flows_peer.py", json.dumps(about)
+            peer = timing.PeerProcess(options.peer, *script, **threads)
             stack.enter_context(peer)
             print(", ".join(" ".join(item) for item in peer.about.items()))
         for name in options.flows:
             compare(name, data, peer, options)
     if not options.peer:
-        print(HOW_TO)
+        about = {"peers": "nflows and zuko", "packages": PACKAGES}
+        print(timing.HOW_TO.format(**about, script="flows.py"))
 
 
 if __name__ == "__main__":

@@ -1,87 +1,77 @@
 """The peers of `flows.py`: flows of `nflows` and `zuko`, in PyTorch.
 
-A script for a Python that has torch, nflows and zuko; it needs nothing of ours and
-answers the questions of a `timing.PeerProcess`.
+A script for a Python that has torch, nflows and zuko; it answers the questions of a
+`timing.PeerProcess`.
 """
 
 import json
 import sys
-import time
 from importlib import metadata
 
 import numpy as np
+import torch
+import zuko
+from nflows import transforms
+from nflows.distributions.normal import StandardNormal
+from nflows.flows.base import Flow
+from nflows.nn.nets import MLP
+from timing import seconds_per_call, serve
+from zuko.flows.coupling import GeneralCouplingTransform
 
-LIBRARIES = ("nflows", "zuko")
+ABOUT = json.loads(sys.argv[1])
+DIM, BINS = ABOUT["dim"], ABOUT["num_bins"]
+HIDDEN = [ABOUT["hidden"]] * ABOUT["depth"]
 
 
-def nflows_flow(flow, about):
+class Network(MLP):
+    """That of nflows, which takes no context, as its couplings call it."""
+
+    hidden_features = ABOUT["hidden"]
+
+    def __init__(self, inputs, outputs):
+        super().__init__([inputs], [outputs], HIDDEN)
+
+    def forward(self, inputs, context=None):
+        """Parameters of the coupling."""
+        return super().forward(inputs)
+
+
+def nflows_flow(flow):
     """ActNorm, a random permutation and a coupling in each step, as ours."""
-    import torch
-    from nflows import transforms
-    from nflows.distributions.normal import StandardNormal
-    from nflows.flows.base import Flow
-    from nflows.nn.nets import MLP
-
-    class Network(MLP):
-        """Its network, which takes no context, as its couplings call it."""
-
-        hidden_features = about["hidden"]
-
-        def forward(self, inputs, context=None):
-            return super().forward(inputs)
-
-    def network(inputs, outputs):
-        return Network([inputs], [outputs], [about["hidden"]] * about["depth"])
-
-    dim, members = about["dim"], []
-    for i in range(about["steps"]):
-        members.append(transforms.ActNorm(dim))
-        if i % 2 == 0:
-            members.append(transforms.RandomPermutation(dim))
-        mask = (torch.arange(dim) >= dim // 2) ^ (i % 2 == 1)  # what moves
-        if flow == "spline":
-            coupling = transforms.PiecewiseRationalQuadraticCouplingTransform
-            options = {"tails": "linear", "tail_bound": about["tail"]}
-            options["num_bins"] = about["num_bins"]
-        else:
-            coupling, options = transforms.AffineCouplingTransform, {}
-        members.append(coupling(mask.int(), network, **options))
-    return Flow(transforms.CompositeTransform(members), StandardNormal([dim]))
-
-
-def zuko_flow(flow, about):
-    """Couplings of every other channel, in turns; the spline's tails begin at 5."""
-    import torch
-    import zuko
-    from zuko.flows.coupling import GeneralCouplingTransform
-
-    dim, bins = about["dim"], about["num_bins"]
-    options = {}
+    coupling, options = transforms.AffineCouplingTransform, {}
     if flow == "spline":
-        options = {"univariate": zuko.transforms.MonotonicRQSTransform}
-        options["shapes"] = [(bins,), (bins,), (bins - 1,)]
+        coupling = transforms.PiecewiseRationalQuadraticCouplingTransform
+        options = {"tails": "linear", "tail_bound": ABOUT["tail"], "num_bins": BINS}
     members = []
-    for i in range(about["steps"]):
-        members.append(
-            GeneralCouplingTransform(
-                features=dim,
-                mask=torch.arange(dim) % 2 == i % 2,
-                hidden_features=[about["hidden"]] * about["depth"],
-                **options,
-            )
-        )
+    for i in range(ABOUT["steps"]):
+        members.append(transforms.ActNorm(DIM))
+        if i % 2 == 0:
+            members.append(transforms.RandomPermutation(DIM))
+        mask = (torch.arange(DIM) >= DIM // 2) ^ (i % 2 == 1)  # what moves
+        members.append(coupling(mask.int(), Network, **options))
+    return Flow(transforms.CompositeTransform(members), StandardNormal([DIM]))
+
+
+def zuko_flow(flow):
+    """Couplings of every other channel, in turns; the spline's tails begin at 5."""
+    options = {"hidden_features": HIDDEN}
+    if flow == "spline":
+        options["univariate"] = zuko.transforms.MonotonicRQSTransform
+        options["shapes"] = [(BINS,), (BINS,), (BINS - 1,)]
+    members = [
+        GeneralCouplingTransform(DIM, mask=torch.arange(DIM) % 2 == i % 2, **options)
+        for i in range(ABOUT["steps"])
+    ]
     base = zuko.lazy.UnconditionalDistribution(
-        zuko.distributions.DiagNormal, torch.zeros(dim), torch.ones(dim), buffer=True
+        zuko.distributions.DiagNormal, torch.zeros(DIM), torch.ones(DIM), buffer=True
     )
     return zuko.lazy.Flow(members, base)
 
 
-def tasks(library, flow, about, data):
+def tasks(library, flow, data):
     """Functions of nothing, by name, around one flow."""
-    import torch
-
-    model = {"nflows": nflows_flow, "zuko": zuko_flow}[library](flow, about)
-    optimizer = torch.optim.Adam(model.parameters(), lr=about["rate"])
+    model = {"nflows": nflows_flow, "zuko": zuko_flow}[library](flow)
+    optimizer = torch.optim.Adam(model.parameters(), lr=ABOUT["rate"])
 
     def log_prob():
         return model.log_prob(data) if library == "nflows" else model().log_prob(data)
@@ -96,7 +86,6 @@ def tasks(library, flow, about, data):
         loss = -log_prob().mean()
         loss.backward()
         optimizer.step()
-        return loss
 
     log_prob()  # its ActNorms start from data
     return {
@@ -107,29 +96,21 @@ def tasks(library, flow, about, data):
     }
 
 
-def main(about):
-    """Answers questions, one a line, until there are no more."""
-    import torch
-
+def main():
+    """Answers questions until there are no more."""
     torch.manual_seed(0)
-    torch.set_num_threads(about["threads"])
-    data = torch.from_numpy(np.load(about["data"]))
-    versions = {name: metadata.version(name) for name in ("torch", *LIBRARIES)}
-    print(json.dumps(versions), flush=True)
-    made = {}
-    for line in sys.stdin:
-        library, flow, task, calls = json.loads(line)
+    torch.set_num_threads(ABOUT["threads"])
+    data, made = torch.from_numpy(np.load(ABOUT["data"])), {}
+
+    def answer(library, flow, task, calls):
         if (library, flow) not in made:
-            made[library, flow] = tasks(library, flow, about, data)
+            made[library, flow] = tasks(library, flow, data)
         found = made[library, flow][task]
-        if callable(found):
-            wall, cpu = time.perf_counter(), time.process_time()
-            for _ in range(calls):
-                found()
-            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-            found = wall / calls, cpu / calls
-        print(json.dumps(found), flush=True)
+        return seconds_per_call(found, calls) if callable(found) else found
+
+    libraries = "torch", "nflows", "zuko"
+    serve({name: metadata.version(name) for name in libraries}, answer)
 
 
 if __name__ == "__main__":
-    main(json.loads(sys.argv[1]))
+    main()

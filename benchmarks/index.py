@@ -14,13 +14,11 @@ Times are processor milliseconds per query on one core, of one query at a time a
 """
 
 import argparse
-import os
-import resource
 import time
 
-from timing import THREADS, use_one_core
+import timing
 
-os.environ.update(dict.fromkeys(THREADS, "1"))
+timing.limit_blas(1)
 
 import numpy as np
 
@@ -28,6 +26,7 @@ from voiceemb.enrolment.index import VoiceIndex
 
 TOP = 10
 QUERIES = 256
+ROW = "{:>8} {:18} {:>9.1f} {:>10.3f} {:>10.3f} {:>9.3f} {:>10.3f}"
 
 
 def unit(x):
@@ -50,11 +49,11 @@ def timed(search, queries):
     """Processor milliseconds a query, one at a time and 64 at once."""
     found = []
     for size in (1, 64):
+        rows = queries[: 32 * size]
         start = time.process_time()
-        for first in range(0, min(len(queries), 32 * size), size):
-            search(queries[first : first + size])
-        count = min(len(queries), 32 * size)
-        found.append(1e3 * (time.process_time() - start) / count)
+        for first in range(0, len(rows), size):
+            search(rows[first : first + size])
+        found.append(1e3 * (time.process_time() - start) / len(rows))
     return found
 
 
@@ -93,12 +92,8 @@ def compare(num, options):
         answer = answers(search, queries)
         both = [len({*a} & {*b}) for a, b in zip(answer, truth, strict=True)]
         first = np.mean(answer[:, 0] == truth[:, 0])
-        one, many = timed(search, queries)
-        print(
-            f"{num:>8} {name:18} {enrolled[name]:9.1f} {one:10.3f} {many:10.3f} "
-            f"{first:9.3f} {np.mean(both) / TOP:10.3f}",
-            flush=True,
-        )
+        figures = *timed(search, queries), first, np.mean(both) / TOP
+        print(ROW.format(num, name, enrolled[name], *figures), flush=True)
 
 
 def main():
@@ -111,16 +106,13 @@ def main():
     parser.add_argument("--plain", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--graph", action=argparse.BooleanOptionalAction, default=True)
     options = parser.parse_args()
-    use_one_core()
+    timing.use_one_core()
     print(f"{QUERIES} queries, {options.dim} numbers a voice")
-    print(
-        f"{'voices':>8} {'':18} {'enrol s':>9} {'CPU ms, 1':>10} {'CPU ms, 64':>10} "
-        f"{'recall@1':>9} {'recall@10':>10}"
-    )
+    columns = "enrol s", "CPU ms, 1", "CPU ms, 64", "recall@1", "recall@10"
+    print(timing.heading(ROW, "voices", "", *columns))
     for num in options.voices:
         compare(num, options)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"peak memory of all {peak:.0f} MiB")
+    print(f"peak memory of all {timing.peak_mib():.0f} MiB")
 
 
 if __name__ == "__main__":

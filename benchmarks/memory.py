@@ -13,14 +13,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from timing import ROOT
+
+QUIETLY = {"cwd": ROOT, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
 def main():
     """Prints one line a corpus and the ratio."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--utterances", type=int, default=6, help="of each, at 1 x")
     parser.add_argument("--speakers", type=int, default=24)
     options = parser.parse_args()
@@ -28,7 +29,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for times in (1, 10):
             utterances = options.utterances * times
-            peak_mib, wall_s = _train(Path(folder), options.speakers, utterances)
+            peak_mib, wall_s = train(folder, str(options.speakers), str(utterances))
             peaks.append(peak_mib)
             print(
                 f"{times:2} x: {options.speakers} speakers of {utterances} utterances, "
@@ -38,20 +39,17 @@ def main():
     print(f"ratio of peaks {peaks[1] / peaks[0]:.3f}")
 
 
-def _train(folder, speakers, utterances):
-    corpus = f"corpus-{utterances}"
-    render = ["-m", "timbre.corpora", "synthetic", str(folder / corpus)]
-    render += ["--num-speakers", str(speakers), "--utterances", str(utterances)]
-    where = {"cwd": ROOT, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    subprocess.run([sys.executable, *render], check=True, **where)
-    command = [
-        *(sys.executable, str(ROOT / "train_triplet.py"), "--preset", "smoke"),
-        *("--name", corpus, "--corpus", str(folder / corpus)),
-        *("--runs", str(folder / "runs"), "--cache", str(folder / "cache")),
-    ]
+def train(folder, speakers, utterances):
+    """Peak memory in MiB and seconds of a training on a corpus of such a size."""
+    corpus = f"{folder}/corpus-{utterances}"
+    render = [sys.executable, "-m", "timbre.corpora", "synthetic", corpus]
+    render += ["--num-speakers", speakers, "--utterances", utterances]
+    subprocess.run(render, check=True, **QUIETLY)
+    command = [sys.executable, "train_triplet.py", "--preset", "smoke"]
+    command += ["--name", f"corpus-{utterances}", "--corpus", corpus]
+    command += ["--runs", f"{folder}/runs", "--cache", f"{folder}/cache"]
     start = time.monotonic()
-    process = subprocess.Popen(command, **where)
-    _, status, usage = os.wait4(process.pid, 0)
+    _, status, usage = os.wait4(subprocess.Popen(command, **QUIETLY).pid, 0)
     if status:
         raise SystemExit(f"training failed with status {status}")
     return usage.ru_maxrss / 1024, time.monotonic() - start

@@ -14,20 +14,15 @@ speeds, in processor time, over that of ResCNN "simple", the default network, wh
 """
 
 import argparse
-import json
-import os
-import statistics
-import subprocess
-import sys
-import time
-from pathlib import Path
+import functools
+import math
 
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import timing
 
 SECONDS = 3
 SAMPLE_RATE = 16000
 CROPS, FRAMES = 32, 200
+ROW = "{:<17}{:>11,}{:>8.1f}{:>13.0f}{:>7.2f}{:>9.2f}{:>7.2f}{:>9.1f}{:>7.2f}"
 BASE = "ResCNN simple"
 THIN = {"network": "resnet", "widths": (16, 32, 64, 128)}
 SHALLOW = {**THIN, "depths": (2, 2, 2, 2)}
@@ -76,60 +71,36 @@ def training(encoder):
 
 def measure(work, names, threads, runs):
     """Parameters, and medians of wall and CPU seconds, `{name: [3]}`, run in turns."""
-    import numpy as np
-    import tensorflow as tf
-
     from voiceemb.networks import speaker_encoder
 
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
-    steps, sizes, times = {}, {}, {name: [] for name in names}
+    timing.limit_threads(threads)
+    sizes, sides = {}, {}
     for name in names:
         front = {} if name == BASE else {"num_bands": 80, "fft_size": 1024}
         encoder = speaker_encoder.build(**NETWORKS[name], front_end=front)
-        sizes[name] = sum(int(np.prod(v.shape)) for v in encoder.trainable_variables)
-        steps[name] = work(encoder)
-    for run in range(runs + 1):
-        for name, step in steps.items():
-            wall, cpu = time.perf_counter(), time.process_time()
-            step()
-            if run:  # the first one traces the graph
-                spent = time.perf_counter() - wall, time.process_time() - cpu
-                times[name].append(spent)
-    return {
-        name: [sizes[name], *map(statistics.median, zip(*times[name], strict=True))]
-        for name in names
-    }
+        sizes[name] = sum(math.prod(w.shape) for w in encoder.trainable_variables)
+        sides[name] = functools.partial(timing.seconds_of, work(encoder))
+    times = timing.take_turns(sides, runs)
+    return {name: [sizes[name], *timing.medians(times[name])] for name in names}
 
 
 def measure_apart(work, names, threads, runs):
     """`measure` in a process of its own, since threads are fixed when one begins."""
-    limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
-    done = subprocess.run(
-        [sys.executable, __file__, "--work", json.dumps([work, names, threads, runs])],
-        env=os.environ | limits,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    return json.loads(done.stdout)
+    timing.limit_blas(threads)
+    return timing.run_apart(measure, work, names, threads, runs)
 
 
 def report(names, embedded, trained):
     """Print a row for each network; ratios are of processor time."""
-    print(
-        f"{'':<17}{'parameters':>11}{'CPU ms':>8}{'x real time':>13}{'ratio':>7}"
-        f"{'s/step':>9}{'CPU s':>7}{'crops/s':>9}{'ratio':>7}"
-    )
+    columns = "parameters", "CPU ms", "x real time", "ratio"
+    columns += "s/step", "CPU s", "crops/s", "ratio"
+    print(timing.heading(ROW, "", *columns))
     for name in names:
         parameters, _, embedding = embedded[name]
         _, wall, training = trained[name]
-        print(
-            f"{name:<17}{parameters:>11,}{1000 * embedding:>8.1f}"
-            f"{SECONDS / embedding:>13.0f}{embedded[BASE][2] / embedding:>7.2f}"
-            f"{wall:>9.2f}{training:>7.2f}{CROPS / wall:>9.1f}"
-            f"{trained[BASE][2] / training:>7.2f}"
-        )
+        figures = 1000 * embedding, SECONDS / embedding, embedded[BASE][2] / embedding
+        figures += wall, training, CROPS / wall, trained[BASE][2] / training
+        print(ROW.format(name, parameters, *figures))
 
 
 def main():
@@ -140,22 +111,13 @@ def main():
     parser.add_argument("--steps", type=int, default=3, help="of training (3)")
     parser.add_argument("--threads", type=int, default=2, help="of training (2)")
     parser.add_argument("--quick", action="store_true", help="two networks, one run")
-    parser.add_argument("--work", type=json.loads, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.work:
-        work, *rest = options.work
-        print(
-            json.dumps(
-                measure({"inference": inference, "training": training}[work], *rest)
-            )
-        )
-        return
     if options.quick:
         options.only, options.runs, options.steps = ["ECAPA 128"], 1, 1
-    names = [name for name in NETWORKS if name in (options.only or NETWORKS)]
-    names = [BASE, *(name for name in names if name != BASE)]
-    embedded = measure_apart("inference", names, 1, options.runs)
-    trained = measure_apart("training", names, options.threads, options.steps)
+    only = {BASE, *(options.only or NETWORKS)}
+    names = [name for name in NETWORKS if name in only]
+    embedded = measure_apart(inference, names, 1, options.runs)
+    trained = measure_apart(training, names, options.threads, options.steps)
     print(
         f"{SECONDS} s embedded on one core, median of {options.runs}; {CROPS} crops of "
         f"{FRAMES} frames trained by {options.threads} threads, of {options.steps}"

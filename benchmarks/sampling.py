@@ -26,11 +26,13 @@ draw alone can be a third off.
 """
 
 import argparse
-import os
+import itertools
+import json
 import tempfile
+from pathlib import Path
 
 import numpy as np
-from timing import Timings, limit_threads, seconds_of
+import timing
 
 PARTS = ("ways", "quality", "peer")
 STEPS = (5, 10, 20, 50, 100, 1000)
@@ -40,31 +42,33 @@ PEERS = (("ddpm", 100), ("ddpm", 20), ("ddim", 20), ("dpm_solver", 20), ("unipc"
 FULL = {"train_steps": 8000, "runs": 5, "draws": 5, "steps": STEPS}
 QUICK = {"train_steps": 3000, "runs": 3, "draws": 3, "steps": STEPS[:-1]}
 SAME = 0.02  # what rounding makes of a hundred steps, at most
-HOW_TO = """
-To compare with diffusers, make an environment for it and name its Python:
-    python -m venv ../peer
-    ../peer/bin/pip install torch==2.13.0 diffusers==0.42.1
-    python benchmarks/sampling.py --peer ../peer/bin/python
-On Linux pip takes the CUDA build of PyTorch, several GB, unless it is given PyTorch's
-index of CPU builds (--extra-index-url; then 1.1 GB)."""
+PACKAGES = "torch==2.13.0 diffusers==0.42.1"
+THEIR_WORDS = {"noise": "epsilon", "clean": "sample", "velocity": "v_prediction"}
+WAY = "{:<23}{:<11}{:>5}"
+ROW = WAY + "{:>9.2f}{:>10.0f}{:>7.2f}{:>8.2f}{:>7.2f}{:>8.2f}{:>6.2f}{:>6.2f}"
+PEER_ROW = WAY + "{:>9.0f}{:>10.0f}{:>7.2f}{:>8.2f}{:>9.2f}{:>8.2f}{:>12}"
 
 
-class Side(Timings):
+class Side:
     """What one way of sampling took, and the embeddings it gave.
 
     Attributes:
-        first: Seconds of the first run, which traces and compiles.
+        times: Wall and processor seconds of each run. The first traces and compiles.
         embeddings: List of scaled embeddings `[n, dim]`, one array a run.
     """
 
     def __init__(self):
-        super().__init__()
-        self.first, self.embeddings = 0.0, []
+        self.times, self.embeddings = [], []
 
     @property
-    def speed(self):
-        """Embeddings a second."""
-        return len(self.embeddings[0]) / self.medians[0]
+    def medians(self):
+        """Embeddings a second, and processor seconds of a run."""
+        wall, cpu = timing.medians(self.times[1:])
+        return len(self.embeddings[0]) / wall, cpu
+
+    def ratios(self, other):
+        """How many times as long another side took, and its processor time."""
+        return timing.ratios(self.times[1:], other.times[1:])
 
     def quality(self, model, reference):
         """`Reference.mean` of all runs."""
@@ -72,24 +76,20 @@ class Side(Timings):
         return reference.mean(unscale(x).numpy() for x in self.embeddings)
 
 
-def time_sampler(function):
-    """The same, giving its wall and processor seconds, too."""
-    return lambda start, seed: seconds_of(lambda: function(start, seed).numpy())
-
-
 def measure(functions, starts):
-    """A `Side` of each function, run in turns from each start; the first is warm-up."""
+    """A `Side` of each function of a start and a seed, run in turns from each start."""
     sides = {name: Side() for name in functions}
     for run, start in enumerate(starts):
         for name, function in functions.items():
-            embeddings, wall, cpu = function(start, [run, 0])
-            side = sides[name]
-            side.embeddings.append(embeddings)
-            if run:
-                side.add(wall, cpu)
-            else:
-                side.first = wall
+            embeddings, *seconds = function(start, [run, 0])
+            sides[name].embeddings.append(embeddings)
+            sides[name].times.append(seconds)
     return sides
+
+
+def time_sampler(function):
+    """The same, giving its wall and processor seconds, too."""
+    return lambda start, seed: timing.seconds_of(lambda: function(start, seed).numpy())
 
 
 def ways(model, reference, starts):
@@ -103,18 +103,12 @@ def ways(model, reference, starts):
         np.testing.assert_allclose(
             other.embeddings, eager.embeddings, rtol=0, atol=SAME
         )
-    print(
-        f"\n{'ways':<23}{'sampler':<11}{'steps':>5}{'first s':>9}{'voices/s':>10}"
-        f"{'ratio':>7}{'CPU s':>8}{'ratio':>7}{'FD':>8}{'+-':>6}{'cov.':>6}"
-    )
-    for (name, sampler, steps), side in sides.items():
-        figures = side.quality(model, reference)
-        print(
-            f"{name:<23}{sampler:<11}{steps:>5}{side.first:>9.2f}{side.speed:>10.0f}"
-            f"{side.ratio(eager):>7.2f}{side.medians[1]:>8.2f}"
-            f"{side.ratio(eager, 'cpu'):>7.2f}"
-            + "{:>8.2f}{:>6.2f}{:>6.2f}".format(*figures)
-        )
+    columns = "first s", "voices/s", "ratio", "CPU s", "ratio", "FD", "+-", "cov."
+    print("\n" + timing.heading(ROW, "ways", "sampler", "steps", *columns))
+    for key, side in sides.items():
+        (speed, cpu), (faster, less) = side.medians, side.ratios(eager)
+        figures = side.times[0][0], speed, faster, cpu, less
+        print(ROW.format(*key, *figures, *side.quality(model, reference)))
 
 
 def quality(model, reference, draws, steps):
@@ -128,57 +122,96 @@ def quality(model, reference, draws, steps):
     for name in SAMPLERS:
         print(f"{name:<14}", end="", flush=True)
         for n in steps:
-            drawn = (
+            figures = reference.mean(
                 voices.generate(len(reference), seed, sampler=name, steps=n)
                 for seed in range(draws)
             )
-            print(
-                "{:>7.2f} +-{:.2f} {:.2f}".format(*reference.mean(drawn)),
-                end="",
-                flush=True,
-            )
+            print("{:>7.2f} +-{:.2f} {:.2f}".format(*figures), end="", flush=True)
         print()
+
+
+class Peer(timing.PeerProcess):
+    """The samplers of `diffusers` of one of our models, whose network is a `ResMLP`.
+
+    Args:
+        python: An interpreter that has torch and diffusers.
+        model: A `SpeakerDiffusion`.
+        folder: Where both sides read and write arrays.
+        threads: How many it may use.
+    """
+
+    def __init__(self, python, model, folder, threads):
+        network, self.folder = model.denoiser.network, Path(folder)
+        np.savez(self.folder / "network.npz", **layers(network))
+        scheduler = {
+            "num_train_timesteps": model.schedule.steps,
+            "trained_betas": model.schedule.beta[1:].tolist(),
+            "prediction_type": THEIR_WORDS[model.denoiser.prediction],
+            "timestep_spacing": "trailing",
+        }
+        about = {"scheduler": scheduler, "epsilon": network.norm.epsilon}
+        about["threads"] = threads
+        (self.folder / "about.json").write_text(json.dumps(about), "utf-8")
+        super().__init__(python, "sampling_peer.py", folder, threads=threads)
+
+    def sampler(self, name, steps):
+        """Embeddings and seconds, a function of a start `[n, dim]` and a seed."""
+
+        def run(start, seed):
+            np.save(self.folder / "start.npy", start)
+            seconds = self.ask(name, steps, seed[0])
+            return np.load(self.folder / "embeddings.npy"), *seconds
+
+        return run
+
+
+def layers(network):
+    """Weights of a `ResMLP` in the order of its calls, `{"0": kernel, "1": bias, ...}`.
+
+    Unknown labels add the same vector to every condition: it becomes part of a bias.
+    """
+    condition = network.conditioning
+    inner = ((b.norm, b.film.affine, b.first, b.second) for b in network.blocks)
+    order = condition.first, condition.second, network.enter, *itertools.chain(*inner)
+    order += network.norm, network.leave
+    arrays = [array for layer in order for array in layer.get_weights()]
+    for table in condition.label.tables if network.classes else ():
+        arrays[3] = arrays[3] + table.get_weights()[0][0]
+    return {str(i): array for i, array in enumerate(arrays)}
 
 
 def compare(model, reference, starts, python, threads):
     """Print our samplers beside those of `diffusers`."""
     from sampling_model import graph
-    from sampling_peer import Sampler
 
     from diffusion.networks.resmlp import ResMLP
 
     if not python:
-        return print(HOW_TO)
+        about = {"peers": "diffusers", "packages": PACKAGES}
+        return print(timing.HOW_TO.format(**about, script="sampling.py"))
     if not isinstance(model.denoiser.network, ResMLP):
         return print("\nThe peer has no such network, only resmlp: not compared.")
     with (
         tempfile.TemporaryDirectory() as folder,
-        Sampler(python, model, folder, threads) as peer,
+        Peer(python, model, folder, threads) as peer,
     ):
-        print(
-            "\n{:<23}{:<11}{:>5}{:>9}{:>10}{:>7}{:>8}{:>9}{:>8}{:>12}".format(
-                f"diffusers {peer.about['diffusers']}",
-                *("sampler", "steps", "theirs/s", "ours/s", "ratio", "CPU"),
-                *("FD theirs", "ours", "difference"),
-            )
-        )
+        names = f"diffusers {peer.about['diffusers']}", "sampler", "steps", "theirs/s"
+        names += "ours/s", "ratio", "CPU", "FD theirs", "ours", "difference"
+        print("\n" + timing.heading(PEER_ROW, *names))
         for name, steps in PEERS:
-            if steps <= model.schedule.steps:
-                ours = time_sampler(graph(model, name, steps))
-                theirs = peer.sampler(name, steps)
-                sides = measure({"ours": ours, "theirs": theirs}, starts)
-                show_peer(name, steps, model, reference, **sides)
-
-
-def show_peer(name, steps, model, reference, ours, theirs):
-    """Print one line of the peer's table."""
-    change = np.abs(np.subtract(ours.embeddings, theirs.embeddings)).max()
-    first, second = (side.quality(model, reference)[0] for side in (theirs, ours))
-    print(
-        f"{'':<23}{name:<11}{steps:>5}{theirs.speed:>9.0f}{ours.speed:>10.0f}"
-        f"{ours.ratio(theirs):>7.2f}{ours.ratio(theirs, 'cpu'):>8.2f}{first:>9.2f}"
-        f"{second:>8.2f}{'-' if name == 'ddpm' else f'{change:.1e}':>12}"
-    )
+            if steps > model.schedule.steps:
+                continue
+            functions = {
+                "theirs": peer.sampler(name, steps),
+                "ours": time_sampler(graph(model, name, steps)),
+            }
+            both = theirs, ours = measure(functions, starts).values()
+            speeds = [side.medians[0] for side in both]
+            distances = [side.quality(model, reference)[0] for side in both]
+            change = np.abs(np.subtract(ours.embeddings, theirs.embeddings)).max()
+            figures = *speeds, *ours.ratios(theirs), *distances
+            last = "-" if name == "ddpm" else f"{change:.1e}"
+            print(PEER_ROW.format("", name, steps, *figures, last))
 
 
 def open_model(options):
@@ -190,7 +223,7 @@ def open_model(options):
         source = options.run
     else:
         size = {"dim": options.dim, "width": options.width}
-        (model, reference), seconds, _ = seconds_of(
+        (model, reference), seconds, _ = timing.seconds_of(
             lambda: sampling_model.train(options.train_steps, **size)
         )
         source = f"{options.train_steps} steps of training here, {seconds:.0f} s"
@@ -222,22 +255,17 @@ def parse():
     parser.add_argument("--peer", metavar="PYTHON", help="with torch and diffusers")
     parser.add_argument("--threads", type=int, default=2, help="of each side (2)")
     parser.add_argument("--quick", action="store_true", help="all but 1,000 steps")
-    options = parser.parse_args()
-    for name, value in (QUICK if options.quick else FULL).items():
-        if getattr(options, name) is None:
-            setattr(options, name, value)
-    return options
+    return timing.parse(parser, full=FULL, quick=QUICK)
 
 
 def main():
     """Print the tables."""
     options = parse()
-    os.environ["OMP_NUM_THREADS"] = str(options.threads)
+    timing.limit_threads(options.threads)
 
     import tensorflow as tf
 
     tf.get_logger().setLevel("ERROR")  # each sampler has a graph of its own to trace
-    limit_threads(options.threads)
     model, reference = open_model(options)
     rng = np.random.default_rng(0)
     shape = options.runs + 1, max(options.batch, len(reference)), model.dim

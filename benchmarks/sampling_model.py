@@ -1,7 +1,5 @@
 """The model that `sampling.py` samples from, ways to sample, and reference voices."""
 
-import math
-import statistics
 from dataclasses import dataclass
 
 import keras
@@ -43,10 +41,6 @@ class Reference:
 
     def __call__(self, rows):
         """Fréchet distance and coverage of the first `len(self)` rows."""
-        if len(rows) < len(self):
-            raise ValueError(
-                f"At least {len(self)} voices are needed. Received: {len(rows)}"
-            )
         mean, deviation = fit_scale(self.train)
         both = [(part[: len(self)] - mean) / deviation for part in (self.real, rows)]
         distance = frechet_distance(*both, shrinkage=default_shrinkage(*both))
@@ -54,11 +48,10 @@ class Reference:
 
     def mean(self, sets):
         """Mean distance over several sets, its standard error, and mean coverage."""
-        distances, coverages = zip(*map(self, sets), strict=True)
-        error = math.nan
-        if len(distances) > 1:
-            error = statistics.stdev(distances) / math.sqrt(len(distances))
-        return statistics.mean(distances), error, statistics.mean(coverages)
+        distances, coverages = np.transpose([*map(self, sets)])
+        deviation = distances.std(ddof=1) if len(distances) > 1 else np.nan
+        error = deviation / np.sqrt(len(distances))
+        return distances.mean(), error, coverages.mean()
 
     def __len__(self):
         return min(len(self.real), len(self.other))
@@ -74,12 +67,12 @@ def load(run):
 
 
 def train(steps, *, dim, width):
-    """A model of synthetic embeddings of speakers, and their reference.
+    """A model of synthetic speakers, a `resmlp`, and their reference.
 
     Args:
         steps: Of training, 128 voices each.
         dim: Of a voice.
-        width: Of the `resmlp`.
+        width: Of the network.
     """
     keras.utils.set_random_seed(0)
     learn, *held = (
@@ -153,7 +146,7 @@ def samplers_of(model, loops, few):
 
     Returns:
         Dict of functions of a start, float32 `[n, dim]`, and a seed, int `[2]`, that
-        give scaled points `[n, dim]`.
+        give scaled embeddings `[n, dim]`.
     """
     steps = min(loops, model.schedule.steps)
     step, numbers = ancestral(model, steps)

@@ -14,20 +14,19 @@ seen by `tracemalloc` in a second pass; times are processor seconds of one core.
 """
 
 import argparse
-import os
-import sys
-import time
+import functools
 import tracemalloc
-from pathlib import Path
 
-ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import timing
+
+timing.limit_blas(1)
 
 import numpy as np
 
 from timbre.metrics.scoring import as_norm, cosine_scores
 from timbre.metrics.trials import Trials
+
+ROW = "{:>10} {:24} {:>9.2f} {:>12.0f} {:>9} {:>9.1f}"
 
 
 def cosine(left, right):
@@ -44,9 +43,8 @@ def loop_scores(embeddings, trials, count):
 def loop_as_norm(scores, embeddings, trials, cohort, top, count):
     """The first `count` normalised scores, one trial after the other."""
     found = []
-    for score, *sides in zip(scores, trials.enrol, trials.test, strict=True):
-        if len(found) == count:
-            break
+    rows = zip(scores[:count], trials.enrol[:count], trials.test[:count], strict=True)
+    for score, *sides in rows:
         value = 0
         for row in sides:
             x = embeddings[row]
@@ -65,26 +63,29 @@ def full_matrix(embeddings, trials):
 
 def measure(function, share=1.0):
     """What it returns, its seconds, extrapolated, and its peak memory in MiB."""
-    start = time.process_time()
-    result = function()
-    seconds = (time.process_time() - start) / share
+    result, _, seconds = timing.seconds_of(function)
     if share < 1:
-        return result, seconds, None
+        return result, seconds / share, "-"
     tracemalloc.start()
     function()
     peak = tracemalloc.get_traced_memory()[1] / 2**20
     tracemalloc.stop()
-    return result, seconds, peak
+    return result, seconds, f"{peak:.0f}"
 
 
-def show(name, trials, seconds, peak, against):
-    """One line of the table."""
-    memory = "-" if peak is None else f"{peak:.0f}"
-    rate = trials / seconds
-    ratio = against / seconds
-    print(
-        f"{trials:>10} {name:24} {seconds:9.2f} {rate:12.0f} {memory:>9} {ratio:9.1f}"
-    )
+def show(count, sides, loop, first, atol):
+    """Prints a line of each side and of a loop over the first trials.
+
+    Returns the scores of the first side, which must be those of the loop.
+    """
+    few = min(count, first)
+    rows = {name: measure(side) for name, side in sides.items()}
+    plain, slow, _ = row = measure(lambda: loop(few), few / count)
+    scores, *_ = next(iter(rows.values()))
+    np.testing.assert_allclose(plain, scores[:few], atol=atol)
+    for name, (_, seconds, peak) in {**rows, "loop, extrapolated": row}.items():
+        print(ROW.format(count, name, seconds, count / seconds, peak, slow / seconds))
+    return scores
 
 
 def compare(rng, count, options):
@@ -93,29 +94,15 @@ def compare(rng, count, options):
     cohort = rng.normal(size=(options.cohort, options.dim)).astype(np.float32)
     enrol, test = rng.integers(options.utterances, size=(2, count))
     names = np.arange(options.utterances).astype(str)
-    trials = Trials(enrol == test, enrol, test, names)
-    few, fewer = min(count, 20_000), min(count, 200)
-    scores, *ours = measure(lambda: cosine_scores(embeddings, trials))
-    plain, *loop = measure(
-        lambda: loop_scores(embeddings, trials, few), share=few / count
-    )
-    np.testing.assert_allclose(plain[:few], scores[:few], atol=1e-5)
-    show("cosine_scores", count, *ours, loop[0])
+    trials, top = Trials(enrol == test, enrol, test, names), options.top
+    sides = {"cosine_scores": lambda: cosine_scores(embeddings, trials)}
     if options.matrix:
-        _, *whole = measure(lambda: full_matrix(embeddings, trials))
-        show("full matrix", count, *whole, loop[0])
-    show("loop, extrapolated", count, *loop, loop[0])
-    top = options.top
-    normed, *ours = measure(
-        lambda: as_norm(scores, trials, embeddings, cohort, top=top)
-    )
-    plain, *loop = measure(
-        lambda: loop_as_norm(scores, embeddings, trials, cohort, top, fewer),
-        share=fewer / count,
-    )
-    np.testing.assert_allclose(plain[:fewer], normed[:fewer], atol=1e-3)
-    show("as_norm", count, *ours, loop[0])
-    show("loop, extrapolated", count, *loop, loop[0])
+        sides["full matrix"] = lambda: full_matrix(embeddings, trials)
+    loop = functools.partial(loop_scores, embeddings, trials)
+    scores = show(count, sides, loop, 20_000, atol=1e-5)
+    sides = {"as_norm": lambda: as_norm(scores, trials, embeddings, cohort, top=top)}
+    loop = functools.partial(loop_as_norm, scores, embeddings, trials, cohort, top)
+    show(count, sides, loop, 200, atol=1e-3)
 
 
 def main():
@@ -130,11 +117,8 @@ def main():
     options = parser.parse_args()
     rng = np.random.default_rng(0)
     print(f"{options.utterances} utterances of {options.dim}, cohort {options.cohort}")
-    header = ("CPU s", "trials/s", "peak MiB", "loop / it")
-    print(
-        f"{'trials':>10} {'':24} {header[0]:>9} {header[1]:>12} {header[2]:>9} ", end=""
-    )
-    print(f"{header[3]:>9}")
+    columns = "CPU s", "trials/s", "peak MiB", "loop / it"
+    print(timing.heading(ROW, "trials", "", *columns))
     for count in options.trials:
         compare(rng, count, options)
 

@@ -28,38 +28,34 @@ import dataclasses
 import functools
 import itertools
 import os
-import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import timing
 
-BLAS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 CROP = 160  # frames
 TRIPLETS = 32
 WARM = 5  # steps that do not count: they compile, and empty what was fetched ahead
+ROW = "{:<22}{:>8.2f}{:>9.0f}{:>8.0f} |{:>14.0f}{:>8.0f}{:>7.0%} |{:>22.1f}"
 
 
 class Stopwatch:
-    """Wall and processor seconds between two steps."""
+    """Wall and processor seconds of the steps after the first `WARM`."""
 
-    def __init__(self, first, last):
-        self.steps, self.times = {first, last}, []
+    def __init__(self, steps):
+        self.steps, self.times = steps, []
 
     def __call__(self, step, logs):
         """Note the time, once the step's loss has arrived."""
-        if step in self.steps:
+        if step in (WARM, WARM + self.steps):
             float(logs["loss"])
             self.times.append((time.perf_counter(), time.process_time()))
 
     def per_step(self):
         """Wall and processor seconds of one step."""
-        steps = max(self.steps) - min(self.steps)
-        first, last = self.times
-        return [(b - a) / steps for a, b in zip(first, last, strict=True)]
+        return [(b - a) / self.steps for a, b in zip(*self.times, strict=True)]
 
 
 class Side:
@@ -120,7 +116,7 @@ class Ours(Side):
             def batches(step):
                 return tf.data.Dataset.from_tensors(batch).repeat()
 
-        watch = Stopwatch(WARM, WARM + steps)
+        watch = Stopwatch(steps)
         loop.fit(
             self.trainer,
             batches,
@@ -178,31 +174,26 @@ class Generator(Side):
         """Seconds per step, wall and processor."""
         import keras
 
-        watch = Stopwatch(WARM, WARM + steps)
+        watch = Stopwatch(steps)
         callback = keras.callbacks.LambdaCallback(
             on_train_batch_end=lambda batch, logs: watch(batch + 1, logs)
         )
         batches = self.input()
         if in_memory:
             batches = (batch for batch in itertools.repeat(next(batches)))
-        self.trainer.fit(
-            batches,
-            steps_per_epoch=WARM + steps,
-            shuffle=False,
-            callbacks=[callback],
-            verbose=0,
-        )
+        options = {"shuffle": False, "callbacks": [callback], "verbose": 0}
+        self.trainer.fit(batches, steps_per_epoch=WARM + steps, **options)
         return watch.per_step()
 
 
 def seconds_per_batch(side, batches):
     """Processor seconds in which a side makes one batch and does nothing else."""
     feed = side.input()
-    for _ in range(WARM):
-        next(feed)
+    for _ in itertools.islice(feed, WARM):
+        pass
     start = time.process_time()
-    for _ in range(batches):
-        next(feed)
+    for _ in itertools.islice(feed, batches):
+        pass
     return (time.process_time() - start) / batches
 
 
@@ -212,49 +203,26 @@ def difference(sides):
     The first frame of a crop is left out: pre-emphasis there knows the sample before
     it if the whole recording was transformed, and does not if the crop was.
     """
-    ours, theirs = (
-        side.encoder.normalisation(rows.reshape(-1, *rows.shape[-2:])).numpy()
-        for side, (rows, _) in ((side, next(side.input())) for side in sides)
-    )
+
+    def features(side):
+        rows, _ = next(side.input())
+        return side.encoder.normalisation(rows.reshape(-1, *rows.shape[-2:])).numpy()
+
+    ours, theirs = map(features, sides)
     return abs(ours - theirs)[:, 1:].max()
-
-
-def measure(sides, steps, repeats):
-    """Wall and processor seconds per step, `{(side, in_memory): [repeats][2]}`."""
-    runs = {}
-    for _ in range(repeats):
-        for in_memory in (False, True):
-            for name, side in sides.items():
-                seconds = side.time(steps, in_memory=in_memory)
-                runs.setdefault((name, in_memory), []).append(seconds)
-    return runs
-
-
-def medians(rows):
-    """The median of each column."""
-    return [statistics.median(column) for column in zip(*rows, strict=True)]
 
 
 def report(sides, runs):
     """Print a row for each side, and the median of the ratios of each repeat."""
-    print(
-        f"\n{'':<22}{'steps/s':>8}{'ms/step':>9}{'CPU ms':>8} |"
-        f"{'in memory: ms':>14}{'CPU ms':>8}{'input':>7} |{'a batch alone, CPU ms':>22}"
-    )
+    columns = "steps/s", "ms/step", "CPU ms", "in memory: ms", "CPU ms", "input"
+    print("\n" + timing.heading(ROW, "", *columns, "a batch alone, CPU ms"))
     for name, side in sides.items():
-        wall, cpu = medians(runs[name, False])
-        memory_wall, memory_cpu = medians(runs[name, True])
-        print(
-            f"{name:<22}{1 / wall:>8.2f}{1e3 * wall:>9.0f}{1e3 * cpu:>8.0f} |"
-            f"{1e3 * memory_wall:>14.0f}{1e3 * memory_cpu:>8.0f}"
-            f"{1 - memory_wall / wall:>7.0%} |"
-            f"{1e3 * seconds_per_batch(side, 4 * WARM):>22.1f}"
-        )
-    ours, theirs = (runs[name, False] for name in sides)
-    wall, cpu = medians(
-        [b / a for a, b in zip(*pair, strict=True)]
-        for pair in zip(ours, theirs, strict=True)
-    )
+        wall, cpu = timing.medians(runs[name, False])
+        kept, kept_cpu = timing.medians(runs[name, True])
+        figures = 1 / wall, 1e3 * wall, 1e3 * cpu, 1e3 * kept, 1e3 * kept_cpu
+        alone = 1e3 * seconds_per_batch(side, 4 * WARM)
+        print(ROW.format(name, *figures, 1 - kept / wall, alone))
+    wall, cpu = timing.ratios(*(runs[name, False] for name in sides))
     print(f"ours is {wall:.2f} x as fast and needs {1 / cpu:.2f} x the CPU time")
 
 
@@ -269,7 +237,7 @@ def main():
     options = parser.parse_args()
     steps, repeats = (5, 1) if options.quick else (options.steps, options.repeats)
     if options.blas_threads:  # before NumPy is imported
-        os.environ.update(dict.fromkeys(BLAS, str(options.blas_threads)))
+        timing.limit_blas(options.blas_threads)
 
     from timbre.corpora import folders
     from timbre.corpora.synthetic.render import render
@@ -291,7 +259,12 @@ def main():
             f"the first batch of both differs by {difference([ours, theirs]):.1e}"
         )
         sides = {"ours": ours, "generator + Keras fit": theirs}
-        report(sides, measure(sides, steps, repeats))
+        runs = {
+            (name, in_memory): functools.partial(side.time, steps, in_memory=in_memory)
+            for in_memory in (False, True)
+            for name, side in sides.items()
+        }
+        report(sides, timing.take_turns(runs, repeats, warm_up=0))
 
 
 if __name__ == "__main__":
