@@ -36,15 +36,12 @@ def add_noise(waveform, noise, *, snr_db):
 
 
 def coloured_noise(slope, *, samples, seed):
-    """Sample noise whose power falls with frequency as `1 / f**slope`.
+    """Sample noise whose power is one and falls with frequency as `1 / f**slope`.
 
     Args:
         slope: `0` is white, `1` pink, `2` brown; float `[batch]`.
         samples: Number of samples.
         seed: Integers `[2]`.
-
-    Returns:
-        Noise of power one, float32 `[batch, samples]`.
     """
     slope = tf.convert_to_tensor(slope, tf.float32)
     shape = tf.stack([tf.shape(slope)[0], samples])

@@ -30,9 +30,6 @@ def utterance_figure(
         hop_s: Seconds from one frame of the features to the next. Defaults to `0.01`.
         title: Stands above. Defaults to nothing.
         features_label: Names the axis of the features. Defaults to `"mel band"`.
-
-    Returns:
-        The figure, with three axes.
     """
     waveform, features = np.asarray(waveform), np.asarray(features)
     if waveform.ndim != 1 or features.ndim != 2 or not waveform.size:

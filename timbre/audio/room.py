@@ -19,7 +19,7 @@ REFLECTION = 8.0  # amplitude of one, relative to the noise
 
 
 def impulse_response(rt60_s, *, direct_db, seed, duration_s=0.6, sample_rate=16000):
-    """Sample one impulse response for every row.
+    """Sample a response for every row, `[batch, round(duration_s * sample_rate)]`.
 
     Args:
         rt60_s: Seconds until the sound has fallen by 60 dB, float `[batch]`.
@@ -27,9 +27,6 @@ def impulse_response(rt60_s, *, direct_db, seed, duration_s=0.6, sample_rate=160
         seed: Integers `[2]`.
         duration_s: Length of the responses, a Python number. Defaults to `0.6`.
         sample_rate: Hz. Defaults to `16000`.
-
-    Returns:
-        Responses, float32 `[batch, round(duration_s * sample_rate)]`.
     """
     samples = max(round(duration_s * sample_rate), 2)
     rt60_s = tf.convert_to_tensor(rt60_s, tf.float32)

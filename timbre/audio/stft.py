@@ -34,15 +34,12 @@ def stft(waveform, *, window=510, hop=128):
 
 
 def inverse(spectrum, *, num_samples, window=510, hop=128):
-    """Compute the waveforms whose spectra are nearest to the given ones.
+    """Compute the waveforms, `[batch, num_samples]`, of the nearest spectra.
 
     Args:
         spectrum: Complex64 `[batch, frames, window // 2 + 1]`.
         num_samples: Samples of the waveform, fewer than `frames * hop`.
         window, hop: As for `stft`.
-
-    Returns:
-        Waveforms, float32 `[batch, num_samples]`.
     """
     _check(window, hop)
     tf.debugging.assert_less(

@@ -27,7 +27,7 @@ from timbre.audio.stft import inverse, stft
 
 
 def mel_to_power(mel_energies, matrix, *, iterations=100):
-    """Find powers of bins whose mel bands have given energies.
+    """Find powers of bins whose mel bands have given energies, `[batch, frames, bins]`.
 
     Begins with every band spread evenly over its triangle and applies the
     multiplicative updates that decrease the Kullback-Leibler divergence,
@@ -38,9 +38,6 @@ def mel_to_power(mel_energies, matrix, *, iterations=100):
         mel_energies: Float `[batch, frames, bands]`, energies >= 0, no logarithms.
         matrix: Float `[bins, bands]`, as of `timbre.audio.mel.mel_matrix`.
         iterations: Number of updates. Defaults to `100`.
-
-    Returns:
-        Powers, float32 `[batch, frames, bins]`.
 
     Raises:
         ValueError: The energies have other bands than the matrix.

@@ -145,10 +145,8 @@ def decode_blocks(info, file, *, start=0, stop=None, size=BLOCK):
         size: Samples of a block, the last may be shorter. Defaults to `BLOCK`.
 
     Yields:
-        Float32 `[samples]` at the rate of the file.
-
-    Raises:
-        AudioError: As in `read`; it says at which second.
+        Float32 `[samples]` at the rate of the file, or raises an `AudioError` that says
+        at which second.
     """
     stop = info.num_samples if stop is None else stop
     try:

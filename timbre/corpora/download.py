@@ -82,7 +82,7 @@ def fetch(
 def unpack(
     archive: str | os.PathLike, folder: str | os.PathLike, *, whole: str
 ) -> Path:
-    """Unpack a tar archive of plain files and folders.
+    """Unpack a tar archive of plain files and folders; returns the path of `whole`.
 
     A member with an absolute path or `..`, a link or a device is refused, and with it
     the archive. Rights and owners in the archive are ignored.
@@ -92,9 +92,6 @@ def unpack(
         folder: Where to unpack it.
         whole: The folder in the archive that is wanted; it appears in `folder` when
             everything is unpacked, and not before.
-
-    Returns:
-        The path of the folder `whole`.
 
     Raises:
         ValueError: If a member is refused, if the archive is damaged, unpacks to more

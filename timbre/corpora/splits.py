@@ -70,16 +70,13 @@ def split_by_speaker(
 def split_by_utterance(
     corpus: Corpus, share: float, *, seed: int = 0
 ) -> tuple[Corpus, Corpus]:
-    """Hold out utterances of every speaker (closed set).
+    """Split into utterances kept and held out of every speaker (closed set).
 
     Args:
         corpus: The corpus.
         share: Share of each speaker's utterances to hold out, between 0 and 1. At least
             one is kept and, of two or more, at least one held out.
         seed: Another seed gives another split. Defaults to `0`.
-
-    Returns:
-        The utterances kept and those held out.
     """
     if not 0 < share < 1:
         raise ValueError(f"`share` must be between 0 and 1. Received: share={share}")

@@ -38,9 +38,6 @@ def read(root: str | os.PathLike, *, name: str | None = None) -> Corpus:
 
     Returns:
         The corpus, with `video` and, where known, `gender` as extra columns.
-
-    Raises:
-        ValueError: If there are no recordings.
     """
     home = _home(root)
     genders = _genders(Path(root))

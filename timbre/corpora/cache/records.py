@@ -127,14 +127,11 @@ class Records:
         return tf.data.Dataset.from_generator(records, output_signature=signature)
 
     def select(self, rows: Sequence[int]) -> "Records":
-        """Records of some of the utterances, read from the same shards.
+        """Records of some of the utterances, and of those who speak in them.
 
         Args:
             rows: Rows of the corpus, each once, in the order wanted: `row` of the
                 result counts in it. `Corpus.rows` finds those of a split.
-
-        Returns:
-            The records, of the speakers who remain.
 
         Raises:
             ValueError: If `rows` are not rows of the corpus, or all were skipped.

@@ -81,14 +81,11 @@ def sample(
     """Sample spectra; the first rows of more are those of fewer.
 
     Args:
-        rows: How many, at least 1.
+        rows: How many; all numbers are at least 1.
         num_phones, num_speakers: Default to `10` and `12`, uniformly distributed.
         slots, bands: Slots of time, and numbers in one. Default to `4` and `16`.
         seed: Which rows. Defaults to `0`.
         world: Which phones and speakers there are. Defaults to `WORLD`.
-
-    Raises:
-        ValueError: A number is below 1.
     """
     counts = {"rows": rows, "num_phones": num_phones, "num_speakers": num_speakers}
     counts |= {"slots": slots, "bands": bands}
@@ -113,16 +110,13 @@ def sample(
 
 
 def compute_clean(phone: dict, voice: dict, *, slots: int, bands: int) -> np.ndarray:
-    """Compute `phone + voice`, without noise.
+    """Compute `phone + voice`, without noise, float64 `[rows, slots, bands]`.
 
     Args:
         phone: `centre`, `gain`, `slope` and `width`, each `[rows, 3]`.
         voice: `warp`, `tilt`, `breath`, `ripple`, `harmonics` and `turn`, in radians,
             each `[rows]`.
         slots, bands: As for `sample`.
-
-    Returns:
-        Float64 `[rows, slots, bands]`.
     """
     time = np.linspace(-0.5, 0.5, slots) if slots > 1 else np.zeros(1)
     place = np.linspace(0, 1, bands)

@@ -55,13 +55,7 @@ class RenderConfig:
 
 
 def render_speaker(config: RenderConfig, index: int, folder: Path) -> Iterator[dict]:
-    """Render all utterances of speaker `index`.
-
-    Yields:
-        For each recording: `path` within the folder, `speaker`, `gender`, `variant`,
-        `text`, `f0_hz`, `conditions`, `num_samples`, and `phones` and `words` as lists
-        of `[start_s, end_s, name]`.
-    """
+    """Render all utterances of speaker `index`; yields what is to know of each."""
     speaker = config.speakers()[index]
     (folder / speaker.name).mkdir(exist_ok=True)
     for number, text in enumerate(config.sentences(index)):
