@@ -137,7 +137,7 @@ def test_a_functional_model_knows_its_frames():
     assert model.predict(np.zeros((2, 4000), np.float32), verbose=0).shape[0] == 2
 
 
-def test_the_exported_front_end_answers_the_same(tmp_path, rng, in_graph):
+def test_the_exported_front_end_gives_the_same(tmp_path, rng, in_graph):
     layer = filterbank.Filterbank()
     module = tf.Module()
     module.energies = tf.function(

@@ -150,7 +150,7 @@ def test_float32_is_kept_under_mixed_precision(rng):
     assert features.dtype == tf.float32
 
 
-def test_the_exported_front_end_answers_the_same(tmp_path, rng):
+def test_the_exported_front_end_gives_the_same(tmp_path, rng):
     layer, module = mel.LogMel(window=400), tf.Module()
     signature = [tf.TensorSpec([None, None], tf.float32)]
     module.features = tf.function(layer.__call__, input_signature=signature)

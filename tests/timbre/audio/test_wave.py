@@ -64,20 +64,20 @@ def test_every_subtype_keeps_its_precision(tmp_path, rng, suffix, subtype, step)
 def test_lossy_files_keep_length_and_most_of_the_sound(tmp_path, suffix):
     waveform = tone(440, 16000)
     wave.write(tmp_path / f"a{suffix}", waveform)
-    heard = wave.read(tmp_path / f"a{suffix}")
-    assert heard.shape == waveform.shape
-    assert np.corrcoef(heard, waveform)[0, 1] > 0.99
+    decoded = wave.read(tmp_path / f"a{suffix}")
+    assert decoded.shape == waveform.shape
+    assert np.corrcoef(decoded, waveform)[0, 1] > 0.99
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100, 48000, 96000])
 def test_any_rate_becomes_the_same_tone_at_16_khz(tmp_path, rate):
-    heard_there = tone(1000, rate, seconds=1.0)
-    soundfile.write(tmp_path / "a.wav", heard_there, rate, subtype="FLOAT")
-    heard, expected = wave.read(tmp_path / "a.wav"), tone(1000, 16000, seconds=1.0)
-    assert heard.dtype == np.float32
-    assert heard.shape == expected.shape
+    original = tone(1000, rate, seconds=1.0)
+    soundfile.write(tmp_path / "a.wav", original, rate, subtype="FLOAT")
+    decoded, expected = wave.read(tmp_path / "a.wav"), tone(1000, 16000, seconds=1.0)
+    assert decoded.dtype == np.float32
+    assert decoded.shape == expected.shape
     middle = slice(400, -400)  # the filter rings where the tone starts and ends
-    np.testing.assert_allclose(heard[middle], expected[middle], atol=1e-3)
+    np.testing.assert_allclose(decoded[middle], expected[middle], atol=1e-3)
 
 
 def test_nothing_above_the_nyquist_frequency_folds_back():

@@ -17,7 +17,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `content`; `cut` ends each answer early, `ranges` may be ignored."""
+    """Serves `content`; `cut` ends each response early, `ranges` may be ignored."""
 
     def __init__(self, content, *, cut=None, ranges=True, status=None):
         super().__init__(("127.0.0.1", 0), Handler)

@@ -61,7 +61,7 @@ def test_sets_that_do_not_fit_together_are_refused(rng):
     with pytest.raises(ValueError, match=r"`embeddings` \[n, dim\]"):
         EmbeddingSet(points, ["a"], three, {})
     with pytest.raises(ValueError, match=r"each of `labels` \[n\]"):
-        EmbeddingSet(points, three, three, {}, {"mood": ["glad"]})
+        EmbeddingSet(points, three, three, {}, {"style": ["glad"]})
     with pytest.raises(ValueError, match="name that can be printed"):
         EmbeddingSet(points, three, three, {}, {"a\0": three})
     with pytest.raises(ValueError, match="name that can be printed"):
@@ -145,8 +145,8 @@ def raw(array=None, **header):
     """The bytes of an array, or of a header with nothing behind it."""
     file = io.BytesIO()
     if array is None:
-        told = {"fortran_order": False, **header}
-        np.lib.format.write_array_header_2_0(file, told)
+        fields = {"fortran_order": False, **header}
+        np.lib.format.write_array_header_2_0(file, fields)
     else:
         np.lib.format.write_array(file, np.asarray(array))
     return file.getvalue()

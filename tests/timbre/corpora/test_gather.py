@@ -20,7 +20,7 @@ def recordings(tmp_path, rng):
 
 @pytest.fixture
 def voices(monkeypatch, tmp_path):
-    """Rendering is tested where it lives; here it answers at once."""
+    """Rendering is tested where it lives; here it returns at once."""
     corpus = Corpus("synthetic", (Utterance(tmp_path / "x.flac", "eve"),))
     monkeypatch.setattr(gather, "render", lambda folder: corpus)
     return {"folder": "anywhere"}

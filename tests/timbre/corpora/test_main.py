@@ -1,4 +1,4 @@
-"""The command line of the corpora: answers at once, results out, errors said."""
+"""The command line of the corpora: instant help, results to stdout, plain errors."""
 
 import subprocess
 import sys
@@ -106,7 +106,7 @@ def test_an_error_is_a_line_and_a_status(tmp_path, capsys, monkeypatch, error):
     assert end.value.code == "error: the reason" and not capsys.readouterr().out
 
 
-def test_voices_are_sampled_as_embeddings(tmp_path, capsys):
+def test_speakers_are_sampled_as_embeddings(tmp_path, capsys):
     out = tmp_path / "deep" / "set.npz"
     command = ["embeddings", "--out", str(out), "--speakers", "7", "--dim", "16"]
     assert main(command) == 0

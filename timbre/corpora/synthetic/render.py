@@ -108,8 +108,8 @@ def _run(config, folder, num_workers, bar):
     ]
     with ThreadPoolExecutor(num_workers) as pool:
         try:
-            answers = [pool.submit(worker.rows, bar) for worker in workers]
-            rows = [row for answer in answers for row in answer.result()]
+            futures = [pool.submit(worker.rows, bar) for worker in workers]
+            rows = [row for future in futures for row in future.result()]
         finally:
             for worker in workers:
                 worker.close()
@@ -136,7 +136,7 @@ class _Worker:
         )
 
     def rows(self, bar):
-        """What the process answers, read as it comes."""
+        """Rows that the process writes, read as they come."""
         try:
             with self.process.stdin as pipe:
                 json.dump(self.job, pipe)

@@ -289,7 +289,7 @@ def test_the_index_holds_no_objects(corpus, tmp_path):
 
 
 def test_a_disk_that_is_full_is_an_os_error(corpus, tmp_path, monkeypatch):
-    """`/dev/full` answers as a full disk does."""
+    """`/dev/full` fails as a full disk does."""
     ordinary = Path.open
 
     def open_on_full_disk(path, *mode, **options):

@@ -77,7 +77,7 @@ def test_the_direct_sound_keeps_its_place(voice):
     assert np.abs(lags).argmax() == 0
 
 
-def test_a_telephone_hears_its_band_alone(voice):
+def test_a_telephone_passes_its_band_only(voice):
     telephone = record(voice, low_hz=300.0, high_hz=3400.0)
     inside = power_db(telephone, 800, 2500)
     assert inside - power_db(telephone, 5000, 8000) > 25

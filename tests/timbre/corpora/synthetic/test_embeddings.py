@@ -20,7 +20,7 @@ def test_points_are_unit_vectors_with_a_name_and_a_mode():
     assert voices.about["dim"] == 64
 
 
-def test_the_same_seed_draws_the_same_voices_and_a_larger_set_begins_with_them():
+def test_the_same_seed_samples_the_same_speakers_and_a_larger_set_begins_with_them():
     few, many = (
         embeddings.sample_speakers(20, seed=3),
         embeddings.sample_speakers(50, seed=3),

@@ -220,14 +220,14 @@ def test_workers_do_without_tensorflow():
         "import sys, timbre.corpora.synthetic.worker; "
         "print('tensorflow' in sys.modules)"
     )
-    answer = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert answer.stdout.strip() == "False"
+    assert result.stdout.strip() == "False"
 
 
 def cepstral_statistics(path):
@@ -241,7 +241,7 @@ def cepstral_statistics(path):
 @pytest.mark.parametrize(
     ("clean", "low", "high"), [(True, 0.0, 0.1), (False, 0.1, 0.3)]
 )
-def test_speakers_are_told_apart_but_not_by_statistics_alone(
+def test_speakers_are_recognised_but_not_by_statistics_alone(
     tmp_path, clean, low, high
 ):
     order = {**SMALL, "num_speakers": 16, "utterances": 6, "workers": 2}

@@ -101,25 +101,25 @@ def test_more_speakers_and_phones_begin_with_the_same():
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_a_network_hears_both_but_neighbours_and_lines_mistake_the_speaker():
+def test_a_network_classifies_speakers_better_than_neighbours_and_lines():
     train, test = spectra.sample(12_000), spectra.sample(2000, seed=1)
     flat = [part.x.reshape(len(part), -1) for part in (train, test)]
     mean, deviation = flat[0].mean(axis=0), flat[0].std(axis=0)
-    known, asked = ((x - mean) / deviation for x in flat)
+    known, unseen = ((x - mean) / deviation for x in flat)
 
-    def accuracy(judge, factor):
+    def accuracy(classifier, factor):
         with threadpool_limits(1):  # small products: threads would wait on each other
-            judge.fit(known, getattr(train, factor))
-            return judge.score(asked, getattr(test, factor))
+            classifier.fit(known, getattr(train, factor))
+            return classifier.score(unseen, getattr(test, factor))
 
     network = {"hidden_layer_sizes": (128, 128), "max_iter": 20, "random_state": 0}
     assert accuracy(MLPClassifier(**network), "phone") > 0.995  # 1.000
-    heard = accuracy(MLPClassifier(**network), "speaker")
-    assert heard > 0.975  # .991
+    deep = accuracy(MLPClassifier(**network), "speaker")
+    assert deep > 0.975  # .991
     near = accuracy(KNeighborsClassifier(5), "speaker")
     straight = accuracy(LogisticRegression(max_iter=200), "speaker")
-    assert near < heard - 0.02  # .953
-    assert straight < heard - 0.05  # .905
+    assert near < deep - 0.02  # .953
+    assert straight < deep - 0.05  # .905
 
 
 def test_nothing_to_draw_is_an_error():
