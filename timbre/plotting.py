@@ -89,15 +89,14 @@ def new_figure(
     size: tuple[float, float] = (6.4, 4.4),
     **options,
 ) -> tuple[Figure, Any]:
-    """An empty figure in the common look; draw into it inside `apply_style`.
+    """An empty figure and its axes, an array of them when there are several panels.
+
+    They are in the common look; draw into them inside `apply_style`.
 
     Args:
         rows, columns: Numbers of panels, down and across. Default to `1`.
         size: Width and height of the whole, in inches. Defaults to `(6.4, 4.4)`.
         **options: For `matplotlib.figure.Figure.subplots`.
-
-    Returns:
-        The figure and its axes, an array of them when there are several.
     """
     from matplotlib.figure import Figure
 
@@ -133,7 +132,6 @@ def matrix_figure(
     Args:
         matrix: Values, `[rows, columns]`.
         labels: Names of the rows, and of the columns of a square matrix.
-        title: Of the figure.
         scale: What a value is, for the colour bar. Defaults to `mean cosine`.
     """
     matrix = np.asarray(matrix)
@@ -238,7 +236,6 @@ def scatter_figure(
     Args:
         embeddings: One row per utterance, `[utterances, dim]`.
         labels: Speaker of each, `[utterances]`.
-        title: Of the figure.
         seed: Of t-SNE and of the choice of points. Defaults to `0`.
         max_points: Most points to place. Defaults to `1500`.
     """

@@ -71,7 +71,7 @@ class Calibration(abc.ABC):
         return logistic(self.llr(scores) + logit(prior))
 
     def threshold(
-        self, prior: float = 0.5, c_miss: float = 1.0, c_fa: float = 1.0
+        self, prior: float = 0.5, c_miss: float = 1, c_fa: float = 1
     ) -> float:
         """The score from which to accept so that the expected cost is least.
 

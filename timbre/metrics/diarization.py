@@ -215,10 +215,8 @@ def _errors(names, found_names, spoken, hypothesised, scored) -> DiarizationErro
     )
 
 
-def table(
-    rows: Iterable[tuple[str, DiarizationErrors]] | dict[str, DiarizationErrors],
-) -> str:
-    """Errors by name as text, one line each; its parts make up the DER.
+def table(rows: dict[str, DiarizationErrors] | Iterable[tuple]) -> str:
+    """Errors by name as text, one line each; missed and so on are parts of the DER.
 
     Speakers are reference/hypothesis. For a line of all, append `sum(errors, start)`
     with `start = DiarizationErrors()`.

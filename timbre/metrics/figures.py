@@ -39,8 +39,7 @@ def det_figure(
     low, high = norm.ppf([DET_TICKS[0] * 0.8, 0.6])
     axes.plot([low, high], [low, high], color="#999999", linewidth=0.8)
     for i, (name, (fpr, fnr, *_)) in enumerate(curves.items()):
-        x = np.clip(norm.ppf(fpr), low, 5)
-        y = np.clip(norm.ppf(fnr), low, 5)
+        x, y = np.clip(norm.ppf([fpr, fnr]), low, 5)
         rate = equal_error_point(np.asarray(fpr), np.asarray(fnr))[0]
         colour, label = COLOURS[i % len(COLOURS)], f"{name}: EER {100 * rate:.1f} %"
         axes.plot(x, y, color=colour, linestyle=DASHES[i % len(DASHES)], label=label)
@@ -69,7 +68,6 @@ def score_figure(
         labels: True where both sides are one speaker, `[trials]`.
         scores: Cosines, `[trials]`.
         threshold: Of the decision, as `eer_threshold` finds it.
-        title: Of the figure.
     """
     labels, scores = check_trials(labels, scores)
     figure, axes = new_figure()

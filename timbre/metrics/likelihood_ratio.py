@@ -60,9 +60,7 @@ def weight_trials(
     return weights
 
 
-def bayes_threshold(
-    prior: float = 0.5, c_miss: float = 1.0, c_fa: float = 1.0
-) -> float:
+def bayes_threshold(prior: float = 0.5, c_miss: float = 1, c_fa: float = 1) -> float:
     """The log-likelihood ratio from which accepting costs less than rejecting.
 
     `log(c_fa / c_miss) - logit(prior)`
@@ -73,9 +71,8 @@ def bayes_threshold(
     """
     check_prior(prior)
     if not (0 < c_miss < np.inf and 0 < c_fa < np.inf):
-        raise ValueError(
-            f"Costs must be above 0 and finite. Received: {c_miss} and {c_fa}"
-        )
+        costs = f"{c_miss} and {c_fa}"
+        raise ValueError(f"Costs must be above 0 and finite. Received: {costs}")
     return float(np.log(c_fa / c_miss) - logit(prior))
 
 

@@ -150,10 +150,10 @@ def fit_semi_informed(
     """Fit the back-end of a semi-informed attacker, who has used the protection.
 
     Linear discriminant analysis of protected utterances with known speakers, its
-    within-speaker covariance shrunk (Ledoit-Wolf) so that few suffice.
-    The attacker of the VoicePrivacy Challenge retrains a whole encoder on protected
-    speech; from embeddings only a back-end can be learned, so this attacker is weaker
-    and its error rate an upper bound for that one's.
+    within-speaker covariance shrunk (Ledoit-Wolf) so that few suffice. The attacker of
+    the VoicePrivacy Challenge retrains a whole encoder on protected speech; from
+    embeddings only a back-end can be learned, so this attacker is weaker and its error
+    rate an upper bound for that one's.
 
     Args:
         train_protected: Of speakers who are in no trial, `[utterances, dim]`.
@@ -203,8 +203,7 @@ def reidentification(
     """Equal error rate of a re-identification attack, before and after protection.
 
     The attacker averages the enrolled utterances of each speaker, of unit length, and
-    compares every other utterance with every speaker by cosine. `before` is without
-    protection; after it,
+    compares every other utterance with every speaker by cosine. After protection,
 
         ignorant       enrols originals,           trials are protected
         lazy           enrols protected voices,    trials are protected

@@ -81,7 +81,7 @@ def bootstrap_by_speaker(
         `[low, high]` under `eer` and under each prior of `costs`.
 
     Raises:
-        ValueError: If no resample has rates: there are too few speakers.
+        ValueError: If no resample has rates.
     """
     labels, scores = check_trials(labels, scores)
     sides = np.concatenate([np.asarray(enrol, str), np.asarray(test, str)])
@@ -98,8 +98,8 @@ def bootstrap_by_speaker(
     measures |= {p: functools.partial(detection_cost, p_target=p) for p in costs}
     found, rng = [], np.random.default_rng(seed)
     for _ in range(resamples):
-        counts = np.bincount(rng.integers(len(names), size=len(names)))
-        curve = rates(np.pad(counts, (0, len(names) - len(counts))))
+        drawn = rng.integers(len(names), size=len(names))
+        curve = rates(np.bincount(drawn, minlength=len(names)))
         if curve is not None:
             found.append([measure(*curve) for measure in measures.values()])
     if not found:

@@ -49,10 +49,7 @@ def version_folder(
 
     When the block raises, nothing is published and the hidden folder is removed. After
     a power cut `.tmp-<digits>` may remain: no server reads it, and it can be deleted.
-
-    Args:
-        base: Folder of the versions, made if missing.
-        version: Number to publish. Defaults to one above the highest.
+    `base` is made if missing; `version` defaults to one above the highest.
 
     Yields:
         A dictionary with `folder`, where to write, and after the block `published`,
@@ -63,39 +60,34 @@ def version_folder(
     """
     base = Path(base)
     if version is not None and (type(version) is not int or version < 1):
-        raise ValueError(
-            f"`version` must be a whole number from 1. Received: {version}"
-        )
+        rule = "`version` must be a whole number from 1"
+        raise ValueError(f"{rule}. Received: {version}")
+    taken = f"A version is never replaced. Received: {base}/{version}"
     if version in versions(base):
-        raise FileExistsError(
-            f"A version is never replaced. Received: {base}/{version}"
-        )
+        raise FileExistsError(taken)
     base.mkdir(parents=True, exist_ok=True)
     work = {"folder": base / f".tmp-{uuid.uuid4().hex}"}
     work["folder"].mkdir()
     try:
         yield work
         _sync(work["folder"])
-        work["published"] = _rename(work["folder"], base, version)
+        work["published"] = _rename(work["folder"], base, version, taken)
         _sync_one(base)
     finally:
         shutil.rmtree(work["folder"], ignore_errors=True)
 
 
-def _rename(folder, base, version) -> Path:
+def _rename(folder, base, version, taken) -> Path:
     """Take the number, or the next free one if another process was faster."""
     number = version or max(versions(base), default=0) + 1
     while True:
         try:
-            os.rename(folder, base / str(number))
-            return base / str(number)
+            return folder.rename(base / str(number))
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
             if version:
-                raise FileExistsError(
-                    f"A version is never replaced. Received: {base}/{version}"
-                ) from error
+                raise FileExistsError(taken) from error
             number += 1
 
 
@@ -122,9 +114,9 @@ def publish(
     assets: dict[str, bytes] | None = None,
     version: int | None = None,
 ) -> Path:
-    """Save signatures, test them, and publish them as the next version.
+    """Save signatures, test them, and publish them as `<base>/<version>`, returned.
 
-    If the latest version has the same weights, nothing is published.
+    If the latest version has the same weights, it is returned and nothing published.
 
     Args:
         base: Folder of the versions, such as `runs/tiny/export`.
@@ -133,9 +125,6 @@ def publish(
             has one, tells whether the weights are those of the latest version.
         assets: Maps further file names in `assets.extra` to their bytes.
         version: Number to publish. Defaults to one above the highest.
-
-    Returns:
-        The published folder, `<base>/<version>`.
     """
     from timbre.serving import export
 

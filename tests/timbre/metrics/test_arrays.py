@@ -20,7 +20,7 @@ def test_sets_that_can_not_be_compared_are_refused(rng):
         arrays.check_rows(good[0], "real")
 
 
-def test_thinning_draws_each_row_once_and_keeps_what_fits(rng):
+def test_subsampling_draws_each_row_once_and_keeps_what_fits(rng):
     rows = np.arange(40.0).reshape(20, 2)
     chosen = arrays.subsample(rows, 7, seed=3)
     assert len(np.unique(chosen[:, 0])) == 7

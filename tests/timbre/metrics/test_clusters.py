@@ -149,7 +149,7 @@ def test_rows_of_no_known_class_and_lonely_rows_change_nothing(rng):
         assert measure(more, also) == measure(z, labels)
 
 
-def test_normal_classes_look_normal_and_their_deviation_is_told(rng):
+def test_normal_classes_look_normal_and_their_deviation_is_found(rng):
     labels = np.repeat(np.arange(4), 2500)
     centres = rng.normal(size=(4, 6))
     z = 3 * (centres[labels] + rng.normal(size=(10_000, 6)))

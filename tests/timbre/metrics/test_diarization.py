@@ -50,7 +50,7 @@ def test_a_collar_lies_where_the_reference_was_cut_too():
     assert score(turns(a=[(0, 4), (3, 8)]), [], collar=0.5).total == 5
 
 
-def test_who_is_in_collars_only_is_heard_and_not_scored():
+def test_who_is_in_collars_only_is_counted_and_not_scored():
     result = score(turns(a=[(0, 10)], b=[(10, 10.5)]), turns(x=[(0, 10)]), collar=0.25)
     assert (result.num_speakers, result.num_scored, result.jer) == (2, 1, 0)
 
@@ -144,7 +144,7 @@ def test_missed_and_false_alarm_change_places_with_the_sides(rng):
 
 
 def test_boundaries_that_should_meet_do():
-    """0.1 + 0.2 is not 0.3 for a computer; nobody is heard for 1e-17 s."""
+    """0.1 + 0.2 is not 0.3 for a computer; nobody speaks for 1e-17 s."""
     truth = turns(a=[(0, 0.1 + 0.2)], b=[(0.3, 0.5)])
     assert score(truth, truth, skip_overlap=True).total == 0.5
     meet = turns(a=[(1.0, 1.0 + 3 * 0.1)])
@@ -168,12 +168,12 @@ def test_errors_pool_as_if_the_recordings_were_one_after_another(rng):
     pooled = sum((score(*file) for file in files), DiarizationErrors())
     joined = [[], []]
     for number, file in enumerate(files):
-        for side, told in zip(joined, file, strict=True):
+        for side, expected in zip(joined, file, strict=True):
             side += [
                 Turn(
                     t.start + 100 * number, t.end + 100 * number, f"{number}{t.speaker}"
                 )
-                for t in told
+                for t in expected
             ]
     whole = score(*joined)
     for name in ("der", "jer", "purity", "coverage", "num_speakers", "num_found"):

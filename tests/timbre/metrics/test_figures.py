@@ -78,13 +78,13 @@ def test_dots_and_dollars_and_hangul_in_names_are_only_text(tmp_path):
 
 def test_the_figure_shows_every_answer_and_its_error(rng, tmp_path):
     label, llr = drawn(rng, 2000)
-    answers = {"exact": (label, chance(llr)), "too sure": (label, chance(4 * llr))}
-    figure = figures.reliability_figure(answers, title="of Gaussians")
+    predictions = {"exact": (label, chance(llr)), "too sure": (label, chance(4 * llr))}
+    figure = figures.reliability_figure(predictions, title="of Gaussians")
     axes, below = figure.axes
-    said, so, weight = reliability(*answers["too sure"])
+    said, so, weight = reliability(*predictions["too sure"])
     np.testing.assert_array_equal(axes.lines[2].get_xydata().T, [said, so])
     np.testing.assert_allclose(below.lines[1].get_ydata(), 100 * weight)
-    error = expected_calibration_error(*answers["too sure"])
+    error = expected_calibration_error(*predictions["too sure"])
     assert axes.lines[2].get_label() == f"too sure: ECE {error:.3f}"
     path = plotting.save(figure, tmp_path / "reliability.png", dpi=40)
     assert imread(path)[..., :3].std() > 0.02

@@ -104,7 +104,7 @@ def test_the_scale_is_that_of_the_training_rows():
     assert shrunken["norm"] == pytest.approx(0.5) and shrunken["norm_ks"] == 1
 
 
-def test_rows_are_thinned_to_equal_numbers_and_the_row_says_so():
+def test_rows_are_subsampled_to_equal_numbers_and_the_row_says_so():
     train, held, unseen = parts(0, 100, 60, dim=8, rank=3)
     assert compare(held[:30], unseen, train, **FEW)["rows"] == 30
     assert compare(held, unseen[:20], train, **FEW)["rows"] == 20

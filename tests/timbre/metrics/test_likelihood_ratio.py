@@ -27,7 +27,7 @@ def drawn(rng, count=200_000, distance=2.0):
 
 
 def pooled(label, scores, weights):
-    """Pool adjacent violators as it is told: merge neighbours while they fall."""
+    """Pool adjacent violators, plainly: merge neighbours while they fall."""
     blocks = []  # [share, weight, scores]
     for s in np.unique(scores):
         w = weights[scores == s]

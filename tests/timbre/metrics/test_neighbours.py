@@ -108,7 +108,7 @@ def unit_product(a, b):
     return a @ b.T
 
 
-def test_nearest_tells_copies_and_repetition_from_invention(rng):
+def test_nearest_cosines_part_copies_and_repetition_from_invention(rng):
     real, new = unit(rng, 100, 16), unit(rng, 100, 16)
     assert nearest_cosines(real[:50], real)["p05"] == pytest.approx(1)
     same = nearest_cosines(np.repeat(new[:50], 2, axis=0))

@@ -33,7 +33,7 @@ def test_blurred_copies_are_caught_too(rng):
 
 
 def test_an_honest_generator_owes_nothing_to_the_training_voices(rng):
-    """Sizes differ fourfold; thinned to equal ones, neither set is nearer."""
+    """Sizes differ fourfold; subsampled to equal ones, neither set is nearer."""
     fake, train, held = unit(rng, 1000, 8), unit(rng, 800, 8), unit(rng, 200, 8)
     found = memorisation(fake, train, held)
     assert found["nearer_train_low"] < 0.5 < found["nearer_train_high"]
@@ -126,7 +126,7 @@ def test_voices_of_no_one_leave_every_attacker_guessing(rng):
 
 
 def test_a_turn_of_the_space_fools_only_the_ignorant(rng):
-    """Originals and turned voices do not match; turned and turned ones do."""
+    """Originals and rotated embeddings do not match; rotated and rotated ones do."""
     rows, speakers, enrolled = recordings(rng, range(30))
     turned = rows @ np.linalg.qr(rng.normal(size=(16, 16)))[0]
     rates = {
@@ -138,7 +138,7 @@ def test_a_turn_of_the_space_fools_only_the_ignorant(rng):
 
 
 def test_who_learned_the_protection_sees_through_noise_it_repeats(rng):
-    """Loud noise in four directions drowns cosines; LDA learns to look elsewhere."""
+    """Loud noise in four directions dominates cosines; LDA ignores them."""
     directions = rng.normal(size=(4, 16))
 
     def protect(rows):

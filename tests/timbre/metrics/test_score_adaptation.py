@@ -74,7 +74,7 @@ def test_scores_that_part_perfectly_are_worth_two_hundred_trials_and_no_more():
     assert np.isclose(line.probability(0.1), 1 / 202, atol=1e-4)
 
 
-def test_the_more_alike_strangers_are_the_more_it_takes():
+def test_the_more_alike_impostors_are_the_higher_the_threshold():
     same = ScoreDistribution(0.7, 0.13)
     limits = [
         score_adaptation.fit_calibration(same, ScoreDistribution(mean, 0.2)).threshold()

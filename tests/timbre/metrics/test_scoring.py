@@ -127,7 +127,7 @@ def test_as_norm_takes_back_a_scale_and_a_shift_of_the_scorer(
 
 
 def test_as_norm_brings_a_loud_speaker_down_to_the_others(rng):
-    """A hub is near everyone: raw, its strangers beat true pairs; normed, they do not.
+    """A hub is near everyone: its different pairs beat same ones, but not normed.
 
     `x = sqrt(1 - h) * own + sqrt(h) * shared` has cosine `h` with all that share.
     """

@@ -16,7 +16,7 @@ from timbre.metrics.trials import (
 )
 
 
-def voices(*counts):
+def speaker_labels(*counts):
     return np.repeat([f"s{i:03d}" for i in range(len(counts))], counts)
 
 
@@ -25,7 +25,7 @@ def pairs(trials):
 
 
 def test_all_pairs_are_all_pairs(rng):
-    speakers = rng.permutation(voices(3, 1, 4))
+    speakers = rng.permutation(speaker_labels(3, 1, 4))
     trials = all_pairs(speakers)
     every = {frozenset(p) for p in itertools.combinations(range(8), 2)}
     assert pairs(trials) == every and len(trials) == len(every)
@@ -35,8 +35,8 @@ def test_all_pairs_are_all_pairs(rng):
 
 
 @pytest.mark.parametrize("max_trials", [60, 100, 400])
-def test_too_many_pairs_are_thinned_and_all_same_pairs_kept(rng, max_trials):
-    speakers = rng.permutation(voices(*[3] * 10))  # 30 same, 405 different
+def test_too_many_pairs_are_subsampled_and_all_same_pairs_kept(rng, max_trials):
+    speakers = rng.permutation(speaker_labels(*[3] * 10))  # 30 same, 405 different
     trials = all_pairs(speakers, max_trials=max_trials)
     assert len(trials) == len(pairs(trials)) == max_trials
     assert trials.label.sum() == 30
@@ -45,19 +45,19 @@ def test_too_many_pairs_are_thinned_and_all_same_pairs_kept(rng, max_trials):
     assert f"{max_trials - 30} of 405 different" in trials.note
 
 
-def test_even_same_pairs_are_thinned_rather_than_fill_the_memory():
-    trials = all_pairs(voices(50, 50), max_trials=100)  # 2450 same
+def test_even_same_pairs_are_subsampled_rather_than_fill_the_memory():
+    trials = all_pairs(speaker_labels(50, 50), max_trials=100)  # 2450 same
     assert len(trials) == len(pairs(trials)) == 100 and trials.label.sum() == 50
     assert trials.note == "50 of 2450 same and 50 of 2500 different pairs, seed 0"
 
 
 def test_few_different_pairs_leave_room_for_same_pairs():
-    trials = all_pairs(voices(20, 1), max_trials=100)  # 190 same, 20 different
+    trials = all_pairs(speaker_labels(20, 1), max_trials=100)  # 190 same, 20 different
     assert (len(trials), trials.label.sum()) == (100, 80)
 
 
 def test_a_hundred_thousand_utterances_stay_small():
-    speakers = voices(*[100] * 1000)  # five thousand million pairs
+    speakers = speaker_labels(*[100] * 1000)  # five thousand million pairs
     tracemalloc.start()
     trials = all_pairs(speakers, max_trials=2000)
     _, peak = tracemalloc.get_traced_memory()
@@ -65,9 +65,9 @@ def test_a_hundred_thousand_utterances_stay_small():
     assert len(trials) == 2000 and peak < 100e6
 
 
-def test_thinned_pairs_are_spread_evenly(rng):
+def test_subsampled_pairs_are_spread_evenly(rng):
     """Every utterance meets about as many trials as every other."""
-    trials = all_pairs(voices(*[10] * 40), max_trials=20_000)
+    trials = all_pairs(speaker_labels(*[10] * 40), max_trials=20_000)
     different = ~trials.label
     sides = np.concatenate([trials.enrol[different], trials.test[different]])
     counts = np.bincount(sides, minlength=400)
@@ -77,12 +77,12 @@ def test_thinned_pairs_are_spread_evenly(rng):
 @pytest.mark.parametrize("make", [all_pairs, deep_speaker_trials])
 def test_one_seed_one_list(make):
     options = {"max_trials": 50} if make is all_pairs else {"negatives": 5}
-    lists = [make(voices(*[4] * 9), seed=seed, **options) for seed in (1, 1, 2)]
+    lists = [make(speaker_labels(*[4] * 9), seed=seed, **options) for seed in (1, 1, 2)]
     assert lists[0].digest() == lists[1].digest() != lists[2].digest()
 
 
 def test_deep_speaker_has_one_positive_and_99_negatives_of_99_speakers():
-    speakers = voices(*[3] * 120)
+    speakers = speaker_labels(*[3] * 120)
     trials = deep_speaker_trials(speakers)
     assert len(trials) == 120 * 100 and trials.note == ""
     for start in range(0, len(trials), 100):
@@ -97,7 +97,7 @@ def test_deep_speaker_has_one_positive_and_99_negatives_of_99_speakers():
 
 
 def test_deep_speaker_says_what_it_lacks():
-    trials = deep_speaker_trials(voices(20, 20, 1, 6))
+    trials = deep_speaker_trials(speaker_labels(20, 20, 1, 6))
     # 3 speakers with an anchor; the others offer 27, 27 and 41 utterances.
     assert len(trials) == 3 + 27 + 27 + 41
     assert trials.note == (
@@ -111,7 +111,7 @@ def test_deep_speaker_says_what_it_lacks():
 
 
 def test_deep_speaker_takes_one_of_each_speaker_before_a_second_of_any():
-    speakers = voices(30, 30, 2)
+    speakers = speaker_labels(30, 30, 2)
     trials = deep_speaker_trials(speakers, negatives=6)
     first = speakers[trials.enrol] == "s000"
     others = speakers[trials.test[first & ~trials.label]]

@@ -27,8 +27,8 @@ def test_mmd_is_the_sum_over_pairs(rng, kernel):
 
 def test_the_kernels_are_their_formulas(rng):
     rows = rng.normal(size=(5, 3))
-    apart = [np.sum((x - y) ** 2) for i, x in enumerate(rows) for y in rows[:i]]
-    expected = np.exp(-apart[0] / (2 * np.median(apart)))
+    squares = [np.sum((x - y) ** 2) for i, x in enumerate(rows) for y in rows[:i]]
+    expected = np.exp(-squares[0] / (2 * np.median(squares)))
     assert KERNELS["rbf"](rows)[1, 0] == pytest.approx(expected)
     assert KERNELS["cubic"](rows)[1, 2] == pytest.approx(
         (rows[1] @ rows[2] / 3 + 1) ** 3
@@ -68,17 +68,17 @@ def test_mmd_of_a_set_and_itself_is_not_above_zero(rng):
 def test_a_classifier_guesses_on_one_distribution_and_knows_two(rng, classifier):
     same = c2st(*rng.normal(size=(2, 100, 3)), folds=2, classifier=classifier)
     assert same["low"] < 0.5 < same["high"]
-    apart = c2st(
+    different = c2st(
         rng.normal(size=(80, 3)),
         6 + rng.normal(size=(100, 3)),
         folds=2,
         classifier=classifier,
     )
-    assert apart["accuracy"] > 0.98
+    assert different["accuracy"] > 0.98
 
 
 def test_c2st_is_fair_between_sets_of_different_sizes(rng):
-    """Always answering with the larger set would score .95 without thinning."""
+    """Always predicting the larger set would score .95 without subsampling."""
     found = c2st(rng.normal(size=(40, 2)), rng.normal(size=(760, 2)), folds=2)
     assert found["accuracy"] < 0.7
     assert found["low"] < found["accuracy"] < found["high"]
@@ -94,7 +94,7 @@ def test_c2st_repeats_itself_and_refuses_what_it_can_not_judge(rng):
 
 
 def test_a_moved_set_is_that_far_on_every_line(rng):
-    """Shadows of `x` and `x + m` are `m @ line` apart: `|m| / sqrt(dim)` on average."""
+    """`x` and `x + m` project `m @ line` apart: `|m| / sqrt(dim)` on average."""
     rows, move = rng.normal(size=(50, 4)), np.array([0.0, 3.0, 0.0, 4.0])
     found = sliced_wasserstein(rows, rows + move, projections=4000)
     assert found == pytest.approx(5 / 2, rel=0.03)
@@ -103,7 +103,7 @@ def test_a_moved_set_is_that_far_on_every_line(rng):
     assert sliced_wasserstein(rows, doubled) == pytest.approx(0, abs=1e-6)
 
 
-def test_shadows_of_sets_of_different_sizes_are_compared_exactly(rng):
+def test_projections_of_sets_of_different_sizes_are_compared_exactly(rng):
     """Six and four rows are twelve each, when repeated twice and three times."""
     real, fake = rng.normal(size=(6, 1)), 1 + rng.normal(size=(4, 1))
     pair = [np.sort(rows.repeat(n)) for rows, n in ((real, 2), (fake, 3))]
@@ -119,7 +119,7 @@ def test_columns_are_compared_as_scipy_does(rng):
     assert ks_per_column(real, real + 99).tolist() == [1, 1, 1]
 
 
-def test_lengths_forgive_rounding_and_nothing_else(rng):
+def test_norms_forgive_rounding_and_nothing_else(rng):
     rows = rng.normal(size=(200, 8))
     sphere = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     rounded = compare_norms(sphere, sphere.astype(np.float32))
