@@ -27,7 +27,6 @@ def frechet_distance(
     """Fréchet distance of two samples (squared, as is customary).
 
     Args:
-        real, fake: The samples.
         shrinkage: How far both covariances are drawn to `tr(C) / dim * I`: a share in
             [0, 1], 0 for not at all, or `ledoit_wolf` for the share that estimates
             each best. Defaults to None: `ledoit_wolf`, with a warning, if a set has

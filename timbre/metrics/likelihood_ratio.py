@@ -141,7 +141,6 @@ def actual_dcf(
     `(c_miss * p * fnr + c_fa * (1 - p) * fpr) / min(c_miss * p, c_fa * (1 - p))`
 
     Args:
-        label, scores: Of the trials.
         threshold: Accepted is `score >= threshold`; see `Calibration.threshold`.
         p_target, c_miss, c_fa: As for `min_dcf`.
     """

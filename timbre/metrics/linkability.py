@@ -129,13 +129,11 @@ def linkability(
     as `by_chance`; a linkability near it is none.
 
     Args:
-        mated: Scores of pairs of one speaker, `[pairs]`.
-        other: Scores of pairs of two speakers, `[other pairs]`.
+        mated, other: Scores of pairs of one and of two speakers, `[pairs]`.
         bins: Most bins of the histograms, 1 to 100; at most one for ten mated scores
             is used. Defaults to `100`.
         prior_ratio: `w`, prior odds of a mated pair. Defaults to `1`.
-        permutations: Of `by_chance`. Defaults to `20`.
-        seed: Of the permutations. Defaults to `0`.
+        permutations, seed: Of `by_chance`. Default to `20` and `0`.
 
     Returns:
         `linkability`, `by_chance` and the number of `bins` used.

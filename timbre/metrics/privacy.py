@@ -44,9 +44,8 @@ def memorisation(
     subsampled to equal sizes, since a larger set has nearer neighbours.
 
     Args:
-        fake: Generated, `[rows, dim]`.
-        train: Training data of the generator, `[train rows, dim]`.
-        held_out: Real and unseen, `[held-out rows, dim]`.
+        fake, train, held_out: Generated embeddings, those that the generator was
+            trained on, and real unseen ones, `[rows, dim]`, of any numbers of rows.
         seed: Of the subsampling. Defaults to `0`.
         threshold: Cosine from which two voices count as one, if shares are wanted.
 
@@ -221,8 +220,7 @@ def reidentification(
         attacker: `ignorant`, `lazy` or `semi-informed`. There is no default: a rate
             without its attacker says nothing.
         backend: For `semi-informed` alone: of `fit_semi_informed`.
-        resamples: Bootstrap resamples of the 95 % intervals. Defaults to `200`.
-        seed: Of the resamples. Defaults to `0`.
+        resamples, seed: Of the bootstrap of the 95 % intervals. Default to `200`, `0`.
 
     Returns:
         `attacker`, `num_speakers`, `num_trials`, `eer_before`, `eer_after`, and

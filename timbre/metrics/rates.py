@@ -141,7 +141,6 @@ def min_dcf(
     `min (c_miss * p * fnr + c_fa * (1 - p) * fpr) / min(c_miss * p, c_fa * (1 - p))`
 
     Args:
-        labels, scores: Of the trials.
         p_target: Prior `p` of a same pair. Defaults to `0.01`.
         c_miss, c_fa: Costs of a false reject and of a false accept. Default to `1`.
     """

@@ -99,7 +99,7 @@ def cohort_statistics(
     Raises:
         ValueError: If an utterance has the same cosine with all its nearest members.
     """
-    embeddings = _finite(embeddings, "embeddings")
+    embeddings = _finite(embeddings)
     cohort = check_rows(cohort, "cohort", min_rows=1)
     if cohort.shape[1] != embeddings.shape[1] or not 2 <= top <= len(cohort):
         raise ValueError(
@@ -141,8 +141,7 @@ def as_norm(
 
     Args:
         scores: Cosine of each trial, `[trials]`.
-        trials: The pairs.
-        embeddings: One row per utterance of `trials.segments`, `[utterances, dim]`.
+        trials, embeddings: As for `cosine_scores`.
         cohort: As for `cohort_statistics`, `[members, dim]`.
         top: How many nearest members of the cohort count. Defaults to `200`.
 
@@ -171,20 +170,20 @@ def as_norm(
 
 
 def _of_trials(embeddings, trials) -> np.ndarray:
-    embeddings = np.asarray(embeddings)
-    if embeddings.ndim != 2 or len(embeddings) != len(trials.segments):
+    embeddings = _finite(embeddings)
+    if len(embeddings) != len(trials.segments):
         raise ValueError(
             "`embeddings` must have one row per utterance of the trials. Received: "
             f"shape {embeddings.shape} for {len(trials.segments)} utterances"
         )
-    return _finite(embeddings, "embeddings")
+    return embeddings
 
 
-def _finite(rows, name) -> np.ndarray:
-    """The rows as an array `[rows, dim]` of finite numbers."""
+def _finite(rows) -> np.ndarray:
+    """Embeddings as an array `[rows, dim]` of finite numbers, of their own type."""
     rows = np.asarray(rows)
     if rows.ndim != 2 or not rows.size:
-        raise ValueError(f"`{name}` must be [rows, dim]. Received: shape {rows.shape}")
+        raise ValueError(f"`embeddings` must be [rows, dim]. Received: {rows.shape}")
     if not np.isfinite(rows).all():
-        raise ValueError(f"`{name}` must be finite. Received: NaN or infinity")
+        raise ValueError("`embeddings` must be finite. Received: NaN or infinity")
     return rows

@@ -53,12 +53,8 @@ class Trials:
         White space and `%` inside a name are written as `%` and two hex digits.
         """
         names = [re.sub(r"[\s%]", _escape, str(name)) for name in self.segments]
-        for start in range(0, len(self), 65536):
-            block = slice(start, start + 65536)
-            labels, enrol = self.label[block].astype(int), self.enrol[block]
-            columns = labels.tolist(), enrol.tolist(), self.test[block].tolist()
-            for label, enrol, test in zip(*columns, strict=True):
-                yield f"{label} {names[enrol]} {names[test]}\n"
+        for label, enrol, test in zip(self.label, self.enrol, self.test, strict=True):
+            yield f"{int(label)} {names[enrol]} {names[test]}\n"
 
     def digest(self) -> str:
         """SHA-256 of the list as `write_trials` writes it, in hex."""

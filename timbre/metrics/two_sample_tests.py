@@ -61,7 +61,6 @@ def mmd(
     kernel matrix serves all permutations.
 
     Args:
-        real, fake: The two sets.
         kernel: `rbf` (median bandwidth) or `cubic`. Defaults to `rbf`.
         seed: Of the permutations and of the subsampling. Defaults to `0`.
         permutations: How many; `p` is at least one over them. Defaults to `200`.
@@ -157,12 +156,8 @@ def sliced_wasserstein(
 
     `sqrt(mean over u of W_2(real @ u, fake @ u)**2)`, directions `u` uniform on the
     sphere; of two points `|x - y| / sqrt(dim)` in the mean. In one dimension `W_2` is
-    the L2 distance of the quantile functions, computed exactly for any two sizes.
-
-    Args:
-        real, fake: The two sets.
-        projections: Number of directions. Defaults to `200`.
-        seed: Of the directions. Defaults to `0`.
+    the L2 distance of the quantile functions, computed exactly for any two sizes. The
+    directions are `projections` (default `200`), drawn with `seed`.
 
     Reference:
         Sliced and Radon Wasserstein Barycenters of Measures (Bonneel et al., 2015),

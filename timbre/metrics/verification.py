@@ -73,8 +73,7 @@ def bootstrap_by_speaker(
         labels: True where both sides are one speaker, `[trials]`.
         scores: Larger means more alike, `[trials]`.
         enrol, test: Speakers of the known and of the claimed side, `[trials]` each.
-        resamples: Number of resamples. Defaults to `1000`.
-        seed: Of the resampling. Defaults to `0`.
+        resamples, seed: Of the bootstrap. Default to `1000` and `0`.
         costs: Priors `p_target` whose `min_dcf` gets an interval too.
 
     Returns:
@@ -143,8 +142,8 @@ def report(
         scores: Score of each, larger means more alike, `[trials]`.
         protocol: `open-set` or `closed-set`. There is no default: say which it is.
         name: What was tested, for the table.
-        resamples: Of the 95 % interval, `0` for none. Defaults to `1000`.
-        seed: Of the resampling. Defaults to `0`.
+        resamples, seed: Of the 95 % interval, which `resamples=0` omits. Default to
+            `1000` and `0`.
 
     Returns:
         Plain values: `name`, `protocol`, `trial_list`, `num_speakers`, `num_trials`,
