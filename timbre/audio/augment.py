@@ -238,7 +238,8 @@ def _apply_to_some(waveform, probability, corruption, seed):
 def _uniform(x, bounds, seed, *columns):
     """One number, or a row of them, for each row of `x`."""
     low, high = bounds
-    return low + (high - low) * sample_uniform([tf.shape(x)[0], *columns], seed)
+    shape = tf.stack([tf.shape(x)[0], *columns])
+    return low + (high - low) * sample_uniform(shape, seed)
 
 
 def _sample_masks(batch, size, num_masks, widest, seed):

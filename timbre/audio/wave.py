@@ -90,6 +90,7 @@ def write(
     The file appears whole or not at all. A waveform that lies on the grid of its
     subtype, as all that was read from a PCM file does, is read back to the bit.
 
+    Args:
         path: The file, `.wav`, `.flac`, `.ogg` or `.mp3`.
         waveform: Float `[samples]` in [-1, 1]; louder is an error, never clipped.
         sample_rate: Hz. Defaults to `16000`.
