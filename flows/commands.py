@@ -14,7 +14,7 @@ from timbre import cli
 from timbre.audio import wave
 from timbre.corpora.corpus import some
 from timbre.corpora.embeddings import EmbeddingSet
-from timbre.files import verify_sha256
+from timbre.files import verify_sha256, write_json
 from timbre.training.config import from_dict
 
 COMMANDS = {
@@ -56,7 +56,7 @@ def evaluate(
         seed=config["seed"] if seed is None else seed,
     )
     if out is not None:
-        cli.write_json(out, found)
+        write_json(out, found)
     print(summary.summarise(found))
 
 

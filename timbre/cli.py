@@ -26,8 +26,6 @@ from pathlib import Path
 
 import tyro
 
-from timbre.files import atomic_write
-
 PACKAGES = {  # names are imported when needed: no system is known here
     "voiceemb": "voiceemb",
     "flows": "flows",
@@ -272,12 +270,6 @@ def read_json(path, *keys) -> dict:
     if missing := [key for key in keys if key not in found]:
         raise ValueError(f"{path} must have {' and '.join(missing)}")
     return found
-
-
-def write_json(path, value):
-    """Writes a value as JSON, whole or not at all."""
-    with atomic_write(path) as unfinished:
-        unfinished.write_text(json.dumps(value, indent=2) + "\n", "utf-8")
 
 
 def check_min(option, value, limit):

@@ -6,12 +6,14 @@ the writing ended. Writers of one file at once do not meet; the last one wins.
 """
 
 import hashlib
+import json
 import os
 import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 PARTIAL = ".partial"  # in the name of every file that is not complete yet
 LOCK = ".records.lock"  # in a folder with one writer at a time
@@ -36,6 +38,12 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | os.PathLike, value: Any) -> None:
+    """Write a value as JSON, whole or not at all."""
+    with atomic_write(path) as unfinished:
+        unfinished.write_text(json.dumps(value, indent=2) + "\n", "utf-8")
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """Bundles: run folders without what only training needs, and ensembles of runs.
 
-`Encoder.load` takes a bundle as it takes a run, and the training speakers are still
-known. A bundle is data: it holds no program.
+`Encoder.load` takes a bundle as it takes a run. It is data and holds no program.
 """
 
 import json
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from timbre.corpora import folders
-from timbre.files import atomic_folder, sha256
+from timbre.files import atomic_folder, sha256, write_json
 from voiceemb.calibration import FILE
 from voiceemb.encoder import Encoder
 
@@ -35,16 +34,11 @@ An ensemble of {count} encoders: a cosine is the mean of theirs.
 
 
 def pack(run, folder):
-    """Copies a run without what only training needs.
-
-    Paths in the config become names; all other files stay as they are.
+    """Copies a run without what only training needs; paths in its config become names.
 
     Args:
         run: Folder of the run.
-        folder: The bundle; it must not exist.
-
-    Returns:
-        `folder`.
+        folder: The bundle, which is returned; it must not exist.
     """
     run = Path(run)
     Encoder.load(run)  # whole, or an error before anything is written
@@ -54,7 +48,7 @@ def pack(run, folder):
     for name in {"runs", "cache"} & config.keys():
         config[name] = Path(config[name]).name
     with _new_folder(folder) as unfinished:
-        _write(unfinished, "config.json", document)
+        write_json(unfinished / "config.json", document)
         for name in FILES:
             if (run / name).is_file():
                 shutil.copyfile(run / name, unfinished / name)
@@ -67,12 +61,9 @@ def fuse(runs, folder, *, centred=False):
     Args:
         runs: Folders of runs, at least two, of one filterbank, one normalisation and
             one window; their networks and training speakers may differ.
-        folder: The bundle; it must not exist.
-        centred: Whether the centre of each network is set to `centre`. Defaults to
-            `False`.
-
-    Returns:
-        `folder`. It has no calibration: fit one to it.
+        folder: The bundle, which is returned; it must not exist. It has no calibration:
+            fit one to it.
+        centred: Whether the centre of each network is set to `centre`.
 
     Raises:
         ValueError: If the runs do not fit together.
@@ -100,8 +91,8 @@ def fuse(runs, folder, *, centred=False):
         beside = unfinished / f"{weights.name}.sha256"
         beside.write_text(f"{digest}  {weights.name}\n", encoding="utf-8")
         config = {**shared, "encoder": encoder, "members": [run.name for run in runs]}
-        _write(unfinished, "config.json", {"config": config})
-        _write(unfinished, "speakers.json", _speakers(runs))
+        write_json(unfinished / "config.json", {"config": config})
+        write_json(unfinished / "speakers.json", _speakers(runs))
         cards = [run / "card.md" for run in runs]
         text = FUSED_CARD.format(
             name=Path(folder).name,
@@ -116,14 +107,11 @@ def fuse(runs, folder, *, centred=False):
 
 
 def centre(run, encoder):
-    """The mean embedding of a run's training speakers, each counted once.
+    """The mean embedding of a run's training speakers, each counted once, `[dim]`.
 
     Args:
         run: Folder of the run; its corpora must be where they were in training.
         encoder: The `voiceemb.Encoder` in it.
-
-    Returns:
-        float32 `[dim]`.
     """
     config = _read(run, "config.json")["config"]
     trained = _read(run, "speakers.json")["speakers"]["train"]
@@ -143,9 +131,10 @@ def centre(run, encoder):
 
 def _shared_config(configs, runs):
     """The config that all members must have in common."""
-    same = {}
-    for name in ("log", "norm", "front_end"):
-        same[name] = [config["encoder"][name] for config in configs]
+    same = {
+        name: [config["encoder"][name] for config in configs]
+        for name in ("log", "norm", "front_end")
+    }
     same["crop_frames"] = [config["crop_frames"] for config in configs]
     for name, values in same.items():
         if any(value != values[0] for value in values):
@@ -179,8 +168,3 @@ def _new_folder(folder):
 
 def _read(folder, name):
     return json.loads((folder / name).read_text("utf-8"))
-
-
-def _write(folder, name, content):
-    text = json.dumps(content, indent=2)
-    (folder / name).write_text(text + "\n", encoding="utf-8")

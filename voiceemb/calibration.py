@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from timbre.files import atomic_write
+from timbre.files import write_json
 from timbre.metrics.calibration import KINDS, Calibration, from_json
 from timbre.metrics.score_adaptation import ScoreDistribution
+from timbre.training.networks import check_choice
 
 FILE = "calibration.json"
 
@@ -41,19 +42,16 @@ def fit(evaluations, extractor, *, kind="logistic", other_corpora=()):
     Args:
         evaluations: `voiceemb.evaluate.Evaluation`s of speakers never trained on.
         extractor: Name of the extractor in them.
-        kind: `"logistic"`, two parameters that keep the order of scores, or
-            `"isotonic"`, a step function that needs many trials. Defaults to
-            `"logistic"`.
-        other_corpora: `Evaluation`s of more corpora. With them, the distributions of
-            scores in all corpora are kept, and stores of enrolled speakers adapt the
-            calibration by them. Defaults to none: stores use it as it is.
+        kind: `"logistic"` (the default), two parameters that keep the order of scores,
+            or `"isotonic"`, a step function that needs many trials.
+        other_corpora: `Evaluation`s of more corpora. With them the distributions of
+            scores in all corpora are kept, by which stores of enrolled speakers adapt
+            the calibration. Defaults to none.
 
     Returns:
-        A `timbre.metrics.calibration.Calibration`, and a dict that describes the data
-        of the fit.
+        The `timbre.metrics.calibration.Calibration`, and a dict about its data.
     """
-    if kind not in KINDS:
-        raise ValueError(f"`kind` must be one of {list(KINDS)}. Received: {kind!r}")
+    check_choice("kind", kind, list(KINDS))
     label, scores, weights, corpora = [], [], [], {}
     for one in evaluations:
         trials = one.trials["all-pairs"]
@@ -63,9 +61,7 @@ def fit(evaluations, extractor, *, kind="logistic", other_corpora=()):
         weights.append(1 / counts[trials.label.astype(int)])
         corpora[one.corpus] = {"trials": len(trials), "sha256": trials.digest()}
     calibration = KINDS[kind].fit(
-        np.concatenate(label),
-        np.concatenate(scores),
-        weights=np.concatenate(weights),
+        np.concatenate(label), np.concatenate(scores), weights=np.concatenate(weights)
     )
     about = {"protocol": evaluations[0].protocol, "corpora": corpora}
     if other_corpora:
@@ -112,20 +108,15 @@ def write(path, calibration, *, sha256, about):
         about: What it was fitted on, ready for JSON.
     """
     parameters = json.loads(calibration.to_json())
-    text = json.dumps({"calibration": parameters, "weights": sha256, **about}, indent=2)
-    with atomic_write(Path(path)) as unfinished:
-        unfinished.write_text(text + "\n", encoding="utf-8")
+    write_json(path, {"calibration": parameters, "weights": sha256, **about})
 
 
 def read(path, *, sha256):
-    """Reads a calibration file; nothing in it is executed.
+    """Reads an `EncoderCalibration`; nothing in the file is executed.
 
     Args:
         path: What `write` wrote.
         sha256: Of the weights it is to be used with.
-
-    Returns:
-        An `EncoderCalibration`.
 
     Raises:
         ValueError: If it is no calibration, or one for other weights.

@@ -1,8 +1,7 @@
 """Training data of a speaker encoder: one cache of a corpus, read as its splits ask.
 
 A cache holds filterbank energies, or waveforms when they are to be augmented. It
-belongs to the corpus and not to a split, so another split of the same corpus needs no
-other cache.
+belongs to the corpus: another split of it needs no other cache.
 """
 
 import dataclasses
@@ -31,16 +30,10 @@ MIN_FRAMES = 10  # 0.1 s
 
 
 def prepare(config):
-    """Open, cache and split a corpus.
+    """Open, cache and split a corpus: the `EncoderData` of a `SpeakerEncoderConfig`.
 
     What can not be split is refused before hours of caching; what can not be read is
     then left out, and the rest is split.
-
-    Args:
-        config: A `voiceemb.config.SpeakerEncoderConfig`.
-
-    Returns:
-        `EncoderData`.
     """
     filterbank = model.build(config).filterbank  # no network, no work
     corpus = gather_config(config)
@@ -55,7 +48,8 @@ def prepare(config):
     waveforms = augment is not None or config.augmentation.speeds != (1.0,)
     cache = open_cache(corpus, config.cache, filterbank, waveforms=waveforms)
     if len(cache) < len(corpus):
-        kept = select_readable(corpus, cache)
+        utterances = tuple(corpus.utterances[row] for row in cache.row.tolist())
+        kept = dataclasses.replace(corpus, utterances=utterances)
         splits = _split(kept.subset({*wanted.speakers} & {*kept.speakers}), config)
     return EncoderData(config, splits, corpus, cache, filterbank, augment)
 
@@ -73,16 +67,13 @@ def _split(corpus, config):
 
 
 def open_cache(corpus, folder, filterbank, *, waveforms=False):
-    """Open the cache of a corpus, made on the first call.
+    """The cache of a corpus, `timbre.corpora.cache.records.Records`, made at first.
 
     Args:
         corpus: A `timbre.corpora.corpus.Corpus`.
         folder: Folder in which caches lie side by side.
         filterbank: The `timbre.audio.filterbank.Filterbank` of the features.
         waveforms: Keep waveforms instead, to augment them. Defaults to `False`.
-
-    Returns:
-        `timbre.corpora.cache.records.Records`.
     """
     import tensorflow as tf
 
@@ -109,12 +100,6 @@ def open_cache(corpus, folder, filterbank, *, waveforms=False):
     )
 
 
-def select_readable(corpus, cache):
-    """The corpus without the utterances that its cache had to leave out."""
-    kept = tuple(corpus.utterances[row] for row in cache.row.tolist())
-    return dataclasses.replace(corpus, utterances=kept)
-
-
 def in_blocks(energies, filterbank, waveform, *, frames=6000):
     """The energies of a long waveform, computed a minute at a time.
 
@@ -126,9 +111,6 @@ def in_blocks(energies, filterbank, waveform, *, frames=6000):
         filterbank: The `Filterbank` behind it.
         waveform: float32 `[samples]`.
         frames: Frames of a block. Defaults to `6000`.
-
-    Returns:
-        float32 `[frames, bands]`.
     """
     total = filterbank.num_frames(len(waveform))
     blocks = []
@@ -148,11 +130,11 @@ class EncoderData:
         config: A `voiceemb.config.SpeakerEncoderConfig`.
         splits: `voiceemb.training.splits.SpeakerSplits` of `corpus`.
         corpus: The whole corpus, as it was cached.
-        cache: `timbre.corpora.cache.records.Records` of it, see `open_cache`.
+        cache: Of the corpus, see `open_cache`; to be augmented or perturbed in speed it
+            must hold waveforms.
         filterbank: The `timbre.audio.filterbank.Filterbank` of the encoder.
         augment: Maps `(waveforms [rows, samples], seed)` to waveforms inside the graph.
-            Defaults to none. With it, or with speed perturbation, the cache must hold
-            waveforms.
+            Defaults to none.
 
     Attributes:
         num_classes: Number of training speakers, at all speeds.

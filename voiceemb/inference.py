@@ -3,8 +3,7 @@
 An utterance longer than a window is cut into windows of equal length, spread evenly
 from its first sample to its last; its embedding is the mean of theirs, brought back to
 unit length. A shorter one is embedded as it is. `embed_function` does so in one graph,
-so that a served model and `voiceemb.Encoder` return the same embeddings;
-`windowed_mean` does so for many utterances in full batches.
+here and in a served model; `windowed_mean` for many utterances in full batches.
 """
 
 import numpy as np
@@ -20,11 +19,7 @@ def crop_samples(filterbank, num_frames):
 
 
 def window_starts(num_samples, window):
-    """First samples of the windows that cover an utterance evenly.
-
-    Args:
-        num_samples: Length of the utterance.
-        window: Length of a window; both int.
+    """First samples of the windows that cover an utterance of `num_samples` evenly.
 
     Returns:
         Int array of `ceil(num_samples / window)` starts; the first is 0 and the last
@@ -36,7 +31,7 @@ def window_starts(num_samples, window):
 
 
 def embed_function(encoder, *, window):
-    """Makes the graph from waveforms to embeddings, for use here and for export.
+    """Makes the graph from waveforms to embeddings.
 
     Args:
         encoder: A built `SpeakerEncoder`.

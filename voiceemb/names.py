@@ -10,8 +10,8 @@ def normalise_name(name) -> str:
     """Composes a name (Unicode NFC) and strips white space at its ends.
 
     Raises:
-        ValueError: If it is empty, has more than 500 letters, or has characters
-            that can not be printed: line breaks, control characters, direction marks.
+        ValueError: If it is empty, has more than 500 letters, or has characters that
+            can not be printed: line breaks, control characters, direction marks.
     """
     normal = unicodedata.normalize("NFC", name).strip() if isinstance(name, str) else ""
     odd = [c for c in normal if not (c.isprintable() or c in JOINERS)]

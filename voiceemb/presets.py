@@ -26,10 +26,7 @@ _tiny = SpeakerEncoderConfig(
     encoder=EncoderNetworkConfig(stages=(16, 32, 64), num_blocks=1, embedding_dim=128),
     softmax=SoftmaxConfig(steps=300, dropout=0.2),
     triplet=TripletConfig(
-        steps=200,
-        speakers=16,
-        utterances=4,
-        optimiser=OptimiserConfig(learning_rate=5e-4),
+        steps=200, speakers=16, optimiser=OptimiserConfig(learning_rate=5e-4)
     ),
     validate_every=100,
     save_every=100,

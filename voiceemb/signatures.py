@@ -10,14 +10,9 @@ MAX_FRAMES = 6000  # of features in one call
 def signatures(encoder, *, window):
     """Signatures of a served encoder, for `timbre.serving.publish.publish`.
 
-    Args:
-        encoder: A built `SpeakerEncoder`.
-        window: Length of a window in samples.
-
-    Returns:
-        `embed`, from `waveform` float32 `[batch, samples]`, and `embed_features`, from
-        filterbank energies `features` float32 `[batch, frames, bands]`; both give
-        `embedding` float32 `[batch, dim]`. Each with its input and output names.
+    `embed` takes `waveform` float32 `[batch, samples]` and `embed_features` filterbank
+    energies, `features` float32 `[batch, frames, bands]`; both give `embedding` float32
+    `[batch, dim]`. The arguments are those of `embed_function`.
     """
     import tensorflow as tf
 
@@ -36,13 +31,9 @@ def signatures(encoder, *, window):
     rng = np.random.default_rng(0)
     sound = rng.uniform(-0.1, 0.1, (2, 3 * window // 2)).astype(np.float32)
     energies = rng.uniform(0.1, 9.0, (2, 40, bands)).astype(np.float32)
+    example = {"features": energies}
     embed = embed_function(encoder, window=window)
     return {
         "embed": (embed, [waveform], "embedding", {"waveform": sound}),
-        "embed_features": (
-            embed_features,
-            [features],
-            "embedding",
-            {"features": energies},
-        ),
+        "embed_features": (embed_features, [features], "embedding", example),
     }

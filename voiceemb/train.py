@@ -1,14 +1,13 @@
 """Training stages of a speaker encoder.
 
 Softmax pre-training, triplet fine-tuning, contrastive fine-tuning and large-margin
-fine-tuning, each if it is given steps. A stage compiles a trainer around the encoder,
-runs `timbre.training.loop.fit`, selects weights by the validation EER of speakers it is
-not trained on, and leaves the encoder with the best: the averages (EMA) where the
-optimiser keeps them, which are what is validated and saved. Without validation speakers
+fine-tuning, each if it is given steps. A stage trains a model around the encoder by
+`timbre.training.loop.fit` and leaves it with the best weights by the EER of validation
+speakers: the averages (EMA) where the optimiser keeps them. Without validation speakers
 the last weights stay.
 
-Every stage is a function of `(config, encoder, data, *, run, strategy)`, see `fit`, and
-returns its `timbre.training.loop.Result`.
+Every stage is a function of `(config, encoder, data, *, run, strategy)`, see `fit`; it
+returns its trainer and the function that samples its batches.
 """
 
 import functools
@@ -42,11 +41,12 @@ def fit(config, model, data, *, run, strategy):
         CollapseError: All speakers have nearly one embedding.
     """
     results = {}
-    for stage in STAGES:
-        if getattr(config, stage.__name__).steps:
-            results[stage.__name__] = stage(
-                config, model, data, run=run, strategy=strategy
-            )
+    for prepare in STAGES:
+        name = prepare.__name__
+        if getattr(config, name).steps:
+            with strategy.scope():
+                stage = prepare(config, model, data, run=run, strategy=strategy)
+            results[name] = _fit(name, *stage, config, data, run=run, strategy=strategy)
     if is_chief(strategy):
         run.save_weights(model)
     return results
@@ -55,80 +55,69 @@ def fit(config, model, data, *, run, strategy):
 def softmax(config, encoder, data, *, run, strategy):
     """Classify the training speakers, by softmax or a margin softmax."""
     stage = config.softmax
-    with strategy.scope():
-        trainer = SpeakerClassifier(
-            encoder,
-            data.num_classes,
-            dropout=stage.dropout,
-            seed=config.seed,
-            head=stage.head,
-            scale=stage.scale,
-            margin=stage.margin,
-            margin_rise=stage.margin_rise,
-            sub_centres=stage.sub_centres,
-            name="classifier",
-        )
-    sample = functools.partial(data.sampler.classes, batch=stage.batch)
-    return _fit("softmax", trainer, sample, config, data, run=run, strategy=strategy)
+    trainer = SpeakerClassifier(
+        encoder,
+        data.num_classes,
+        dropout=stage.dropout,
+        seed=config.seed,
+        head=stage.head,
+        scale=stage.scale,
+        margin=stage.margin,
+        margin_rise=stage.margin_rise,
+        sub_centres=stage.sub_centres,
+        name="classifier",
+    )
+    return trainer, functools.partial(data.sampler.classes, batch=stage.batch)
 
 
 def triplet(config, encoder, data, *, run, strategy):
     """Triplet loss, with triplets mined in batches or sampled at random."""
     stage = config.triplet
-    with strategy.scope():
-        trainer = TripletTrainer(
-            encoder,
-            stage.strategy,
-            stage.margin,
-            stage.reduction,
-            stage.warm_up,
-            config.seed,
-            name="triplet_learner",
-        )
+    trainer = TripletTrainer(
+        encoder,
+        stage.strategy,
+        stage.margin,
+        stage.reduction,
+        stage.warm_up,
+        config.seed,
+        name="triplet_learner",
+    )
     if stage.strategy == "random":
-        sample = functools.partial(data.sampler.triplets, batch=stage.batch)
-    else:
-        sample = _sample_groups(stage, data, strategy)
-    return _fit("triplet", trainer, sample, config, data, run=run, strategy=strategy)
+        return trainer, functools.partial(data.sampler.triplets, batch=stage.batch)
+    return trainer, _sample_groups(stage, data, strategy)
 
 
 def metric(config, encoder, data, *, run, strategy):
     """Contrastive loss over the speakers of a batch."""
     stage = config.metric
-    with strategy.scope():
-        trainer = ContrastiveTrainer(
-            encoder, stage.contrast, stage.temperature, name="contrast_learner"
-        )
-    sample = _sample_groups(stage, data, strategy)
-    return _fit("metric", trainer, sample, config, data, run=run, strategy=strategy)
+    trainer = ContrastiveTrainer(
+        encoder, stage.contrast, stage.temperature, name="contrast_learner"
+    )
+    return trainer, _sample_groups(stage, data, strategy)
 
 
 def large_margin(config, encoder, data, *, run, strategy):
     """Large-margin fine-tuning: longer crops, a larger margin.
 
-    It starts from the encoder that the stages before have left; the classes, their
-    head, scale and number of centres are those of the softmax stage of this run.
+    It starts from the encoder that the stages before have left; the classes, their head
+    and its scale are those of the softmax stage of this run.
 
     Reference:
         The IDLAB VoxSRC-20 Submission (Thienpondt et al., 2021), section 3.2,
         https://arxiv.org/abs/2010.11255
     """
     stage, first = config.large_margin, config.softmax
-    with strategy.scope():
-        trainer = SpeakerClassifier(
-            encoder,
-            data.num_classes,
-            head=first.head,
-            scale=first.scale,
-            margin=stage.margin,
-            sub_centres=first.sub_centres,
-            name="classifier",
-        )
-        _load_classes(trainer, run)
-    sample = functools.partial(data.sampler.classes, batch=stage.batch)
-    return _fit(
-        "large_margin", trainer, sample, config, data, run=run, strategy=strategy
+    trainer = SpeakerClassifier(
+        encoder,
+        data.num_classes,
+        head=first.head,
+        scale=first.scale,
+        margin=stage.margin,
+        sub_centres=first.sub_centres,
+        name="classifier",
     )
+    _load_classes(trainer, run)
+    return trainer, functools.partial(data.sampler.classes, batch=stage.batch)
 
 
 STAGES = (softmax, triplet, metric, large_margin)  # in the order of training

@@ -2,9 +2,9 @@
 
 The members are trained on the same style-augmented recordings: by softmax, by a margin
 softmax, and longer with speed perturbation. Their errors differ, so their ensemble,
-`runs/small`, is better than each. All options are those of `python -m voiceemb train`
-and go to every member (not `--preset` and `--name`). A run that was stopped goes on
-when the same command is given again.
+`runs/small`, is better than each. All options of `python -m voiceemb train` but
+`--preset` and `--name` go to every member. A run that was stopped goes on when the same
+command is given again.
 """
 
 import argparse
@@ -20,14 +20,10 @@ NAME = "small"
 
 
 def run(arguments=None, *, program=None):
-    """Train the members, then fuse them.
+    """Train the members, then fuse them; returns the folder of the ensemble.
 
     Args:
-        arguments: Command line. Defaults to that of the process.
-        program: What `--help` calls the program. Defaults to the name of the script.
-
-    Returns:
-        The folder of the ensemble.
+        arguments, program: As for `timbre.training.script.run`.
     """
     parser = argparse.ArgumentParser(
         program,

@@ -13,6 +13,7 @@ from diffusion.speakers import tts_export
 from diffusion.speakers.config import SamplingConfig, SpeakerDiffusionConfig
 from timbre import cli
 from timbre.corpora.embeddings import EmbeddingSet
+from timbre.files import write_json
 from timbre.progress import ProgressBar
 from timbre.training.config import from_dict
 
@@ -139,7 +140,7 @@ def evaluate(
         **sampling.to_dict(),
     )
     if out is not None:
-        cli.write_json(out, found)
+        write_json(out, found)
     print(report.text(found))
 
 
@@ -290,7 +291,7 @@ def anonymise(
         blocks=blocks,
     )
     if report is not None:
-        cli.write_json(report, found)
+        write_json(report, found)
     print(attacks.format_report(found))
 
 

@@ -16,6 +16,7 @@ from tyro.conf import Positional, arg, create_mutex_group
 
 from tests.conftest import ROOT
 from timbre import cli
+from timbre.files import write_json
 
 ALL = {
     package: importlib.import_module(f"{name}.commands").COMMANDS
@@ -236,7 +237,7 @@ def test_an_output_is_checked_and_its_folder_made(tmp_path):
 
 def test_json_is_written_whole_and_must_have_its_keys(tmp_path):
     path = tmp_path / "a.json"
-    cli.write_json(path, {"a": 1})
+    write_json(path, {"a": 1})
     assert cli.read_json(path, "a") == {"a": 1}
     with pytest.raises(ValueError, match="must have b and c"):
         cli.read_json(path, "a", "b", "c")

@@ -196,7 +196,7 @@ def test_unreadable_utterances_are_in_no_part(spoken, encoder, tmp_path):
     bad.write_text("no sound")
     whole = Corpus("whole", (Utterance(bad, "low"), *spoken.utterances))
     cache = data.open_cache(whole, tmp_path / "cache", encoder.filterbank)
-    assert data.select_readable(whole, cache).utterances == spoken.utterances
+    assert cache.row.tolist() == list(range(1, len(whole)))
 
 
 def test_preparing_splits_what_can_be_read_and_augments_on_request(spoken, tmp_path):

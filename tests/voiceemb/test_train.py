@@ -153,25 +153,20 @@ def test_the_large_margin_goes_on_with_the_classes_of_the_softmax(new_run, monke
         before[phase] = trainer.get_weights()
         return real(trainer, after, phase=phase, **settings)
 
-    real = loop.fit
+    def select_weights(trainer, result, *, phase, **settings):
+        select(trainer, result, phase=phase, **settings)
+        kept[phase] = trainer.encoder.get_weights()
+
+    real, select, kept = loop.fit, loop.select_weights, {}
     monkeypatch.setattr(loop, "fit", fit)
-    kept = {}
-    first, second, metric, last = train.STAGES
-
-    def keep(config, encoder, data, **kwargs):
-        result = metric(config, encoder, data, **kwargs)
-        kept["encoder"] = encoder.get_weights()
-        return result
-
-    keep.__name__ = "metric"
-    monkeypatch.setattr(train, "STAGES", (first, second, keep, last))
+    monkeypatch.setattr(loop, "select_weights", select_weights)
     teach(run, voices)
     taught = SpeakerClassifier(Ear(), 5, **AAM)
     taught(np.ones((1, 6, BANDS), "float32"))
     run.load_weights(taught, "checkpoints/softmax/best.weights.h5")
     *encoder, centres = before["large_margin"]
     np.testing.assert_array_equal(centres, taught.get_weights()[-1])
-    for start, left in zip(encoder, kept["encoder"], strict=True):
+    for start, left in zip(encoder, kept["metric"], strict=True):
         np.testing.assert_array_equal(start, left)
     assert voices.crops == [6, 6, 10]
 

@@ -7,6 +7,7 @@ from tyro.conf import Positional, arg, create_mutex_group
 
 from timbre import cli
 from timbre.audio import wave
+from timbre.files import write_json
 from timbre.progress import ProgressBar
 from timbre.turns import read_rttm, read_uem
 from voiceemb.commands.io import (
@@ -329,7 +330,7 @@ def score(
     rows["all"] = sum(rows.values(), diarization.DiarizationErrors())
     print(diarization.table(rows.items()))
     if out is not None:
-        cli.write_json(out, {name: _numbers(row) for name, row in rows.items()})
+        write_json(out, {name: _numbers(row) for name, row in rows.items()})
 
 
 def _read_turns(path):

@@ -11,10 +11,7 @@ from timbre.training.networks import ConfiguredByArguments
 
 
 class SpeakerNetwork(ConfiguredByArguments, keras.Model):
-    """A speaker network: its config, its checks, and the affine layer at the end.
-
-    A subclass keeps each argument as the attribute of its name, and calls `affine`
-    last.
+    """A speaker network; a subclass calls `affine` last.
 
     Args:
         embedding_dim: Size of the output. Defaults to `512`.
@@ -35,11 +32,7 @@ class SpeakerNetwork(ConfiguredByArguments, keras.Model):
         self.affine = layers.Dense(embedding_dim, dtype="float32", name="affine")
 
     def build(self, features_shape):
-        """Builds all layers by one eager call: Keras would trace twice at each level.
-
-        Args:
-            features_shape: `(batch, frames, bands)`.
-        """
+        """Builds all layers by one eager call; Keras would trace each level twice."""
         self.call(ops.ones((1, 32, features_shape[-1])))
 
     def compute_mask(self, inputs, mask=None):

@@ -2,8 +2,8 @@
 
 `embedding = affine(mean_over_time(network(features)))`
 
-Padding under a mask has no say in the average but is still seen by convolutions at its
-edge: the output is near that of the frames alone, not equal to it.
+Padding under a mask has no say in the average but is seen by convolutions at its edge:
+the output is near that of the frames alone, not equal to it.
 
 Reference:
     Deep Speaker: an End-to-End Neural Speaker Embedding System (Li et al., 2017),
@@ -36,8 +36,7 @@ class ResCNN(SpeakerNetwork):
         features, mask: See `SpeakerNetwork`.
 
     Reference:
-        Deep Speaker (Li et al., 2017), section 2.2.1,
-        https://arxiv.org/abs/1705.02304
+        Deep Speaker (Li et al., 2017), section 2.2.1, https://arxiv.org/abs/1705.02304
     """
 
     def __init__(self, stages=(64, 128, 256), block="simple", num_blocks=3, **kwargs):
@@ -83,8 +82,7 @@ class GRUNetwork(SpeakerNetwork):
         features, mask: See `SpeakerNetwork`.
 
     Reference:
-        Deep Speaker (Li et al., 2017), section 2.2.2,
-        https://arxiv.org/abs/1705.02304
+        Deep Speaker (Li et al., 2017), section 2.2.2, https://arxiv.org/abs/1705.02304
     """
 
     def __init__(self, filters=64, units=(1024, 1024, 1024), **kwargs):

@@ -3,9 +3,9 @@
 `embedding = affine(norm(attentive_statistics(relu(conv([y_1, y_2, y_3])))))`, where
 `y_i` is the i-th block of `x + y_1 + ... + y_(i-1)` and `x` a first convolution.
 
-Every convolution keeps the number of frames and is followed by a ReLU and then batch
-normalisation. Under a mask padding is zero before each convolution that looks sideways,
-as if the utterance ended there: in inference it has no say at all.
+Every convolution keeps the number of frames. Under a mask padding is zero before each
+convolution that looks sideways, as if the utterance ended there: in inference it has no
+say at all.
 
 Reference:
     ECAPA-TDNN: Emphasized Channel Attention, Propagation and Aggregation in TDNN Based
@@ -136,10 +136,9 @@ class ECAPATDNN(SpeakerNetwork):
     """ECAPA-TDNN of any width.
 
     With 80 bands and the defaults it has 6,190,720 trainable parameters, the paper's
-    6.2 M (table 1), and with `channels=1024` it has 14,657,088, the paper's 14.7 M;
-    WeSpeaker states 6.19 M and 14.65 M for the same layers. That counts the batch
-    normalisation behind the pooling and none behind the affine layer, where the
-    paper's figure 2 has one more (384 parameters).
+    6.2 M (table 1), and with `channels=1024` 14,657,088, the paper's 14.7 M; WeSpeaker
+    states 6.19 M and 14.65 M. There is no batch normalisation behind the affine layer,
+    where the paper's figure 2 has one (384 parameters).
 
     Args:
         channels: Channels of the first convolution and of the blocks, a multiple of
@@ -154,11 +153,6 @@ class ECAPATDNN(SpeakerNetwork):
 
     Call arguments:
         features, mask: See `SpeakerNetwork`.
-
-    Example:
-        >>> network = ECAPATDNN(channels=128)
-        >>> network(np.zeros((1, 300, 80), "float32")).shape
-        TensorShape([1, 192])
 
     Reference:
         - ECAPA-TDNN (Desplanques et al., 2020), https://arxiv.org/abs/2005.07143
@@ -203,9 +197,7 @@ class ECAPATDNN(SpeakerNetwork):
         x = self.first(mask_frames(features, mask), training=training)
         outputs = []
         for block in self.blocks:
-            y = block(x, mask=mask, training=training)
-            outputs.append(y)
-            x = x + y
-        x = self.aggregate(ops.concatenate(outputs, axis=-1))
-        x = self.pooling(x, mask=mask)
+            outputs.append(block(x, mask=mask, training=training))
+            x = x + outputs[-1]
+        x = self.pooling(self.aggregate(ops.concatenate(outputs, axis=-1)), mask=mask)
         return self.affine(self.normalisation(x, training=training))

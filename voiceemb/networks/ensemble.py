@@ -6,9 +6,9 @@
 The centre of a network is the mean of its embeddings of the training speakers: what all
 speakers share does not discriminate. It is zero until `bundle.fuse` sets it.
 
-So the cosine of two fused embeddings is the mean of the networks' cosines: the same as
-score fusion of several systems, at the price of a longer vector. It helps most where
-the errors of the networks are independent: with other losses or other training data.
+So the cosine of two fused embeddings is the mean of the networks' cosines, as score
+fusion of several systems. It helps most where their errors are independent: with other
+losses or other training data.
 """
 
 import keras
@@ -69,10 +69,8 @@ class Fusion(ConfiguredByArguments, keras.Model):
         return None  # pooled away by every member
 
     def get_config(self):
-        save = keras.saving.serialize_keras_object
-        return {**super().get_config(), "members": [save(m) for m in self.members]}
+        return keras.saving.serialize_keras_object(super().get_config())
 
     @classmethod
     def from_config(cls, config):
-        load = keras.saving.deserialize_keras_object
-        return cls(**{**config, "members": [load(m) for m in config["members"]]})
+        return cls(**keras.saving.deserialize_keras_object(config))

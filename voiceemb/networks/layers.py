@@ -7,7 +7,7 @@ Every convolution here is followed by batch normalisation and the clipped ReLU,
 import keras
 from keras import layers, ops
 
-from timbre.training.networks import ConfiguredByArguments
+from timbre.training.networks import ConfiguredByArguments, check_choice
 
 CLIP = 20.0  # of the clipped ReLU
 
@@ -101,10 +101,7 @@ class ResidualBlock(ConfiguredByArguments, layers.Layer):
 
     def __init__(self, filters, shape="basic", weight_decay=0.0, **kwargs):
         super().__init__(**kwargs)
-        if shape not in self.KERNELS:
-            raise ValueError(
-                f"`shape` must be one of {sorted(self.KERNELS)}. Received: {shape!r}"
-            )
+        check_choice("shape", shape, sorted(self.KERNELS))
         self.filters = filters
         self.shape = shape
         self.weight_decay = weight_decay

@@ -1,9 +1,8 @@
 """Pooling over time: frames of any number become one vector of their statistics.
 
 `mean = sum_t w[t] * x[t]` and `std = sqrt(sum_t w[t] * (x[t] - mean)**2 + 1e-10)` with
-weights that sum to one over the valid frames and are zero on padding. Statistics are
-computed in float32 whatever the dtype policy, and the added constant bounds the
-gradient of `std` by one, also where all frames are equal.
+weights that sum to one over the valid frames and are zero on padding, in float32
+whatever the dtype policy. The constant bounds the gradient of `std` by one.
 
 Reference:
     X-vectors: Robust DNN Embeddings for Speaker Recognition (Snyder et al., 2018),
@@ -63,9 +62,8 @@ class StatisticsPooling(layers.Layer):
         mask: `None`, or bool `[batch, time]`, true where a frame counts.
 
     Returns:
-        Float32 `[batch, 2 * dim]`: means, then standard deviations (of the frames
-        themselves, not corrected for their number). A row without any valid frame
-        has mean zero.
+        Float32 `[batch, 2 * dim]`: means, then standard deviations (not corrected for
+        the number of frames). A row without any valid frame has mean zero.
     """
 
     def __init__(self, **kwargs):
@@ -85,8 +83,7 @@ class AttentiveStatisticsPooling(ConfiguredByArguments, layers.Layer):
     """Mean and standard deviation over the frames that matter, for each channel apart.
 
     `w[t, c] = softmax_t(v[c] @ tanh(W @ h[t] + b) + k[c])`, where `h[t]` is `x[t]` and,
-    with context, the mean and standard deviation of all frames behind it. The context
-    is the same for all frames, so its part of the product is computed only once.
+    with context, the mean and standard deviation of all frames behind it.
 
     Args:
         bottleneck: Rows of `W`. Defaults to `128`.
@@ -94,12 +91,7 @@ class AttentiveStatisticsPooling(ConfiguredByArguments, layers.Layer):
             `True`.
 
     Call arguments:
-        x: `[batch, time, dim]`.
-        mask: `None`, or bool `[batch, time]`, true where a frame counts.
-
-    Returns:
-        Float32 `[batch, 2 * dim]`: means, then standard deviations. A row without any
-        valid frame has mean zero.
+        x, mask: As those of `StatisticsPooling`, as is what it returns.
 
     Reference:
         - Attentive Statistics Pooling for Deep Speaker Embedding (Okabe et al., 2018),

@@ -4,8 +4,8 @@
 
 The first stage keeps time and frequency; each later one halves both and is wider.
 Convolutions are padded alike on both sides, so that step `t` of a stage stands over
-frame `t * stride` whatever the length. Under a mask padding is zero before each of
-them, as if the utterance ended there: in inference it has no say at all.
+frame `t * stride` whatever the length. Masked padding is zero before each of them, as
+if the utterance ended there: in inference it has no say at all.
 
 Reference:
     - Deep Residual Learning for Image Recognition (He et al., 2016),
@@ -105,14 +105,9 @@ class BasicBlock(ConfiguredByArguments, layers.Layer):
         self.first.build(shape)
         self.second.build((*shape[:-1], self.filters))
         if self.stride > 1 or shape[-1] != self.filters:
-            self.shortcut = Convolution(
-                self.filters,
-                1,
-                self.stride,
-                self.weight_decay,
-                dtype=self.dtype_policy,
-                name="shortcut",
-            )
+            kernel = (self.filters, 1, self.stride, self.weight_decay)
+            policy = self.dtype_policy
+            self.shortcut = Convolution(*kernel, dtype=policy, name="shortcut")
             self.shortcut.build(shape)
 
     def call(self, x, mask=None, training=None):

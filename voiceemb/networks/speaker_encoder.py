@@ -2,10 +2,8 @@
 
 `embedding = unit(network(normalise(energies)))`
 
-A `SpeakerEncoder` joins what must stay together: the filterbank, the normalisation that
-removes the level, and the network. All networks map normalised features
-`[batch, frames, bands]` of any length to an affine output `[batch, dim]`; only the
-encoder brings it to unit length.
+All networks map normalised features `[batch, frames, bands]` of any length to an affine
+output `[batch, dim]`; the encoder brings it to unit length.
 """
 
 import keras
@@ -33,9 +31,7 @@ NETWORKS = {
 class SpeakerEncoder(keras.Model):
     """From filterbank energies to embeddings of unit length.
 
-    Calling it maps filterbank energies to embeddings; `features` maps waveforms to
-    those energies, so that a cache may hold the energies and every normalisation
-    still belongs to the model.
+    `features` maps waveforms to those energies, which a cache may hold.
 
     Args:
         filterbank: A `timbre.audio.filterbank.Filterbank`.
@@ -105,20 +101,13 @@ class SpeakerEncoder(keras.Model):
 def build(network="rescnn", *, log=True, norm="frame", front_end=None, **arguments):
     """Builds a speaker encoder, ready to be called, from names and numbers only.
 
-    A config describes all networks at once: each takes the arguments it knows; the
-    others are ignored. What is left out is the network's default.
-
     Args:
         network: `"rescnn"`, `"gru"`, `"ecapa"`, `"resnet"` or `"fusion"`.
         log, norm: Arguments of `timbre.audio.normalisation.FeatureNormalisation`.
         front_end: Dict of arguments of `timbre.audio.filterbank.Filterbank`. Defaults
             to 64 bands at 16 kHz.
-        **arguments: Arguments of the networks: `embedding_dim`, `weight_decay`, and
-            those of `ResCNN`, `GRUNetwork`, `ECAPATDNN` and `ResNet`; for a fusion
-            `members`, a list of dicts of `network` and its arguments.
-
-    Returns:
-        A built `SpeakerEncoder`.
+        **arguments: Those of any of the networks, which takes the ones it knows; for a
+            fusion `members`, a list of dicts of `network` and its arguments.
 
     Raises:
         ValueError: If `network` is not known, or a value is not possible.

@@ -1,8 +1,8 @@
 """Validation of training: equal error rate on held-out speakers, collapse detection.
 
-The EER is quick and not what a user will see: at most three windows of each utterance
-count, and a short one is repeated. A collapsed encoder maps every voice to one point:
-its loss stays at exactly the margin and its gradient no longer separates speakers.
+The EER is quick: at most three windows of each utterance count, and a short one is
+repeated. A collapsed encoder maps every voice to one point: its loss stays at exactly
+the margin and its gradient no longer separates speakers.
 """
 
 import numpy as np
@@ -11,6 +11,7 @@ from timbre.corpora.corpus import corpus_of
 from timbre.metrics.rates import eer
 from timbre.metrics.scoring import cosine_scores
 from timbre.metrics.trials import all_pairs
+from timbre.training.networks import check_choice
 from timbre.training.run import TrainingError
 from voiceemb.inference import windowed_mean
 
@@ -26,8 +27,8 @@ def validation_eer(encoder, cache, *, window):
     """Prepares a function that measures the EER of cached utterances, `{"eer": ...}`.
 
     Of several corpora it is the mean of the EER in each, which are listed too: a trial
-    across two would be decided by their microphones. (Only if no corpus has two
-    speakers, one of them with two utterances, do trials cross.)
+    across two would be decided by their microphones. Only if no corpus has trials of
+    its own do they cross.
 
     Args:
         encoder: A `SpeakerEncoder`; its weights are those at the time of a call.
@@ -69,25 +70,19 @@ def _has_trials(speaker):
 
 
 def embed_records(embed, cache, *, window):
-    """Embeds cached utterances: the mean of up to three windows of each.
+    """Unit vectors of cached utterances, the mean of up to three windows of each.
 
     Args:
         embed: Maps crops `[batch, window, ...]` to a tensor `[batch, dim]`.
-        cache: `timbre.corpora.cache.records.Records`.
-        window: Length of a window, in the unit of the cache.
-
-    Returns:
-        Unit vectors, float32 `[records, dim]`.
+        cache, window: As for `validation_eer`.
     """
 
     def windows():
         for record, length in enumerate(cache.length.tolist()):
             last = max(length - window, 0)
             for start in sorted({0, last // 2, last}):
-                yield (
-                    record,
-                    cache.crops(np.array([record]), np.array([start]), window)[0],
-                )
+                row, first = np.array([record]), np.array([start])
+                yield record, cache.crops(row, first, window)[0]
 
     return windowed_mean(
         lambda crops: embed(crops).numpy(), windows(), window, batch=BATCH_WINDOWS
@@ -102,7 +97,7 @@ class CollapseDetector:
     """Stops a training stage whose embeddings have (almost) no spread for a while.
 
     Args:
-        stage: The stage, `"triplet"` or `"metric"`, whose options the error names.
+        stage: `"triplet"` or `"metric"`, whose options the error names.
         min_spread: Spread below which a run counts as collapsed, see
             `EmbeddingTrainer.measure`. Defaults to `0.05`.
         patience: Number of logged steps in a row that it takes. Defaults to `5`.
@@ -112,10 +107,7 @@ class CollapseDetector:
     """
 
     def __init__(self, stage, min_spread=0.05, patience=5):
-        if stage not in ADVICE:
-            raise ValueError(
-                f"`stage` must be one of {list(ADVICE)}. Received: {stage!r}"
-            )
+        check_choice("stage", stage, list(ADVICE))
         self.stage = stage
         self.min_spread = min_spread
         self.patience = patience
