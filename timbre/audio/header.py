@@ -35,9 +35,9 @@ class WaveInfo:
     Args:
         path: The file.
         sample_rate: Hz.
-        channels, num_samples: Their number, and that of samples in each.
+        channels, num_samples: Number of channels, and of samples in each.
         duration_s: Seconds.
-        format, subtype: As `"WAV"` and the coding of its samples, as `"PCM_16"`.
+        format, subtype: As `"WAV"`, and the coding of the samples, as `"PCM_16"`.
     """
 
     path: Path

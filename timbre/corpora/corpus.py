@@ -107,7 +107,7 @@ class Corpus:
         return tuple(_key(utterance, root) for utterance in self.utterances)
 
     def digest(self) -> str:
-        """SHA-256 of the rows, whatever the corpus is called and wherever it lies."""
+        """SHA-256 of all columns; neither the corpus' name nor its place counts."""
         sha = hashlib.sha256()
         for key, u in zip(self.keys(), self.utterances, strict=True):
             row = [key, u.speaker, u.text, sorted(u.extra.items())]

@@ -1,6 +1,4 @@
-"""Manifests: CSV files that list the utterances of a corpus.
-
-Its columns:
+"""Manifests: CSV files, with a header, that list the utterances of a corpus.
 
 * `path`: the sound file, relative to the manifest or absolute. `write` makes it
   relative, perhaps with `..`, so that a corpus can be moved as a whole.
