@@ -125,7 +125,7 @@ def majority_rate(labels: ArrayLike) -> float:
 
     `1 / K` for `K` classes of as many rows.
     """
-    _, labels, _ = _known(np.zeros((len(labels), 1)), labels)
+    _, labels, _ = _known(np.zeros((np.size(labels), 1)), labels)
     return float(np.bincount(labels).max() / len(labels))
 
 
@@ -190,7 +190,7 @@ def gaussianity(
 
     z, labels, names = _known(z, labels)
     counts, fitted = np.bincount(labels), class_means is None
-    if fitted:
+    if class_means is None:
         class_means = _class_means(z, labels)
     else:
         class_means = check_rows(class_means, "class_means", min_rows=1)

@@ -114,8 +114,8 @@ def eer_threshold(labels: ArrayLike, scores: ArrayLike) -> float:
 
 
 def detection_cost(
-    fpr: ArrayLike,
-    fnr: ArrayLike,
+    fpr: np.ndarray,
+    fnr: np.ndarray,
     *,
     p_target: float,
     c_miss: float = 1,
