@@ -1,7 +1,6 @@
 """Presets of all systems by name, gathered from `<system>/presets.py`.
 
-A preset is an instance of its system's config; `config.json` in a run folder holds the
-whole of it. Imports neither TensorFlow nor Keras.
+Imports neither TensorFlow nor Keras.
 """
 
 from diffusion.speakers.presets import PRESETS as SPEAKER_DIFFUSIONS

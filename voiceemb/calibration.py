@@ -26,7 +26,7 @@ class EncoderCalibration:
 
     Args:
         calibration: A `timbre.metrics.calibration.Calibration`.
-        corpus_scores: Name of a corpus to two `ScoreDistribution`s, of trials of one
+        corpus_scores: Name of a corpus to the `ScoreDistribution`s of trials of one
             speaker and of two; empty if the calibration is not to be adapted.
         about: Dict of everything else in the file.
     """
@@ -147,10 +147,8 @@ def read(path, *, sha256):
 
 def scores_to_json(corpus_scores) -> dict:
     """Scores of corpora ready for JSON, as `"places"` in `about` of `write`."""
+    numbers = dataclasses.astuple
     return {
-        name: {
-            "same": dataclasses.astuple(same),
-            "different": dataclasses.astuple(different),
-        }
+        name: {"same": numbers(same), "different": numbers(different)}
         for name, (same, different) in corpus_scores.items()
     }

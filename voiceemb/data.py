@@ -177,8 +177,7 @@ class EncoderData:
         """The function from a step to its batches for `timbre.training.loop.fit`.
 
         Args:
-            draw: A method of `self.sampler`, see `batch_sampler.dataset`.
-            steps: Step before which the data ends.
+            draw, steps: As `sample` and `steps` of `batch_sampler.dataset`.
             crop_frames: Frames of a crop. Defaults to the lengths of the training.
         """
         crop = self.crops if crop_frames is None else self._units(crop_frames)

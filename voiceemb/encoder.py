@@ -7,6 +7,7 @@ import numpy as np
 
 from timbre.audio import wave
 from timbre.files import verify_sha256
+from timbre.training.networks import check_choice
 from voiceemb import calibration
 from voiceemb.inference import (
     BATCH_WINDOWS,
@@ -38,10 +39,8 @@ class Encoder:
             into probabilities, or `None`.
 
     Attributes:
-        about, model, folder: As the arguments.
         sample_rate, dim, window: As in `about`; the window in samples.
-        calibration, corpus_scores: Of the `EncoderCalibration`; `None` and empty
-            without one.
+        calibration, corpus_scores: Of the `EncoderCalibration`, or `None` and empty.
 
     Example:
         ```python
@@ -72,16 +71,9 @@ class Encoder:
         Args:
             name: Defaults to `"small"`; its `card.md` says what it is and is not for.
             calibration_file: See `load`.
-
-        Raises:
-            ValueError: If the package has no weights of that name.
         """
         known = sorted(p.parent.name for p in PRETRAINED.glob("*/config.json"))
-        if name not in known:
-            raise ValueError(
-                f"`name` must be one of {known}, the weights that come with the "
-                f"package. Received: {name!r}"
-            )
+        check_choice("name", name, known)
         return cls.load(PRETRAINED / name, calibration_file=calibration_file)
 
     @classmethod
@@ -91,8 +83,7 @@ class Encoder:
         Args:
             model: A built `voiceemb.networks.speaker_encoder.SpeakerEncoder`.
             window: In samples.
-            about: More entries of `about`. Defaults to none.
-            folder, calibration: As of the class.
+            about, folder, calibration: As of the class; of `about` what is added.
         """
         import tensorflow as tf
 
@@ -126,8 +117,7 @@ class Encoder:
         Args:
             path: A run folder (`config.json` and `model.weights.h5`), a SavedModel, or
                 the folder of its numbered versions, of which the newest is taken.
-            calibration_file: Used instead of the one in the run folder, which is
-                optional.
+            calibration_file: Used instead of the one in the run folder, if any.
 
         Raises:
             FileNotFoundError: If there is neither at `path`.
@@ -184,13 +174,10 @@ class Encoder:
         return cls(embed, about, calibration=kept)
 
     def embed_utterance(self, source):
-        """The embedding of one utterance.
+        """The embedding of one utterance, a unit vector, float32 `[dim]`.
 
         Args:
             source: A path, or a float32 waveform `[samples]` at `sample_rate`.
-
-        Returns:
-            Unit vector, float32 `[dim]`.
 
         Raises:
             timbre.audio.wave.AudioError: If a file can not be read.
@@ -200,14 +187,11 @@ class Encoder:
         return self._embed(self._waveform(source)[None])[0]
 
     def embed_utterances(self, sources, *, progress=None):
-        """The embeddings of many utterances, with the windows of all in full batches.
+        """The embeddings of many utterances, float32 `[utterances, dim]`.
 
         Args:
             sources: Iterable of what `embed_utterance` takes; read one by one.
             progress: Called after each utterance with the number read so far.
-
-        Returns:
-            Unit vectors, float32 `[utterances, dim]`.
         """
 
         def windows():
@@ -224,10 +208,9 @@ class Encoder:
         return embeddings.reshape(-1, self.dim)
 
     def embed_windows(self, waveform, starts, *, length=None, progress=None):
-        """The embeddings of windows of one waveform, in full batches.
+        """The embeddings of windows of one waveform, float32 `[windows, dim]`.
 
-        Only the windows of one batch are copied, so memory does not grow with their
-        number.
+        Only the windows of one batch are copied.
 
         Args:
             waveform: Float `[samples]` at `sample_rate`.
@@ -236,9 +219,6 @@ class Encoder:
                 `window` are embedded as utterances are. Defaults to `window`.
             progress: Called after each batch with the number embedded so far.
 
-        Returns:
-            Unit vectors, float32 `[windows, dim]`.
-
         Raises:
             ValueError: If a window does not lie in the waveform, is shorter than 0.1 s,
                 or holds a sample that is not finite.
@@ -246,11 +226,8 @@ class Encoder:
         waveform, starts = np.asarray(waveform), np.asarray(starts)
         length = self.window if length is None else int(length)
         kinds = (waveform.dtype.kind, starts.dtype.kind if starts.size else "i")
-        if (
-            waveform.ndim != 1
-            or starts.ndim != 1
-            or kinds not in (("f", "i"), ("f", "u"))
-        ):
+        one_dimensional = waveform.ndim == 1 == starts.ndim
+        if not one_dimensional or kinds not in (("f", "i"), ("f", "u")):
             raise ValueError(
                 "Windows are cut from a float waveform [samples] at int starts "
                 f"[windows]. Received: {waveform.dtype} {waveform.shape} and "
@@ -285,11 +262,7 @@ class Encoder:
 
     @staticmethod
     def similarity(a, b):
-        """Cosine of two embeddings `[dim]`, or of all pairs of `[n, dim]`, `[m, dim]`.
-
-        Returns:
-            Float in [-1, 1], or an array `[n, m]`.
-        """
+        """Cosine of two embeddings `[dim]`, or `[n, m]` of `[n, dim]`, `[m, dim]`."""
         cosine = unit(np.asarray(a)) @ unit(np.asarray(b)).T
         return float(cosine) if np.ndim(cosine) == 0 else cosine
 

@@ -1,8 +1,8 @@
 """Speaker verification on unseen speakers: embeddings, trials, scores, EER.
 
 Every corpus is embedded by the encoder and by the extractors it is compared with, on
-the same utterances and the same trials. The cosine is always among the scores; scores
-of a `ScoreNormalisation` stand beside it under a name of their own.
+the same utterances and the same trials. Scores of a `ScoreNormalisation` stand beside
+the cosines under a name of their own.
 """
 
 import dataclasses
@@ -74,8 +74,8 @@ def mfcc_extractor(sample_rate=16000):
 
     def extract(waveforms):
         statistics = [
-            mfcc_baseline.cepstral_statistics(waveform, sample_rate=sample_rate)
-            for waveform in waveforms
+            mfcc_baseline.cepstral_statistics(x, sample_rate=sample_rate)
+            for x in waveforms
         ]
         return mfcc_baseline.standardise(np.stack(statistics))
 
@@ -83,18 +83,12 @@ def mfcc_extractor(sample_rate=16000):
 
 
 def exclude_trained(corpus, trained, *, leave_out=False):
-    """Checks that an open-set corpus has no speaker of the training.
+    """Checks that an open-set corpus has no speaker of the training; returns it.
 
     Args:
         corpus: A `timbre.corpora.corpus.Corpus`.
         trained: Names of the speakers trained on.
         leave_out: Leave such speakers out instead of refusing. Defaults to `False`.
-
-    Returns:
-        The corpus, or what is left of it.
-
-    Raises:
-        ValueError: If speakers of the training are in it.
     """
     trained = {bare(name) for name in trained}
     both = [name for name in corpus.speakers if bare(name) in trained]
@@ -128,10 +122,10 @@ def evaluate(
             `mfcc_extractor()`.
         protocol: `"open-set"` if no speaker was trained on, `"closed-set"` if only
             the utterances are new.
-        trial_lists: `"all-pairs"`, `"deep-speaker"` or a `timbre.metrics.trials.Trials`
-            whose segments are `utterance_names`; several in a list.
-        normalisations: Name to `ScoreNormalisation`; each gives rows after those of its
-            extractor, which are always of cosines. Defaults to none.
+        trial_lists: List of `"all-pairs"`, `"deep-speaker"` or
+            `timbre.metrics.trials.Trials` whose segments are `utterance_names`.
+        normalisations: Name to `ScoreNormalisation`; each gives rows after the cosines
+            of its extractor. Defaults to none.
         sample_rate: In Hz. Defaults to `16000`.
         resamples: Of the bootstrap by speaker. Defaults to `1000`.
         seed: Of trials and bootstrap. Defaults to `0`.
@@ -222,12 +216,10 @@ def add_calibration(one, extractor, calibration, *, prior=0.5):
         if row["extractor"] == extractor:
             label = one.trials[row["trial_list"]].label
             scores = one.scores[row["trial_list"], extractor]
-            probability = calibration.probability(scores, prior=prior)
+            predicted = (label, calibration.probability(scores, prior=prior))
             errors = {
                 "prior": prior,
-                "ece": reliability.expected_calibration_error(
-                    label, probability, prior=prior
-                ),
+                "ece": reliability.expected_calibration_error(*predicted, prior=prior),
                 "cllr": likelihood_ratio.cllr(label, calibration.llr(scores)),
                 "min_cllr": likelihood_ratio.min_cllr(label, scores),
             }

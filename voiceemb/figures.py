@@ -16,17 +16,14 @@ LEGEND_WIDTH = 26  # letters of a line; two columns of them fit below a figure
 
 
 def plot_evaluation(evaluation, folder, *, extractor, prefix=""):
-    """Plots one evaluation: t-SNE, DET, score histogram and comparison matrix.
+    """Plots one evaluation: t-SNE, DET, score histogram, comparison matrix.
 
     Args:
         evaluation: A `voiceemb.evaluate.Evaluation`.
-        folder: Where the PNG files go.
+        folder: Where the PNG files go, whose paths are returned.
         extractor: Name of the one whose embeddings are plotted; the DET figure shows
             all, and all score normalisations.
         prefix: What file names begin with. Defaults to nothing.
-
-    Returns:
-        The paths, in the order above.
     """
     kind = next(iter(evaluation.trials))
     voices, trials = evaluation.sets[extractor], evaluation.trials[kind]
@@ -95,11 +92,8 @@ def plot_reliability(evaluation, calibration, folder, *, extractor):
         extractor: Name of the one whose cosines they are.
     """
     predictions = {
-        kind: (
-            trials.label,
-            calibration.probability(evaluation.scores[kind, extractor]),
-        )
-        for kind, trials in evaluation.trials.items()
+        kind: (one.label, calibration.probability(evaluation.scores[kind, extractor]))
+        for kind, one in evaluation.trials.items()
     }
     about = f"{extractor} on {evaluation.corpus}, {evaluation.protocol}"
     figure = reliability_figure(predictions, title=f"Reliability of {about}")
@@ -123,13 +117,10 @@ def plot_robustness(rows, folder):
 
 @plotting.apply_style
 def duration_figure(rows):
-    """Equal error rate against duration, on a logarithmic axis.
+    """EER against duration, from rows of `Robustness.over_durations` of one corpus.
 
     A band is the 95 % interval by speaker. Below each duration stands the number of
     utterances as long: where it falls, the trials are others.
-
-    Args:
-        rows: Of `Robustness.over_durations`, of one corpus.
     """
     figure, axes = plotting.new_figure()
     counts = {row["duration_s"]: row["num_utterances"] for row in rows}
@@ -145,16 +136,12 @@ def duration_figure(rows):
 
 @plotting.apply_style
 def noise_figure(rows):
-    """Equal error rate against signal-to-noise ratio; clean stands beside.
+    """EER against noise, from rows of `Robustness.over_noise` of one corpus.
 
-    A band or a bar is the 95 % interval by speaker.
-
-    Args:
-        rows: Of `Robustness.over_noise`, of one corpus.
+    A band or a bar is the 95 % interval by speaker; clean stands beside.
     """
     figure, axes = plotting.new_figure()
-    levels = {row["snr_db"] for row in rows} - {None}
-    levels = sorted(levels, reverse=True)
+    levels = sorted({row["snr_db"] for row in rows} - {None}, reverse=True)
     clean = max(levels) + 6.0  # a place on the axis, not a ratio
     extractors = list(_by_extractor(rows))
     for i, (style, own) in enumerate(extractors):

@@ -33,8 +33,8 @@ _tiny = SpeakerEncoderConfig(
 )
 
 _seed = SpeakerEncoderConfig(
-    # The original: raw energies normalised frame by frame, random triplets, their sum,
-    # no first stage. Random triplets and no pre-training learn slowly and may collapse.
+    # The original: raw energies normalised frame by frame, the sum of random triplets,
+    # no first stage; it learns slowly and may collapse.
     name="seed",
     encoder=EncoderNetworkConfig(log=False, norm="frame"),
     softmax=SoftmaxConfig(steps=0),

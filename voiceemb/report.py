@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from timbre import plotting
-from timbre.files import atomic_write
+from timbre.files import atomic_write, write_json
 from timbre.metrics import verification
 from timbre.metrics.trials import write_trials
 from voiceemb import calibration, evaluate
@@ -58,11 +58,9 @@ def finish(config, model, data, results, *, run):
     """Evaluate, print the table, draw the figures and write the card.
 
     Args:
-        config: A `voiceemb.config.SpeakerEncoderConfig`.
-        model: Unused: the weights are loaded from the run, as a user would.
-        data: The `voiceemb.data.EncoderData`.
+        config, model, data, run: As for `voiceemb.train.fit`; the weights are loaded
+            from the run, as a user would.
         results: Stage name to `timbre.training.loop.Result`.
-        run: The `timbre.training.run.Run` whose weights are written.
 
     Returns:
         The SavedModel signatures to publish, and what describes them.
@@ -112,11 +110,7 @@ def finish(config, model, data, results, *, run):
 
 
 def build_untrained(run):
-    """The network of a run as it was before training, a `voiceemb.Encoder`.
-
-    Args:
-        run: Folder of the run.
-    """
+    """The network in a run's folder before training, a `voiceemb.Encoder`."""
     config = json.loads((Path(run) / "config.json").read_text("utf-8"))["config"]
     keras.utils.set_random_seed(config["seed"])
     model = speaker_encoder.build(**config["encoder"])
@@ -136,18 +130,12 @@ def trained_speakers(run):
 
 def write_rows(path, rows, **more):
     """Writes reports as JSON, whole or not at all."""
-    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as unfinished:
-        text = json.dumps({"table": rows, **more}, indent=2)
-        unfinished.write_text(text + "\n", encoding="utf-8")
+    write_json(path, {"table": rows, **more})
 
 
 def calibrate(trained, parts, run):
-    """The cosine at which errors balance, and what cosines are worth as evidence.
-
-    Both come from the speakers that chose the weights, never from the test part, whose
-    figures would then say too much. The calibration is kept beside the weights.
+    """Fits the calibration beside the weights, on the speakers that chose them.
 
     Args:
         trained: A `voiceemb.Encoder`.
@@ -155,8 +143,8 @@ def calibrate(trained, parts, run):
         run: The run, a `timbre.training.run.Run`.
 
     Returns:
-        Dict of `value`, `eer`, `protocol` and `corpus`, or `None` without a
-        validation part.
+        The cosine at which errors balance, a dict of `value`, `eer`, `protocol` and
+        `corpus`, or `None` without a validation part.
     """
     if parts.validation is None:
         return None
@@ -177,12 +165,8 @@ def calibrate(trained, parts, run):
     else:
         path = run.path(calibration.FILE)
         calibration.write(path, found, sha256=sha, about=about)
-    return {
-        "value": row["eer_threshold"],
-        "eer": row["eer"],
-        "protocol": row["protocol"],
-        "corpus": corpus,
-    }
+    errors = {"value": row["eer_threshold"], "eer": row["eer"]}
+    return errors | {"protocol": row["protocol"], "corpus": corpus}
 
 
 def save_trials(one, folder):
@@ -236,7 +220,5 @@ def _stage(name, result, protocol):
     text = f"{name.replace('_', ' ')}: {steps}"
     if result.best is None:
         return f"{text}, no validation"
-    return (
-        f"{text}, best validation EER {100 * result.best:.2f} % ({protocol}) at step "
-        f"{result.best_step}"
-    )
+    best = f"best validation EER {100 * result.best:.2f} % ({protocol})"
+    return f"{text}, {best} at step {result.best_step}"

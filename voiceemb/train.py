@@ -158,19 +158,17 @@ def _load_classes(trainer, run):
 def _sample_groups(stage, data, strategy):
     """Samples batches of several utterances of several speakers."""
     speakers = _speakers_per_batch(stage.speakers, data.sampler, strategy)
-    return functools.partial(
-        data.sampler.groups, speakers=speakers, utterances=stage.utterances
-    )
+    sizes = {"speakers": speakers, "utterances": stage.utterances}
+    return functools.partial(data.sampler.groups, **sizes)
 
 
 def _speakers_per_batch(speakers, sample, strategy):
     """As many speakers as asked and there are, evenly over replicas, two on each."""
     replicas = strategy.num_replicas_in_sync
-    found = min(speakers, len(sample.speakers)) // replicas * replicas
-    if found < 2 * replicas:
+    there = min(speakers, len(sample.speakers))
+    if there < 2 * replicas:
         raise ValueError(
             "Every replica must get at least two speakers, or it has no triplet. "
-            f"Received: {min(speakers, len(sample.speakers))} speakers in a batch for "
-            f"{replicas} replicas"
+            f"Received: {there} speakers in a batch for {replicas} replicas"
         )
-    return found
+    return there // replicas * replicas

@@ -83,9 +83,8 @@ class TrainState:
     def save(self, step: int) -> None:
         """Save a step's state; if that fails, the previous checkpoint stays whole.
 
-        Raises:
-            Diverged: A variable is not finite; nothing is written.
-            RunError: The disk is full or refuses.
+        It raises `Diverged` if a variable is not finite, and `RunError` if the disk is
+        full or refuses.
         """
         if step == int(self.step) and self.manager.checkpoints:
             return

@@ -12,12 +12,9 @@ import keras
 
 @contextmanager
 def use_averages(model: keras.Model) -> Iterator[keras.Model]:
-    """Give a model its averages for as long as the context lasts.
+    """Give a compiled model its averages for as long as the context lasts.
 
     Without `use_ema`, or before the first step, the weights stay as they are.
-
-    Args:
-        model: A compiled `keras.Model`.
     """
     optimizer = _inner_optimizer(model)
     if not optimizer.use_ema or not keras.ops.convert_to_numpy(optimizer.iterations):

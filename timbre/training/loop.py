@@ -65,15 +65,13 @@ def fit(
     """Train a compiled model for a number of steps, resuming where it was left.
 
     The model ends with its last weights (`ema.use_averages` lends the averages,
-    `run.load_weights(model, result.best_weights)` the best). A phase that has
-    ended before returns at once with the same.
+    `select_weights` gives it the best). A phase that has ended returns at once.
 
     Args:
         model: A compiled `keras.Model`, made inside `strategy.scope()`. Its
-            `compute_loss` is minimised; as in Keras, it is scaled such that the
-            sum over replicas is the loss.
-        batches: Maps a step to the `tf.data.Dataset` of global batches, `(x, y)`
-            or what else `fit` of Keras takes, that follow it without end.
+            `compute_loss` is minimised, of which replicas give the sum, as in Keras.
+        batches: Maps a step to the endless `tf.data.Dataset` of global batches that
+            follow it, `(x, y)` or what else `fit` of Keras takes.
         run: A `timbre.training.run.Run`.
         phase: Name of this part of the run; a folder under `checkpoints/`.
         steps: The step to end at. A phase that ended may be continued by more steps,
@@ -100,7 +98,7 @@ def fit(
     strategy = strategy or tf.distribute.get_strategy()
     _build(model, batches, strategy)
     state = _PhaseState(model, run, phase, strategy, validate, monitor, better)
-    start = state.restore()
+    start = state.start
     if start >= steps:
         return state.result()
     data = _distribute(batches(start), strategy)
@@ -112,7 +110,7 @@ def fit(
         measure=measure,
         jit_compile=config.jit_compile,
     )
-    with Interrupts() as interrupts, state.session(start, steps) as progress:
+    with Interrupts() as interrupts, state.session(steps) as progress:
         for step, batch in _numbered(data, start, steps):
             state.train.window.add(take_step(batch))
             progress.update()
@@ -169,7 +167,7 @@ def select_weights(
 
 
 class _PhaseState:
-    """State of a phase: its history, best weights and checkpoints."""
+    """State of a phase, restored: its history, best weights and newest checkpoint."""
 
     def __init__(self, model, run, phase, strategy, validate, monitor, better):
         if monitor and not validate:
@@ -181,25 +179,21 @@ class _PhaseState:
         folder = run.folder / "checkpoints" / phase
         self.train = TrainState(model, folder, write=self.chief)
         self.best_weights = best_weights_name(phase)
-
-    def restore(self):
-        """Restore the newest checkpoint and the rows up to it; returns its step."""
-        step = self.train.restore()
-        self.history = History(self.run, self.phase, step=step, write=self.chief)
-        return step
+        self.start = self.train.restore()
+        self.history = History(run, phase, step=self.start, write=self.chief)
 
     @contextmanager
-    def session(self, start, steps):
+    def session(self, steps):
         """Check the disk, show progress, and write the rows whatever happens."""
         if self.chief:
             self.train.tidy()
             self.run.check_space((self.train.keep + 2) * self.train.num_bytes)
         bar = ProgressBar(
-            self.phase, steps, initial=start, enabled=self.chief, unit=" steps"
+            self.phase, steps, initial=self.start, enabled=self.chief, unit=" steps"
         )
         with bar as self.progress:
-            if start:
-                self.progress.note(f"Resuming {self.phase} after step {start}.")
+            if self.start:
+                self.progress.note(f"Resuming {self.phase} after step {self.start}.")
             try:
                 yield self.progress
             except (Exception, KeyboardInterrupt):

@@ -43,7 +43,7 @@ class Run:
 
     Args:
         folder: The folder of this run, `runs/<name>`.
-        config: The config the run was opened with.
+        config: The config it was opened with.
         resumed: Whether the folder held this run before.
         hold: The lock that keeps other processes out, as long as it lives.
     """
@@ -130,11 +130,8 @@ class Run:
             if "digests" in began:  # a speaker encoder's, with that of another cache
                 began["sha256"] = {**began["digests"], "sounds": now.get("sounds")}
             began = began["sha256"]
-            changed = [
-                part
-                for part in sorted(began.keys() | now.keys())
-                if began.get(part) != now.get(part)
-            ]
+            parts = sorted(began.keys() | now.keys())
+            changed = [part for part in parts if began.get(part) != now.get(part)]
             if changed:
                 raise ValueError(
                     "A run goes on with the rows it began with: start afresh (--fresh) "

@@ -8,8 +8,7 @@ A system is a package whose modules, its rooms, have one signature each:
     train.fit(config, model, data, *, run, strategy)  results of the training loop
     report.finish(config, model, data, results, *, run)
 
-`finish` returns the SavedModel signatures to publish and what describes them, or
-`None`. The command line is `--preset NAME`, `--fresh` and every field of the config.
+`finish` returns the SavedModel signatures to publish and their description, or `None`.
 """
 
 import argparse

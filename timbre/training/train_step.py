@@ -30,10 +30,9 @@ def compile_step(
     """A `tf.function` that takes one step and returns what it measured.
 
     Args:
-        model: A built and compiled `keras.Model`.
+        model, strategy: As for `timbre.training.loop.fit`, the model built.
         state: A `TrainState`; its `skipped` and `streak` are counted here.
         signature: Element spec of the distributed dataset.
-        strategy: The `tf.distribute.Strategy` the model was built in.
         measure: Maps `(x, y, y_pred)` to a dict of scalars, averaged over replicas.
         jit_compile: Whether XLA compiles the forward and backward pass.
     """

@@ -1,12 +1,9 @@
 """Corruptions of utterances for robustness figures: short segments, additive noise.
 
-A cut is a random segment, pauses included. Noise is added at a ratio over the whole
-utterance, pauses included too:
+A cut is a random segment; noise is added at a ratio over the whole utterance. Pauses
+are included in both:
 
     snr_db = 10 * log10(mean(speech**2) / mean(noise**2))
-
-The random generator depends on the seed and the name of an utterance alone, not on its
-place in a corpus.
 """
 
 import hashlib
@@ -35,20 +32,13 @@ def cut(waveform, samples, *, rng):
         waveform: `[at least samples]`.
         samples: Length of the part.
         rng: A `numpy.random.Generator`, of which one number is taken.
-
-    Returns:
-        `[samples]`.
     """
     start = int(rng.random() * (len(waveform) - samples + 1))
     return waveform[start : start + samples]
 
 
 def read_noises(source, sample_rate=16000):
-    """The recordings of noise in a file or folder, float32 `[samples]` each.
-
-    Raises:
-        ValueError: If there is none, or one is silent.
-    """
+    """The recordings of noise in a file or folder, none silent, `[samples]` each."""
     source = Path(source)
     if not source.exists():
         raise FileNotFoundError(f"There is no {source}")
@@ -64,17 +54,14 @@ def read_noises(source, sample_rate=16000):
 
 
 def sample_noise(samples, recordings, rng, sample_rate=16000):
-    """Noise for one utterance: a segment of a recording, or pink noise.
+    """Noise for one utterance at any level: a segment of a recording, or pink noise.
 
     Args:
-        samples: How much.
+        samples: Its length.
         recordings: Waveforms to choose from, or None for pink noise, whose power falls
             with frequency as `1 / f` from 50 Hz on, below which there is none.
         rng: A `numpy.random.Generator`.
         sample_rate: In Hz. Defaults to `16000`.
-
-    Returns:
-        float32 `[samples]`, at any level.
     """
     if recordings is not None:
         noise = recordings[rng.integers(len(recordings))]
@@ -87,15 +74,9 @@ def sample_noise(samples, recordings, rng, sample_rate=16000):
 
 
 def mix(waveform, noise, *, snr_db):
-    """Adds noise at a ratio over the whole, as `timbre.audio.corruptions.add_noise`.
+    """`timbre.audio.corruptions.add_noise` of one waveform, both float32 `[samples]`.
 
-    Args:
-        waveform: float32 `[samples]`.
-        noise: float32 `[samples]`, at any level.
-        snr_db: The ratio, in dB.
-
-    Returns:
-        float32 `[samples]`; it may exceed 1, nothing is clipped.
+    The sum may exceed 1; nothing is clipped.
     """
     from timbre.audio.corruptions import add_noise
 

@@ -11,14 +11,11 @@ LOUDER = 0.7  # share of the frames that counts
 
 
 def cepstral_statistics(waveform, *, sample_rate=16000):
-    """Mean and deviation of the cepstra of one utterance.
+    """The 20 means, then 20 standard deviations, of the cepstra of one utterance.
 
     Args:
         waveform: float32 `[samples]`.
         sample_rate: In Hz. Defaults to `16000`.
-
-    Returns:
-        float32 `[40]`: 20 means, then 20 standard deviations.
     """
     from python_speech_features import mfcc
 

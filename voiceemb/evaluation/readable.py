@@ -7,11 +7,7 @@ from voiceemb.inference import MIN_S
 
 
 def split_readable(corpus, *, sample_rate=16000):
-    """Splits a corpus into utterances that can be embedded and those that can not.
-
-    Returns:
-        The list of usable utterances, and a dict of path to reason for the others.
-    """
+    """Utterances that can be embedded, and a dict of path to reason for the others."""
     usable, skipped = [], {}
     for utterance in corpus:
         try:
@@ -28,11 +24,9 @@ def find_readable(corpus, *, sample_rate=16000):
     """What `split_readable` returns, after a note on stderr about skipped ones."""
     usable, skipped = split_readable(corpus, sample_rate=sample_rate)
     if skipped:
-        print(
-            f"{corpus.name}: {len(skipped)} of {len(corpus)} utterances can not be "
-            f"used, for instance {next(iter(skipped.values()))}",
-            file=sys.stderr,
-        )
+        share = f"{len(skipped)} of {len(corpus)} utterances can not be used"
+        reason = f"for instance {next(iter(skipped.values()))}"
+        print(f"{corpus.name}: {share}, {reason}", file=sys.stderr)
     return usable, skipped
 
 

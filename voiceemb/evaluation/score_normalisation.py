@@ -1,7 +1,6 @@
 """Score normalisation: centring and adaptive S-norm (AS-norm), beside the plain cosine.
 
-The name of each says what was done and on which data, so that its row and its curve can
-not be taken for those of the cosine.
+The name of each says what was done and on which data.
 """
 
 import dataclasses
@@ -36,10 +35,7 @@ def centre_scores(extractor):
     """Cosines after the mean of the evaluated corpus itself is subtracted.
 
     It uses no label, but all utterances of the evaluation: the system has seen its test
-    data. See `timbre.metrics.scoring.centre`.
-
-    Returns:
-        Dict of its name to the `ScoreNormalisation`.
+    data. Returns a dict of its name to the `ScoreNormalisation`.
     """
 
     def score(embeddings, trials):

@@ -79,8 +79,7 @@ def supcon(embedding, labels, *, scale):
         scale: One over the temperature.
 
     Returns:
-        The mean over utterances whose speaker has another one, a scalar (the paper
-        takes the sum).
+        The mean over utterances whose speaker has another one (the paper's is the sum).
 
     Reference:
         Supervised contrastive learning (Khosla et al., 2020), equation 2,

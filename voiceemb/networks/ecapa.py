@@ -67,8 +67,7 @@ class SERes2Block(ConfiguredByArguments, layers.Layer):
 
     Between two pointwise convolutions the channels are split into `scale` groups; the
     first passes, each other one is convolved together with the result of the group
-    before it. The gate, one number in (0, 1) for each channel, comes from the channels'
-    means over time.
+    before it. The gate, in (0, 1) for each channel, comes from the means over time.
 
     Args:
         channels: Channels that come in and go out, a multiple of `scale`.

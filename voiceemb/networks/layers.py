@@ -13,11 +13,9 @@ CLIP = 20.0  # of the clipped ReLU
 
 
 def mask_frames(x, mask=None):
-    """Sets the frames that are padding to zero.
+    """Sets the frames of `x`, `[batch, time, ...]`, that are padding to zero.
 
-    Args:
-        x: `[batch, time, ...]`.
-        mask: `None`, or bool `[batch, time]`, true where a frame counts.
+    A mask is `None`, or bool `[batch, time]`, true where a frame counts.
     """
     if mask is None:
         return x
@@ -26,14 +24,9 @@ def mask_frames(x, mask=None):
 
 
 def masked_mean(x, mask=None):
-    """Average over time in float32, leaving out the frames that are padding.
+    """Average of `[batch, time, dim]` over the frames that are no padding, in float32.
 
-    Args:
-        x: `[batch, time, dim]`.
-        mask: `None`, or bool `[batch, time]`, true where a frame counts.
-
-    Returns:
-        Float32 `[batch, dim]`; zero for a row without any valid frame.
+    It is zero for a row without any valid frame. A mask is as for `mask_frames`.
     """
     x = ops.cast(x, "float32")  # a sum of many frames overflows half precision
     if mask is None:

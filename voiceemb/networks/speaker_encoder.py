@@ -83,19 +83,13 @@ class SpeakerEncoder(keras.Model):
         return None  # an embedding has no time axis
 
     def get_config(self):
-        save = keras.saving.serialize_keras_object
-        return {
-            "filterbank": save(self.filterbank),
-            "normalisation": save(self.normalisation),
-            "network": save(self.network),
-            "name": self.name,
-        }
+        names = ("filterbank", "normalisation", "network", "name")
+        own = {name: getattr(self, name) for name in names}
+        return keras.saving.serialize_keras_object(own)
 
     @classmethod
     def from_config(cls, config):
-        load = keras.saving.deserialize_keras_object
-        parts = ("filterbank", "normalisation", "network")
-        return cls(**{**config, **{name: load(config[name]) for name in parts}})
+        return cls(**keras.saving.deserialize_keras_object(config))
 
 
 def build(network="rescnn", *, log=True, norm="frame", front_end=None, **arguments):

@@ -46,13 +46,8 @@ def build_batch_transform(filterbank, is_waveform, augment, num_masks):
         # Masked values are the frame's own level: zero once it is normalised.
         logs = tf.math.log(tf.maximum(energies, 1e-30))
         level = tf.exp(tf.reduce_mean(logs, axis=-1, keepdims=True))
-        return spec_augment(
-            energies,
-            seed=seed,
-            value=level,
-            num_band_masks=num_masks,
-            num_frame_masks=num_masks,
-        )
+        counts = {"num_band_masks": num_masks, "num_frame_masks": num_masks}
+        return spec_augment(energies, seed=seed, value=level, **counts)
 
     def transform(crops, seed):
         lead = crops.shape[: crops.shape.rank - (1 if is_waveform else 2)]

@@ -78,11 +78,7 @@ class BatchSampler:
         return record, self._starts(record, rng, crop)
 
     def triplets(self, step, *, batch, crop=None):
-        """Rows of random triplets: anchor, positive, negative.
-
-        Returns:
-            `(record, start)`, int `[batch, 3]` each.
-        """
+        """Rows of anchor, positive, negative, `(record, start)`, `[batch, 3]` each."""
         rng = self._rng(3, step)
         record = np.empty((batch, 3), int)
         for triplet in record:

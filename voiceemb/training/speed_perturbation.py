@@ -70,6 +70,6 @@ class SpeedPerturbedRecords:
         taken = min(int(np.ceil(length * speed)), total - begin)
         sound = self.records.crop(record, begin, taken)
         if speed != 1:
-            rates = {"from_rate": round(RATE * speed), "to_rate": RATE}
-            sound = wave.resample(sound, **rates)
+            rate = round(RATE * speed)
+            sound = wave.resample(sound, from_rate=rate, to_rate=RATE)
         return sound[:length]

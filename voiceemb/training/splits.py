@@ -63,27 +63,21 @@ def split(
     groups=None,
     seed=0,
 ):
-    """Splits a corpus by speakers, then its training speakers by utterances.
+    """`SpeakerSplits` of a corpus: by speakers, then the training's by utterances.
 
-    Weights selected on the corpora one trains on are selected for those:
-    `held_out_corpora` are used in validation alone, as other microphones and other
-    people will be. No other speaker is then used to select weights.
+    Weights selected on the corpora one trains on are selected for those: with
+    `held_out_corpora` these alone select weights, as other microphones and people will.
 
-    Validation and test get at most a fifth of the speakers each; if that is
-    fewer than two, no speaker is held out at all. Utterances are kept back only of
-    speakers who have at least four.
+    Validation and test get at most a fifth of the speakers each, or none if that is
+    fewer than two. Utterances are kept back only of speakers who have at least four.
 
     Args:
         corpus: A `timbre.corpora.corpus.Corpus`.
         validation, test: Speakers wanted in each; none of them with `0`.
         closed_set_share: Share of the training speakers' utterances to keep back.
         held_out_corpora: Joined corpora whose speakers all go to validation.
-        groups: A column of the manifest; speakers who share its value stay together,
-            see `splits.split_by_speaker`.
+        groups: A column of the manifest; speakers who share its value stay together.
         seed: Another seed gives another split.
-
-    Returns:
-        `SpeakerSplits`.
 
     Raises:
         ValueError: If fewer than two speakers have two utterances each, or there is

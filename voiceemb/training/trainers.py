@@ -25,12 +25,7 @@ HEADS = ("softmax", *MARGINS)
 
 
 class Trainer(ConfiguredByArguments, keras.Model):
-    """A model around an encoder; each argument is kept as the attribute of its name.
-
-    Args:
-        encoder: A `SpeakerEncoder`.
-        **kwargs: Arguments of `keras.Model`.
-    """
+    """A model around a `SpeakerEncoder`."""
 
     def __init__(self, encoder, **kwargs):
         super().__init__(autocast=False, **kwargs)
@@ -203,9 +198,6 @@ class TripletTrainer(EmbeddingTrainer):
             `batch_all` takes the mean over the triplets that are active.
         warm_up: Steps until only mined triplets count. Defaults to `0`.
         seed: Seed of random positives and negatives. Defaults to `0`.
-
-    Call arguments:
-        features: Energies, `[batch, group, frames, bands]`.
     """
 
     def __init__(
@@ -267,9 +259,6 @@ class ContrastiveTrainer(EmbeddingTrainer):
         contrast: `"ge2e"`, `"prototypical"` or `"supcon"`. Defaults to `"ge2e"`.
         temperature: Float > 0, one over the scale of the cosines. `"ge2e"` and
             `"prototypical"` begin with it and learn their own. Defaults to `0.1`.
-
-    Call arguments:
-        features: Energies, `[speakers, utterances, frames, bands]`.
     """
 
     def __init__(self, encoder, contrast="ge2e", temperature=0.1, **kwargs):
