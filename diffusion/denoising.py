@@ -7,12 +7,9 @@ sample `x_0`, or the velocity `v = signal * z - noise * x_0`. With `signal**2 + 
 `x_0 = (x_t - noise * z) / signal = signal * x_t - noise * v`
 `z = (x_t - signal * x_0) / noise = noise * x_t + signal * v`
 
-so an error in one is an error in all: with `snr = signal**2 / noise**2`
-
-`d z**2 = snr * d x_0**2`, `d v**2 = (snr + 1) * d x_0**2`.
-
-Where no signal is left, `x_t` is the noise, and predicting it does not determine `x_0`;
-the clean sample and the velocity do.
+and errors convert: `d z**2 = snr * d x_0**2`, `d v**2 = (snr + 1) * d x_0**2`, with
+`snr = signal**2 / noise**2`. Where no signal is left, `x_t` is the noise, and
+predicting it does not determine `x_0`; the clean sample and the velocity do.
 
 Reference:
     Progressive Distillation (Salimans and Ho, 2022), appendix D,
@@ -34,16 +31,13 @@ P2_POWER, P2_OFFSET = 1.0, 1.0  # gamma and k of P2, as published
 
 
 def to_clean(kind, output, x_t, signal, noise):
-    """The clean sample of a prediction.
+    """The clean sample `x_0` of a prediction, shaped as it.
 
     Args:
         kind: One of `PREDICTIONS`.
         output: The prediction, `[batch, ...]`.
         x_t: The noisy sample, shaped as `output`.
         signal, noise: Levels that broadcast with it; `signal` above 0 for `"noise"`.
-
-    Returns:
-        `x_0`, shaped as `output`.
     """
     check_choice("kind", kind, PREDICTIONS)
     if kind == "noise":
@@ -52,10 +46,7 @@ def to_clean(kind, output, x_t, signal, noise):
 
 
 def to_noise(kind, output, x_t, signal, noise):
-    """The noise of a prediction; arguments as in `to_clean`.
-
-    `noise` must be above 0 for `"clean"`.
-    """
+    """The noise of a prediction, as `to_clean`; `noise` above 0 for `"clean"`."""
     check_choice("kind", kind, PREDICTIONS)
     if kind == "clean":
         return (x_t - signal * output) / noise
@@ -78,16 +69,14 @@ def loss_weight(weighting, prediction, snr):
     `weight(clean) = snr * weight(noise)`
     `weight(velocity) = snr / (snr + 1) * weight(noise)`
 
-    Both vanish for these two where no signal is left: with zero terminal SNR only
-    `"plain"` trains the last time.
+    Both are 0 where no signal is left: with zero terminal SNR only `"plain"` trains the
+    last time.
 
     Args:
         weighting: One of `WEIGHTINGS`.
         prediction: One of `PREDICTIONS`.
-        snr: `signal**2 / noise**2`, finite, a float or NumPy array.
-
-    Returns:
-        The weight, shaped as `snr`.
+        snr: `signal**2 / noise**2`, finite, a float or NumPy array; the weight is
+            shaped as it.
 
     Reference:
         Min-SNR (Hang et al., 2023), https://arxiv.org/abs/2303.09556, section 3.4;
@@ -108,12 +97,10 @@ def loss_weight(weighting, prediction, snr):
 class Denoiser(NoisedModel):
     """A denoising model: a network with its schedule, target, loss and weighting.
 
-    Samplers call `denoise`.
-
     `loss = weight(snr[t]) * mean((target - network(x_t, t, labels))**2)`
 
-    In training the labels of some samples are dropped, so that the same network is also
-    an unconditional one, which classifier-free guidance needs.
+    Samplers call `denoise`. Labels are dropped at random in training, so that the same
+    network is also an unconditional one, which classifier-free guidance needs.
 
     Args:
         network: Maps `(x, t, labels)` to something shaped as `x`; has `steps` and
@@ -121,9 +108,9 @@ class Denoiser(NoisedModel):
         schedule: Dict of arguments of `diffusion.schedules.build`.
         prediction: `"noise"`, `"clean"` or `"velocity"`. Defaults to `"velocity"`.
         weighting: `"plain"`, `"min_snr"` or `"p2"`. Defaults to `"plain"`.
-        label_dropout: Probability that all labels of a sample are dropped together;
-            where there are several, each is also dropped alone with the same
-            probability, so that any subset may be given. Defaults to `0.1`.
+        label_dropout: Probability that all labels of a sample are dropped together,
+            and that each of several is dropped alone, so that any subset may be given.
+            Defaults to `0.1`.
         seed: Seed of times, noise and dropped labels. Defaults to `0`.
 
     Call arguments:
@@ -200,7 +187,7 @@ class Denoiser(NoisedModel):
             t: Times in 1, ..., T, int `[batch]`.
             z: Noise, shaped as `x_0`.
             labels: Int `[batch, attributes]`, -1 where unknown.
-            training: Whether the network is trained.
+            training: Whether the network is in training.
         """
         x_t = self.add_noise(x_0, t, z)
         output = ops.cast(self.network((x_t, t, labels), training=training), x_t.dtype)
@@ -229,18 +216,14 @@ class Denoiser(NoisedModel):
         return self.mean(ops.zeros_like(y_pred), y_pred, sample_weight)
 
     def denoise(self, x_t, t, labels=None):
-        """The estimate of the clean samples.
+        """The estimate of the clean samples, float32, shaped as `x_t`.
 
         Args:
-            x_t: Noisy samples, float32 `[batch, ...]`.
+            x_t: Noisy samples, `[batch, ...]`.
             t: Their times in 1, ..., T, int `[batch]`, or one for all.
             labels: Int `[batch, attributes]`, -1 where unknown. Defaults to unknown.
-
-        Returns:
-            `x_0`, float32, shaped as `x_t`.
         """
-        x_t = ops.cast(x_t, "float32")
-        t = ops.cast(t, "int32")
+        x_t, t = ops.cast(x_t, "float32"), ops.cast(t, "int32")
         # one row of times and labels where they are the same for all: it broadcasts
         rows = x_t[:1] if t.ndim == 0 and labels is None else x_t
         labels = self._labels(labels, rows)

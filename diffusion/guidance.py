@@ -1,10 +1,9 @@
 """Guidance: denoise functions that turn samples towards a class, or away from one.
 
-A guide takes a denoise function, `denoise(x, t) -> x_0`, and returns another, so guides
-may be stacked. `x` is `[batch, ...]` and `t` an int32 scalar. All of them change the
-clean estimate; the papers change the noise, which is the same thing, since
-
-`z = (x - signal * x_0) / noise` is affine in `x_0`, with one slope for all estimates.
+A guide makes one denoise function, `denoise(x, t) -> x_0`, of another, so guides may be
+stacked; `x` is `[batch, ...]` and `t` an int32 scalar. They change the clean estimate,
+the papers the noise, which is the same: `z = (x - signal * x_0) / noise` is affine in
+`x_0`, with one slope for all estimates.
 """
 
 import numpy as np
@@ -24,9 +23,6 @@ def classifier_free(conditional, unconditional, weight):
         weight: 0 for `conditional` as it is, -1 for `unconditional`; the higher, the
             more typical of the labels and the less varied. A number or a scalar tensor.
 
-    Returns:
-        A denoise function.
-
     Reference:
         Classifier-free diffusion guidance (Ho and Salimans, 2022), equation 6,
         https://arxiv.org/abs/2207.12598
@@ -44,20 +40,16 @@ def classifier(denoise, log_prob, weight, schedule):
     `z = denoised z - weight * noise[t] * gradient of log p(y | x_t, t)`, which is
     `x_0 = denoise(x, t) + weight * noise[t]**2 / signal[t] * gradient`
 
-    With the exact classifier and weight 1 it is the exact estimate given the class.
-    As the signal fades the exact gradient fades with it and the step stays finite; a
-    learned gradient is divided by ever less, so bound the estimate (`clip` of
-    `samplers.sample`). At `signal[t] = 0` the class can not be inferred from `x_t`, and
-    the estimate is left as it is.
+    With the exact classifier and weight 1 it is the exact estimate given the class, and
+    its gradient fades with the signal. A learned one does not, and is divided by ever
+    less: bound the estimate (`clip` of `samplers.sample`). At `signal[t] = 0`, where
+    `x_t` says nothing about the class, the estimate is left as it is.
 
     Args:
         denoise: A denoise function.
         log_prob: Maps `(x, t)` to `log p(y | x_t, t)` of the wanted class, `[batch]`.
         weight: The guidance scale. A number or a scalar tensor.
         schedule: The `diffusion.schedules.Schedule` of both.
-
-    Returns:
-        A denoise function.
 
     Reference:
         Diffusion models beat GANs on image synthesis (Dhariwal and Nichol, 2021),
@@ -84,11 +76,10 @@ def away(denoise, source, weight, *, limit=0.0):
 
     `along + weight * (limit / sqrt(1 - limit**2) * |across| - along)`
 
-    so with weight 1 the cosine becomes exactly `limit`, and nothing else is changed.
-    Samplers end with an estimate, so their samples keep the limit as well. The cosine
-    is taken in the space of `x_0`; to keep a limit in another space, map the estimate
-    there and back: `scale(away(unscaled, ...))`, where `unscaled(x, t)` is the estimate
-    in that space.
+    so with weight 1 the cosine becomes exactly `limit`, and so is that of samples,
+    which end as an estimate. To keep a limit in another space than that of `x_0`, map
+    the estimate there and back: `scale(away(unscaled, ...))`, where `unscaled(x, t)` is
+    the estimate in that space.
 
     Args:
         denoise: A denoise function.
@@ -97,9 +88,6 @@ def away(denoise, source, weight, *, limit=0.0):
             tensor.
         limit: Cosine allowed, above -1 and below 1. A number, or a float64 scalar
             tensor. Defaults to `0`, right angles.
-
-    Returns:
-        A denoise function.
     """
     if not tf.is_tensor(limit) and not -1 < limit < 1:
         raise ValueError(f"`limit` must lie between -1 and 1. Received: limit={limit}")

@@ -18,6 +18,7 @@ from typing import ClassVar
 import tensorflow as tf
 
 from diffusion.linear_sde import normal
+from timbre.training.networks import check_choice
 
 CORRECTORS = (None, "annealed_langevin", "langevin")
 
@@ -108,16 +109,15 @@ class PredictorCorrector(Integrator):
     """Langevin steps at time `t`, then a predictor's step to `s`.
 
     A Langevin step, `x + size * score + sqrt(2 * size) * z`, moves `x` towards the
-    distribution at `t` whatever it had before: it corrects the predictor's errors and
-    the bias of the prior. Its size is
+    distribution at `t`, which corrects the predictor's errors and the prior's bias:
 
     `annealed_langevin`: `2 * (snr * std(t))**2`,
     `langevin`: `2 * (snr * |z| / |score|)**2`, lengths averaged over the batch, as
     published; a sample then depends on those beside it.
 
-    A finite step has an error: on Gaussian data of variance `v` it converges to the
-    variance `v / (1 - snr**2 * std(t)**2 / v)`, up to 3 % too wide for an `snr` of .16
-    and up to 33 % for .5, less and less towards time 0.
+    On Gaussian data of variance `v` finite steps converge to the variance
+    `v / (1 - snr**2 * std(t)**2 / v)`, up to 3 % too wide for an `snr` of .16 and up to
+    33 % for .5, less and less towards time 0.
 
     Args:
         predictor: Another key of `INTEGRATORS`. Defaults to `"reverse_diffusion"`.
@@ -137,14 +137,8 @@ class PredictorCorrector(Integrator):
 
     def __post_init__(self):
         predictors = sorted(set(INTEGRATORS) - {"predictor_corrector"})
-        if self.predictor not in predictors:
-            raise ValueError(
-                f"`predictor` must be one of {predictors}. Received: {self.predictor!r}"
-            )
-        if self.corrector not in CORRECTORS:
-            raise ValueError(
-                f"`corrector` must be one of {CORRECTORS}. Received: {self.corrector!r}"
-            )
+        check_choice("predictor", self.predictor, predictors)
+        check_choice("corrector", self.corrector, CORRECTORS)
         if not self.snr > 0:
             raise ValueError(f"`snr` must be above 0. Received: {self.snr}")
         if self.corrector_steps < 1:
@@ -187,10 +181,7 @@ INTEGRATORS = {
 
 def build(name="predictor_corrector", **arguments):
     """The integrator of a name in `INTEGRATORS`, with the arguments of its class."""
-    if name not in INTEGRATORS:
-        raise ValueError(
-            f"`name` must be one of {sorted(INTEGRATORS)}. Received: {name!r}"
-        )
+    check_choice("name", name, sorted(INTEGRATORS))
     return INTEGRATORS[name](**arguments)
 
 
@@ -213,8 +204,8 @@ def integrate(
 ):
     """Take samples from time `T` to clean ones, in one `tf.while_loop`.
 
-    Inside a `tf.function` the score is traced once, however often a step calls it. To
-    start nearer to the data, from a coarse estimate, use an SDE with a smaller `T`.
+    A `tf.function` around it traces the score once. To start nearer to the data, from a
+    coarse estimate, use an SDE with a smaller `T`.
 
     Args:
         score: Maps `(x, t)`, `t` a scalar of the dtype of `x`, to the score, shaped as

@@ -29,8 +29,7 @@ class LinearSDE:
     """The base of all processes.
 
     A member adds four functions of tensors: `reversion_rate(t)` and its integral
-    `integrated_rate(s, t)`, `squared_diffusion(t)`, and `variance(s, t)`, the variance
-    at `t` of samples that were one point at `s`.
+    `integrated_rate(s, t)`, `squared_diffusion(t)` and `variance(s, t)`.
 
     Times are floats, scalar or `[batch]`; samples `[batch, ...]` of any rank, float32
     or float64, and results have their dtype. `mean` is the condition, shaped as `x` or
@@ -60,11 +59,9 @@ class LinearSDE:
         return tf.sqrt(self.variance(tf.zeros_like(t), t))
 
     def transition(self, x, s, t, mean=None):
-        """Distribution of `x_t` for samples `x` at an earlier time `s`.
+        """Mean and standard deviation of `x_t` for samples `x` at an earlier time `s`.
 
-        Returns:
-            Mean of `x_t`, shaped as `x`, and its standard deviation, which broadcasts
-            against `x`: scalar or `[batch, 1, ...]`.
+        The mean is shaped as `x`, the deviation scalar or `[batch, 1, ...]`.
         """
         x = tf.convert_to_tensor(x)
         s, t = _floats(s, x.dtype), _floats(t, x.dtype)
@@ -98,9 +95,8 @@ class LinearSDE:
     def prior(self, shape, seed, mean=None, *, temperature=1.0, dtype=tf.float32):
         """Samples at time `T`, the start of the reverse process: `mean + std(T) * z`.
 
-        The true distribution at `T` has the same variance about another mean: that of
-        `mean + gap * (x_0 - mean)`, with `gap = exp(-integrated_rate(0, T))`, stated at
-        each member. A start from the prior has that bias.
+        The true mean at `T` is that of `mean + gap * (x_0 - mean)`, with
+        `gap = exp(-integrated_rate(0, T))`, stated at each member: the prior's bias.
 
         Args:
             shape: `[batch, ...]`.
@@ -109,9 +105,6 @@ class LinearSDE:
             temperature: Divides the noise, as in Grad-TTS: above 1, samples are
                 smoother and less varied. Defaults to `1.0`.
             dtype: Defaults to float32.
-
-        Returns:
-            Samples of this shape.
         """
         dtype = tf.as_dtype(dtype)
         std = self.std(_floats(self.T, dtype)) / temperature
@@ -126,13 +119,10 @@ class LinearSDE:
         return self._subtract_score(0.5, x, t, score, mean)
 
     def denoise(self, x, t, score, mean=None):
-        """The expected clean sample given `x` at time `t`: Tweedie's formula.
+        """The expected `x_0` given `x` at a time `t` above 0: Tweedie's formula.
 
         `x + std**2 * score` is the expected mean of `x_t`; `marginal` is solved for the
-        `x_0` in it. Exact for the exact score; `t` may be any time above 0.
-
-        Returns:
-            Estimates of `x_0`, shaped as `x`.
+        `x_0` in it. Exact for the exact score.
         """
         rest, std = self.marginal(tf.zeros_like(x), t, mean)
         rate = self.integrated_rate(0.0, _floats(t, rest.dtype))
@@ -154,12 +144,7 @@ class LinearSDE:
 
 
 def match_rank(level, x):
-    """A level per sample, ready to broadcast against samples `[batch, ...]`.
-
-    Args:
-        level: Scalar, which is returned as it is, or `[batch]`, a tensor.
-        x: `[batch, ...]` of known rank.
-    """
+    """A level, scalar or `[batch]`, to broadcast with samples `x` of known rank."""
     if level.shape.rank == 0:
         return level
     if level.shape.rank != 1:

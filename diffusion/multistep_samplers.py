@@ -32,8 +32,8 @@ def corrector_weights(before, u, t):
     """Weights of the two changes of the clean estimate about the step from u to t.
 
     Let `v` rise from 0 at u to 1 at t, as `lambda` does, by `h`; `before` lies at
-    `v = -r`. Along the flow the step weighs the clean estimate by `exp(h * v)`. Under
-    these weights `v` has the mean `b_1 = 1 / (1 - exp(-h)) - 1 / h` and `v**2` has
+    `v = -r`. Under the weights `exp(h * v)` of the flow `v` has the mean
+    `b_1 = 1 / (1 - exp(-h)) - 1 / h` and `v**2` has
     `b_2 = 1 / (1 - exp(-h)) - 2 * b_1 / h`, so that of the parabola through the three
     estimates the mean is
 
@@ -41,9 +41,7 @@ def corrector_weights(before, u, t):
     `past = (b_1 - b_2) / (r * (1 + r))`, `new = b_1 - r * past`.
 
     Without a time before u, or with an infinite one, it is `(clean_u + clean_t) / 2`.
-
-    Returns:
-        `past` and `new`, float64 scalars.
+    `past` and `new` are float64 scalars.
     """
     h = t.log_ratio - u.log_ratio
     r = (u.log_ratio - before.log_ratio) / h
@@ -59,9 +57,8 @@ def corrector_weights(before, u, t):
 class DPMSolverSampler(Sampler):
     """DPM-Solver++(2M): linear extrapolation of the last two clean estimates.
 
-    With `h` and `h_last` the rises of `lambda` in this step and the last:
+    With `x_0` of `extrapolate`, and `h` the rise of `lambda` in the step:
 
-    `x_0 = clean + h / (2 * h_last) * (clean - clean_last)`,
     `x_s = noise[s] / noise[t] * x_t - signal[s] * (exp(-h) - 1) * x_0`.
 
     The first step and the last, to 0, are Euler's. Of order 2, with one call a step.
@@ -75,25 +72,17 @@ class DPMSolverSampler(Sampler):
 
     def step(self, denoise, x, t, s, *, seed, state):
         clean = denoise(x, t)
-        clean_last, last = state
-        return flow_step(x, extrapolate(clean, t, s, clean_last, last), t, s), (
-            clean,
-            t,
-        )
+        return flow_step(x, extrapolate(clean, t, s, *state), t, s), (clean, t)
 
 
 @dataclass(frozen=True)
 class UniPCSampler(Sampler):
     """DPM-Solver++(2M) as predictor, and a corrector of each step by its end.
 
-    The estimate at `x_t` that the next step needs anyway also corrects the last step,
-    from time u to t. That is taken again with
-
-    `x_0 = clean_u + past * (clean_u - clean_before) + new * (clean_t - clean_u)`,
-
-    whose weights `corrector_weights` gives. Of order 3, with one call a step: the
-    predictor of order 2 with `B(h) = exp(h) - 1` is DPM-Solver++(2M). The last step is
-    not corrected.
+    With the estimate at `x_t`, which the next step needs anyway, the last step, from
+    time u to t, is taken again with the `x_0` of `corrector_weights`. Of order 3, with
+    one call a step: the predictor of order 2 with `B(h) = exp(h) - 1` is
+    DPM-Solver++(2M). The last step is not corrected.
 
     Reference:
         UniPC (Zhao et al., 2023), order 2 with B_2 in data prediction,

@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from diffusion.linear_sde import normal
+
 
 class Level(NamedTuple):
     """A time, int32, and its signal and noise, float64; all scalars."""
@@ -46,20 +48,14 @@ def estimate_noise(x, clean, t):
 
 
 def sample_noise(x, std, seed):
-    """New noise shaped as `x`.
-
-    That of a row does not depend on the rows after it, except under XLA, which fills
-    the whole in an order of its own.
-    """
-    z = tf.random.stateless_normal(tf.shape(x), seed, dtype=x.dtype, alg="philox")
-    return scale(std, z)
+    """New noise shaped as `x`; a row's depends on later rows under XLA only."""
+    return scale(std, normal(tf.shape(x), seed, dtype=x.dtype))
 
 
 def beta_between(t, s):
     """The share of noise that came in from s to t: `1 - alpha_bar[t] / alpha_bar[s]`.
 
-    Written as `noise[t]**2 - (signal[t] / signal[s] * noise[s])**2`, which stays exact
-    where both are nearly clean.
+    As `noise[t]**2 - (signal[t] / signal[s] * noise[s])**2`, exact at small noise too.
     """
     return t.noise**2 - (t.signal / s.signal * s.noise) ** 2
 
@@ -79,23 +75,18 @@ def flow_step(x, clean, t, s):
 
 
 class Sampler:
-    """How to get from one time to the next: a member defines `start` and `step`.
+    """How to get from one time to the next: a member defines `step`.
 
-    `start` and `step` return the state that the next step needs, any structure of
-    tensors whose shapes stay.
+    Where a step needs a state, `start` and `step` return it: any structure of tensors
+    whose shapes stay.
     """
 
     def start(self, x, t):
-        """The state before the first step.
-
-        Args:
-            x: The start, `[batch, ...]`.
-            t: Its `Level`.
-        """
+        """The state before the first step, from `x` `[batch, ...]` at the `Level` t."""
         return ()
 
     def step(self, denoise, x, t, s, *, seed, state):
-        """Moves samples from `t` to `s < t`.
+        """Moves samples from `t` to `s < t`; returns them and the next state.
 
         Args:
             denoise: Maps `x` and a `Level` to the clean estimate, shaped as `x`.
@@ -103,9 +94,6 @@ class Sampler:
             t, s: The present and the next `Level`.
             seed: Of this step alone, int32 `[2]`.
             state: What `start` or the step before returned.
-
-        Returns:
-            Samples at `s`, and the state.
         """
         raise NotImplementedError
 

@@ -5,15 +5,13 @@ from time t to an earlier time s is, for every member, of one form:
 
 `x_s = keep * x_t + (signal[s] - keep * signal[t]) * x_0 + std * new noise`.
 
-Whatever `keep` is, the mean is right: a sample of `signal[t] * x_0` goes to
-`signal[s] * x_0`. Members differ in how much of the noise in `x_t` they keep, how much
-new noise they add, and whether they take `x_0` from this call alone or from several. At
-`s = 0` no noise is kept or added: a sample ends as its last clean estimate.
+Members differ in how much of the noise in `x_t` they keep, how much new noise they add,
+and whether they take `x_0` from this call alone or from several. At `s = 0` no noise is
+kept or added: a sample ends as its last clean estimate.
 
-The deterministic ones follow the probability flow `dx/dt`, along which in
-`sigma = noise / signal` the sample obeys `d(x / signal) / d sigma = z`, and, in terms
-of the clean estimate, `d(x / noise) / d(1 / sigma) = x_0`. The second has no infinity
-where no signal is left, so they all work with `signal[T] = 0`.
+The deterministic ones follow the probability flow: in `sigma = noise / signal`,
+`d(x / signal) / d sigma = z` and `d(x / noise) / d(1 / sigma) = x_0`. The second has no
+infinity where no signal is left, so they all work with `signal[T] = 0`.
 
 Reference:
     Denoising Diffusion Implicit Models (Song et al., 2021), equations 12 to 14,
@@ -36,6 +34,7 @@ from diffusion.sampler_steps import (
     sample_noise,
     scale,
 )
+from timbre.training.networks import check_choice
 
 
 @dataclass(frozen=True)
@@ -60,11 +59,7 @@ class DDPMSampler(Sampler):
     variance: str = "posterior"
 
     def __post_init__(self):
-        if self.variance not in ("posterior", "beta"):
-            raise ValueError(
-                "`variance` must be 'posterior' or 'beta'. "
-                f"Received: variance={self.variance}"
-            )
+        check_choice("variance", self.variance, ("posterior", "beta"))
 
     def step(self, denoise, x, t, s, *, seed, state):
         share = (s.noise / t.noise) ** 2
@@ -113,13 +108,12 @@ class HeunSampler(Sampler):
     """Heun's method: an Euler step, a second estimate at its end, and their mean.
 
     `average="clean"` takes the mean of both clean estimates, the trapezoid in
-    `1 / sigma`; it stays bounded however wide a step is. `average="noise"` takes the
-    mean of both noises, the trapezoid in `sigma`, which is EDM's: the same order and
-    often the smaller error in narrow steps, but where `sigma` falls from thousands in
-    one step, as it does at the end of the cosine schedule, the mean is far off (ten
-    trailing steps of 1,000 give data of unit variance a deviation of 39, where
-    `"clean"` gives .97). The last step, to 0, is Euler's; so is, for `"noise"`, one
-    from where no signal is left. Of order 2, with two calls a step.
+    `1 / sigma`, bounded however wide a step is. `average="noise"` takes the mean of
+    both noises, the trapezoid in `sigma`, which is EDM's: often the smaller error in
+    narrow steps, but far off where `sigma` falls from thousands in one step, as at the
+    end of the cosine schedule (ten trailing steps of 1,000 give data of unit variance a
+    deviation of 39, `"clean"` .97). The last step, to 0, is Euler's; so is, for
+    `"noise"`, one from where no signal is left. Of order 2, with two calls a step.
 
     Args:
         average: `"clean"` or `"noise"`. Defaults to `"clean"`.
@@ -132,10 +126,7 @@ class HeunSampler(Sampler):
     average: str = "clean"
 
     def __post_init__(self):
-        if self.average not in ("clean", "noise"):
-            raise ValueError(
-                f"`average` must be 'clean' or 'noise'. Received: {self.average}"
-            )
+        check_choice("average", self.average, ("clean", "noise"))
 
     def step(self, denoise, x, t, s, *, seed, state):
         clean = denoise(x, t)
@@ -166,27 +157,17 @@ SAMPLERS = {
 
 
 def build(name="ddim", **options) -> Sampler:
-    """The sampler of that name.
-
-    Args:
-        name: One of `SAMPLERS`. Defaults to `"ddim"`.
-        **options: What its constructor takes.
-
-    Raises:
-        ValueError: If there is no sampler of that name.
-    """
-    if name not in SAMPLERS:
-        raise ValueError(f"`name` must be one of {[*SAMPLERS]}. Received: name={name}")
+    """The sampler of a name in `SAMPLERS`, with the arguments of its class."""
+    check_choice("name", name, [*SAMPLERS])
     return SAMPLERS[name](**options)
 
 
 def sample(denoise, x, *, schedule, times, sampler, seed=(0, 0), clip=None):
     """Takes samples from `times[0]`, noise, to `times[-1]`, clean.
 
-    One loop, in which the network stands once (twice for Heun) however many steps
-    there are: call it inside a `tf.function`. The same seed gives the same bits, and a
-    sample does not depend on those after it in the batch (under XLA its new noise does,
-    and has other bits than without).
+    In one loop, in which the network stands once (twice for Heun): call it inside a
+    `tf.function`. The same seed gives the same bits, and a sample does not depend on
+    those after it in the batch (under XLA its new noise does, and has other bits).
 
     Args:
         denoise: Maps `(x, t)`, `x` as below and `t` an int32 scalar tensor in
@@ -207,10 +188,8 @@ def sample(denoise, x, *, schedule, times, sampler, seed=(0, 0), clip=None):
         ValueError: If `times` do not fall within the schedule, or `clip` is no bound.
     """
     x, level = tf.convert_to_tensor(x), level_function(schedule)
-    times, denoise = (
-        _check_times(times, schedule.steps),
-        _clipped_denoise(denoise, x, clip),
-    )
+    times = _check_times(times, schedule.steps)
+    denoise = _clipped_denoise(denoise, x, clip)
 
     def step(i, x, state):
         t, s = level(times[i]), level(times[i + 1])
@@ -225,9 +204,9 @@ def sample(denoise, x, *, schedule, times, sampler, seed=(0, 0), clip=None):
 def invert(denoise, x, *, schedule, times):
     """Takes clean samples to the noise that `DDIMSampler()` makes them of (inversion).
 
-    The steps of `DDIMSampler()` backwards, each with the clean estimate at its clean
-    end; the first, from time 0 where there is no noise to estimate, with that of
-    `signal[t] * x_0` at its noisy end. The way there and back has an error of order 1.
+    Its steps backwards, each with the clean estimate at its clean end; the first, from
+    time 0 where there is no noise to estimate, with that of `signal[t] * x_0` at its
+    noisy end. There and back has an error of order 1.
 
     Args:
         denoise, schedule, times: As in `sample`; `times` fall, and end with 0.
@@ -237,10 +216,8 @@ def invert(denoise, x, *, schedule, times):
         Noise at `times[0]`, shaped as `x`.
     """
     x, level = tf.convert_to_tensor(x), level_function(schedule)
-    times, denoise = (
-        _check_times(times, schedule.steps),
-        _clipped_denoise(denoise, x, None),
-    )
+    times = _check_times(times, schedule.steps)
+    denoise = _clipped_denoise(denoise, x, None)
 
     def step(i, x):
         t, s = level(times[i - 1]), level(times[i])

@@ -18,6 +18,8 @@ import warnings
 
 import numpy as np
 
+from timbre.training.networks import check_choice
+
 MAX_TERMINAL_ALPHA_BAR = 1e-2  # an `alpha_bar[T]` above it makes a schedule warn
 
 
@@ -78,9 +80,8 @@ class Schedule:
 
         `signal'[t] = (signal[t] - signal[T]) * signal[1] / (signal[1] - signal[T])`
 
-        for `t >= 1`: time 1 stays as it was and time T becomes pure noise. There `x_0`
-        does not follow from the noise, so the network must predict `x_0` or the
-        velocity.
+        for `t >= 1`: time 1 stays and time T becomes pure noise, from which `x_0` does
+        not follow: the network must predict `x_0` or the velocity.
 
         Reference:
             Common Diffusion Noise Schedules and Sample Steps are Flawed (Lin et al.,
@@ -112,12 +113,7 @@ def linear(steps, start=1e-4, end=0.02) -> Schedule:
 
 
 def quad(steps, start=1e-4, end=0.02) -> Schedule:
-    """`sqrt(beta)` increases linearly from `sqrt(start)` to `sqrt(end)`.
-
-    Args:
-        steps: T, an int of at least 1. A single step has `beta = end`.
-        start, end: The first and the last `beta`, between 0 and 1.
-    """
+    """`sqrt(beta)` increases linearly; arguments as for `linear`."""
     low, high = np.sqrt(start), np.sqrt(end)
     return _from_betas((low + (high - low) * _ramp(steps)) ** 2)
 
@@ -171,8 +167,8 @@ def constant(steps, beta) -> Schedule:
 def karras(steps, sigma_min=0.002, sigma_max=80.0, rho=7.0) -> Schedule:
     """`sigma**(1 / rho)` increases linearly, where `sigma = noise / signal`.
 
-    The original adds noise of deviation `sigma` to a signal of level 1; here both are
-    divided by `sqrt(1 + sigma**2)`, which makes it variance preserving.
+    The original's signal of level 1 and noise of deviation `sigma` are both divided by
+    `sqrt(1 + sigma**2)`, which makes them variance preserving.
 
     Args:
         steps: T, an int of at least 1. A single step has `sigma_max`.
@@ -206,19 +202,15 @@ SCHEDULES = {
 
 
 def build(name="cosine", steps=1000, zero_terminal_snr=False, **options) -> Schedule:
-    """The schedule of that name.
+    """The schedule of a name in `SCHEDULES`.
 
     Args:
-        name: One of `SCHEDULES`. Defaults to `"cosine"`.
+        name: Defaults to `"cosine"`.
         steps: T. Defaults to `1000`.
         zero_terminal_snr: Whether to `rescale_zero_terminal_snr`. Defaults to `False`.
         **options: Further arguments of the builder of that name.
-
-    Raises:
-        ValueError: If there is no schedule of that name.
     """
-    if name not in SCHEDULES:
-        raise ValueError(f"`name` must be one of {[*SCHEDULES]}. Received: name={name}")
+    check_choice("name", name, [*SCHEDULES])
     if not zero_terminal_snr:
         return SCHEDULES[name](steps, **options)
     with warnings.catch_warnings():  # the signal left at T is about to be removed

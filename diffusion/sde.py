@@ -7,9 +7,9 @@ noise, `MeanRevertingVPSDE` (Grad-TTS) and `OUVESDE` (SGMSE) to noise about a co
 `mean`. `T` ends the time and nothing else: with a smaller `T` the same process is
 stopped earlier.
 
-Complex spectra have two real components. Their papers have noise with `E|z|**2 = 1`,
-half the variance in each: `components=2`. Score, noise and std are then those of a
-component, as everywhere here: the score is twice the published one, the samples equal.
+Complex spectra have two real components. Their papers' noise has `E|z|**2 = 1`, half
+the variance in each: `components=2`. Score, noise and std are those of a component: the
+score is twice the published one, the samples equal.
 """
 
 import math
@@ -19,6 +19,7 @@ from typing import ClassVar
 import tensorflow as tf
 
 from diffusion.linear_sde import LinearSDE
+from timbre.training.networks import check_choice
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,7 @@ class MeanRevertingVPSDE(VPSDE):
     The prior's gap is `exp(-5.0125) = .00665` by default, and its std `.99998`.
 
     Args:
-        beta_min: As of `VPSDE`. Defaults to `0.05`.
-        beta_max: As of `VPSDE`. Defaults to `20.0`.
-        T: The last time. Defaults to `1.0`.
+        beta_min, beta_max, T: As of `VPSDE`. Default to `0.05`, `20.0` and `1.0`.
 
     Reference:
         Grad-TTS (Popov et al., 2021), section 3, https://arxiv.org/abs/2105.06337
@@ -140,8 +139,8 @@ class VESDE(_GeometricSDE):
     `dx = sigma(t) * sqrt(2 log(sigma_max / sigma_min)) dw`, so that
     `std(t)**2 = sigma(t)**2 - sigma_min**2`, which is 0 at time 0.
 
-    The prior's gap is 1, all of `x_0`: choose `sigma_max` large beside the data, as
-    large as the largest distance in it.
+    The prior's gap is 1: choose `sigma_max` as large as the largest distance in the
+    data.
 
     Args:
         sigma_min: `sigma(0)`. Defaults to `0.01`.
@@ -167,15 +166,12 @@ class OUVESDE(_GeometricSDE):
 
     `dx = theta * (mean - x) dt + sigma(t) * sqrt(2 log(sigma_max / sigma_min)) dw`.
 
-    The prior's gap is `exp(-theta * T) = .223` by default, which is not small: a
-    reverse process that starts from the prior has that bias. A corrector at `T` or a
-    larger `theta` reduces it.
+    The prior's gap is `exp(-theta * T) = .223` by default, a bias that a corrector at
+    `T` or a larger `theta` reduces.
 
     Args:
         theta: The reversion rate (stiffness), at least 0. Defaults to `1.5`.
-        sigma_min: As of `VESDE`. Defaults to `0.05`.
-        sigma_max: As of `VESDE`. Defaults to `0.5`.
-        T: The last time. Defaults to `1.0`.
+        sigma_min, sigma_max, T: As of `VESDE`. Default to `0.05`, `0.5` and `1.0`.
         components: As of `VESDE`; SGMSE has 2. Defaults to `1`.
 
     Reference:
@@ -201,8 +197,7 @@ SDES = {
 
 def build(name="vp", **arguments):
     """The SDE of this name, a key of `SDES`, with the arguments of its class."""
-    if name not in SDES:
-        raise ValueError(f"`name` must be one of {sorted(SDES)}. Received: {name!r}")
+    check_choice("name", name, sorted(SDES))
     return SDES[name](**arguments)
 
 

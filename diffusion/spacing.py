@@ -19,9 +19,9 @@ Reference:
 import numpy as np
 import tensorflow as tf
 
-MAX_SIGMA = (
-    80.0  # Karras et al. (2022): above it data of unit variance is lost in noise
-)
+from timbre.training.networks import check_choice
+
+MAX_SIGMA = 80.0  # Karras et al. (2022): data of unit variance is lost in such noise
 
 
 def trailing(last, steps):
@@ -44,8 +44,8 @@ def linspace(last, steps):
 def karras(schedule, steps, rho=7.0):
     """The times whose `sigma = noise / signal` are nearest to Karras' spacing.
 
-    From T and from a `sigma` of at most 80 down to time 1. Times are integers: where
-    several round to one, they move up to the next free ones.
+    From T and from a `sigma` of at most 80 down to time 1. Where several times round to
+    one, they move up to the next free ones.
 
     Args:
         schedule: A `schedules.Schedule`.
@@ -69,7 +69,8 @@ def karras(schedule, steps, rho=7.0):
     return np.minimum(t, last - steps + k)[::-1]
 
 
-SPACINGS = ("trailing", "leading", "linspace", "karras")
+EVEN = {"trailing": trailing, "leading": leading, "linspace": linspace}
+SPACINGS = (*EVEN, "karras")
 
 
 def sampling_times(schedule, steps, spacing="trailing"):
@@ -88,16 +89,13 @@ def sampling_times(schedule, steps, spacing="trailing"):
         ValueError: If `spacing` is unknown or `steps` out of bounds;
             `tf.errors.InvalidArgumentError` if a tensor turns out to be.
     """
-    if spacing not in SPACINGS:
-        raise ValueError(f"`spacing` must be one of {SPACINGS}. Received: {spacing}")
+    check_choice("spacing", spacing, SPACINGS)
     steps = _check_steps(steps, schedule.steps, spacing)
     if spacing == "karras":
         t = tf.constant(karras(schedule, int(steps)))
     else:
-        even = {"trailing": trailing, "leading": leading, "linspace": linspace}
-        t = even[spacing](
-            tf.constant(schedule.steps, tf.int64), tf.cast(steps, "int64")
-        )
+        last = tf.constant(schedule.steps, tf.int64)
+        t = EVEN[spacing](last, tf.cast(steps, tf.int64))
     return tf.cast(tf.concat([t, [0]], axis=0), tf.int32)
 
 

@@ -83,7 +83,7 @@ def test_a_count_out_of_bounds_is_refused(steps):
 
 
 def test_what_is_no_spacing_is_refused():
-    with pytest.raises(ValueError, match="`spacing` must be one of.*Received: even"):
+    with pytest.raises(ValueError, match="`spacing` must be one of.*Received: 'even'"):
         sampling_times(SCHEDULE, 5, "even")
     with pytest.raises(ValueError, match="must be an int for the karras spacing"):
         tf.function(lambda steps: sampling_times(SCHEDULE, steps, "karras"))(
