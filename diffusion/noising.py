@@ -2,8 +2,8 @@
 
 `x_t = signal[t] * x_0 + noise[t] * z`, `z ~ N(0, 1)`, at times `t` from 1 to T.
 
-Times come in antithetic pairs `t, T + 1 - t`: each is uniform, and a batch always holds
-as many early times as late ones, which reduces the variance of its loss.
+Times come in antithetic pairs `t, T + 1 - t`, each uniform: a batch holds as many early
+times as late ones, which reduces the variance of its loss.
 """
 
 import keras
@@ -19,15 +19,9 @@ def match_rank(level, x):
 
 
 def antithetic_times(count, steps, seed):
-    """Times of a batch, of which row `i` and row `i + ceil(count / 2)` sum to T + 1.
+    """Times from 1 to T = `steps`, int32 `[count]`.
 
-    Args:
-        count: Size of the batch; an odd batch has one time without its pair.
-        steps: T.
-        seed: A `keras.random.SeedGenerator`, or a seed.
-
-    Returns:
-        Times from 1 to T, int32 `[count]`.
+    Rows `i` and `i + ceil(count / 2)` sum to T + 1; `seed` may be a `SeedGenerator`.
     """
     first = keras.random.randint(((count + 1) // 2,), 1, steps + 1, "int32", seed)
     return ops.concatenate([first, steps + 1 - first])[:count]
@@ -39,7 +33,6 @@ class NoisedModel(keras.Model):
     Args:
         schedule: Dict of arguments of `diffusion.schedules.build`.
         seed: Seed of times, noise and dropout. Defaults to `0`.
-        **kwargs: Arguments of `keras.Model`.
 
     Attributes:
         levels: The `diffusion.schedules.Schedule` that `schedule` describes.
@@ -53,10 +46,7 @@ class NoisedModel(keras.Model):
         self.random_state = keras.random.SeedGenerator(seed)
 
     def sample_times_and_noise(self, x_0):
-        """Times `[batch]`, antithetic, and noise shaped as `x_0`.
-
-        Replicas of a `tf.distribute` strategy share the seed and get the same.
-        """
+        """Times `[batch]` and noise shaped as `x_0`, the same on all replicas."""
         shape = ops.shape(x_0)
         t = antithetic_times(shape[0], self.levels.steps, self.random_state)
         return t, keras.random.normal(shape, seed=self.random_state)

@@ -6,8 +6,8 @@ increases strictly. Most are defined by the share `beta[t]` of noise that step t
 
 `alpha_bar[t] = (1 - beta[1]) * ... * (1 - beta[t])`, `signal = sqrt(alpha_bar)`.
 
-A sampler starts from pure noise. A network that was trained with a schedule whose last
-`alpha_bar` is far from 0 has never seen it, so such a schedule warns when it is made.
+A sampler starts from pure noise, which a network never sees in training whose schedule
+ends with `alpha_bar` far from 0: such a schedule warns when it is made.
 
 Reference:
     Denoising Diffusion Probabilistic Models (Ho et al., 2020), equation 4,
@@ -155,12 +155,7 @@ def cosine(steps, offset=0.008) -> Schedule:
 
 
 def constant(steps, beta) -> Schedule:
-    """The same `beta` at every step: `alpha_bar[t] = (1 - beta)**t`.
-
-    Args:
-        steps: T, an int of at least 1.
-        beta: Float between 0 and 1.
-    """
+    """A `beta` in (0, 1), the same at all steps: `alpha_bar[t] = (1 - beta)**t`."""
     return _from_betas(np.full(_count(steps), beta, np.float64))
 
 

@@ -1,8 +1,4 @@
-"""The base of networks over vectors: checks, config, and weights from the start.
-
-`network((x, t, labels))` maps noisy samples `[batch, dim]` at times `[batch]` to the
-prediction that `diffusion.denoising` trains, `[batch, dim]`.
-"""
+"""The base of networks over vectors: checks, config, and weights from the start."""
 
 import keras
 from keras import ops
@@ -11,7 +7,7 @@ from timbre.training.networks import ConfiguredByArguments
 
 
 class DenoisingNetwork(ConfiguredByArguments, keras.Model):
-    """A denoising network over vectors.
+    """A denoising network over vectors: the prediction that `Denoiser` trains.
 
     A subclass keeps each argument of its constructor as the attribute of its name, and
     calls `build_weights` last.

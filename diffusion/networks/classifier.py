@@ -1,8 +1,4 @@
-"""A noise-conditional classifier, for classifier guidance.
-
-`log p(label | x_t, t)`, learned from noised samples: the more noise, the nearer
-it comes to the class prior.
-"""
+"""A noise-conditional classifier, `log p(label | x_t, t)`, for classifier guidance."""
 
 import keras
 from keras import layers, ops
@@ -95,11 +91,10 @@ class NoiseConditionalClassifier(ConfiguredByArguments, NoisedModel):
         return self.leave(self.norm(x))
 
     def log_prob(self, x_t, t, labels):
-        """`log p(label | x_t, t)`, `[batch]`; see `diffusion.guidance.classifier`.
+        """`log p(label | x_t, t)`, `[batch]`, for `diffusion.guidance.classifier`.
 
-        Args:
-            x_t, t: See `logits`.
-            labels: Classes, int `[batch]`, or one for all.
+        `labels` are classes, int `[batch]`, or one for all; other arguments as in
+        `logits`.
         """
         logs = ops.log_softmax(self.logits(x_t, t, training=False), axis=-1)
         labels = ops.broadcast_to(ops.cast(labels, "int32"), ops.shape(logs)[:1])

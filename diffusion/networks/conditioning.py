@@ -2,9 +2,8 @@
 
 `condition = MLP(sinusoids of t / T) + sum over attributes of embedding[label]`
 
-Each attribute of a sample (gender, language, ...) has a table of its own, with one more
-row for "unknown", which label -1 stands for: any subset of the labels may be given.
-Blocks are conditioned by a scale and a shift of their channels (`FiLM`).
+Each attribute of a sample (gender, language, ...) has a table of its own, with a row
+for label -1, "unknown": any subset may be given. `FiLM` conditions blocks.
 """
 
 import keras
@@ -18,10 +17,9 @@ MAX_FREQUENCY = 1000.0  # radians from t = 0 to t = T
 
 @keras.saving.register_keras_serializable(package="diffusion")
 class TimeFeatures(ConfiguredByArguments, layers.Layer):
-    """Sinusoids of the time, the same for `t / T` whatever the number of steps.
+    """Sinusoids of `t / T`: `sin(f[k] * t / T), cos(f[k] * t / T)`.
 
-    `sin(f[k] * t / T), cos(f[k] * t / T)` with `f[k]` spaced evenly in the logarithm
-    from 1 to 1000 radians.
+    `f[k]` are spaced evenly in the logarithm from 1 to 1000 radians.
 
     Args:
         steps: T, the time of pure noise.

@@ -2,8 +2,7 @@
 
 `x <- softplus(gain[t] * (x @ kernel + bias))`, four times, then one plain dense layer.
 
-Every time has its own learned gains, so times share nothing; it is kept for comparison.
-`resmlp` is the default.
+Every time has its own learned gains, so times share nothing: kept for comparison.
 """
 
 import keras
@@ -17,18 +16,13 @@ HIDDEN = (128, 264, 128, 100)  # of the original, whose samples had 128 dimensio
 
 @keras.saving.register_keras_serializable(package="diffusion")
 class Linear(DenoisingNetwork):
-    """Four dense layers, each unit times a learned gain of the time.
-
-    Labels enter as an embedding added to the first layer's output.
+    """Dense layers with gains by time; labels are embedded and added in the first.
 
     Args:
         dim, steps, classes: See `DenoisingNetwork`.
         hidden: Widths of the hidden layers. Defaults to those of the original,
             `(128, 264, 128, 100)`, which grow with `dim / 128` above 128 dimensions;
             at 64 dimensions and 100 steps the network has 157,660 weights.
-
-    Call arguments:
-        inputs: See `DenoisingNetwork`.
     """
 
     def __init__(self, dim, steps, classes=(), hidden=None, **kwargs):

@@ -9,18 +9,12 @@ NETWORKS = {"linear": Linear, "resmlp": ResMLP, "unet1d": UNet1D}
 
 
 def build(network="resmlp", **arguments):
-    """Builds a network, all weights made, from names and numbers only.
-
-    A config describes all networks at once: each takes the arguments it knows, and
-    those of the others are ignored.
+    """Builds a `DenoisingNetwork`, all weights made, from names and numbers only.
 
     Args:
         network: `"resmlp"`, `"linear"` or `"unet1d"`.
-        **arguments: `dim`, `steps`, `classes`, and the arguments of `ResMLP`, `Linear`
-            and `UNet1D`, which have defaults.
-
-    Returns:
-        A `DenoisingNetwork`.
+        **arguments: `dim`, `steps`, `classes`, and arguments of `ResMLP`, `Linear` and
+            `UNet1D`, of which those of the others are ignored.
 
     Raises:
         ValueError: If `network` is not known, or a value is not possible.

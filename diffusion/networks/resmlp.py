@@ -2,8 +2,7 @@
 
 `x <- x + MLP(FiLM(LayerNorm(x), condition))`
 
-The last layer is initialised to zero, which is the best velocity for white data: from
-the first step on the network learns how the data differs from noise.
+The last layer is initialised to zero, the best velocity for white data.
 """
 
 import keras
@@ -66,9 +65,6 @@ class ResMLP(DenoisingNetwork):
         expansion: Width of a block's hidden layer, in `width`. Defaults to `1`.
         dropout: Dropout rate of the hidden layers. Defaults to `0`.
         seed: Seed of the dropout. Defaults to `0`.
-
-    Call arguments:
-        inputs: See `DenoisingNetwork`.
     """
 
     def __init__(

@@ -1,9 +1,10 @@
 """A one-dimensional U-Net: the vector as a signal of one channel.
 
-A convolution presumes that neighbours are related. The axes of an embedding have no
-order, so this network has no useful inductive bias; it is kept for parity with the
-original, which had such a network and could not run it.
+The axes of an embedding have no order, so convolutions have no useful inductive bias
+here: it is kept for parity with the original.
 """
+
+import functools
 
 import keras
 from keras import layers, ops
@@ -17,8 +18,8 @@ from timbre.training.networks import ConfiguredByArguments
 class ConvolutionBlock(ConfiguredByArguments, layers.Layer):
     """`skip(x) + gate * conv(silu(FiLM(norm(conv(silu(norm(x)))))))`.
 
-    `skip` is the identity, or a convolution of size 1 where the channels change. With
-    squeeze and excitation `gate` scales the channels by their means over the signal.
+    `skip` is the identity, or a convolution of size 1 where the channels change; `gate`
+    scales the channels by their means over the signal (squeeze and excitation).
 
     Args:
         channels: Channels of the output.
@@ -52,11 +53,9 @@ class ConvolutionBlock(ConfiguredByArguments, layers.Layer):
             layers.Conv1D(self.channels, self.kernel_size, padding="same", **policy)
             for _ in "12"
         ]
-        for shape, norm, convolution in zip(
-            (x_shape, inner), self.norms, self.convolutions, strict=True
-        ):
-            norm.build(shape)
-            convolution.build(shape)
+        for i, shape in enumerate((x_shape, inner)):
+            self.norms[i].build(shape)
+            self.convolutions[i].build(shape)
         self.film = FiLM(**policy)
         self.film.build(inner, condition_shape)
         if x_shape[-1] != self.channels:
@@ -92,9 +91,6 @@ class UNet1D(DenoisingNetwork):
         groups: Groups of the normalisations. Defaults to `8`.
         kernel_size: Of the convolutions. Defaults to `3`.
         squeeze_excitation: Whether blocks have a gate. Defaults to `False`.
-
-    Call arguments:
-        inputs: See `DenoisingNetwork`.
     """
 
     def __init__(
@@ -121,33 +117,23 @@ class UNet1D(DenoisingNetwork):
             )
         size = 4 * self.channels[0]
         self.conditioning = Conditioning(steps, self.classes, size, name="condition")
-        self.enter = layers.Conv1D(self.channels[0], kernel_size, padding="same")
+        convolution = functools.partial(
+            layers.Conv1D, kernel_size=kernel_size, padding="same"
+        )
+        self.enter = convolution(self.channels[0])
         self.down = self._blocks("down", self.channels)
-        self.shrink = [
-            layers.Conv1D(count, kernel_size, strides=2, padding="same")
-            for count in self.channels[:-1]
-        ]
+        self.shrink = [convolution(count, strides=2) for count in self.channels[:-1]]
         self.up = self._blocks("up", self.channels[-2::-1])
         self.norm = layers.GroupNormalization(groups, name="norm")
-        self.leave = layers.Conv1D(
-            1,
-            kernel_size,
-            padding="same",
-            kernel_initializer="zeros",
-            dtype="float32",
-            name="leave",
+        self.leave = convolution(
+            1, kernel_initializer="zeros", dtype="float32", name="leave"
         )
         self.build_weights()
 
     def _blocks(self, name, channels):
+        own = (self.groups, self.kernel_size, self.squeeze_excitation)
         return [
-            ConvolutionBlock(
-                count,
-                self.groups,
-                self.kernel_size,
-                self.squeeze_excitation,
-                name=f"{name}_{i}",
-            )
+            ConvolutionBlock(count, *own, name=f"{name}_{i}")
             for i, count in enumerate(channels)
         ]
 

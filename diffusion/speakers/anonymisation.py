@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from diffusion.speakers import preprocessing
 from timbre.corpora.embeddings import EmbeddingSet
+from timbre.training.networks import check_choice
 
 MIN_SPEAKERS = 10  # of each half of a classifier's training and test
 
@@ -21,19 +22,16 @@ MIN_SPEAKERS = 10  # of each half of a classifier's training and test
 class PseudoSpeakers:
     """New embeddings, and which of them replaces each row of a set.
 
-    Args:
-        embeddings: float32 `[m, dim]`.
-        cosines: Of each to the one it replaces, `[m]`.
-        index: The new embedding of each row, int `[n]`.
+    `rows` has the new embedding of each row, `[n, dim]`.
     """
 
-    embeddings: np.ndarray
-    cosines: np.ndarray
-    index: np.ndarray
+    embeddings: np.ndarray  # float32 `[m, dim]`
+    cosines: np.ndarray  # of each to the one it replaces, `[m]`
+    index: np.ndarray  # the new embedding of each row, int `[n]`
 
     @property
     def rows(self):
-        """The new embedding of each row, `[n, dim]`."""
+        """`embeddings[index]`."""
         return self.embeddings[self.index]
 
 
@@ -45,17 +43,14 @@ def anonymise(original, anonymiser, seed, *, level, blocks=()) -> PseudoSpeakers
         anonymiser: Maps embeddings `[m, dim]` and a seed to new ones `[m, dim]` and
             their cosines to the old ones, `[m]`.
         seed: Int of any size.
-        level: `"speaker"`: the mean of a speaker's rows is replaced, and all of them
-            get one embedding. `"utterance"`: each row gets its own.
+        level: `"speaker"` replaces the mean of a speaker's rows, which all get one
+            embedding; with `"utterance"` each row gets its own.
         blocks: See `diffusion.speakers.preprocessing.mean_per_speaker`.
 
     Raises:
         ValueError: If there is no such level, or at level speaker a row has none.
     """
-    if level not in preprocessing.LEVELS:
-        raise ValueError(
-            f"`level` must be one of {preprocessing.LEVELS}. Received: {level!r}"
-        )
+    check_choice("level", level, preprocessing.LEVELS)
     if level == "utterance":
         new, cosines = anonymiser(original.embeddings, seed)
         return PseudoSpeakers(new, cosines, np.arange(len(original)))
@@ -73,15 +68,13 @@ def anonymise(original, anonymiser, seed, *, level, blocks=()) -> PseudoSpeakers
 def anonymised_set(original, new, seed, *, about, keep_names=False) -> EmbeddingSet:
     """The anonymised set, its rows in their order.
 
-    Speakers, segments and labels identify a speaker, and are left out; pseudo-speakers
-    are called `pseudo000001` and so on, in random order.
-
     Args:
         original: The `EmbeddingSet`.
         new: Its `PseudoSpeakers`.
-        seed: Of the order.
+        seed: Of the order of names.
         about: The provenance of the new embeddings.
-        keep_names: Whether speakers, segments and labels stay. Defaults to `False`.
+        keep_names: Whether speakers, segments and labels stay, which identify. Defaults
+            to `False`: speakers are `pseudo000001` and so on, in random order.
     """
     if keep_names:
         return dataclasses.replace(original, embeddings=new.rows, about=about)
@@ -94,17 +87,12 @@ def anonymised_set(original, new, seed, *, about, keep_names=False) -> Embedding
 def label_accuracy(original, new, seed=0) -> dict[str, dict[str, float]]:
     """Accuracy of labels before and after anonymisation.
 
-    A logistic regression is trained on the original rows of half of the speakers and
-    tested on the others.
-
-    Args:
-        original: The `EmbeddingSet`.
-        new: Its `PseudoSpeakers`.
-        seed: Of the halves. Defaults to `0`.
+    A logistic regression is trained on the original rows of half of the speakers, by
+    `seed`, and tested on the others.
 
     Returns:
         Dict of each label that can be learned to the number of test `speakers`, the
-        accuracies `before` and `after`, and `most_frequent`, that of always answering
+        accuracies `before` and `after`, and `most_frequent`, that of always predicting
         the most frequent value.
     """
     rng, found = np.random.default_rng(derive_seed(seed, 2)), {}
@@ -129,11 +117,6 @@ def label_accuracy(original, new, seed=0) -> dict[str, dict[str, float]]:
 
 
 def derive_seed(seed, number):
-    """A seed that depends on another one and is not it.
-
-    Args:
-        seed: Int of any size, not negative.
-        number: Which of them.
-    """
+    """The seed of a number that depends on another seed, an int of any size >= 0."""
     high, low = np.random.SeedSequence([seed, number]).generate_state(2).tolist()
     return high << 30 ^ low

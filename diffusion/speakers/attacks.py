@@ -1,19 +1,17 @@
 """Attackers on an anonymised set: re-identification before and after, by one protocol.
 
-At most 300 random speakers of two utterances or more are the targets. Half of each
+The targets are random speakers of two utterances or more, 300 at most. Half of each
 one's utterances, 20 in all at most, are enrolled: the attacker has the originals, with
-names. The others are the trials, as they are published. Every trial is compared with
-every target.
+names. The others are the trials, as published, each compared with every target.
 
     ignorant       compares with the originals
     lazy           anonymises the enrolled ones in the same way and at the same level
     semi-informed  anonymises each of them by itself, and has a backend (discriminant
                    analysis) trained on such embeddings of 1,000 others at most
 
-Attackers have seeds of their own: whoever knows the published seed needs no attack,
-they can generate the same embeddings again. Where a semi-informed attacker takes part,
-half of the speakers or more are their training speakers, and the others are the targets
-of all attackers.
+Attackers have seeds of their own: with the published one they could generate the same
+embeddings again. Where a semi-informed attacker takes part, half of the speakers or
+more are training speakers, and the others are the targets of all attackers.
 """
 
 import dataclasses
@@ -55,19 +53,12 @@ CAUTION = (
 
 @dataclasses.dataclass(frozen=True)
 class AttackerSplit:
-    """The rows of a set by their part in the protocol.
+    """The rows of a set by their part in the protocol."""
 
-    Args:
-        enrolled: Rows of the targets that the attacker has, with names.
-        trials: The other rows of the targets.
-        training: Rows of other speakers, to train a semi-informed attacker.
-        missing: Dict of each attacker that can not take part to the reason.
-    """
-
-    enrolled: np.ndarray
-    trials: np.ndarray
-    training: np.ndarray
-    missing: dict[str, str]
+    enrolled: np.ndarray  # of the targets, which the attacker has with names
+    trials: np.ndarray  # the other rows of the targets
+    training: np.ndarray  # of other speakers, to train a semi-informed attacker
+    missing: dict[str, str]  # each attacker that can not take part: the reason
 
     @property
     def targets(self):
@@ -138,11 +129,10 @@ def measure(
     Returns:
         Plain values: `level`, `rows`, `voices`, `cosine_mean`, `cosine_most`;
         `attackers`, a list of what `reidentification` gives, each with its
-        `linkability` and what that is `by_chance`, speakers permuted;
-        `missing`, a dict of attackers to reasons; `distinctiveness`, what that
-        function gives, with `None` for `-inf`, or `None`; `threshold`, the cosine of
-        the equal error rate of the originals, or `None`; `collisions`, a list;
-        `labels`, what `label_accuracy` gives.
+        `linkability` and what that is `by_chance`, speakers permuted; `missing`, a dict
+        of attackers to reasons; `distinctiveness`, what that function gives, with
+        `None` for `-inf`, or `None`; `threshold`, the cosine of the originals' equal
+        error rate, or `None`; `collisions`, a list; `labels`, of `label_accuracy`.
     """
     threshold, llr = _fit_verifier(original, split)
     num = len(new.embeddings)
@@ -182,37 +172,31 @@ def measure(
 
 
 def format_report(results) -> str:
-    """The report as text; it never says that the set is anonymous.
-
-    Args:
-        results: What `measure` gives.
-    """
+    """What `measure` gives as text; it never says that the set is anonymous."""
     lines = [
         f"{results['voices']} new voices for {results['rows']} rows; cosine to the "
         f"old one {results['cosine_mean']:.3f}, at most {results['cosine_most']:.3f}"
     ]
-    if results["attackers"]:
+    if rows := results["attackers"]:
         lines.append(
             f"{'attacker':<14} {'EER before':<21} {'EER after (95 %)':<21} "
             "linkability (by chance)"
         )
-    for row in results["attackers"]:
-        before, after = (
-            "{:.3f} [{:.3f}, {:.3f}]".format(
-                row[f"eer_{when}"], *row[f"interval_{when}"]
+        for row in rows:
+            before, after = (
+                "{:.3f} [{:.3f}, {:.3f}]".format(
+                    row[f"eer_{when}"], *row[f"interval_{when}"]
+                )
+                for when in ("before", "after")
             )
-            for when in ("before", "after")
-        )
-        lines.append(
-            f"{row['attacker']:<14} {before:<21} {after:<21} "
-            f"{row['linkability']:.3f} ({row['by_chance']:.3f})"
-        )
-    if results["attackers"]:
-        lines.append(PROTOCOL.format(**results["attackers"][0]))
+            lines.append(
+                f"{row['attacker']:<14} {before:<21} {after:<21} "
+                f"{row['linkability']:.3f} ({row['by_chance']:.3f})"
+            )
+        lines.append(PROTOCOL.format(**rows[0]))
     for name, reason in results["missing"].items():
         lines.append(f"{name}: not measured, {reason}")
-    if results["distinctiveness"]:
-        found = results["distinctiveness"]
+    if found := results["distinctiveness"]:
         gain = found["gain_db"]
         large = gain is not None and gain > MIN_GAIN_DB
         lines.append(
@@ -263,14 +247,10 @@ def _attack(original, new, anonymiser, split, attacker, level, seed, blocks, res
     )
 
 
-def _linkability(enrolled, published, enrolled_speaker, trial_speaker, shuffles=10):
-    """Linkability of the cosines of all pairs, and what it is by chance.
-
-    Utterances of a speaker may share an embedding, so chance permutes whole speakers.
-    """
-    enrolled = normalise_rows(np.asarray(enrolled, np.float64))
-    published = normalise_rows(np.asarray(published, np.float64))
-    cosines, rng = enrolled @ published.T, np.random.default_rng(0)
+def _linkability(enrolled, published, enrolled_speaker, trial_speaker):
+    """Linkability by all cosines, and by chance: whole speakers are permuted."""
+    cosines = normalise_rows(enrolled) @ normalise_rows(published).T
+    rng = np.random.default_rng(0)
     speaker = np.concatenate([enrolled_speaker, trial_speaker])
     names, index = np.unique(speaker, return_inverse=True)
     ours, theirs = np.split(index, [len(enrolled_speaker)])
@@ -282,16 +262,13 @@ def _linkability(enrolled, published, enrolled_speaker, trial_speaker, shuffles=
             non_mated = non_mated[rng.integers(len(non_mated), size=MAX_NON_MATED)]
         return linkability(mated, non_mated, permutations=0)["linkability"]
 
-    chance = [link(rng.permutation(len(names))) for _ in range(shuffles)]
+    chance = [link(rng.permutation(len(names))) for _ in range(10)]
     found = link(np.arange(len(names)))
     return {"linkability": found, "by_chance": float(np.mean(chance))}
 
 
 def _fit_verifier(original, split):
-    """A verifier of the originals: its threshold, and its calibration if it has one.
-
-    It is fitted on training speakers, if there are any, else on the targets.
-    """
+    """The threshold and, if it has one, the calibration of a verifier of originals."""
     rows = split.training if len(split.training) else split.targets
     if not len(rows):
         return None, None

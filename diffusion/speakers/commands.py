@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import itertools
 import secrets
 from pathlib import Path
 from typing import Annotated, Literal, get_type_hints
@@ -51,8 +52,7 @@ class SamplingOptions:
 
     def to_dict(self):
         """Dict of those that are not left out."""
-        named = dataclasses.asdict(self)
-        return {name: value for name, value in named.items() if value is not None}
+        return {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
 
 
 Sampling = OmitArgPrefixes[SamplingOptions]
@@ -130,15 +130,8 @@ def evaluate(
     from diffusion.speakers import report  # which also draws
 
     train, held = _speakers(run, set_path, generator)
-    found = report.evaluate(
-        generator,
-        train,
-        held,
-        labels=labels,
-        count=count,
-        seed=seed,
-        **sampling.to_dict(),
-    )
+    asked = {"labels": labels, "count": count, "seed": seed, **sampling.to_dict()}
+    found = report.evaluate(generator, train, held, **asked)
     if out is not None:
         write_json(out, found)
     print(report.text(found))
@@ -167,14 +160,11 @@ def interpolate(
     start, end = _voice(given, from_, generator), _voice(given, to, generator)
     embeddings = generator.interpolate(start, end, num, **sampling.to_dict())
     names = np.array([f"between{number:03d}" for number in range(len(embeddings))])
-    _save(
-        out, embeddings, names, _about(generator, sampling, interpolation=[from_, to])
-    )
+    about = _about(generator, sampling, interpolation=[from_, to])
+    _save(out, embeddings, names, about)
     print(f"{'voice':<12} cosine to {from_} and to {to}")
-    cosines = zip(
-        names, _cosines(embeddings, start), _cosines(embeddings, end), strict=True
-    )
-    for name, to_start, to_end in cosines:
+    cosines = _cosines(embeddings, start), _cosines(embeddings, end)
+    for name, to_start, to_end in zip(names, *cosines, strict=True):
         print(f"{name:<12} {to_start:.3f} {to_end:.3f}")
 
 
@@ -256,7 +246,7 @@ def anonymise(
     from diffusion.speakers import anonymisation, attacks
 
     given = open_set(set_path, generator)
-    asked = [name for names in attacker for name in names]
+    asked = [*itertools.chain(*attacker)]
     secret = secrets.randbits(62) if seed is None else seed
     attackers = asked or list(attacks.ATTACKERS)
     split = attacks.split_speakers(given.speaker, attackers, secret)
@@ -304,11 +294,7 @@ def load_generator(run):
 
 
 def open_set(path, generator):
-    """An embedding set that a run can work on.
-
-    Raises:
-        ValueError: If it has no rows, or not the run's dimensions.
-    """
+    """An embedding set that a run can work on: of its dimensions, at least one row."""
     given = EmbeddingSet.load(path)
     if not len(given) or given.embeddings.shape[1] != generator.dim:
         raise ValueError(
@@ -327,7 +313,7 @@ def open_set(path, generator):
 def _labels(given):
     """Dict of what `--label NAME=VALUE ...` gave."""
     labels = {}
-    for text in (text for texts in given for text in texts):
+    for text in itertools.chain(*given):
         name, _, labels[name] = text.partition("=")
         if not (name and labels[name]):
             raise cli.UsageError(f"--label must be NAME=VALUE. Received: {text!r}")
@@ -343,8 +329,7 @@ def _speakers(run, path, generator):
     facts = cli.read_json(run / FACTS, "sha256", "speakers")
     if path is None:
         if config["set"] and not Path(config["set"]).is_file():
-            gone = config["set"]
-            raise FileNotFoundError(f"{gone} is gone: name a set by --set")
+            raise FileNotFoundError(f"{config['set']} is gone: name a set by --set")
         parts = data.prepare(from_dict(SpeakerDiffusionConfig, config))
         if parts.facts["sha256"] != facts["sha256"]:
             raise ValueError(
@@ -417,14 +402,8 @@ def _warn_of_known(run, speakers):
 def _about(generator, sampling, **facts):
     """What made a set of new voices."""
     learned = {name: v for name, v in generator.about.items() if name != "seed"}
-    date = datetime.date.today().isoformat()
-    return {
-        **learned,
-        **generator.sampling,
-        **sampling.to_dict(),
-        **facts,
-        "date": date,
-    }
+    own = generator.sampling | sampling.to_dict() | facts
+    return learned | own | {"date": datetime.date.today().isoformat()}
 
 
 def _save(path, embeddings, names, about, labels=None):

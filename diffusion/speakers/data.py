@@ -16,19 +16,12 @@ FACTS = "voices.json"  # what the set decided: dimensions, labels, who is in whi
 
 @dataclasses.dataclass(frozen=True)
 class EmbeddingSplits:
-    """An embedding set, split by speaker.
-
-    Args:
-        train: An `EmbeddingSet` to learn from.
-        held_out: One of other speakers.
-        unit: Whether voices have length 1.
-        vocabulary: Dict, each label's name to its values.
-    """
+    """An embedding set, split by speaker."""
 
     train: EmbeddingSet
     held_out: EmbeddingSet
-    unit: bool
-    vocabulary: dict
+    unit: bool  # whether voices have length 1
+    vocabulary: dict  # each label's name to its values
 
     def rows(self):
         """Training and held-out rows, as `train.fit` takes them."""
@@ -57,18 +50,16 @@ class EmbeddingSplits:
 
 
 def prepare(config):
-    """Read an embedding set, or synthesise one, and split it by speaker.
-
-    Args:
-        config: A `diffusion.speakers.config.SpeakerDiffusionConfig`.
-
-    Returns:
-        `EmbeddingSplits`.
-    """
+    """Read an embedding set, or synthesise one: the `EmbeddingSplits` of a config."""
+    given = config.synthetic
     if config.set:
         voices = EmbeddingSet.load(config.set)
+    elif given.utterances == 1:
+        voices = synthetic.sample_speakers(given.speakers, given.seed)
     else:
-        voices = _synthesise(config.synthetic)
+        voices = synthetic.sample_utterances(
+            given.speakers, given.utterances, given.seed
+        )
     train, held_out = preprocessing.split_by_speaker(
         voices, config.held_out, config.seed, level=config.level, blocks=config.blocks
     )
@@ -77,12 +68,6 @@ def prepare(config):
         unit = has_unit_norm(voices.embeddings, config.blocks)
     vocabulary = preprocessing.build_vocabularies(train, config.labels)
     return EmbeddingSplits(train, held_out, unit, vocabulary)
-
-
-def _synthesise(config):
-    if config.utterances == 1:
-        return synthetic.sample_speakers(config.speakers, config.seed)
-    return synthetic.sample_utterances(config.speakers, config.utterances, config.seed)
 
 
 def _digest(part):

@@ -1,8 +1,8 @@
 """Evaluation of a speaker generator: fidelity, diversity, memorisation, collisions.
 
-The floor is the result of real embeddings: held-out speakers are split in two halves,
-and one half is compared with the other exactly as generated embeddings are. Baselines
-(a Gaussian, a mixture, white noise) stand beside.
+The floor is the result of real embeddings: one half of the held-out speakers, compared
+with the other as generated embeddings are. Baselines (a Gaussian, a mixture, white
+noise) stand beside.
 """
 
 import contextlib
@@ -39,19 +39,18 @@ def evaluate(
         held_out: The same of other speakers.
         count: How many embeddings to generate, at least 10. Defaults to 10,000.
         seed: Of all that is random. Defaults to `0`.
-        labels: Dict of a label's name to its value to generate; where the sets have the
-            label, only real rows of that value count. Defaults to none.
+        labels: Dict of a label's name to its value to generate; of sets with the label
+            only rows of that value count. Defaults to none.
         **overrides: For `SpeakerGenerator.generate`.
 
     Returns:
         Dict, ready for JSON:
 
-        - `rows`: `timbre.metrics.generation.compare` by name: `generated`,
-          `unseen real`, `training voices`, `Gaussian`, `GMM(10)` and `white noise`, all
-          of one size and against the same real embeddings. Without `unseen real` if
-          fewer than 20 rows are held out, and empty if fewer than 10 are.
-        - `privacy`: what `memorisation.measure` returns; empty if a part has but one
-          speaker.
+        - `rows`: `timbre.metrics.generation.compare` of `generated`, `unseen real`,
+          `training voices`, `Gaussian`, `GMM(10)` and `white noise`, all of one size
+          and against the same real embeddings. Without `unseen real` if fewer than 20
+          rows are held out, and empty if fewer than 10 are.
+        - `privacy`: of `memorisation.measure`; empty if a part has but one speaker.
         - `collisions`: those of `generated` and of `real` embeddings, and `threshold`.
         - `sizes`, `schedule`, and `notes`, which say what could not be measured.
     """
@@ -84,14 +83,7 @@ def evaluate(
 
 
 def generate_batches(generator, count, seed=0, **overrides):
-    """Generates float32 `[count, dim]` in batches; the first do not depend on `count`.
-
-    Args:
-        generator: A `diffusion.speakers.generator.SpeakerGenerator`.
-        count: How many.
-        seed: Int. Defaults to `0`.
-        **overrides: For `SpeakerGenerator.generate`.
-    """
+    """As `SpeakerGenerator.generate`, `[count, dim]` in batches of `BATCH`."""
     return np.concatenate(
         [
             generator.generate(min(BATCH, count - start), seed + start, **overrides)
@@ -102,10 +94,7 @@ def generate_batches(generator, count, seed=0, **overrides):
 
 @contextlib.contextmanager
 def ignore_schedule_warning():
-    """Silences the warning of a schedule without noise at its end, made many times.
-
-    `describe_schedule_end` gives it once.
-    """
+    """Silences what `describe_schedule_end` gives, for schedules made many times."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "at its last time the schedule", UserWarning)
         yield
@@ -124,14 +113,9 @@ def describe_schedule_end(model) -> dict:
 
 
 def split_in_halves(part, seed=0):
-    """A set in two that share no speaker and have about as many rows.
+    """An `EmbeddingSet` in two of about as many rows that share no speaker.
 
-    Args:
-        part: An `EmbeddingSet`.
-        seed: Of the split. Defaults to `0`.
-
-    Returns:
-        Two `EmbeddingSet`s; the second may be empty.
+    The second may be empty.
     """
     names, counts = np.unique(part.speaker, return_counts=True)
     order = np.random.default_rng(seed).permutation(len(names))
@@ -141,12 +125,7 @@ def split_in_halves(part, seed=0):
 
 
 def normalise_blocks(rows, blocks=()):
-    """Rows, each part of a concatenation normalised to length 1.
-
-    Args:
-        rows: `[n, dim]`.
-        blocks: Dimensions of the parts. Defaults to one part.
-    """
+    """Rows `[n, dim]`, each part of `blocks` dimensions normalised to length 1."""
     ends = np.cumsum(blocks, dtype=int)[:-1]
     return np.concatenate(
         [normalise_rows(part) for part in np.split(rows, ends, axis=1)], axis=1
@@ -164,8 +143,8 @@ def verification_threshold(embeddings, speaker, seed=0, max_rows=2000) -> dict:
             tenth of the pairs. Defaults to `2000`.
 
     Returns:
-        `value`, and `rule`, its origin: the equal error rate if most speakers have
-        several rows, otherwise a false acceptance rate of one in a thousand.
+        `value`, and its `rule`: the equal error rate if most speakers have several
+        rows, else a false acceptance rate of one in a thousand.
     """
     rows = normalise_rows(embeddings)
     if np.median(np.unique(speaker, return_counts=True)[1]) > 1:

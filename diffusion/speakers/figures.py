@@ -26,12 +26,12 @@ def save_figures(generator, train, held, folder, *, history=(), seed=0):
     Args:
         generator: A `diffusion.speakers.generator.SpeakerGenerator`.
         train, held: `EmbeddingSet`s of its training speakers and of other speakers.
-        folder: Where the PNG files go.
+        folder: Where `map`, `distances`, `noising` and `training.png` go.
         history: Rows of the run's history. Defaults to none.
         seed: Of sampling and of the figures. Defaults to `0`.
 
     Returns:
-        The paths: `map.png`, `distances.png`, `noising.png`, `training.png`.
+        The paths.
     """
     train, held = np.asarray(train.embeddings), np.asarray(held.embeddings)
     plotted = {}
@@ -55,8 +55,8 @@ def save_figures(generator, train, held, folder, *, history=(), seed=0):
 def tsne_figure(train, held, fake, *, seed=0, most=MAX_ROWS):
     """One t-SNE projection of generated, training and unseen embeddings.
 
-    Near means alike; distances between far clusters mean nothing. Where the kinds form
-    clusters of their own, generated embeddings are unlike real ones.
+    Distances between far clusters mean nothing. Where the kinds form clusters of their
+    own, generated embeddings are unlike real ones.
 
     Args:
         train, held, fake: Rows `[n, dim]`, two or more; thinned to equal numbers.
@@ -87,12 +87,7 @@ def distance_figure(train, held, fake, *, seed=0, most=1000):
 
     A good generator's lines lie on each other. `generated to learned from` right of
     `real to real` means memorisation; `generated to generated` there, mode collapse.
-
-    Args:
-        train, held, fake: Rows `[n, dim]`, two or more; thinned to equal numbers, on
-            which the nearest depends. `held` stands for what is real.
-        seed: Of the thinning. Defaults to `0`.
-        most: Most rows of a kind. Defaults to `1000`.
+    Arguments as of `tsne_figure`, `most` by default `1000`; `held` is what is real.
     """
     train, real, fake = subsample_equally(train, held, fake, seed=seed, max_rows=most)
     pairs = {
@@ -107,9 +102,13 @@ def distance_figure(train, held, fake, *, seed=0, most=1000):
     ]
     figure, (left, right) = plotting.new_figure(1, 2, size=(9.6, 4.2))
     closest = [nearest_neighbours(*sides)[0] for sides in pairs.values()]
-    grid = _grid(np.concatenate(closest))
+    low, high = np.min(closest), np.max(closest)
+    beyond = 0.1 * (high - low) + 1e-2
+    grid = np.linspace(low - beyond, min(high + beyond, 1 + 1e-2), NUM_POINTS)
+    half = (grid[1] - grid[0]) / 2
+    edges = np.append(grid - half, grid[-1] + half)
     for name, values, style in zip(pairs, closest, styles, strict=True):
-        left.plot(grid, density(np.histogram(values, _edges(grid))[0], grid), **style)
+        left.plot(grid, density(np.histogram(values, edges)[0], grid), **style)
         left.plot([], [], label=f"{name}: {values.mean():.3f}", **style)
     grid = np.linspace(-1, 1, NUM_POINTS)
     low, high = 1.0, -1.0
@@ -129,16 +128,12 @@ def distance_figure(train, held, fake, *, seed=0, most=1000):
 def loss_figure(history):
     """The training loss, and the held-out loss with the averaged weights (EMA).
 
-    Where the second rises while the first falls, the model memorises.
-
-    Args:
-        history: Rows of a run: dicts with `step`, `loss` and, where it was measured,
-            `held_loss`.
+    Where the second rises while the first falls, the model memorises. `history` has the
+    rows of a run: dicts with `step`, `loss` and, where it was measured, `held_loss`.
     """
     figure, axes = plotting.new_figure(size=(6.4, 3.8))
-    for i, (name, label) in enumerate(
-        (("loss", "learned from"), ("held_loss", "held out"))
-    ):
+    lines = (("loss", "learned from"), ("held_loss", "held out"))
+    for i, (name, label) in enumerate(lines):
         rows = [row for row in history if row.get(name) not in (None, "")]
         points = [[float(row[key]) for row in rows] for key in ("step", name)]
         style = {"color": plotting.COLOURS[i], "linestyle": plotting.DASHES[i]}
@@ -152,8 +147,7 @@ def loss_figure(history):
 def noising_figure(generator, real, *, seed=0, most=MAX_ROWS):
     """Ten panels: real embeddings being noised, and noise being denoised by DDIM.
 
-    All are projected on the two principal components of scaled real embeddings, which
-    stand grey behind the others.
+    All are projected on the two principal components of scaled real embeddings (grey).
 
     Args:
         generator: A `diffusion.speakers.generator.SpeakerGenerator`.
@@ -169,9 +163,8 @@ def noising_figure(generator, real, *, seed=0, most=MAX_ROWS):
     shown = np.unique(np.linspace(0, steps, NUM_PANELS).round().astype(int))
     denoised = ddim_states(generator, times, shown, count=len(real), seed=seed)
     z = np.random.default_rng(seed).normal(size=x_0.shape)
-    noised = {
-        t: schedule.signal[t] * x_0 + schedule.noise[t] * z for t in times[shown][::-1]
-    }
+    signal, noise = schedule.signal, schedule.noise
+    noised = {t: signal[t] * x_0 + noise[t] * z for t in times[shown][::-1]}
     project = _principal_components(x_0)
     figure, panels = plotting.new_figure(
         2, len(shown), size=(2.1 * len(shown) + 0.4, 5.0), sharex=True, sharey=True
@@ -184,8 +177,7 @@ def noising_figure(generator, real, *, seed=0, most=MAX_ROWS):
             axes.scatter(*known, s=4, color="#CCCCCC", linewidths=0)
             style = {"color": plotting.COLOURS[i], "marker": "ox"[i]}
             axes.scatter(*project(x_t), s=7, alpha=0.7, linewidths=0.6 * i, **style)
-            title = f"t = {t}, signal {schedule.signal[t]:.2f}"
-            axes.set_title(title, fontsize=9)
+            axes.set_title(f"t = {t}, signal {signal[t]:.2f}", fontsize=9)
     far = 1.15 * max(3.0, np.quantile(np.abs(known), 0.999))  # noise has deviation 1
     panels[0, 0].set(xlim=(-far, far), ylim=(-far, far))
     figure.suptitle(
@@ -195,7 +187,7 @@ def noising_figure(generator, real, *, seed=0, most=MAX_ROWS):
 
 
 def ddim_states(generator, times, shown, *, count, seed=0):
-    """The states `x_t` of DDIM at some of its times.
+    """The states `x_t` of DDIM, scaled `[count, dim]`, by some of its times.
 
     Args:
         generator: A `diffusion.speakers.generator.SpeakerGenerator`.
@@ -203,9 +195,6 @@ def ddim_states(generator, times, shown, *, count, seed=0):
         shown: Indices of `times`, rising, the first of which is 0.
         count: How many samples.
         seed: Of the noise. Defaults to `0`.
-
-    Returns:
-        Dict, each time shown to `x_t` `[count, dim]`, scaled.
     """
     model, clip = generator.model, generator.sampling.get("clip")
     schedule, denoise = model.schedule, sampling.denoise_function(model)
@@ -228,14 +217,11 @@ def density(counts, grid):
     """Kernel density estimate from a histogram whose bins are centred on a grid.
 
     The kernel is normal, with the bandwidth of Silverman's rule, and no narrower than a
-    bin: equal values make one narrow peak.
+    bin. The integral is 1 as far as it lies on the grid.
 
     Args:
         counts: How many values lie in each bin, `[points]`; not all 0.
         grid: Even, `[points]`.
-
-    Returns:
-        Float64 `[points]`; its integral is 1 as far as it lies on the grid.
     """
     total, step = counts.sum(), grid[1] - grid[0]
     mean = counts @ grid / total
@@ -245,18 +231,6 @@ def density(counts, grid):
     smooth = np.convolve(counts, kernel / kernel.sum(), mode="full")
     start = len(grid) // 2
     return smooth[start : start + len(grid)] / (total * step)
-
-
-def _grid(values):
-    """An even grid over cosines and a little beyond."""
-    low, high = values.min(), values.max()
-    beyond = 0.1 * (high - low) + 1e-2
-    return np.linspace(low - beyond, min(high + beyond, 1 + 1e-2), NUM_POINTS)
-
-
-def _edges(grid):
-    half = (grid[1] - grid[0]) / 2
-    return np.append(grid - half, grid[-1] + half)
 
 
 def _principal_components(x):

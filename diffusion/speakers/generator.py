@@ -86,7 +86,8 @@ class SpeakerGenerator:
             seed: Int; the first embeddings do not depend on `count`. Defaults to `0`.
             labels: Dict of a label's name to its value, for all; or class indices,
                 int32 `[count, num_labels]`. Defaults to unknown.
-            weight: Of classifier-free guidance by the labels. Defaults to `0`.
+            weight: Of classifier-free guidance by the labels. Defaults to `0`, which
+                saves half of the network's calls.
             **overrides: Replace values of `sampling`.
 
         Returns:
@@ -94,56 +95,45 @@ class SpeakerGenerator:
         """
         if count < 1:
             raise ValueError(f"`count` must be at least 1. Received: {count}")
-        times, sampler, clip = self.build_sampler(**overrides)
         return self._run(
             sampling.generate,
-            {"sampler": sampler, "clip": clip},
-            times=times,
+            overrides,
             count=count,
             seed=stateless_seed(seed),
             labels=self._class_indices(labels, count),
-            weight=_guidance(weight),
+            weight=float(weight) or None,
         )
 
     def encode(self, embeddings, *, labels=None, **overrides):
         """The noise that `decode` takes back to these embeddings, `[n, dim]`.
 
-        DDIM inversion: exact up to an error of order 1 in the step.
+        By DDIM inversion, with an error of order 1 in the step.
         """
         embeddings = self._check_embeddings(embeddings)
-        times, _, _ = self.build_sampler(**overrides)
+        labels = self._class_indices(labels, len(embeddings))
         return self._run(
-            sampling.encode,
-            {},
-            times=times,
-            embedding=embeddings,
-            labels=self._class_indices(labels, len(embeddings)),
+            sampling.encode, overrides, embedding=embeddings, labels=labels
         )
 
     def decode(self, noise, *, labels=None, weight=0.0, seed=0, **overrides):
         """The embeddings that a deterministic sampler makes of noise `[n, dim]`."""
         noise = self._check_embeddings(noise)
-        times, sampler, clip = self.build_sampler(**overrides)
         return self._run(
             sampling.decode,
-            {"sampler": sampler, "clip": clip},
-            times=times,
+            overrides,
             noise=noise,
             seed=stateless_seed(seed),
             labels=self._class_indices(labels, len(noise)),
-            weight=_guidance(weight),
+            weight=float(weight) or None,
         )
 
     def interpolate(self, a, b, num=9, **overrides):
-        """Embeddings between two others, by spherical interpolation of their noise.
+        """Embeddings float32 `[num, dim]`, by spherical interpolation of noise.
 
         Args:
-            a, b: Embeddings `[dim]`.
+            a, b: Embeddings `[dim]`, the ends up to the error of inversion.
             num: How many, both ends included. Defaults to `9`.
             **overrides: Replace values of `sampling`.
-
-        Returns:
-            float32 `[num, dim]`; the ends are `a` and `b` up to the error of inversion.
         """
         if num < 2:
             raise ValueError(f"`num` must be at least 2. Received: {num}")
@@ -159,8 +149,7 @@ class SpeakerGenerator:
             embeddings: `[n, dim]`.
             labels: The new labels, as for `generate`.
             before: The present labels. Defaults to unknown.
-            weight: See `generate`.
-            **overrides: Replace values of `sampling`.
+            weight, **overrides: See `generate`.
         """
         overrides = self._invertible_sampling() | overrides
         noise = self.encode(embeddings, labels=before, **overrides)
@@ -183,26 +172,18 @@ class SpeakerGenerator:
         Returns:
             Embeddings float32 `[n, dim]`, and their cosines to the old ones `[n]`.
         """
-        embeddings = self._check_embeddings(embeddings)
         sampling.check_limit(limit)
-        times, sampler, clip = self.build_sampler(**overrides)
-        max_tries = sampling.MAX_TRIES
         return self._run(
             sampling.anonymise,
-            {"sampler": sampler, "clip": clip, "max_tries": max_tries},
-            times=times,
-            embedding=embeddings,
+            overrides,
+            embedding=self._check_embeddings(embeddings),
             seed=stateless_seed(seed),
             limit=np.float64(limit),
             weight=float(weight),
         )
 
     def build_sampler(self, **overrides):
-        """The sampler of `sampling` and its replacements.
-
-        Returns:
-            Times int32, a sampler, and the bound on clean estimates or `None`.
-        """
+        """Times int32, the sampler, and the bound on clean estimates or `None`."""
         if unknown := sorted(overrides.keys() - OPTIONS):
             raise TypeError(
                 f"Sampling is described by {sorted(OPTIONS)}. Received: {unknown}"
@@ -221,15 +202,19 @@ class SpeakerGenerator:
         steps = min(100, self.model.schedule.steps)
         return {"sampler": "ddim", "eta": 0.0, "steps": steps}
 
-    def _run(self, function, constants, **tensors):
+    def _run(self, function, overrides, **tensors):
         """Runs a function of `diffusion.speakers.sampling` as a graph.
 
-        The graph is kept for later calls with the same model and the same constants:
-        all that it holds and that is no tensor. `None` is left out of the tensors.
+        The graph is kept for later calls with the same model, sampler and bound; `None`
+        is left out of the tensors.
         """
-        key = (function, self.model, *sorted(constants.items()))
+        tensors["times"], *constants = self.build_sampler(**overrides)
+        if function is sampling.encode:  # whose sampler is always DDIM
+            constants = []
+        key = (function, self.model, *constants)
         if key not in self._graphs:
-            bound = functools.partial(function, self.model, **constants)
+            named = dict(zip(("sampler", "clip"), constants, strict=False))
+            bound = functools.partial(function, self.model, **named)
             self._graphs[key] = tf.function(bound, reduce_retracing=True)
         given = {
             k: tf.convert_to_tensor(v) for k, v in tensors.items() if v is not None
@@ -276,11 +261,7 @@ def stateless_seed(seed):
 
 
 def labels_to_indices(vocabulary, labels):
-    """The class index of each label of a vocabulary, -1 for those not given.
-
-    Raises:
-        ValueError: If the model has no such label or no such value of it.
-    """
+    """The class index of each label of a vocabulary, -1 for those not given."""
     for name, value in labels.items():
         if value not in vocabulary.get(name, ()):
             raise ValueError(
@@ -291,8 +272,3 @@ def labels_to_indices(vocabulary, labels):
         values.index(labels[name]) if name in labels else -1
         for name, values in vocabulary.items()
     ]
-
-
-def _guidance(weight):
-    """The weight, or `None` for 0, which saves half of the network's calls."""
-    return float(weight) if weight else None

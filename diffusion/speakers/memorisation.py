@@ -1,21 +1,15 @@
 """Memorisation: whether a model generates new speakers or its training speakers.
 
-A memorised embedding is much nearer to one training speaker than to any other. How
-often that happens by chance is measured on real embeddings of unseen speakers. Besides,
-a new embedding is as often nearer to a training row than to an unseen one as not; the
-effect of which speakers are held out is measured by permutation.
+A memorised embedding is much nearer to one training speaker than to any other, which
+real ones of unseen speakers are by chance only. Besides, a new embedding is as often
+nearer to a training row than to an unseen one as not; the effect of which speakers are
+held out is measured by permutation.
 """
 
 import numpy as np
 from scipy.stats import betabinom
 
-from timbre.metrics import privacy
-from timbre.metrics.arrays import (
-    normalise_rows,
-    row_blocks,
-    subsample,
-    subsample_equally,
-)
+from timbre.metrics import arrays, privacy
 from timbre.metrics.neighbours import nearest_cosines, nearest_neighbours
 
 QUANTILE = 0.05  # of the distance ratios of unseen real embeddings, the threshold
@@ -45,7 +39,7 @@ def measure(fake, train, held_out, seed=0) -> dict:
     seen, unseen = _balance_speakers(train, held_out, seed)
     found = privacy.memorisation(fake, seen.embeddings, unseen.embeddings, seed=seed)
     low, high = chance_interval(fake, seen, unseen, seed)
-    real = subsample(held_out.embeddings, MAX_ROWS, seed=[seed, 0])
+    real = arrays.subsample(held_out.embeddings, MAX_ROWS, seed=[seed, 0])
     return {
         **found,
         "chance_low": low,
@@ -58,11 +52,7 @@ def measure(fake, train, held_out, seed=0) -> dict:
 
 
 def summarise(found) -> str:
-    """Whether a model memorises training speakers or generates new ones, in words.
-
-    Args:
-        found: What `measure` returns.
-    """
+    """Whether a model memorises speakers or generates new ones: `measure` in words."""
     share, beyond = found["nearer_train"], found["nearer_train"] > found["chance_high"]
     if found["memorised"] >= MIN_MEMORISED:
         verdict = "memorises training speakers"
@@ -97,9 +87,8 @@ def measure_ratios(fake, train, held_out, seed=0) -> dict:
     """The share of embeddings that are memorised by their distance ratios.
 
     A ratio (see `distance_ratios`) is low below the `j`-th smallest of `m` unseen
-    speakers, one row of each, where `j / (m + 1)` is about `QUANTILE`: that is the
-    share expected of embeddings from the distribution of the unseen ones, and their
-    number is beta-binomial.
+    speakers, one row of each, where `j / (m + 1)` is about `QUANTILE`: the share
+    expected without memorisation; the number of low ones is beta-binomial.
 
     Args:
         fake: Embeddings `[n, dim]`.
@@ -107,14 +96,13 @@ def measure_ratios(fake, train, held_out, seed=0) -> dict:
         seed: Of the choice of unseen rows. Defaults to `0`.
 
     Returns:
-        `low_ratio`, the share of low ratios; `low_ratio_expected` of it without
-        memorisation, and `low_ratio_high`, its quantile .975; `memorised`, the share in
-        excess, 0 below that quantile.
+        `low_ratio`, the share of low ratios; `low_ratio_expected`, the expected one;
+        `low_ratio_high`, its quantile .975; `memorised`, the share in excess, 0 below
+        that quantile.
 
     Reference:
         Diffusion Probabilistic Models Generalize when They Fail to Memorize (Yoon et
-        al., 2023), who compare the two nearest rows in this way,
-        https://openreview.net/forum?id=shciCbSk9h
+        al., 2023), by the two nearest rows, https://openreview.net/forum?id=shciCbSk9h
     """
     order = np.random.default_rng(seed).permutation(len(held_out))
     _, first = np.unique(held_out.speaker[order], return_index=True)
@@ -134,21 +122,21 @@ def measure_ratios(fake, train, held_out, seed=0) -> dict:
 def distance_ratios(rows, train) -> np.ndarray:
     """The distance of each row to the nearest training speaker, over that to the next.
 
-    `ratio = (1 - cosine to the nearest) / (1 - cosine to the next)`, 0 for copies
+    `ratio = (1 - cosine to the nearest) / (1 - cosine to the next)`, 0 for copies,
+    float64 `[n]` in [0, 1]
 
     Args:
         rows: `[n, dim]`.
-        train: `EmbeddingSet` of two speakers or more; a speaker is as near as the
-            nearest row.
-
-    Returns:
-        float64 `[n]`, each in [0, 1].
+        train: `EmbeddingSet` of two speakers or more; the nearest row of each counts.
     """
     order = np.argsort(train.speaker, kind="stable")
     _, starts = np.unique(train.speaker[order], return_index=True)
-    rows, known = normalise_rows(rows), normalise_rows(train.embeddings[order])
+    rows, known = (
+        arrays.normalise_rows(rows),
+        arrays.normalise_rows(train.embeddings[order]),
+    )
     ratios = np.empty(len(rows))
-    for block in row_blocks(len(rows), len(known)):
+    for block in arrays.row_blocks(len(rows), len(known)):
         distance = 1 - np.maximum.reduceat(rows[block] @ known.T, starts, axis=1)
         distance.partition(1, axis=1)
         distance = np.maximum(distance[:, :2], 1e-12)
@@ -159,23 +147,19 @@ def distance_ratios(rows, train) -> np.ndarray:
 def chance_interval(
     fake, train, held_out, seed=0, permutations=1000
 ) -> tuple[float, float]:
-    """The share of embeddings nearer to `train`, were its speakers not special.
+    """Quantiles .025 and .975 of the share nearer to `train`, were it not special.
 
-    Permutation test: speakers are permuted between the two sides, rows of one together,
-    and generated embeddings stay. The rest is chance, of who was held out.
+    By a permutation test: speakers change sides, all rows of one together.
 
     Args:
         fake: Embeddings `[n, dim]`.
         train, held_out: `EmbeddingSet`s, subsampled to equal numbers of rows.
         seed: Of the permutations. Defaults to `0`.
         permutations: Their number. Defaults to `1000`.
-
-    Returns:
-        The quantiles .025 and .975 of the share.
     """
-    rows = subsample_equally(train.embeddings, held_out.embeddings, seed=seed)
+    rows = arrays.subsample_equally(train.embeddings, held_out.embeddings, seed=seed)
     speaker = np.concatenate(
-        subsample_equally(train.speaker, held_out.speaker, seed=seed)
+        arrays.subsample_equally(train.speaker, held_out.speaker, seed=seed)
     )
     names, owner = np.unique(speaker, return_inverse=True)
     _, row = nearest_neighbours(fake, np.concatenate(rows))
@@ -193,7 +177,7 @@ def _balance_speakers(train, held_out, seed):
     names = [np.unique(part.speaker) for part in parts]
     if all(len(n) == len(p) for n, p in zip(names, parts, strict=True)):
         return parts  # rows are subsampled later, and authenticity needs them all
-    chosen = subsample_equally(*names, seed=seed)
+    chosen = arrays.subsample_equally(*names, seed=seed)
     return [
         part.subset(np.isin(part.speaker, some))
         for part, some in zip(parts, chosen, strict=True)

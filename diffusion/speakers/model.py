@@ -1,8 +1,7 @@
 """A diffusion model over speaker embeddings: what is trained, saved and served.
 
-Embeddings of any extractor are scaled to what a denoiser is used to, and its answers
-are scaled back: the scaling is part of the model, so one can not go without the other.
-Labels (gender, language, any column of a set) steer it; each may be unknown.
+Embeddings of any extractor go in and come out: their scaling is part of the model.
+Labels (gender, language, any column of a set) condition it; each may be unknown.
 """
 
 import keras
@@ -16,10 +15,7 @@ from timbre.training.config import subset
 
 @keras.saving.register_keras_serializable(package="diffusion")
 class SpeakerDiffusion(keras.Model):
-    """Learns what voices there are.
-
-    `compile` and `fit` train it on embeddings as they come from their extractor, once
-    `scaler.fit` has seen them.
+    """A distribution of voices; `scaler.fit`, `compile` and `fit` train it.
 
     Args:
         denoiser: A `diffusion.denoising.Denoiser` of vectors.
@@ -77,22 +73,12 @@ class SpeakerDiffusion(keras.Model):
 
 
 def build(config, data):
-    """Build the untrained model of an experiment.
-
-    Args:
-        config: A `diffusion.speakers.config.SpeakerDiffusionConfig`.
-        data: The `diffusion.speakers.data.EmbeddingSplits` it is to be trained on.
-    """
+    """Build the untrained model of a config for `diffusion.speakers.data` splits."""
     return build_from_facts(config, data.facts)
 
 
 def build_from_facts(config, facts):
-    """Build the model of a config and of what its data decided.
-
-    Args:
-        config: A `diffusion.speakers.config.SpeakerDiffusionConfig`.
-        facts: Dict with `dim`, `unit` and `vocabulary`, as in `voices.json`.
-    """
+    """As `build`, with the `facts` of `voices.json`: `dim`, `unit`, `vocabulary`."""
     return create(
         **subset(config, DiffusionModelConfig),
         dim=facts["dim"],
@@ -116,7 +102,7 @@ def create(
     vocabulary=None,
     seed=0,
 ):
-    """Makes an untrained model out of names and numbers.
+    """Makes an untrained `SpeakerDiffusion` out of names and numbers.
 
     Args:
         dim: Dimensions of an embedding.
@@ -125,9 +111,6 @@ def create(
         prediction, weighting, label_dropout, seed: See `Denoiser`.
         scaling, blocks, unit: See `Scaler`, where `scaling` is `kind`.
         vocabulary: See `SpeakerDiffusion`.
-
-    Returns:
-        A built `SpeakerDiffusion`.
     """
     given = {k: v for k, v in (schedule or {}).items() if v is not None}
     schedule = {"name": "cosine", "steps": 1000, **given}
@@ -146,7 +129,6 @@ def create(
     scaler = Scaler(kind=scaling, blocks=blocks, unit=unit)
     scaler.build((None, dim))
     model = SpeakerDiffusion(denoiser, scaler, vocabulary)
-    x_0 = keras.ops.zeros((1, dim))
     labels = keras.ops.full((1, len(classes)), -1, dtype="int32")
-    model({"x_0": x_0, "labels": labels})
+    model({"x_0": keras.ops.zeros((1, dim)), "labels": labels})
     return model

@@ -1,8 +1,4 @@
-"""Embedding sets for training: split by speaker, averaged, their labels indexed.
-
-A generative model is evaluated on speakers it has never seen, so a set is split by
-speaker, never by row.
-"""
+"""Embedding sets for training: split by speaker, averaged, their labels indexed."""
 
 import warnings
 
@@ -10,12 +6,13 @@ import numpy as np
 
 from diffusion.speakers.scaling import has_unit_norm
 from timbre.corpora.embeddings import EmbeddingSet
+from timbre.training.networks import check_choice
 
 LEVELS = ("utterance", "speaker")
 
 
 def split_by_speaker(embeddings, held_out=0.2, seed=0, *, level="utterance", blocks=()):
-    """Splits a set in two that share no speaker.
+    """Splits a set in two that share no speaker: one to train on, one held out.
 
     Who is held out depends on the names and the seed, and not on the order of rows.
 
@@ -28,9 +25,6 @@ def split_by_speaker(embeddings, held_out=0.2, seed=0, *, level="utterance", blo
             (see `mean_per_speaker`). Defaults to `"utterance"`.
         blocks: See `mean_per_speaker`. Defaults to one part.
 
-    Returns:
-        Two `EmbeddingSet`s, to train on and held out.
-
     Raises:
         ValueError: If there are fewer than two speakers, rows without a speaker, or
             rows of one number repeated.
@@ -40,8 +34,7 @@ def split_by_speaker(embeddings, held_out=0.2, seed=0, *, level="utterance", blo
     """
     if not 0 < held_out < 1:
         raise ValueError(f"`held_out` must be between 0 and 1. Received: {held_out}")
-    if level not in LEVELS:
-        raise ValueError(f"`level` must be one of {LEVELS}. Received: {level!r}")
+    check_choice("level", level, LEVELS)
     speaker = np.asarray(embeddings.speaker, str)
     _check(embeddings.embeddings, speaker)
     names = np.unique(speaker)
@@ -106,14 +99,11 @@ def mean_per_speaker(embeddings, blocks=()):
 
 
 def build_vocabularies(embeddings, columns):
-    """The values of labels, in the order of their class indices.
+    """Dict of labels to tuples of their values, sorted, in the order of class indices.
 
     Args:
         embeddings: An `EmbeddingSet`, by custom the training split.
         columns: Names of labels.
-
-    Returns:
-        Dict, name to a tuple of values, sorted.
 
     Raises:
         ValueError: If there is no such label, or no row has it.
@@ -131,15 +121,12 @@ def build_vocabularies(embeddings, columns):
 
 
 def class_indices(embeddings, vocabulary):
-    """Labels as class indices.
+    """Labels as class indices, int32 `[n, len(vocabulary)]`, -1 where unknown.
 
     Args:
-        embeddings: An `EmbeddingSet`; a label it does not have is unknown.
+        embeddings: An `EmbeddingSet`; a label it does not have is unknown, and so is a
+            value that its vocabulary does not have.
         vocabulary: What `build_vocabularies` gives.
-
-    Returns:
-        int32 `[n, len(vocabulary)]`, the index of each value in its vocabulary, and -1
-        where it is unknown or none of them.
     """
     indices = np.full((len(embeddings), len(vocabulary)), -1, np.int32)
     for column, (name, values) in enumerate(vocabulary.items()):

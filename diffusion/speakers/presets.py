@@ -5,7 +5,7 @@
     python -m diffusion train speakers --preset faithful      # the original, its faults
 
 The run folder ends with weights, a report against baselines, figures, a card and a
-SavedModel. A run that was stopped goes on when the same command is given again.
+SavedModel. The same command again resumes a run that was stopped.
 """
 
 from dataclasses import replace

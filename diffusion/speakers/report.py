@@ -66,7 +66,7 @@ def finish(config, model, data, results, *, run):
         run: The `timbre.training.run.Run` whose weights are written.
 
     Returns:
-        The SavedModel signatures to publish, and what describes them.
+        The SavedModel signatures to publish, and their description.
     """
     with ignore_schedule_warning():
         voices = SpeakerGenerator.load(run.folder)
@@ -87,11 +87,7 @@ def finish(config, model, data, results, *, run):
 
 
 def text(results) -> str:
-    """What `evaluate` found, for people: the table, whom voices resemble, collisions.
-
-    Args:
-        results: What `evaluate` returns.
-    """
+    """The results of `evaluate` as text: table, memorisation, collisions, notes."""
     rows, sizes = results["rows"], results["sizes"]
     lines = []
     if rows:

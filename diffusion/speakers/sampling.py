@@ -3,6 +3,8 @@
 Embeddings come and go as their extractor makes them; scaling is done inside.
 """
 
+import functools
+
 import tensorflow as tf
 
 from diffusion import guidance, samplers
@@ -20,16 +22,10 @@ def denoise_function(model, labels=None, weight=None):
         weight: Of classifier-free guidance, a float or a scalar tensor. Defaults to
             none, which takes one call of the network instead of two.
     """
-
-    def unconditional(x, t):
-        return model.denoiser.denoise(x, t)
-
+    unconditional = model.denoiser.denoise
     if labels is None or not model.vocabulary:
         return unconditional
-
-    def conditional(x, t):
-        return model.denoiser.denoise(x, t, labels)
-
+    conditional = functools.partial(unconditional, labels=labels)
     if weight is None:
         return conditional
     return guidance.classifier_free(conditional, unconditional, weight)
@@ -38,7 +34,7 @@ def denoise_function(model, labels=None, weight=None):
 def generate(
     model, count, seed, *, times, sampler, labels=None, weight=None, clip=None
 ):
-    """Samples new embeddings.
+    """Samples new embeddings float32 `[count, dim]`.
 
     Args:
         model: A `SpeakerDiffusion`.
@@ -48,9 +44,6 @@ def generate(
         sampler: A sampler of `diffusion.samplers`.
         labels, weight: See `denoise_function`.
         clip: Bound on clean estimates, scaled. Defaults to none.
-
-    Returns:
-        Embeddings float32 `[count, dim]`.
     """
     noise = tf.random.stateless_normal([count, model.dim], seed)
     denoise = denoise_function(model, labels, weight)
@@ -64,16 +57,9 @@ def decode(model, noise, seed, *, times, sampler, labels=None, weight=None, clip
 
 
 def encode(model, embedding, *, times, labels=None):
-    """The noise that deterministic sampling turns into these (DDIM inversion).
+    """The noise that deterministic sampling turns into embeddings (DDIM inversion).
 
-    Args:
-        model: A `SpeakerDiffusion`.
-        embedding: `[batch, dim]`.
-        times: As for `generate`; gone through backwards.
-        labels: See `denoise_function`.
-
-    Returns:
-        Noise `[batch, dim]`.
+    Both are `[batch, dim]`; arguments as in `generate`.
     """
     x_0 = model.scaler.scale(embedding)
     denoise = denoise_function(model, labels)
@@ -81,12 +67,9 @@ def encode(model, embedding, *, times, labels=None):
 
 
 def slerp(a, b, share):
-    """Spherical interpolation from `a` to `b`, both `[..., dim]`.
+    """Spherical interpolation from `a` to `b`, both `[..., dim]`, lengths linearly.
 
-    Lengths go evenly from one to the other, so noise keeps the length of noise.
-
-    Args:
-        share: In [0, 1], broadcast against `[..., 1]`.
+    `share`, in [0, 1], broadcasts with `[..., 1]`.
     """
     norm_a = tf.norm(a, axis=-1, keepdims=True)
     norm_b = tf.norm(b, axis=-1, keepdims=True)
@@ -103,22 +86,11 @@ def check_limit(limit):
         raise ValueError(f"`limit` is a cosine between -1 and 1. Received: {limit}")
 
 
-def anonymise(
-    model,
-    embedding,
-    seed,
-    *,
-    times,
-    sampler,
-    limit,
-    weight=1.0,
-    clip=None,
-    max_tries=MAX_TRIES,
-):
+def anonymise(model, embedding, seed, *, times, sampler, limit, weight=1.0, clip=None):
     """A new embedding for each, sampled under guidance away from the one it replaces.
 
-    Sampling is repeated until all cosines are below the limit, and an embedding that
-    never is keeps its farthest sample.
+    Sampling is repeated until all cosines are below the limit, at most 8 times in all;
+    an embedding that never is keeps its farthest sample.
 
     Args:
         model: A `SpeakerDiffusion`.
@@ -127,7 +99,6 @@ def anonymise(
         times, sampler, clip: See `generate`.
         limit: Cosine that a new embedding must stay below, a float or a float64 scalar.
         weight: Of the guidance, see `diffusion.guidance.away`. Defaults to `1`.
-        max_tries: Samples at most. Defaults to `8`.
 
     Returns:
         New embeddings `[batch, dim]` and their cosines to the old ones `[batch]`.
@@ -156,7 +127,7 @@ def anonymise(
         return number + 1, best, tf.where(better, new_cosines, cosines)
 
     def needed(number, best, cosines):
-        return (number < max_tries) & tf.reduce_any(cosines >= bound)
+        return (number < MAX_TRIES) & tf.reduce_any(cosines >= bound)
 
     _, best, cosines = tf.while_loop(needed, retry, (tf.constant(1), *sample(0)))
     return best, cosines

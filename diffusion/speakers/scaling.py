@@ -3,14 +3,13 @@
 `scaled = (x - mean) @ directions / deviation`
 
 Standardising has no `directions`; whitening takes the principal components, the largest
-first. Either way each scaled coordinate has mean 0 and variance 1 over the embeddings
-it was fitted on, and the inverse is exact.
-
-A direction without variance, be it a constant column or, with fewer embeddings than
-dimensions, one outside their span, gets `floor` times the mean variance: the embeddings
-scale to 0 there and are restored exactly, and what a sampler adds there stays small.
+first. Each scaled coordinate has mean 0 and variance 1 over the embeddings it was
+fitted on, and the inverse is exact. A direction without variance (a constant column, or
+with fewer embeddings than dimensions one outside their span) gets `floor` times the
+mean variance: embeddings scale to 0 there, and what a sampler adds stays small.
 """
 
+import functools
 import itertools
 import warnings
 
@@ -18,7 +17,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from timbre.training.networks import ConfiguredByArguments
+from timbre.training.networks import ConfiguredByArguments, check_choice
 
 KINDS = ("standardise", "whiten", "none")
 
@@ -50,8 +49,7 @@ class Scaler(ConfiguredByArguments, keras.layers.Layer):
     def __init__(self, kind="standardise", blocks=(), unit=False, floor=1e-4, **kwargs):
         kwargs.setdefault("dtype", "float32")  # half precision would not be inverted
         super().__init__(**kwargs)
-        if kind not in KINDS:
-            raise ValueError(f"`kind` must be one of {KINDS}. Received: {kind!r}")
+        check_choice("kind", kind, KINDS)
         if any(block < 1 for block in blocks):
             raise ValueError(f"`blocks` must be at least 1. Received: {blocks}")
         if not 0 < floor <= 1:
@@ -64,22 +62,17 @@ class Scaler(ConfiguredByArguments, keras.layers.Layer):
     def build(self, shape):
         dim = shape[-1]
         _slices(dim, self.blocks)
-        self.mean = self._add("mean", (dim,), "zeros")
-        self.deviation = self._add("deviation", (dim,), "ones")
+        frozen = functools.partial(self.add_weight, trainable=False)
+        self.mean = frozen((dim,), "zeros", name="mean")
+        self.deviation = frozen((dim,), "ones", name="deviation")
         if self.kind == "whiten":
-            self.directions = self._add("directions", (dim, dim), "identity")
-
-    def _add(self, name, shape, initializer):
-        return self.add_weight(shape, initializer, trainable=False, name=name)
+            self.directions = frozen((dim, dim), "identity", name="directions")
 
     def fit(self, embeddings):
-        """Estimates mean, directions and deviations, in float64.
+        """Estimates mean, directions and deviations, in float64; returns the scaler.
 
         Args:
             embeddings: Finite, `[n, dim]`, with `n` at least 2.
-
-        Returns:
-            The scaler itself.
 
         Raises:
             ValueError: If `embeddings` is not that, or `dim` is not that of `blocks`.
@@ -168,12 +161,7 @@ class Scaler(ConfiguredByArguments, keras.layers.Layer):
 
 
 def has_unit_norm(embeddings, blocks=()):
-    """Whether all embeddings have length 1, or each of their parts has.
-
-    Args:
-        embeddings: `[n, dim]`.
-        blocks: As for `Scaler`. Defaults to one part.
-    """
+    """Whether embeddings `[n, dim]`, or each part of them, all have length 1."""
     rows = np.asarray(embeddings, np.float64)
     lengths = [
         np.linalg.norm(rows[:, part], axis=1) for part in _slices(rows.shape[1], blocks)
@@ -182,7 +170,6 @@ def has_unit_norm(embeddings, blocks=()):
 
 
 def _slices(dim, blocks):
-    """Slices of the parts."""
     if blocks and sum(blocks) != dim:
         raise ValueError(f"`blocks` must add up to {dim}. Received: {tuple(blocks)}")
     ends = [0, *itertools.accumulate(blocks or (dim,))]

@@ -1,7 +1,6 @@
 """Serving signatures of a speaker generator: the whole sampler inside the graph.
 
-Inputs a server can not trust are checked inside: counts and steps have limits, numbers
-are finite.
+Inputs are checked there too: counts and steps have limits, numbers are finite.
 """
 
 import tensorflow as tf
@@ -15,7 +14,7 @@ MAX_COUNT = 100_000  # embeddings of one request
 
 
 def signatures(generator, *, limit=MAX_COSINE):
-    """The functions to export, for `timbre.serving.publish.publish`.
+    """The functions to export, for `timbre.serving.publish.publish`, by name.
 
     Args:
         generator: A `diffusion.speakers.generator.SpeakerGenerator`; its sampler and
@@ -63,13 +62,7 @@ def signatures(generator, *, limit=MAX_COSINE):
         with tf.control_dependencies([check_finite(embedding, "embedding")]):
             embedding = tf.identity(embedding)
         return sampling.anonymise(
-            model,
-            embedding,
-            seed,
-            times=times,
-            sampler=sampler,
-            limit=limit,
-            clip=clip,
+            model, embedding, seed, times=times, sampler=sampler, limit=limit, clip=clip
         )
 
     def denoise(x, t):
@@ -80,8 +73,8 @@ def signatures(generator, *, limit=MAX_COSINE):
     count = tf.TensorSpec([], tf.int32, name="count")
     seed = tf.TensorSpec([2], tf.int32, name="seed")
     steps = tf.TensorSpec([], tf.int32, name="steps")
-    request, example = [count, seed, steps], {"count": 3, "seed": [1, 2]}
-    example["steps"] = min(4, last)
+    request = [count, seed, steps]
+    example = {"count": 3, "seed": [1, 2], "steps": min(4, last)}
     if num_labels:
         request.append(tf.TensorSpec([num_labels], tf.int32, name="labels"))
         request.append(tf.TensorSpec([], tf.float32, name="weight"))

@@ -9,7 +9,7 @@ from timbre.training.distribution import is_chief
 
 
 def fit(config, model, data, *, run, strategy):
-    """Train a model and leave it with its averaged weights.
+    """Train a model, leave it with its averaged weights, return the `loop.Result`.
 
     Args:
         config: A `diffusion.speakers.config.SpeakerDiffusionConfig`.
@@ -19,9 +19,6 @@ def fit(config, model, data, *, run, strategy):
             rows is logged.
         run: A `timbre.training.run.Run`.
         strategy: A `tf.distribute.Strategy`.
-
-    Returns:
-        The `timbre.training.loop.Result`.
     """
     train, held_out = data.rows()
     model.scaler.fit(train["x_0"])
@@ -44,12 +41,6 @@ def fit(config, model, data, *, run, strategy):
 
 
 def loss(model, rows, draws=4):
-    """Mean loss on some rows, each with several times and noises, never trained on.
-
-    Args:
-        model: A `SpeakerDiffusion`.
-        rows: As `fit` takes them.
-        draws: Times and noises for each row.
-    """
+    """Mean loss on rows of `EmbeddingSplits.rows`, each with some times and noises."""
     many = {name: np.repeat(column, draws, axis=0) for name, column in rows.items()}
     return float(np.mean(keras.ops.convert_to_numpy(model(many, training=False))))

@@ -1,8 +1,7 @@
 """Export of speaker embeddings in the format of a speech synthesiser (TTS).
 
 A synthesiser understands the embeddings of the extractor it was trained with, and no
-others: a vector of the right length from another extractor is noise to it. Only the
-format can be checked here.
+others. Only the format can be checked here.
 
 | format | extractor | embeddings |
 | --- | --- | --- |
@@ -18,23 +17,18 @@ from pathlib import Path
 import numpy as np
 
 from timbre.files import atomic_write
+from timbre.training.networks import check_choice
 
 MAX_NEGATIVE = 0.1  # share of the squared length below zero that rounding explains
 
 
 @dataclasses.dataclass(frozen=True)
 class TTSFormat:
-    """The format of a synthesiser's speaker embeddings.
+    """The format of a synthesiser's speaker embeddings."""
 
-    Args:
-        dim: Length of an embedding.
-        nonnegative: Whether no number is below zero (the output of a ReLU).
-        unit: Whether an embedding has length 1.
-    """
-
-    dim: int
-    nonnegative: bool = False
-    unit: bool = False
+    dim: int  # length of an embedding
+    nonnegative: bool = False  # whether no number is below zero (the output of a ReLU)
+    unit: bool = False  # whether an embedding has length 1
 
 
 FORMATS = {
@@ -44,7 +38,7 @@ FORMATS = {
 
 
 def adapt(embeddings, engine):
-    """Converts unscaled embeddings to the format of a synthesiser.
+    """Converts unscaled embeddings to the format of a synthesiser, float32 `[n, dim]`.
 
     Negative numbers become zero where the format has none, then embeddings are
     normalised to length 1 where it asks for that.
@@ -53,9 +47,6 @@ def adapt(embeddings, engine):
         embeddings: `[n, dim]`.
         engine: A name in `FORMATS`.
 
-    Returns:
-        Embeddings float32 `[n, dim]`.
-
     Raises:
         ValueError: If the format is unknown, the dimensions do not fit, a number is not
             finite, or an embedding has no length to normalise.
@@ -63,10 +54,7 @@ def adapt(embeddings, engine):
     Warns:
         UserWarning: If so much is below zero that another extractor made them.
     """
-    if engine not in FORMATS:
-        raise ValueError(
-            f"`engine` must be one of {', '.join(FORMATS)}. Received: {engine!r}"
-        )
+    check_choice("engine", engine, [*FORMATS])
     form, embeddings = FORMATS[engine], np.asarray(embeddings, np.float64)
     if embeddings.ndim != 2 or embeddings.shape[1] != form.dim:
         raise ValueError(
@@ -99,7 +87,7 @@ def adapt(embeddings, engine):
 
 
 def export(path, embeddings, *, engine, scaler, extractor):
-    """Writes embeddings for a synthesiser, with what it takes to scale and trace them.
+    """Writes and returns embeddings for a synthesiser, with their scale and origin.
 
     The file is an `.npz` without objects: `vectors` float32 `[n, dim]`; `mean` and
     `scale` float32 `[dim]` of the training embeddings; `extractor`, `engine` and `norm`
@@ -111,9 +99,6 @@ def export(path, embeddings, *, engine, scaler, extractor):
         engine: A name in `FORMATS`.
         scaler: The fitted `diffusion.speakers.scaling.Scaler` of the model.
         extractor: Name of the extractor of the training embeddings.
-
-    Returns:
-        The embeddings that were written.
     """
     path = Path(path)
     if path.suffix != ".npz":

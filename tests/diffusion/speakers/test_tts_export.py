@@ -40,7 +40,7 @@ def test_embeddings_of_another_extractor_give_a_warning(rng):
 
 
 def test_what_does_not_fit_is_refused(rng):
-    with pytest.raises(ValueError, match="`engine` must be one of sv2tts"):
+    with pytest.raises(ValueError, match="`engine` must be one of .*sv2tts"):
         tts_export.adapt(np.ones((1, 256)), "festival")
     for shape in ((1, 256), (512,)):
         with pytest.raises(ValueError, match=r"takes embeddings \[n, 512\]"):
