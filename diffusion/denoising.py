@@ -180,15 +180,7 @@ class Denoiser(NoisedModel):
         return self.losses_at(x_0, t, z, labels, training=training)
 
     def losses_at(self, x_0, t, z, labels, training=None):
-        """The loss of each sample `[batch]` at given times and with given noise.
-
-        Args:
-            x_0: Clean samples, `[batch, ...]`.
-            t: Times in 1, ..., T, int `[batch]`.
-            z: Noise, shaped as `x_0`.
-            labels: Int `[batch, attributes]`, -1 where unknown.
-            training: Whether the network is in training.
-        """
+        """The loss of each sample `[batch]` at times `t` `[batch]` with noise `z`."""
         x_t = self.add_noise(x_0, t, z)
         output = ops.cast(self.network((x_t, t, labels), training=training), x_t.dtype)
         signal, noise = self.signal_and_noise(t, x_0)

@@ -74,19 +74,11 @@ class LinearSDE:
         return self.transition(x_0, 0.0, t, mean)
 
     def perturb(self, x_0, t, seed, mean=None):
-        """Noise clean samples up to time `t`, for score matching.
+        """Noise clean samples up to times `t` above 0, for denoising score matching.
 
-        The score that a network should give at `x_t` is, on average, `-z / std`; so
-        `(std * score + z)**2` is the loss of bounded size, 1 for a network that is 0.
-
-        Args:
-            x_0: Clean samples.
-            t: Times above 0.
-            seed: Stateless seed, int `[2]`.
-            mean: The condition.
-
-        Returns:
-            `x_t` and its noise `z`, shaped as `x_0`, and `std` as from `marginal`.
+        Returns `x_t` and its noise `z`, shaped as `x_0`, and `std` as from `marginal`.
+        The score at `x_t` is, on average, `-z / std`, so `(std * score + z)**2` is a
+        loss of bounded size, 1 for a network that is 0. `seed` is stateless, int `[2]`.
         """
         centre, std = self.marginal(x_0, t, mean)
         z = normal(tf.shape(centre), seed, dtype=centre.dtype)

@@ -209,11 +209,8 @@ def invert(denoise, x, *, schedule, times):
     noisy end. There and back has an error of order 1.
 
     Args:
-        denoise, schedule, times: As in `sample`; `times` fall, and end with 0.
-        x: Samples at time 0, `[batch, ...]`.
-
-    Returns:
-        Noise at `times[0]`, shaped as `x`.
+        denoise, schedule, times: As in `sample`; `times` end with 0.
+        x: Samples at time 0, `[batch, ...]`; the noise at `times[0]` is shaped as it.
     """
     x, level = tf.convert_to_tensor(x), level_function(schedule)
     times = _check_times(times, schedule.steps)

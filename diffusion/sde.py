@@ -34,8 +34,8 @@ class VPSDE(LinearSDE):
     default, and its std `.99998`.
 
     Args:
-        beta_min: `beta(0)`, at least 0. Defaults to `0.1`.
-        beta_max: `beta(1)`, above 0. Defaults to `20.0`.
+        beta_min, beta_max: `beta` at times 0 and 1, at least 0 and above it. Default to
+            `0.1` and `20.0`.
         T: The last time. Defaults to `1.0`.
 
     Reference:
@@ -143,8 +143,7 @@ class VESDE(_GeometricSDE):
     data.
 
     Args:
-        sigma_min: `sigma(0)`. Defaults to `0.01`.
-        sigma_max: `sigma(1)`. Defaults to `50.0`.
+        sigma_min, sigma_max: `sigma` at times 0 and 1. Default to `0.01` and `50.0`.
         T: The last time. Defaults to `1.0`.
         components: Real components that share the noise; 2 for complex spectra whose
             noise has `E|z|**2 = 1`. Defaults to `1`.

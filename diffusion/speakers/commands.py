@@ -130,8 +130,10 @@ def evaluate(
     from diffusion.speakers import report  # which also draws
 
     train, held = _speakers(run, set_path, generator)
-    asked = {"labels": labels, "count": count, "seed": seed, **sampling.to_dict()}
-    found = report.evaluate(generator, train, held, **asked)
+    own = sampling.to_dict()
+    found = report.evaluate(
+        generator, train, held, labels=labels, count=count, seed=seed, **own
+    )
     if out is not None:
         write_json(out, found)
     print(report.text(found))

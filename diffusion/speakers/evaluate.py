@@ -23,6 +23,7 @@ NUM_GENERATED = 10_000  # enough to count collisions
 MAX_ROWS = 1000  # of a side, and generated ones whose neighbours are searched
 MIN_ROWS = 10  # of a side that `timbre.metrics.generation.compare` needs
 BATCH = 1000  # embeddings generated at a time
+MAX_SCORED_ROWS = 2000  # all pairs of them, or 10 of each where speakers have several
 FALSE_ACCEPT_RATE = 1e-3  # of the threshold where speakers have one row each
 BASELINES = {"Gaussian": "gaussian", "GMM(10)": "mixture", "white noise": "white"}
 
@@ -132,15 +133,13 @@ def normalise_blocks(rows, blocks=()):
     )
 
 
-def verification_threshold(embeddings, speaker, seed=0, max_rows=2000) -> dict:
+def verification_threshold(embeddings, speaker, seed=0) -> dict:
     """The cosine from which a verifier takes two embeddings for one speaker.
 
     Args:
         embeddings: Real rows `[n, dim]`, two or more.
         speaker: Who they are, `[n]`.
         seed: Of the subsample of pairs. Defaults to `0`.
-        max_rows: Rows whose pairs are scored, where speakers have one each; otherwise a
-            tenth of the pairs. Defaults to `2000`.
 
     Returns:
         `value`, and its `rule`: the equal error rate if most speakers have several
@@ -148,14 +147,14 @@ def verification_threshold(embeddings, speaker, seed=0, max_rows=2000) -> dict:
     """
     rows = normalise_rows(embeddings)
     if np.median(np.unique(speaker, return_counts=True)[1]) > 1:
-        trials = all_pairs(speaker, seed=seed, max_trials=10 * max_rows)
+        trials = all_pairs(speaker, seed=seed, max_trials=10 * MAX_SCORED_ROWS)
         scores = np.sum(rows[trials.enrol] * rows[trials.test], axis=1)
         rate = eer(trials.label, scores)
         return {
             "value": eer_threshold(trials.label, scores),
             "rule": f"the equal error rate of real rows, {100 * rate:.1f} %",
         }
-    rows = subsample(rows, max_rows, seed=seed)
+    rows = subsample(rows, MAX_SCORED_ROWS, seed=seed)
     pairs = (rows @ rows.T)[np.triu_indices(len(rows), 1)]
     return {
         "value": float(np.quantile(pairs, 1 - FALSE_ACCEPT_RATE)),

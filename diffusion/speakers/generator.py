@@ -79,7 +79,7 @@ class SpeakerGenerator:
         return self.model.dim
 
     def generate(self, count, seed=0, *, labels=None, weight=0.0, **overrides):
-        """Samples new embeddings.
+        """Samples new embeddings float32 `[count, dim]`.
 
         Args:
             count: How many.
@@ -89,9 +89,6 @@ class SpeakerGenerator:
             weight: Of classifier-free guidance by the labels. Defaults to `0`, which
                 saves half of the network's calls.
             **overrides: Replace values of `sampling`.
-
-        Returns:
-            float32 `[count, dim]`.
         """
         if count < 1:
             raise ValueError(f"`count` must be at least 1. Received: {count}")
@@ -105,10 +102,7 @@ class SpeakerGenerator:
         )
 
     def encode(self, embeddings, *, labels=None, **overrides):
-        """The noise that `decode` takes back to these embeddings, `[n, dim]`.
-
-        By DDIM inversion, with an error of order 1 in the step.
-        """
+        """DDIM inversion: the noise `[n, dim]` that `decode` takes back to these."""
         embeddings = self._check_embeddings(embeddings)
         labels = self._class_indices(labels, len(embeddings))
         return self._run(

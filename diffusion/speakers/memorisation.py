@@ -16,6 +16,7 @@ QUANTILE = 0.05  # of the distance ratios of unseen real embeddings, the thresho
 MIN_MEMORISED = 0.5  # share from which a model memorises
 MIN_PARTLY_MEMORISED = 0.2  # share below which there is a trace of memorisation
 MAX_ROWS = 1000  # real unseen rows
+PERMUTATIONS = 1000  # of speakers, for the chance interval
 
 
 def measure(fake, train, held_out, seed=0) -> dict:
@@ -144,9 +145,7 @@ def distance_ratios(rows, train) -> np.ndarray:
     return ratios
 
 
-def chance_interval(
-    fake, train, held_out, seed=0, permutations=1000
-) -> tuple[float, float]:
+def chance_interval(fake, train, held_out, seed=0) -> tuple[float, float]:
     """Quantiles .025 and .975 of the share nearer to `train`, were it not special.
 
     By a permutation test: speakers change sides, all rows of one together.
@@ -155,7 +154,6 @@ def chance_interval(
         fake: Embeddings `[n, dim]`.
         train, held_out: `EmbeddingSet`s, subsampled to equal numbers of rows.
         seed: Of the permutations. Defaults to `0`.
-        permutations: Their number. Defaults to `1000`.
     """
     rows = arrays.subsample_equally(train.embeddings, held_out.embeddings, seed=seed)
     speaker = np.concatenate(
@@ -166,7 +164,7 @@ def chance_interval(
     wins = np.bincount(owner[row], minlength=len(names)) / len(fake)
     num_train = len(np.unique(owner[: len(rows[0])]))
     rng = np.random.default_rng(seed)
-    shares = [rng.permutation(wins)[:num_train].sum() for _ in range(permutations)]
+    shares = [rng.permutation(wins)[:num_train].sum() for _ in range(PERMUTATIONS)]
     low, high = np.quantile(shares, [0.025, 0.975])
     return float(low), float(high)
 

@@ -15,7 +15,7 @@ from timbre.training.config import subset
 
 @keras.saving.register_keras_serializable(package="diffusion")
 class SpeakerDiffusion(keras.Model):
-    """A distribution of voices; `scaler.fit`, `compile` and `fit` train it.
+    """A distribution of voices, trained by `scaler.fit`, then `compile` and `fit`.
 
     Args:
         denoiser: A `diffusion.denoising.Denoiser` of vectors.

@@ -63,16 +63,13 @@ def split_by_speaker(embeddings, held_out=0.2, seed=0, *, level="utterance", blo
 def mean_per_speaker(embeddings, blocks=()):
     """One row of each speaker, speakers sorted: the mean of the speaker's rows.
 
-    Where all rows have length 1, the mean is normalised to length 1 too. A speaker
-    keeps a label that no row contradicts; `segment` has the number of rows.
+    Where all rows have length 1, so have the means, and a mean of 0 is refused. A
+    speaker keeps a label that no row contradicts; `segment` has the number of rows.
 
     Args:
         embeddings: An `EmbeddingSet`.
         blocks: Dimensions of the parts of a concatenation, each with a length of its
             own. Defaults to one part.
-
-    Raises:
-        ValueError: If the mean of unit rows is 0.
     """
     rows = np.asarray(embeddings.embeddings, np.float64)
     names, index, counts = np.unique(
