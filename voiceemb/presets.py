@@ -95,13 +95,9 @@ _small = SpeakerEncoderConfig(
     augmentation=AugmentationConfig(enabled=True, num_masks=1),
     validate_every=500,
 )
-_all_readers = replace(  # nobody is left to choose weights: the last ones are taken
-    _small,
-    validation_speakers=0,
-    augmentation=replace(
-        _small.augmentation, noise_probability=0.7, snr_db=(0.0, 30.0)
-    ),
-)
+_noisy = replace(_small.augmentation, noise_probability=0.7, snr_db=(0.0, 30.0))
+# nobody is left to choose weights: the last ones are taken
+_all_readers = replace(_small, validation_speakers=0, augmentation=_noisy)
 
 PRESETS = {
     "tiny": _tiny,
@@ -124,7 +120,7 @@ PRESETS = {
         _all_readers,
         name="small-long",
         softmax=replace(_small.softmax, steps=6000, margin_rise=(0, 2400)),
-        augmentation=replace(_all_readers.augmentation, speeds=(1.0, 0.9, 1.1)),
+        augmentation=replace(_noisy, speeds=(1.0, 0.9, 1.1)),
     ),
     "seed": _seed,
     "paper": _paper,

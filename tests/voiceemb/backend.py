@@ -12,7 +12,7 @@ import numpy as np
 
 from voiceemb.networks import speaker_encoder
 
-sound, answers, *runs = map(Path, sys.argv[1:])
+sound, out, *runs = map(Path, sys.argv[1:])
 found = {}
 for run in runs:
     config = json.loads((run / "config.json").read_text("utf-8"))["config"]
@@ -20,5 +20,5 @@ for run in runs:
     model.load_weights(run / "model.weights.h5")
     embedding = model(model.features(np.load(sound)), training=False)
     found[run.name] = keras.ops.convert_to_numpy(embedding)
-np.savez(answers, **found)
+np.savez(out, **found)
 print(keras.backend.backend())

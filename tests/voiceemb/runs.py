@@ -36,8 +36,8 @@ def make(
         "cache": "c",
     }
     (folder / "config.json").write_text(json.dumps({"config": config}))
-    heard = {"speakers": {"train": speakers, "validation": ["eve"]}}
-    (folder / "speakers.json").write_text(json.dumps(heard))
+    trained = {"speakers": {"train": speakers, "validation": ["eve"]}}
+    (folder / "speakers.json").write_text(json.dumps(trained))
     (folder / "card.md").write_text(f"# {folder.name}\n")
     (folder / "checkpoints").mkdir()
     return folder

@@ -64,22 +64,25 @@ def build(folder):
 
 
 @pytest.mark.slow
-def test_every_network_answers_alike_on_jax(runs, sound, tmp_path):
+def test_every_network_embeds_alike_on_jax(runs, sound, tmp_path):
     np.save(tmp_path / "sound.npy", sound)
     on_jax(
-        "voiceemb/backend.py", tmp_path / "sound.npy", tmp_path / "answers.npz", *runs
+        "voiceemb/backend.py",
+        tmp_path / "sound.npy",
+        tmp_path / "embeddings.npz",
+        *runs,
     )
-    with np.load(tmp_path / "answers.npz") as answers:
-        assert len(answers.files) == len(runs)
+    with np.load(tmp_path / "embeddings.npz") as embeddings:
+        assert len(embeddings.files) == len(runs)
         for folder in runs:
             model = build(folder)
             expected = model(model.features(sound), training=False)
-            np.testing.assert_allclose(answers[folder.name], expected, atol=1e-5)
-            assert np.std(expected, axis=0).max() > 1e-3  # two sounds, two answers
+            np.testing.assert_allclose(embeddings[folder.name], expected, atol=1e-5)
+            assert np.std(expected, axis=0).max() > 1e-3  # two sounds
 
 
 @pytest.mark.slow
-def test_every_network_answers_alike_when_served(runs, sound, tmp_path):
+def test_every_network_embeds_alike_when_served(runs, sound, tmp_path):
     for folder in runs:
         model = build(folder)
         served = publish(

@@ -1,4 +1,4 @@
-"""What is handed on answers as what was trained, alone or fused, and knows no place."""
+"""A bundle embeds as what was trained, alone or fused, and knows no place."""
 
 import json
 
@@ -26,7 +26,7 @@ def sounds(rng):
 
 
 @pytest.mark.slow
-def test_a_packed_run_answers_alike_and_knows_no_place(runs, tmp_path, sounds):
+def test_a_packed_run_embeds_alike_and_knows_no_place(runs, tmp_path, sounds):
     packed = bundle.pack(runs[0], tmp_path / "deep" / "packed")
     one, two = (Encoder.load(folder) for folder in (runs[0], packed))
     expected = one.embed_utterances(sounds)
@@ -65,8 +65,8 @@ def test_a_fused_encoder_knows_the_speakers_of_all_members(runs, tmp_path, capsy
     names = [str(run) for run in runs]
     cli.main(["fuse", "--runs", *names, "--out", str(tmp_path / "fused")])
     assert capsys.readouterr().out.strip() == str(tmp_path / "fused")
-    heard = report.trained_speakers(tmp_path / "fused")
-    assert heard == {"anna", "bert", "carl", "eve"}
+    speakers = report.trained_speakers(tmp_path / "fused")
+    assert speakers == {"anna", "bert", "carl", "eve"}
     card = (tmp_path / "fused" / "card.md").read_text("utf-8")
     assert "# one" in card and "# third" in card
     untrained = report.build_untrained(tmp_path / "fused")

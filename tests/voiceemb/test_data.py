@@ -123,7 +123,9 @@ def test_features_can_not_be_augmented(parts, encoder, tmp_path):
 
 
 @pytest.mark.parametrize("waveforms", [False, True])
-def test_features_and_waveforms_are_judged_alike(parts, encoder, tmp_path, waveforms):
+def test_features_and_waveforms_have_one_validation_eer(
+    parts, encoder, tmp_path, waveforms
+):
     cache = data.open_cache(
         parts.train, tmp_path, encoder.filterbank, waveforms=waveforms
     )
@@ -156,7 +158,7 @@ def test_crop_lengths_and_those_of_a_phase_are_in_frames(parts, encoder, tmp_pat
     assert {x.shape[1] for x, _ in voices.batches(draw, 4, crop_frames=40)(0)} == {40}
 
 
-def test_voices_of_two_corpora_are_judged_within_each(parts, encoder, tmp_path):
+def test_two_corpora_have_trials_within_each_only(parts, encoder, tmp_path):
     """The same recordings under two names: the mean is that of each."""
     rows = [
         dataclasses.replace(u, speaker=f"{name}/{u.speaker}", path=copied)
@@ -175,7 +177,7 @@ def test_voices_of_two_corpora_are_judged_within_each(parts, encoder, tmp_path):
     assert found["eer_one"] == found["eer_two"] == found["eer"]
 
 
-def test_no_validation_means_no_judge(spoken, encoder, tmp_path):
+def test_without_validation_speakers_there_is_no_eer(spoken, encoder, tmp_path):
     parts = SpeakerSplits(spoken, None, None, None, "closed-set")
     cache = data.open_cache(spoken, tmp_path, encoder.filterbank)
     voices = prepared(parts, spoken, cache, encoder)

@@ -101,7 +101,7 @@ def test_a_folder_without_a_model_is_named(tmp_path):
 
 
 def test_an_encoder_that_was_loaded_knows_where_from(encoder, tmp_path, monkeypatch):
-    """Beside it lie its threshold, and whom it has heard."""
+    """Beside it lie its threshold, and its training speakers."""
     monkeypatch.setattr("voiceemb.encoder.PRETRAINED", tmp_path)
     run = make(tmp_path / "mini", ["anna"])
     assert Encoder.load(str(run)).folder == Encoder.pretrained("mini").folder == run

@@ -139,9 +139,9 @@ def test_a_calibration_is_evaluated_on_the_cosines_it_is_for(corpus, tmp_path):
         resamples=0,
     )
     calibration = LogisticCalibration(slope=2.0, offset=-1.0)
-    judged = evaluate.add_calibration(found, "pitch", calibration, prior=0.2)
-    assert ["calibration" in row for row in judged.rows] == [True, False, False]
-    got = judged.rows[0]["calibration"]
+    calibrated = evaluate.add_calibration(found, "pitch", calibration, prior=0.2)
+    assert ["calibration" in row for row in calibrated.rows] == [True, False, False]
+    got = calibrated.rows[0]["calibration"]
     label, cosines = found.trials["all-pairs"].label, found.scores["all-pairs", "pitch"]
     odds = np.exp(2 * cosines - 1) * 0.2 / 0.8
     probability = odds / (1 + odds)
@@ -154,7 +154,9 @@ def test_a_calibration_is_evaluated_on_the_cosines_it_is_for(corpus, tmp_path):
     assert got["cllr"] == pytest.approx(cllr)
     assert 0 <= got["min_cllr"] <= got["cllr"]
     assert "calibration" not in found.rows[0]
-    path = figures.plot_reliability(judged, calibration, tmp_path, extractor="pitch")
+    path = figures.plot_reliability(
+        calibrated, calibration, tmp_path, extractor="pitch"
+    )
     assert path.name == "reliability.png" and path.stat().st_size > 5000
 
 

@@ -123,7 +123,7 @@ class Calibrated:
 
 
 @pytest.mark.parametrize(
-    "more, answers_",
+    "more, expected",
     [
         # llr = 4 * 0.25 - 2 = -1; probability = 1 / (1 + e) = 0.2689
         ([], ["probability of one voice 0.2689 (prior 0.5)", "two voices (threshold"]),
@@ -139,12 +139,12 @@ class Calibrated:
     ],
 )
 def test_verify_says_a_probability_and_decides_by_it(
-    monkeypatch, capsys, more, answers_
+    monkeypatch, capsys, more, expected
 ):
     monkeypatch.setattr(encoder, "load_encoder", lambda *_: Calibrated())
     cli.main(["verify", "a.wav", "b.wav", "--run", "small", *more])
     said = capsys.readouterr().out
-    assert all(answer in said for answer in ["cosine 0.2500", *answers_])
+    assert all(text in said for text in ["cosine 0.2500", *expected])
 
 
 def test_a_prior_is_a_probability_and_needs_a_calibration(monkeypatch):
@@ -195,7 +195,7 @@ def test_evaluate_normalises_scores_and_names_what_it_did(places, tmp_path, caps
 
 
 @pytest.mark.slow
-def test_evaluate_says_what_a_calibration_is_worth(places, tmp_path, capsys):
+def test_evaluate_prints_the_errors_of_a_calibration(places, tmp_path, capsys):
     trained, corpus = places
     run = shutil.copytree(trained, tmp_path / "smoke")
     calibration = LogisticCalibration(slope=4.0, offset=-2.0)
@@ -213,7 +213,7 @@ def test_evaluate_says_what_a_calibration_is_worth(places, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_robustness_writes_rows_and_figures_of_unheard_speakers(
+def test_robustness_writes_rows_and_figures_of_unseen_speakers(
     places, tmp_path, capsys
 ):
     run, corpus = places

@@ -23,8 +23,8 @@ BANDS = 4
 AAM = {"head": "aam", "scale": 16.0, "sub_centres": 2}
 
 
-class Ear(keras.Model):
-    """The least that can be taught: one matrix over the mean of a crop."""
+class SmallestEncoder(keras.Model):
+    """The smallest encoder: one matrix over the mean of a crop."""
 
     def __init__(self):
         super().__init__()
@@ -40,10 +40,10 @@ class Ear(keras.Model):
         return keras.ops.normalize(self.affine_output(features), axis=-1)
 
 
-class Voices:
+class FiveSpeakers:
     """Data of five speakers; in the phase `ends` it ends before its fourth step."""
 
-    def __init__(self, ends=None, judged=True):
+    def __init__(self, ends=None, validated=True):
         rng = np.random.default_rng(0)
         self.speaker = np.repeat(np.arange(5), 4)
         self.sound = rng.normal(size=(20, 11, BANDS)).astype("float32")
@@ -51,7 +51,7 @@ class Voices:
         self.num_classes = 5
         lengths = np.full(20, 11)
         self.sampler = batch_sampler.BatchSampler(self.speaker, lengths, crop=11)
-        self.ends, self.judged, self.crops = ends, judged, []
+        self.ends, self.validated, self.crops = ends, validated, []
 
     def batches(self, draw, steps, *, crop_frames=None):
         frames = crop_frames or 6
@@ -66,15 +66,18 @@ class Voices:
         return after
 
     def validate(self, encoder):
-        if not self.judged:
+        if not self.validated:
             return None
         return lambda: {"eer": float(np.sum(encoder.get_weights()[0]))}
 
 
-def teach(run, voices, encoder=None, ema=None):
-    """Trains all stages that have classes or contrasts, six steps each."""
+def train_stages(run, voices, encoder=None, ema=None):
+    """Trains all stages but the triplets', six steps each."""
     keras.utils.set_random_seed(0)
-    encoder, optimiser = encoder or Ear(), OptimiserConfig(final_rate=0.0, ema=ema)
+    encoder, optimiser = (
+        encoder or SmallestEncoder(),
+        OptimiserConfig(final_rate=0.0, ema=ema),
+    )
     config = SpeakerEncoderConfig(
         log_every=2,
         save_every=2,
@@ -107,14 +110,14 @@ def new_run(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ema", [None, 0.5])
-def test_phases_that_stop_and_go_on_end_as_those_left_alone_to_the_bit(new_run, ema):
+def test_stages_that_stop_and_go_on_end_as_those_left_alone_to_the_bit(new_run, ema):
     """The margin, halfway up when the data ends, and the scale go on too."""
-    expected, whole = teach(new_run("whole"), Voices(), ema=ema)
+    expected, whole = train_stages(new_run("whole"), FiveSpeakers(), ema=ema)
     broken = new_run("broken")
     for phase in range(3):
         with pytest.raises(ValueError, match="before step 4 of 6"):
-            teach(broken, Voices(ends=phase), ema=ema)
-    found, results = teach(broken, Voices(), ema=ema)
+            train_stages(broken, FiveSpeakers(ends=phase), ema=ema)
+    found, results = train_stages(broken, FiveSpeakers(), ema=ema)
     for was, now in zip(expected.get_weights(), found.get_weights(), strict=True):
         np.testing.assert_array_equal(now, was)
     assert results == whole and [r.step for r in results] == [6, 6, 6]
@@ -125,13 +128,13 @@ def test_phases_that_stop_and_go_on_end_as_those_left_alone_to_the_bit(new_run, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("judged", [True, False])
-def test_a_phase_leaves_the_weights_its_encoder_ends_with(new_run, judged):
-    """The averages, since those are judged; without a judge the last ones."""
+@pytest.mark.parametrize("validated", [True, False])
+def test_a_phase_leaves_the_weights_its_encoder_ends_with(new_run, validated):
+    """The averages, since those are validated; without validation the last ones."""
     run = new_run("run")
-    encoder, results = teach(run, Voices(judged=judged), ema=0.5)
-    assert [bool(result.best_weights) for result in results] == [judged] * 3
-    trainer = SpeakerClassifier(Ear(), 5, **AAM)
+    encoder, results = train_stages(run, FiveSpeakers(validated=validated), ema=0.5)
+    assert [bool(result.best_weights) for result in results] == [validated] * 3
+    trainer = SpeakerClassifier(SmallestEncoder(), 5, **AAM)
     trainer(np.ones((1, 6, BANDS), "float32"))
     run.load_weights(trainer, "checkpoints/large_margin/best.weights.h5")
     for left, has in zip(
@@ -147,7 +150,7 @@ def test_a_phase_leaves_the_weights_its_encoder_ends_with(new_run, judged):
 @pytest.mark.slow
 def test_the_large_margin_goes_on_with_the_classes_of_the_softmax(new_run, monkeypatch):
     """And with the encoder as the phase before has left it, on crops of its own."""
-    run, voices, before = new_run("run"), Voices(), {}
+    run, voices, before = new_run("run"), FiveSpeakers(), {}
 
     def fit(trainer, after, *, phase, **settings):
         before[phase] = trainer.get_weights()
@@ -160,12 +163,12 @@ def test_the_large_margin_goes_on_with_the_classes_of_the_softmax(new_run, monke
     real, select, kept = loop.fit, loop.select_weights, {}
     monkeypatch.setattr(loop, "fit", fit)
     monkeypatch.setattr(loop, "select_weights", select_weights)
-    teach(run, voices)
-    taught = SpeakerClassifier(Ear(), 5, **AAM)
-    taught(np.ones((1, 6, BANDS), "float32"))
-    run.load_weights(taught, "checkpoints/softmax/best.weights.h5")
+    train_stages(run, voices)
+    trained = SpeakerClassifier(SmallestEncoder(), 5, **AAM)
+    trained(np.ones((1, 6, BANDS), "float32"))
+    run.load_weights(trained, "checkpoints/softmax/best.weights.h5")
     *encoder, centres = before["large_margin"]
-    np.testing.assert_array_equal(centres, taught.get_weights()[-1])
+    np.testing.assert_array_equal(centres, trained.get_weights()[-1])
     for start, left in zip(encoder, kept["metric"], strict=True):
         np.testing.assert_array_equal(start, left)
     assert voices.crops == [6, 6, 10]

@@ -8,10 +8,7 @@ out, so the points of a curve may differ in utterances; each row has their numbe
 
 **Noise.** Every utterance gets a noise of its own, the same one at all levels, so the
 points of a curve differ in level only. By default both sides of a trial are noisy: in
-a list of all pairs neither is for enrolment. `noisy="test"` leaves the first side of
-each pair clean.
-
-`voiceemb.evaluation.corruptions` has the corruptions.
+a list of all pairs neither is for enrolment. `noisy="test"` leaves the first clean.
 """
 
 import dataclasses

@@ -1,10 +1,8 @@
 """Triplet mining: the positives and negatives of the anchors in a batch.
 
 Every strategy takes the cosines `cosine[a, b]` between all rows of a batch and returns
-three arrays that broadcast together:
-
-`same` is the cosine of anchor and positive, `other` that of anchor and negative,
-`weight` is 1 where the two make a valid triplet and 0 elsewhere.
+three arrays that broadcast together: `same`, the cosine of anchor and positive,
+`other`, that of anchor and negative, and `weight`, 1 for valid triplets and else 0.
 
 Every row is an anchor if its speaker has another row and some other speaker has one.
 One forward pass serves both the mining and the gradient.

@@ -52,8 +52,8 @@ def test_interrupted_exits_with_130_unless_caught():
 def test_the_way_on_is_the_same_command_and_never_a_fresh_start(monkeypatch):
     command = ["python", "train.py", "--name", "my run", "--fresh", "--steps", "9"]
     monkeypatch.setattr(sys, "orig_argv", command)
-    told = how_to_go_on().splitlines()[-1].strip()
-    assert told == "python train.py --name 'my run' --steps 9"
+    command = how_to_go_on().splitlines()[-1].strip()
+    assert command == "python train.py --name 'my run' --steps 9"
 
 
 def test_a_seed_decides_all_numbers(monkeypatch):

@@ -216,7 +216,7 @@ def test_the_best_weights_are_kept(run, better):
     assert [row["eer"] for row in result.history][:3] == scores[:3]
 
 
-def test_averages_are_what_is_judged_and_kept(run):
+def test_averages_are_validated_and_kept(run):
     model = line(use_ema=True, ema_momentum=0.9)
     seen = []
 

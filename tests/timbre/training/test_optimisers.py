@@ -82,21 +82,21 @@ def walk(num, **arguments):
 @pytest.mark.parametrize("name", ["adam", "sgd"])
 @pytest.mark.parametrize("ema", [0.9, 0.5])
 def test_a_young_average_forgets_sooner(name, ema):
-    told = {"name": name, "learning_rate": 0.1, "ema": ema}
-    weights, averages = walk(100, ema_warm_up=True, **told)
+    options = {"name": name, "learning_rate": 0.1, "ema": ema}
+    weights, averages = walk(100, ema_warm_up=True, **options)
     expected = [weights[0]]
     for n, weight in enumerate(weights[1:], start=1):
         decay = min(ema, (1 + n) / (10 + n))
         expected.append(decay * expected[-1] + (1 - decay) * weight)
     np.testing.assert_allclose(averages, expected, rtol=1e-4, atol=1e-5)
-    same, _ = walk(100, **told)
+    same, _ = walk(100, **options)
     np.testing.assert_array_equal(weights, same)  # averaging moves no weight
 
 
 def test_without_warm_up_the_average_is_that_of_keras():
-    told = {"learning_rate": 0.1, "ema": 0.9}
-    assert type(build(steps=9, **told)) is keras.optimizers.Adam
-    weights, averages = walk(30, **told)
+    options = {"learning_rate": 0.1, "ema": 0.9}
+    assert type(build(steps=9, **options)) is keras.optimizers.Adam
+    weights, averages = walk(30, **options)
     expected = [weights[0]]
     for weight in weights[1:]:
         expected.append(0.9 * expected[-1] + 0.1 * weight)
@@ -106,9 +106,9 @@ def test_without_warm_up_the_average_is_that_of_keras():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["adam", "sgd"])
 def test_a_warming_average_comes_back_from_its_config_and_its_state(name, tmp_path):
-    told = {"name": name, "ema": 0.999, "ema_warm_up": True, "clip_norm": 1.0}
+    options = {"name": name, "ema": 0.999, "ema_warm_up": True, "clip_norm": 1.0}
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
-    model.compile(optimizer=build(steps=9, **told), loss="mse")
+    model.compile(optimizer=build(steps=9, **options), loss="mse")
     x = np.arange(12.0).reshape(4, 3)
     model.fit(x, x[:, :2], epochs=3, verbose=0)
     model.save(tmp_path / "model.keras")

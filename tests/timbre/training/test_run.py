@@ -170,7 +170,7 @@ def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path):
 
 @pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.ENOSPC])
 def test_a_disk_that_refuses_a_file_is_a_clear_error(tmp_path, monkeypatch, code):
-    """What open(2) answers on a read-only mount, a foreign folder, a full disk."""
+    """The errors of open(2) on a read-only mount, a foreign folder, a full disk."""
     real = os.open
 
     def refuse(path, flags, *args, **kwargs):

@@ -44,8 +44,8 @@ def tones(waveforms):
 
 def turned(waveforms):
     """Takes each noisy tone for the next lower one."""
-    heard = [loudest(x) for x in waveforms]
-    return np.eye(3)[[(tone - noisy) % 3 for tone, noisy in heard]]
+    found = [loudest(x) for x in waveforms]
+    return np.eye(3)[[(tone - noisy) % 3 for tone, noisy in found]]
 
 
 def test_short_cuts_lie_inside_long_ones(rng):
@@ -115,9 +115,9 @@ def test_a_duration_has_only_utterances_that_long_and_says_how_many(corpus):
     lengths = []
 
     def spy(waveforms):
-        heard = list(waveforms)
-        lengths.append({len(x) for x in heard})
-        return tones(heard)
+        received = list(waveforms)
+        lengths.append({len(x) for x in received})
+        return tones(received)
 
     both = {"spy": spy, "tones": tones}
     rows = Robustness(corpus, both, **FAST).over_durations()
@@ -140,7 +140,7 @@ def test_a_duration_has_only_utterances_that_long_and_says_how_many(corpus):
 
 @pytest.mark.parametrize("over", [Robustness.over_durations, Robustness.over_noise])
 def test_the_corruption_of_an_utterance_depends_on_its_name_alone(corpus, over):
-    def heard(some):
+    def corrupted(some):
         sounds = set()
 
         def spy(waveforms):
@@ -151,9 +151,9 @@ def test_the_corruption_of_an_utterance_depends_on_its_name_alone(corpus, over):
         over(Robustness(some, {"spy": spy}, **FAST))
         return sounds
 
-    everything = heard(corpus)
-    assert heard(Corpus("back", corpus.utterances[::-1])) == everything
-    assert heard(corpus.subset(["200", "800"])) < everything
+    everything = corrupted(corpus)
+    assert corrupted(Corpus("back", corpus.utterances[::-1])) == everything
+    assert corrupted(corpus.subset(["200", "800"])) < everything
 
 
 def test_noise_is_on_both_sides_or_on_the_test_side_only(corpus):
@@ -169,14 +169,14 @@ def test_noise_is_on_both_sides_or_on_the_test_side_only(corpus):
 
 
 def test_levels_share_one_noise_and_differ_by_a_factor(corpus):
-    heard = []
+    received = []
 
     def spy(waveforms):
-        heard.append([x.astype(float) for x in waveforms])
-        return tones(heard[-1])
+        received.append([x.astype(float) for x in waveforms])
+        return tones(received[-1])
 
     Robustness(corpus, {"spy": spy}, **FAST).over_noise([0, 20])
-    clean, quiet, loud = heard
+    clean, quiet, loud = received
     for x, low, high in zip(clean, quiet, loud, strict=True):
         np.testing.assert_allclose(10 * (low - x), high - x, atol=2e-5)
 

@@ -96,7 +96,7 @@ def test_facts_are_the_digests_of_all_splits_and_sounds():
 def test_groups_stay_in_one_split():
     corpus = paper_corpus(40, 4)
     corpus = Corpus(
-        "kin",
+        "groups",
         tuple(
             Utterance(
                 u.path, u.speaker, extra={"variant": str(int(u.speaker[1:]) // 4)}
@@ -132,8 +132,8 @@ def joined(**sizes):
 def test_a_held_out_corpus_validates_alone_and_trains_nothing():
     parts = split(joined(near=20, far=3), held_out_corpora=("far",))
     assert parts.validation.speakers == ("far/s00", "far/s01", "far/s02")
-    heard = {corpus_of(s) for s in (*parts.train.speakers, *parts.test.speakers)}
-    assert heard == {"near"} and len(parts.test.speakers) == 4
+    corpora = {corpus_of(s) for s in (*parts.train.speakers, *parts.test.speakers)}
+    assert corpora == {"near"} and len(parts.test.speakers) == 4
     assert parts.protocol == "open-set" and parts.closed_set is not None
 
 
