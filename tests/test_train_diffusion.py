@@ -49,7 +49,7 @@ def trained(tmp_path_factory):
 
 
 def test_a_run_leaves_all_it_promises(trained):
-    run, said = trained
+    run, printed = trained
     for name in (
         *("config.json", "voices.json", "metrics.json", "history.csv", "card.md"),
         *("model.weights.h5", "model.weights.h5.sha256"),
@@ -67,11 +67,11 @@ def test_a_run_leaves_all_it_promises(trained):
     assert [row["voices"] for row in results["collisions"]["generated"]] == [
         *(10, 100, 1000, 10_000)
     ]
-    assert "The model generates new speakers" in said
+    assert "The model generates new speakers" in printed
 
 
 def test_the_card_says_what_was_learned_and_never_calls_voices_anonymous(trained):
-    run, said = trained
+    run, printed = trained
     card = (run / "card.md").read_text()
     facts = json.loads((run / "voices.json").read_text())
     for fact in (
@@ -82,28 +82,28 @@ def test_the_card_says_what_was_learned_and_never_calls_voices_anonymous(trained
         *("never call these anonymous", "## Intended use", "## Limits", "white noise"),
     ):
         assert fact in card, fact
-    assert said.strip() in card
+    assert printed.strip() in card
 
 
 def test_the_same_command_again_ends_at_once_with_the_same_table(trained):
-    run, said = trained
+    run, printed = trained
     weights = (run / "model.weights.h5.sha256").read_text()
     before = (run / "metrics.json").read_text()
     done = speakers(run.parents[1])
-    assert done.returncode == 0 and done.stdout == said
+    assert done.returncode == 0 and done.stdout == printed
     assert (run / "model.weights.h5.sha256").read_text() == weights
     assert (run / "metrics.json").read_text() == before
     assert "steps/s" not in done.stderr  # nothing was left to do
 
 
-def test_the_served_model_draws_the_voices_of_the_run(trained):
+def test_the_served_model_generates_what_the_run_does(trained):
     run, _ = trained
     exported = sorted((run / "export").iterdir())[0]
     served = tf.saved_model.load(str(exported)).signatures["generate"]
-    asked = {"count": tf.constant(3), "steps": tf.constant(20)}
-    answer = served(**asked, seed=tf.constant([5, 0]))["embedding"]
+    request = {"count": tf.constant(3), "steps": tf.constant(20)}
+    result = served(**request, seed=tf.constant([5, 0]))["embedding"]
     voices = SpeakerGenerator.load(run)
-    np.testing.assert_allclose(answer, voices.generate(3, seed=5), atol=1e-5)
+    np.testing.assert_allclose(result, voices.generate(3, seed=5), atol=1e-5)
     about = json.loads((exported / "assets.extra/about.json").read_text())
     assert about["sha256"] == voices.about["sha256"]
 
@@ -120,8 +120,8 @@ def test_a_run_that_is_killed_ends_as_one_left_alone_to_the_bit(tmp_path):
     assert not (broken / "model.weights.h5").exists()
     again = command(*longer, "--runs")[2:]
     both = ((*again, name) for name in ("broken", "whole"))  # goes on in a new process
-    left, said = run_sessions(tmp_path, "train_diffusion", *both)
-    assert left == [0, 0] and said.count("Resuming voices after step") == 1
+    left, printed = run_sessions(tmp_path, "train_diffusion", *both)
+    assert left == [0, 0] and printed.count("Resuming voices after step") == 1
     names = ("model.weights.h5.sha256", "history.csv", "metrics.json")
     for name in names:
         assert text_of(whole / name) == text_of(broken / name), name
@@ -203,7 +203,7 @@ def refused(tmp_path_factory):
 
 
 @pytest.mark.parametrize("write", BAD, ids=lambda write: write.__name__)
-def test_a_set_that_can_not_be_learned_from_leaves_a_sentence_and_no_folder(
+def test_a_set_that_can_not_be_learned_from_leaves_one_line_and_no_folder(
     write, refused
 ):
     folder, left = refused
@@ -212,7 +212,7 @@ def test_a_set_that_can_not_be_learned_from_leaves_a_sentence_and_no_folder(
     assert not (folder / "runs" / write.__name__).exists()
 
 
-def test_help_answers_without_tensorflow():
+def test_help_needs_no_tensorflow():
     code = (
         "import sys, train_diffusion\n"
         "try:\n    train_diffusion.main(['speakers', '--help'])\n"

@@ -24,7 +24,7 @@ for path in sorted(folder.glob("*.json")):
     schedule = {"name": "cosine", "steps": network.steps}
     denoiser = denoisers[path.stem] = Denoiser(network, schedule)
     found[path.stem] = keras.ops.convert_to_numpy(denoiser.denoise(*inputs))
-np.savez(folder / "answers.npz", **found)
+np.savez(folder / "outputs.npz", **found)
 x_0, _, labels = inputs
 classifier = NoiseConditionalClassifier(network.dim, 3, schedule, width=8, num_blocks=1)
 for model, data in (

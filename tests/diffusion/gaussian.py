@@ -1,4 +1,4 @@
-"""Normal data whose denoiser, flow and every sampler's answer are known exactly.
+"""Normal data whose denoiser, flow and every sampler's result are known exactly.
 
 The data are `N(mean, U diag(std**2) U')` with a full covariance: `U = 1 - 2 w w'` is a
 reflection. Then `E[x_0 | x_t] = mean + U g U' (x_t - signal * mean)`, with
@@ -46,25 +46,25 @@ class Gaussian:
             (self.schedule.signal[t] * self.std) ** 2 + self.schedule.noise[t] ** 2
         )
 
-    def drawn(self, count, t, seed=1):
+    def sample(self, count, t, seed=1):
         """Samples of `x_t`, float64 `[count, *event]`."""
         z = np.random.default_rng(seed).normal(size=(count, len(self.mean)))
-        return self.placed(z * self.deviation(t), t)
+        return self.place(z * self.deviation(t), t)
 
-    def placed(self, coordinates, t):
+    def place(self, coordinates, t):
         """Samples of `x_t` from their coordinates along the columns of `U`."""
         x = self.turn(coordinates) + self.schedule.signal[t] * self.mean
         return x.reshape(-1, *self.event)
 
     def coordinates(self, x, t):
-        """What `placed` places."""
+        """What `place` places."""
         flat = np.reshape(x, (-1, len(self.mean)))
         return self.turn(flat - self.schedule.signal[t] * self.mean)
 
-    def flowed(self, x, t, s):
+    def flow(self, x, t, s):
         """Where the probability flow takes `x_t`: deviations scale, nothing else."""
         scale = self.deviation(s) / self.deviation(t)
-        return self.placed(self.coordinates(x, t) * scale, s)
+        return self.place(self.coordinates(x, t) * scale, s)
 
     def clean(self, y, t):
         """The exact estimate in coordinates."""

@@ -45,8 +45,8 @@ class Gaussian:
         self.turn = tf.constant(turn, dtype)
         self.power = tf.constant(np.linspace(0.3, 2.0, dim), dtype)
         self.mean = tf.constant(rng.normal(size=(1, *event)), dtype)
-        drawn_to = tf.constant(rng.normal(size=(1, *event)), dtype)
-        self.condition = drawn_to if sde.conditional else None
+        mean = tf.constant(rng.normal(size=(1, *event)), dtype)
+        self.condition = mean if sde.conditional else None
 
     def at(self, t):
         """Mean of `x_t`, and its variance in each of the directions `turn`."""
@@ -63,7 +63,7 @@ class Gaussian:
         z = self.straight(x, centre, power) / tf.sqrt(power)
         return -tf.einsum("...j,ij->...i", z, self.turn)
 
-    def draw(self, t, count, seed=(5, 6)):
+    def sample(self, t, count, seed=(5, 6)):
         """Exact samples of `x_t`."""
         shape = [count, *self.mean.shape[1:]]
         return self.flow(tf.random.stateless_normal(shape, seed, dtype=self.dtype), t)

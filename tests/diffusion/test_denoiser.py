@@ -1,4 +1,4 @@
-"""The denoiser: its loss, its labels, its answers, and that it learns."""
+"""The denoiser: its loss, its labels, its estimates, and that it learns."""
 
 import keras
 import numpy as np

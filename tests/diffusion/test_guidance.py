@@ -1,4 +1,4 @@
-"""Guidance: against exact answers for Gaussian classes, and its limits."""
+"""Guidance: against exact results for Gaussian classes, and its limits."""
 
 import keras
 import numpy as np
@@ -194,7 +194,7 @@ def test_a_noisy_classifier_is_rebuilt_and_every_weight_learns(rng, tmp_path):
     np.testing.assert_allclose(np.sum(shares, axis=0), 1, rtol=1e-5)
 
 
-def test_unknown_classes_teach_nothing():
+def test_unknown_classes_have_no_loss():
     model, logits = noisy_classifier(), np.array([[1.0, 2.0, 0.0], [5.0, 0.0, 0.0]])
     alone = model.compute_loss(y=np.array([1]), y_pred=logits[:1])
     both = model.compute_loss(y=np.array([1, -1]), y_pred=logits)

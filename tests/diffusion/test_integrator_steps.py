@@ -15,7 +15,7 @@ from tests.diffusion.gaussian_sde import Gaussian
 
 
 def one_step(integrator, sde, x, t, s, seed=(7, 8), mean=None):
-    """A step with the score `-x`, and the noise that it has drawn."""
+    """A step with the score `-x`, and the noise that it has sampled."""
     z = tf.random.stateless_normal(x.shape, seed, dtype=x.dtype, alg="philox")
     options = {"sde": sde, "seed": seed, "mean": mean}
     t, s = tf.constant(t, x.dtype), tf.constant(s, x.dtype)
@@ -98,7 +98,7 @@ def test_langevin_steps_settle_as_wide_as_stated(snr, t):
     corrector, at = PredictorCorrector(snr=snr), tf.constant(t)
     std = float(data.sde.std(t))
     power = float(data.at(at)[1][0])
-    x = data.draw(at, count=20000)
+    x = data.sample(at, count=20000)
     for i in range(int(2 / (snr * std) ** 2 * power)):
         x = corrector.correct(data.score, x, at, sde=data.sde, seed=(0, i))
     expected = power / (1 - snr**2 * std**2 / power)

@@ -43,7 +43,7 @@ def check_finds_the_data(data, samples, tolerance):
 @pytest.mark.parametrize("event", [(64,), (40, 8), (16, 8, 2)])
 def test_the_exact_score_leads_to_the_data_whatever_the_rank(integrator, event):
     data = Gaussian(VPSDE(), event)
-    start = data.draw(1.0, count=16384 // np.prod(event))
+    start = data.sample(1.0, count=16384 // np.prod(event))
     samples = run_integration(data, start, integrator, 100)
     check_finds_the_data(data, samples, tolerance=0.06)
 
@@ -52,7 +52,7 @@ def test_the_exact_score_leads_to_the_data_whatever_the_rank(integrator, event):
 @every_sde
 def test_every_process_is_reversed(integrator, sde):
     data = Gaussian(sde, (8,))
-    samples = run_integration(data, data.draw(sde.T, count=2048), integrator, 150)
+    samples = run_integration(data, data.sample(sde.T, count=2048), integrator, 150)
     check_finds_the_data(data, samples, tolerance=0.08)
 
 
@@ -101,7 +101,7 @@ def test_half_a_step_is_half_or_a_quarter_of_the_error(integrator, order, sde):
 
 
 def test_the_ten_steps_of_grad_tts_reach_time_zero(rng):
-    """Nothing is asked at 0, where this score has no value; Heun's rule would."""
+    """The score is not called at 0, where it has no value; Heun's rule would."""
     sde, x_0 = MeanRevertingVPSDE(), tf.constant(rng.normal(size=(4, 6)))
     mean = tf.zeros_like(x_0)
 
@@ -132,7 +132,7 @@ def test_one_step_and_two_stay_finite(integrator, steps):
 @every_integrator
 def test_the_same_seed_gives_the_same_bits(integrator):
     data = Gaussian(VPSDE(), (6,))
-    x = data.draw(1.0, count=8)
+    x = data.sample(1.0, count=8)
     run = compile_integration(data, integrator)
     first, again, other = (run(x, 5, seed).numpy() for seed in [(0, 1), (0, 1), (0, 2)])
     np.testing.assert_array_equal(first, again)
@@ -145,7 +145,7 @@ def test_a_sample_does_not_depend_on_how_many_follow_it(integrator):
     if getattr(integrator, "corrector", None) == "langevin":
         return  # as published, its step is that of the whole batch
     data = Gaussian(VPSDE(), (6,))
-    x = data.draw(1.0, count=16)
+    x = data.sample(1.0, count=16)
     options = {"sde": data.sde, "integrator": integrator, "steps": 3}
     few, many = (integrate(data.score, y, **options) for y in (x[:4], x))
     np.testing.assert_allclose(few, many[:4], rtol=1e-5, atol=1e-6)
@@ -178,7 +178,7 @@ def test_the_score_is_traced_once_and_called_as_often_as_stated(integrator):
 def test_a_graph_takes_the_number_of_steps_as_a_tensor(integrator):
     """One trace serves all, and eager execution agrees with it."""
     data = Gaussian(OUVESDE(), (6,))
-    x = data.draw(1.0, count=4)
+    x = data.sample(1.0, count=4)
     options = {"sde": data.sde, "mean": data.condition, "integrator": integrator}
 
     @tf.function(input_signature=[tf.TensorSpec([None, 6]), tf.TensorSpec([], "int32")])
@@ -197,7 +197,7 @@ def test_a_graph_takes_the_number_of_steps_as_a_tensor(integrator):
 def test_integration_is_differentiable():
     """Through score and steps: the end of a linear flow is linear in its start."""
     data = Gaussian(VPSDE(), (3,), "float64")
-    x, run = data.draw(1.0, count=2), compile_integration(data, HeunFlow())
+    x, run = data.sample(1.0, count=2), compile_integration(data, HeunFlow())
     with tf.GradientTape() as tape:
         tape.watch(x)
         total = tf.reduce_sum(run(x, 5))
@@ -236,7 +236,7 @@ def test_a_network_is_served_with_its_integrator(tmp_path):
 def test_an_earlier_start_is_an_sde_that_ends_earlier():
     """From the distribution at half time, half the way leads to the data."""
     data = Gaussian(dataclasses.replace(VPSDE(), T=0.4), (8,))
-    samples = run_integration(data, data.draw(0.4, count=2048), HeunFlow(), 50)
+    samples = run_integration(data, data.sample(0.4, count=2048), HeunFlow(), 50)
     check_finds_the_data(data, samples, tolerance=0.05)
 
 

@@ -32,21 +32,19 @@ def test_attackers_are_those_of_the_report():
     assert get_args(commands.Attacker) == attacks.ATTACKERS
 
 
-def test_sample_writes_the_voices_of_a_seed_and_how_they_were_drawn(
-    run, tmp_path, capsys
-):
+def test_sample_writes_the_voices_of_a_seed_and_their_provenance(run, tmp_path, capsys):
     out = tmp_path / "new" / "voices.npz"
     command = ["sample", "--run", run, "--out", out, "--count", 7, "--seed", 3]
     call(*command, "--label", "mode=low", "--weight", 1, "--sampler", "ddim")
     assert "7 voices of 8 dimensions" in capsys.readouterr().out
-    drawn = EmbeddingSet.load(out)
-    told = {"labels": {"mode": "low"}, "weight": 1.0}
-    expected = SpeakerGenerator.load(run).generate(7, 3, sampler="ddim", **told)
-    np.testing.assert_array_equal(drawn.embeddings, expected)
-    assert drawn.speaker[[0, 6]].tolist() == ["new000001", "new000007"]
-    assert {*drawn.labels["mode"]} == {"low"}
-    about = {**told, "generator": "run", "seed": 3, "sampler": "ddim", "steps": 4}
-    assert about.items() <= drawn.about.items() and len(drawn.about["sha256"]) == 64
+    new = EmbeddingSet.load(out)
+    options = {"labels": {"mode": "low"}, "weight": 1.0}
+    expected = SpeakerGenerator.load(run).generate(7, 3, sampler="ddim", **options)
+    np.testing.assert_array_equal(new.embeddings, expected)
+    assert new.speaker[[0, 6]].tolist() == ["new000001", "new000007"]
+    assert {*new.labels["mode"]} == {"low"}
+    about = {**options, "generator": "run", "seed": 3, "sampler": "ddim", "steps": 4}
+    assert about.items() <= new.about.items() and len(new.about["sha256"]) == 64
     call(*command)
     assert EmbeddingSet.load(out).labels == {}  # replaced
 
@@ -98,12 +96,12 @@ def test_anonymise_writes_first_and_reports_its_attackers(run, given, tmp_path, 
     out, report = tmp_path / "anon.npz", tmp_path / "report.json"
     command = ["anonymise", given, "--run", run, "--out", out, "--report", report]
     call(*command, "--seed", 0)
-    said = capsys.readouterr()
+    printed = capsys.readouterr()
     for attacker in attacks.ATTACKERS:
-        assert attacker in said.out
-    assert "do not call the result anonymous" in said.out
-    assert "keep it secret" in said.err  # the seed
-    assert "learned from speakers of these names" in said.err
+        assert attacker in printed.out
+    assert "do not call the result anonymous" in printed.out
+    assert "keep it secret" in printed.err  # the seed
+    assert "learned from speakers of these names" in printed.err
     new, old = EmbeddingSet.load(out), EmbeddingSet.load(given)
     assert len({*new.speaker}) == 30 and not {*new.speaker} & {*old.speaker}
     assert new.labels == {} and "seed" not in new.about and new.about["limit"] == 0.7
@@ -124,9 +122,9 @@ def test_anonymise_by_utterance_keeps_names_if_asked_and_draws_anew(
     for out in outs:
         call("anonymise", given, "--run", run, "--out", out, "--level", "utterance",
              "--keep-names", "--attacker", "lazy")  # fmt: skip
-    said = capsys.readouterr()
-    assert "lazy" in said.out and "ignorant" not in said.out
-    assert "keep it secret" not in said.err
+    printed = capsys.readouterr()
+    assert "lazy" in printed.out and "ignorant" not in printed.out
+    assert "keep it secret" not in printed.err
     one, two = map(EmbeddingSet.load, outs)
     np.testing.assert_array_equal(one.speaker, EmbeddingSet.load(given).speaker)
     assert {*one.labels} == {"mode"}
@@ -204,12 +202,12 @@ def test_what_can_not_be_used_is_said_before_anything_is_written(
     np.savez(pickled, embeddings=np.array([{}], object), speaker=np.array(["a"]))
 
     def command(run, given, out):
-        told = {
+        options = {
             "interpolate": ["--from", "a", "--to", "b"],
             "edit": ["--label", "mode=low"],
         }
         sets = {"sample": [], "anonymise": [given]}.get(name, ["--set", given])
-        return [name, "--run", run, "--out", out, *sets, *told.get(name, [])]
+        return [name, "--run", run, "--out", out, *sets, *options.get(name, [])]
 
     (tmp_path / "empty").mkdir()
     bad = [
@@ -240,7 +238,7 @@ def test_a_run_with_other_weights_is_one_error(tmp_path):
         call("sample", "--run", run, "--out", tmp_path / "voices.npz")
 
 
-def test_what_stood_there_stays_when_drawing_fails(run, tmp_path, monkeypatch):
+def test_what_stood_there_stays_when_sampling_fails(run, tmp_path, monkeypatch):
     out = tmp_path / "voices.npz"
     out.write_text("of yesterday")
     for wrong in (["--label", "mode=loud"], ["--count", "0"], ["--steps", "51"]):

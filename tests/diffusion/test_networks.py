@@ -206,7 +206,7 @@ def test_options_of_other_networks_are_passed_over():
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_half_precision_answers_in_single(name, policy, rng):
+def test_half_precision_networks_return_float32(name, policy, rng):
     data = inputs(rng, classes=(2,))
     shape = {"dim": 12, "steps": STEPS, "classes": (2,), **SMALL[name]}
     single = randomise_zeros(build(name, **shape), rng)
@@ -245,7 +245,7 @@ def test_a_wrong_argument_is_named(make, error, rule):
 
 
 @pytest.mark.slow
-def test_every_network_answers_alike_on_jax_and_trains_there(rng, tmp_path):
+def test_every_network_computes_alike_on_jax_and_trains_there(rng, tmp_path):
     """A program of its own rebuilds the denoisers under JAX from their weights."""
     data = inputs(rng, classes=(2, 3))
     np.savez(tmp_path / "inputs.npz", *data)
@@ -258,6 +258,6 @@ def test_every_network_answers_alike_on_jax_and_trains_there(rng, tmp_path):
         denoiser = Denoiser(network, {"name": "cosine", "steps": STEPS})
         expected[name] = np.asarray(denoiser.denoise(*data))
     on_jax("diffusion/backend.py", tmp_path)
-    with np.load(tmp_path / "answers.npz") as answers:
+    with np.load(tmp_path / "outputs.npz") as outputs:
         for name, y in expected.items():
-            np.testing.assert_allclose(answers[name], y, atol=1e-5)
+            np.testing.assert_allclose(outputs[name], y, atol=1e-5)

@@ -80,7 +80,7 @@ def test_sampling_finds_the_data_at_every_spacing(sampler, event):
     run, bias = in_graph(data, sampler), 0.005 if ORDERS.get(sampler, 1) > 1 else 0.06
     for spacing in SPACINGS:
         times = sampling_times(KARRAS, 100, spacing).numpy()
-        x = data.drawn(count, times[0])
+        x = data.sample(count, times[0])
         _, left, var = standardised(data, sampler, x, run(x, times), times)
         slope, _ = REFERENCES[sampler](data, data.deviation(times[0]), times)
         np.testing.assert_allclose(np.sqrt(slope**2 + var), data.std, rtol=bias)
@@ -101,7 +101,7 @@ def test_one_step_two_steps_and_all_steps_are_those_of_the_papers(sampler, spaci
     data = Gaussian(COSINE)
     for steps in (1, 2, COSINE.steps):
         times = sampling_times(COSINE, steps, spacing).numpy()
-        x = data.drawn(40, times[0])
+        x = data.sample(40, times[0])
         y = sample(data, sampler, x, times)
         _, left, var = standardised(data, sampler, x, y, times)
         if sampler in ORDERS or steps == 1:
@@ -115,7 +115,7 @@ def test_one_step_two_steps_and_all_steps_are_those_of_the_papers(sampler, spaci
 def test_pure_noise_at_the_end_harms_nobody(sampler, steps):
     """With zero terminal SNR, `x_T` says nothing: the first estimate is the mean."""
     data = Gaussian(schedules.linear(10, 0.05, 0.8).rescale_zero_terminal_snr())
-    x = data.drawn(200, 10)
+    x = data.sample(200, 10)
     np.testing.assert_allclose(data.denoise(x, 10)[0], data.mean)
     times = sampling_times(data.schedule, steps, "karras").numpy()
     y = sample(data, sampler, x, times)
@@ -127,12 +127,12 @@ def test_pure_noise_at_the_end_harms_nobody(sampler, steps):
 
 
 @members
-def test_a_schedule_of_one_step_answers_with_its_only_estimate(sampler):
+def test_a_schedule_of_one_step_returns_its_only_estimate(sampler):
     data = Gaussian(schedules.karras(1))
     for spacing in SPACINGS:
         times = sampling_times(data.schedule, 1, spacing)
         assert times.numpy().tolist() == [1, 0]
-        x = data.drawn(3, 1)
+        x = data.sample(3, 1)
         np.testing.assert_allclose(sample(data, sampler, x, times), data.denoise(x, 1))
 
 
@@ -140,10 +140,10 @@ def test_a_schedule_of_one_step_answers_with_its_only_estimate(sampler):
 def test_halving_the_step_divides_the_error_by_two_to_the_order(sampler):
     """Against the exact probability flow, between times where it is smooth."""
     data, errors = Gaussian(schedules.cosine(3600)), []
-    x, run = data.drawn(20, 2400), in_graph(data, sampler)
+    x, run = data.sample(20, 2400), in_graph(data, sampler)
     for steps in (10, 20, 40):
         times = np.linspace(2400, 600, steps + 1).astype(int)
-        exact = data.flowed(x, 2400, 600)
+        exact = data.flow(x, 2400, 600)
         errors.append(np.sqrt(np.mean((run(x, times) - exact) ** 2)))
     orders = np.log2(np.divide(errors[:-1], errors[1:]))
     np.testing.assert_allclose(orders, ORDERS[sampler], atol=0.35)
@@ -161,7 +161,7 @@ def test_the_mean_of_the_clean_estimates_bears_any_width():
 
 def test_ddim_without_new_noise_is_euler_along_the_flow_in_sigma():
     data, times = Gaussian(COSINE), sampling_times(COSINE, 5).numpy()
-    x = data.drawn(8, 12)
+    x = data.sample(8, 12)
     expected = gaussian.euler(data, data.coordinates(x, 12), times)[0]
     actual = data.coordinates(sample(data, DDIMSampler(), x, times), 0)
     np.testing.assert_allclose(actual, expected, atol=1e-9)
@@ -171,7 +171,7 @@ def test_ddim_without_new_noise_is_euler_along_the_flow_in_sigma():
 def test_ddim_with_all_noise_new_is_ddpm(steps):
     """The same formula, by other roots and products: equal to rounding."""
     data, times = Gaussian(COSINE), sampling_times(COSINE, steps)
-    x = data.drawn(8, COSINE.steps).astype("float32")
+    x = data.sample(8, COSINE.steps).astype("float32")
     both = [
         sample(data, m, x, times, seed=(3, 4))
         for m in (DDIMSampler(1.0), DDPMSampler())
@@ -182,7 +182,7 @@ def test_ddim_with_all_noise_new_is_ddpm(steps):
 @members
 def test_the_same_seed_gives_the_same_bits_and_the_batch_does_not_matter(sampler):
     data, times = Gaussian(COSINE, (4, 3)), sampling_times(COSINE, 6)
-    x = data.drawn(9, times[0]).astype("float32")
+    x = data.sample(9, times[0]).astype("float32")
     first, again, other = (
         sample(data, sampler, x, times, seed=seed) for seed in [(1, 2), (1, 2), (1, 3)]
     )
@@ -212,7 +212,7 @@ def test_the_network_is_traced_once_and_called_as_often_as_counted(sampler):
             network, x, schedule=COSINE, times=times, sampler=sampler
         )
 
-    x = data.drawn(5, COSINE.steps).astype("float32")
+    x = data.sample(5, COSINE.steps).astype("float32")
     for steps in (1, 7, 12):
         called.clear()
         y = run(x, tf.constant(steps))
@@ -226,7 +226,7 @@ def test_the_network_is_traced_once_and_called_as_often_as_counted(sampler):
 @members
 def test_clipping_bounds_the_estimates_and_with_them_the_samples(sampler):
     data = Gaussian(COSINE, spread=(2.0, 3.0))
-    x = data.drawn(50, COSINE.steps)
+    x = data.sample(50, COSINE.steps)
     times = sampling_times(COSINE, 8)
     free = sample(data, sampler, x, times)
     y = sample(data, sampler, x, times, clip=0.75)
@@ -271,7 +271,7 @@ def test_what_is_no_sampler_is_refused(make, rule):
 def test_what_can_not_be_sampled_is_refused(options, rule):
     data = Gaussian(COSINE)
     with pytest.raises(ValueError, match=f"{rule}.*Received"):
-        sample(data, DDIMSampler(), data.drawn(2, 12), **options)
+        sample(data, DDIMSampler(), data.sample(2, 12), **options)
 
 
 def test_an_estimate_of_another_shape_is_refused():

@@ -52,27 +52,27 @@ def noisy(rows, seed):
     return with_cosines(rows @ ROTATION + noise, rows)
 
 
-def attack(voices, anonymiser, *, level="utterance", attackers=ALL, seed=0):
-    split = attacks.split_speakers(voices.speaker, attackers, seed)
-    new = anonymisation.anonymise(voices, anonymiser, seed, level=level)
+def attack(original, anonymiser, *, level="utterance", attackers=ALL, seed=0):
+    split = attacks.split_speakers(original.speaker, attackers, seed)
+    new = anonymisation.anonymise(original, anonymiser, seed, level=level)
     how = {"attackers": attackers, "level": level, "seed": seed, "resamples": 20}
-    found = attacks.measure(voices, new, anonymiser, split, **how)
+    found = attacks.measure(original, new, anonymiser, split, **how)
     json.dumps(found, allow_nan=False)
     return found, {row["attacker"]: row["eer_after"] for row in found["attackers"]}
 
 
 def test_a_speaker_has_one_embedding_and_an_utterance_its_own():
-    voices = make_set(num_speakers=5)
-    new = anonymisation.anonymise(voices, independent, 3, level="speaker")
+    original = make_set(num_speakers=5)
+    new = anonymisation.anonymise(original, independent, 3, level="speaker")
     assert new.embeddings.shape == (5, DIM) and new.cosines.shape == (5,)
     np.testing.assert_array_equal(new.rows, np.repeat(new.embeddings, 6, axis=0))
-    shuffled = np.random.default_rng(0).permutation(len(voices))
+    shuffled = np.random.default_rng(0).permutation(len(original))
     other = anonymisation.anonymise(
-        voices.subset(shuffled), independent, 3, level="speaker"
+        original.subset(shuffled), independent, 3, level="speaker"
     )
     np.testing.assert_allclose(other.rows, new.rows[shuffled], atol=1e-6)
-    each = anonymisation.anonymise(voices, independent, 3, level="utterance")
-    np.testing.assert_array_equal(each.rows, independent(voices.embeddings, 3)[0])
+    each = anonymisation.anonymise(original, independent, 3, level="utterance")
+    np.testing.assert_array_equal(each.rows, independent(original.embeddings, 3)[0])
 
 
 def test_rows_need_a_speaker_where_speakers_are_replaced():
@@ -93,18 +93,18 @@ def test_rows_need_a_speaker_where_speakers_are_replaced():
 
 @pytest.mark.parametrize("level, num", [("speaker", 5), ("utterance", 30)])
 def test_what_is_handed_on_has_no_names_but_rows_in_their_order(level, num):
-    voices = make_set(num_speakers=5, labels={"gender": ["f"] * 30})
-    new = anonymisation.anonymise(voices, independent, 3, level=level)
-    given = anonymisation.anonymised_set(voices, new, 3, about={"limit": 0.7})
+    original = make_set(num_speakers=5, labels={"gender": ["f"] * 30})
+    new = anonymisation.anonymise(original, independent, 3, level=level)
+    given = anonymisation.anonymised_set(original, new, 3, about={"limit": 0.7})
     np.testing.assert_array_equal(given.embeddings, new.rows)
     assert given.labels == {} and {*given.segment} == {""}
     assert given.about == {"limit": 0.7}
     names = [f"pseudo{i + 1:06d}" for i in range(num)]
-    assert sorted({*given.speaker}) == names  # as many as voices
+    assert sorted({*given.speaker}) == names  # as many as original
     first = given.speaker[:: 30 // num].tolist()
     assert first != names and len({*first}) == num  # their order says nothing
-    kept = anonymisation.anonymised_set(voices, new, 3, about={}, keep_names=True)
-    assert kept.speaker is voices.speaker and kept.labels is voices.labels
+    kept = anonymisation.anonymised_set(original, new, 3, about={}, keep_names=True)
+    assert kept.speaker is original.speaker and kept.labels is original.labels
     np.testing.assert_array_equal(kept.embeddings, new.rows)
 
 
@@ -154,21 +154,21 @@ def test_attackers_have_seeds_that_are_not_the_published_one():
     assert published == (5, 60)  # one for each speaker
     assert lazy[1] == 30 and (enrolled[1], training[1]) == (90, 180)
     assert len({seed for seed, _ in seeds}) == 4
-    drawn = {anonymisation.derive_seed(s, n) for s in range(50) for n in range(6)}
-    assert len(drawn) == 300 and max(drawn) < 2**62
+    seeds = {anonymisation.derive_seed(s, n) for s in range(50) for n in range(6)}
+    assert len(seeds) == 300 and max(seeds) < 2**62
 
 
 def test_independent_is_on_both_sides_and_sides_share_no_row():
-    voices = make_set(num_speakers=50, each=5)
-    split = attacks.split_speakers(voices.speaker, ALL, 0)
-    who = [{*voices.speaker[rows]} for rows in (split.enrolled, split.trials)]
+    original = make_set(num_speakers=50, each=5)
+    split = attacks.split_speakers(original.speaker, ALL, 0)
+    who = [{*original.speaker[rows]} for rows in (split.enrolled, split.trials)]
     assert who[0] == who[1] and len(who[0]) == 25
-    assert not who[0] & {*voices.speaker[split.training]}
+    assert not who[0] & {*original.speaker[split.training]}
     rows = np.concatenate([split.enrolled, split.trials, split.training])
     assert len({*rows.tolist()}) == len(rows) == 250
     assert len(split.enrolled) == 25 * 2 and len(split.trials) == 25 * 3
-    alone = attacks.split_speakers(voices.speaker, ["lazy"], 0)
-    assert len({*voices.speaker[alone.trials]}) == 50 and not len(alone.training)
+    alone = attacks.split_speakers(original.speaker, ["lazy"], 0)
+    assert len({*original.speaker[alone.trials]}) == 50 and not len(alone.training)
 
 
 def test_large_sets_are_thinned():
@@ -183,9 +183,9 @@ def test_attackers_that_can_not_take_part_are_reported_missing():
     found, rates = attack(one_each, independent)
     assert rates == {} and [*found["missing"]] == [*ALL]
     assert found["threshold"] is None and found["collisions"] == []
-    said = attacks.format_report(found)
-    assert "lazy: not measured, it needs 2 speakers of two utterances" in said
-    assert "do not call the result anonymous" in said
+    text = attacks.format_report(found)
+    assert "lazy: not measured, it needs 2 speakers of two utterances" in text
+    assert "do not call the result anonymous" in text
     found, rates = attack(make_set(num_speakers=12), independent)
     assert [*rates] == ["ignorant", "lazy"]
     assert "semi-informed: not measured, it needs 20 speakers" in attacks.format_report(
@@ -199,11 +199,11 @@ def test_one_embedding_for_all_collides_and_is_not_distinctive():
     def same(rows, seed):
         return with_cosines(np.tile(np.eye(1, DIM), (len(rows), 1)), rows)
 
-    voices = make_set(num_speakers=30)
-    split = attacks.split_speakers(voices.speaker, ["ignorant"], 0)
-    new = anonymisation.anonymise(voices, same, 0, level="speaker")
+    original = make_set(num_speakers=30)
+    split = attacks.split_speakers(original.speaker, ["ignorant"], 0)
+    new = anonymisation.anonymise(original, same, 0, level="speaker")
     options = {"attackers": ["ignorant"], "level": "speaker", "seed": 0}
-    found = attacks.measure(voices, new, same, split, resamples=20, **options)
+    found = attacks.measure(original, new, same, split, resamples=20, **options)
     assert [row["voices"] for row in found["collisions"]] == [10, 30]
     assert found["collisions"][0]["doubles"] == pytest.approx(1)
     assert found["distinctiveness"]["gain_db"] is None  # -inf, which JSON has not
@@ -212,15 +212,15 @@ def test_one_embedding_for_all_collides_and_is_not_distinctive():
 
 
 def test_the_accuracy_of_a_label_stays_or_falls_to_chance():
-    voices = make_set(num_speakers=80)
+    original = make_set(num_speakers=80)
     side = np.arange(480) // 6 % 2
-    voices.embeddings[:, 0] = 2 * side - 1
+    original.embeddings[:, 0] = 2 * side - 1
     empty, one = np.full(480, ""), np.full(480, "x")
     labels = {"gender": np.where(side, "f", "m"), "room": empty, "one": one}
-    voices = dataclasses.replace(voices, labels=labels)
+    original = dataclasses.replace(original, labels=labels)
     kept, lost = (
         anonymisation.label_accuracy(
-            voices, anonymisation.anonymise(voices, p, 1, level="speaker")
+            original, anonymisation.anonymise(original, p, 1, level="speaker")
         )
         for p in (identity, independent)
     )
@@ -231,9 +231,9 @@ def test_the_accuracy_of_a_label_stays_or_falls_to_chance():
 
 def test_the_report_names_attackers_and_their_protocol():
     found, _ = attack(make_set(), independent, level="speaker")
-    said = attacks.format_report(found)
+    text = attacks.format_report(found)
     for words in (
-        "60 new voices for 360 rows",
+        "60 new original for 360 rows",
         "ignorant  ",
         "lazy  ",
         "semi-informed  ",
@@ -243,5 +243,5 @@ def test_the_report_names_attackers_and_their_protocol():
         "de-identification",
         "do not call the result anonymous",
     ):
-        assert words in said
-    assert "is anonymous" not in said
+        assert words in text
+    assert "is anonymous" not in text

@@ -1,4 +1,4 @@
-"""Figures of generated voices: what is drawn is what is there."""
+"""Figures of generated embeddings show what is there."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def known():
 
 
 @pytest.fixture(scope="module")
-def voices(known):
+def generator(known):
     """An untrained model that knows the scale."""
     made = model.create(
         dim=8,
@@ -27,9 +27,11 @@ def voices(known):
 
 
 @pytest.mark.slow
-def test_a_run_gets_its_figures(voices, known, tmp_path):
+def test_a_run_gets_its_figures(generator, known, tmp_path):
     history = [{"step": 1, "loss": 1.0}, {"step": 2, "loss": 0.5, "held_loss": 0.6}]
-    paths = figures.save_figures(voices, *known, tmp_path / "figures", history=history)
+    paths = figures.save_figures(
+        generator, *known, tmp_path / "figures", history=history
+    )
     assert [path.name for path in paths] == [
         *("map.png", "distances.png", "noising.png", "training.png")
     ]
@@ -38,19 +40,19 @@ def test_a_run_gets_its_figures(voices, known, tmp_path):
 
 @pytest.mark.slow
 def test_one_held_out_voice_leaves_the_figures_that_need_no_more(
-    voices, known, tmp_path
+    generator, known, tmp_path
 ):
     train, held = known
-    paths = figures.save_figures(voices, train, held.subset([0]), tmp_path)
+    paths = figures.save_figures(generator, train, held.subset([0]), tmp_path)
     assert [path.name for path in paths] == ["noising.png"]
 
 
 def test_one_fit_places_all_kinds_in_equal_numbers_and_other_markers(rng):
     kinds = [rng.normal(size=(n, 4)) for n in (30, 12, 20)]
     figure = figures.tsne_figure(*kinds, most=10)
-    drawn = figure.axes[0].collections
-    assert [len(each.get_offsets()) for each in drawn] == [10, 10, 10]
-    shapes = {each.get_paths()[0].vertices.tobytes() for each in drawn}
+    scatters = figure.axes[0].collections
+    assert [len(each.get_offsets()) for each in scatters] == [10, 10, 10]
+    shapes = {each.get_paths()[0].vertices.tobytes() for each in scatters}
     assert len(shapes) == 3
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == ["real, learned from", "real, unseen", "generated"]
@@ -79,8 +81,8 @@ def test_a_density_integrates_to_one_and_finds_a_normal(rng):
     assert np.isfinite(lonely).all() and np.argmax(lonely) == 100
 
 
-def test_ten_panels_show_noising_and_denoising(voices, known):
-    figure = figures.noising_figure(voices, known[0].embeddings, most=30)
+def test_ten_panels_show_noising_and_denoising(generator, known):
+    figure = figures.noising_figure(generator, known[0].embeddings, most=30)
     titles = [axes.get_title("left") for axes in figure.axes]
     t = [int(title.split(",")[0].removeprefix("t = ")) for title in titles]
     assert t == [0, 10, 20, 30, 40, 40, 30, 20, 10, 0]
@@ -91,13 +93,13 @@ def test_ten_panels_show_noising_and_denoising(voices, known):
     assert noise.std() == pytest.approx(1, abs=0.3)
 
 
-def test_ddim_states_end_where_the_sampler_ends(voices):
+def test_ddim_states_end_where_the_sampler_ends(generator):
     """In pieces or at one go, DDIM goes one way."""
-    times = voices.build_sampler()[0].numpy()
-    way = figures.ddim_states(voices, times, np.array([0, 5, 20]), count=4, seed=3)
+    times = generator.build_sampler()[0].numpy()
+    way = figures.ddim_states(generator, times, np.array([0, 5, 20]), count=4, seed=3)
     assert [*way] == [times[0], times[5], 0]
-    end = np.asarray(voices.model.scaler.unscale(way[0]))
-    np.testing.assert_allclose(end, voices.generate(4, seed=3), atol=1e-5)
+    end = np.asarray(generator.model.scaler.unscale(way[0]))
+    np.testing.assert_allclose(end, generator.generate(4, seed=3), atol=1e-5)
 
 
 def test_a_schedule_of_few_steps_has_few_panels(known):

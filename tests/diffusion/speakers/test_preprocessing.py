@@ -23,16 +23,16 @@ def test_no_speaker_is_on_both_sides_and_none_is_lost(rng, level, each):
     assert len({*held.speaker}) == 5 and len(held) == 5 * each
 
 
-def test_who_is_held_out_hangs_on_names_and_seed_alone(rng):
-    voices = some(rng)
-    shuffled = voices.subset(rng.permutation(len(voices)))
+def test_who_is_held_out_depends_on_names_and_seed_alone(rng):
+    dataset = some(rng)
+    shuffled = dataset.subset(rng.permutation(len(dataset)))
     held = [
         {*preprocessing.split_by_speaker(v, seed=seed, level=level)[1].speaker}
         for v, seed, level in (
-            (voices, 0, "utterance"),
+            (dataset, 0, "utterance"),
             (shuffled, 0, "utterance"),
-            (voices, 0, "speaker"),
-            (voices, 1, "utterance"),
+            (dataset, 0, "speaker"),
+            (dataset, 1, "utterance"),
         )
     ]
     assert held[0] == held[1] == held[2] != held[3]
@@ -47,10 +47,10 @@ def test_both_sides_have_somebody(rng, held):
 
 
 def test_rows_keep_what_belongs_to_them(rng):
-    voices = some(rng, labels={"id": [f"{i}" for i in range(100)]})
-    for part in preprocessing.split_by_speaker(voices):
+    dataset = some(rng, labels={"id": [f"{i}" for i in range(100)]})
+    for part in preprocessing.split_by_speaker(dataset):
         rows = part.segment.astype(int)
-        np.testing.assert_array_equal(part.embeddings, voices.embeddings[rows])
+        np.testing.assert_array_equal(part.embeddings, dataset.embeddings[rows])
         np.testing.assert_array_equal(part.labels["id"], part.segment)
 
 
@@ -81,37 +81,37 @@ def test_the_parts_of_a_concatenation_have_spheres_of_their_own(rng):
 def test_a_speaker_keeps_the_labels_that_its_rows_agree_on(rng):
     gender = ["f", "", "f", "m", "f", "", ""]
     names = np.array(["a", "a", "a", "b", "b", "c", "c"])
-    voices = EmbeddingSet(unit(rng, 7, 8), names, names, {}, {"gender": gender})
-    assert preprocessing.mean_per_speaker(voices).labels["gender"].tolist() == [
+    dataset = EmbeddingSet(unit(rng, 7, 8), names, names, {}, {"gender": gender})
+    assert preprocessing.mean_per_speaker(dataset).labels["gender"].tolist() == [
         "f",
         "",
         "",
     ]
 
 
-def test_labels_become_codes_and_the_unknown_ones_minus_one(rng):
+def test_labels_become_class_indices_and_unknown_ones_minus_one(rng):
     labels = {
         "language": ["ko", "en", "", "en"] * 5,
         "gender": ["m", "f", "", "m"] * 5,
         "room": [""] * 20,
     }
-    voices = some(rng, num_speakers=4, labels=labels)
-    vocabulary = preprocessing.build_vocabularies(voices, ("language", "gender"))
+    dataset = some(rng, num_speakers=4, labels=labels)
+    vocabulary = preprocessing.build_vocabularies(dataset, ("language", "gender"))
     assert vocabulary == {"language": ("en", "ko"), "gender": ("f", "m")}
-    found = preprocessing.class_indices(voices, vocabulary)
+    found = preprocessing.class_indices(dataset, vocabulary)
     assert found.dtype == np.int32 and found.shape == (20, 2)
     assert found[:4].tolist() == [[1, 1], [0, 0], [-1, -1], [0, 1]]
     assert (
-        preprocessing.class_indices(voices, {"accent": ("x",)}).tolist() == [[-1]] * 20
+        preprocessing.class_indices(dataset, {"accent": ("x",)}).tolist() == [[-1]] * 20
     )
-    assert preprocessing.class_indices(voices, {"language": ("ko",)})[:2].tolist() == [
+    assert preprocessing.class_indices(dataset, {"language": ("ko",)})[:2].tolist() == [
         [0],
         [-1],
     ]
-    assert preprocessing.class_indices(voices, {}).shape == (20, 0)
+    assert preprocessing.class_indices(dataset, {}).shape == (20, 0)
     for name in ("accent", "room"):
         with pytest.raises(ValueError, match=f"Received: '{name}'"):
-            preprocessing.build_vocabularies(voices, (name,))
+            preprocessing.build_vocabularies(dataset, (name,))
 
 
 def test_synthetic_embeddings_are_split_without_a_warning():
@@ -125,13 +125,13 @@ def test_synthetic_embeddings_are_split_without_a_warning():
     assert {*codes.ravel().tolist()} == {0, 1}
 
 
-def test_fewer_rows_than_dimensions_are_remarked(rng):
+def test_fewer_rows_than_dimensions_give_a_warning(rng):
     with pytest.warns(UserWarning, match="4 rows .* fewer than 8 dimensions"):
         preprocessing.split_by_speaker(some(rng, num_speakers=5, each=1))
 
 
 @pytest.mark.real_data
-def test_real_sets_of_few_speakers_are_divided_with_a_remark(real_data):
+def test_real_sets_of_few_speakers_are_split_with_a_warning(real_data):
     place = real_data / "speaker_embeddings"
     xvectors = EmbeddingSet.load(place / "xvector512.npz")
     with pytest.warns(UserWarning, match="fewer than 512 dimensions"):
@@ -139,18 +139,18 @@ def test_real_sets_of_few_speakers_are_divided_with_a_remark(real_data):
     assert (len(train), len(held)) == (398, 99)
 
 
-def test_sets_that_can_not_be_divided_by_speaker_are_refused(rng):
-    voices = some(rng, num_speakers=4)
+def test_sets_that_can_not_be_split_by_speaker_are_refused(rng):
+    dataset = some(rng, num_speakers=4)
     with pytest.raises(ValueError, match="needs two or more"):
-        preprocessing.split_by_speaker(voices.subset(slice(0, 5)))
+        preprocessing.split_by_speaker(dataset.subset(slice(0, 5)))
     with pytest.raises(ValueError, match="needs two or more"):
-        preprocessing.split_by_speaker(voices.subset([]))
-    unnamed = EmbeddingSet(voices.embeddings, [""] * 20, voices.segment, {})
+        preprocessing.split_by_speaker(dataset.subset([]))
+    unnamed = EmbeddingSet(dataset.embeddings, [""] * 20, dataset.segment, {})
     with pytest.raises(ValueError, match="20 of 20 rows without"):
         preprocessing.split_by_speaker(unnamed)
-    voices.embeddings[3] = 0.5
+    dataset.embeddings[3] = 0.5
     with pytest.raises(ValueError, match="1 constant rows, the first is row 3"):
-        preprocessing.split_by_speaker(voices)
+        preprocessing.split_by_speaker(dataset)
     for arguments, rule in (
         ({"held_out": 0.0}, "`held_out` must be"),
         ({"held_out": 1.0}, "`held_out` must be"),

@@ -24,8 +24,8 @@ class SpeakerGenerator:
             schedule=schedule or schedules.cosine(100),
         )
 
-    def generate(self, count, seed=0, **drawing):
-        return self.draw(count, seed, **drawing)
+    def generate(self, count, seed=0, **options):
+        return self.draw(count, seed, **options)
 
 
 def of_seed(seed):
@@ -59,22 +59,22 @@ def known():
 
 @pytest.fixture
 def quick(monkeypatch):
-    """The costly table is replaced by what it was asked for."""
-    asked = {}
+    """The costly table is replaced by one of what it compares."""
+    compared = {}
 
     def compare(real, fake, train, *, seed=0):
         names = ("generated", "unseen real", "training voices", *"GMW")
-        name = names[len(asked) % len(names)]
-        if len(asked) == len(names):
-            asked.clear()
-        asked[name] = (real, fake, train)
+        name = names[len(compared) % len(names)]
+        if len(compared) == len(names):
+            compared.clear()
+        compared[name] = (real, fake, train)
         row = dict.fromkeys((key for key, _ in generation.COLUMNS.values()), 0.0)
         return {**row, "rows": len(real)}
 
     monkeypatch.setattr(generation, "compare", compare)
     fast = lambda train, count, seed=0: generation.sample_gaussian(train, count, seed)  # noqa: E731
     monkeypatch.setitem(generation.BASELINES, "mixture", fast)
-    return asked
+    return compared
 
 
 @pytest.mark.slow
@@ -91,10 +91,10 @@ def test_the_whole_report_of_an_exact_model_reaches_the_floor(known):
     assert floor["nearest_train"] > gaussian["nearest_train"] > noise["nearest_train"]
     assert results["rows"]["training voices"]["nearest_train"] == pytest.approx(1)
     json.dumps(results, allow_nan=False)
-    said = report.text(results)
-    assert "100 voices each, against 100 unseen real ones" in said
-    assert "The model generates new speakers:" in said and "Warning" not in said
-    assert "600 rows of 600 speakers, held out 200 rows of 200 speakers" in said
+    text = report.text(results)
+    assert "100 voices each, against 100 unseen real ones" in text
+    assert "The model generates new speakers:" in text and "Warning" not in text
+    assert "600 rows of 600 speakers, held out 200 rows of 200 speakers" in text
 
 
 def test_rows_are_compared_with_one_half_and_the_floor_is_the_other(known, quick):
@@ -164,14 +164,14 @@ def test_a_third_of_copies_is_called_memorisation_in_part(known, quick):
 def test_one_speaker_repeated_is_memorisation_whether_or_not_subsampled(known, quick):
     train, held = known
     for row in (0, 1, 2, 3):
-        said = verdict(out_of(train.embeddings[[row]]), *known)
-        assert said.startswith("The model memorises training speakers: 100.0%")
+        text = verdict(out_of(train.embeddings[[row]]), *known)
+        assert text.startswith("The model memorises training speakers: 100.0%")
 
 
 def test_white_noise_memorises_nobody_and_is_hardly_a_speaker(known, quick):
-    said = verdict(white, *known)
-    assert said.startswith("The model generates new speakers:")
-    assert "But they are hardly speakers" in said
+    text = verdict(white, *known)
+    assert text.startswith("The model generates new speakers:")
+    assert "But they are hardly speakers" in text
 
 
 @pytest.mark.parametrize("source", ["training speakers", "new speakers"])
@@ -261,10 +261,10 @@ def test_little_held_out_data_is_said_and_does_not_stop_the_report(
     few = rest.subset(slice(held))
     results = report.evaluate(SpeakerGenerator(of_seed(5555)), train, few, count=50)
     assert len(results["rows"]) == rows
-    said = report.text(results)
-    assert "Two voices are one" in said
-    assert (note in said) if note else not results["notes"]
-    assert ("The model" in said) == (held > 1)
+    text = report.text(results)
+    assert "Two voices are one" in text
+    assert (note in text) if note else not results["notes"]
+    assert ("The model" in text) == (held > 1)
 
 
 def test_a_schedule_that_never_reaches_noise_is_warned_of_once(known, quick):
@@ -277,9 +277,9 @@ def test_a_schedule_that_never_reaches_noise_is_warned_of_once(known, quick):
 
     voices = SpeakerGenerator(white)
     voices.model = Faulty()
-    said = report.text(report.evaluate(voices, *known, count=50))
-    assert said.count("alpha_bar[T] = 0.778") == 1
-    assert "Warning: at its last time the schedule still keeps" in said
+    text = report.text(report.evaluate(voices, *known, count=50))
+    assert text.count("alpha_bar[T] = 0.778") == 1
+    assert "Warning: at its last time the schedule still keeps" in text
 
 
 def test_arrays_say_the_same_as_sets(known, quick):
@@ -300,8 +300,8 @@ def test_asking_for_a_label_compares_with_real_rows_of_that_label(known, quick):
         heard.append((labels, weight))
         return of_seed(5555)(count, seed)
 
-    asked = {"labels": {"mode": "low"}, "weight": 2.0}
-    results = report.evaluate(SpeakerGenerator(draw), train, held, count=50, **asked)
+    options = {"labels": {"mode": "low"}, "weight": 2.0}
+    results = report.evaluate(SpeakerGenerator(draw), train, held, count=50, **options)
     assert heard == [({"mode": "low"}, 2.0)]
     assert results["sizes"]["train"]["rows"] == np.sum(train.labels["mode"] == "low")
     with pytest.raises(ValueError, match="No real rows of `train`"):
@@ -319,7 +319,7 @@ def test_rows_without_a_name_are_speakers_of_their_own(rng, quick):
     assert results["sizes"]["held"] == {"rows": 40, "speakers": 40}
 
 
-def test_the_first_embeddings_do_not_depend_on_how_many_are_drawn(monkeypatch):
+def test_the_first_embeddings_do_not_depend_on_how_many_are_generated(monkeypatch):
     monkeypatch.setattr(evaluate, "BATCH", 20)
     voices = SpeakerGenerator(white)
     many, few = (evaluate.generate_batches(voices, count, 1) for count in (50, 30))
@@ -328,6 +328,6 @@ def test_the_first_embeddings_do_not_depend_on_how_many_are_drawn(monkeypatch):
     assert len(np.unique(many[:, 0])) == 50
 
 
-def test_too_few_voices_are_refused(known):
+def test_too_few_embeddings_are_refused(known):
     with pytest.raises(ValueError, match="`count` must be at least 10. Received: 3"):
         report.evaluate(SpeakerGenerator(white), *known, count=3)

@@ -43,7 +43,7 @@ def test_standardising_is_what_its_name_says(rng):
     np.testing.assert_allclose(numbers(scaler.scale(points)), expected, atol=1e-3)
 
 
-def test_whitened_points_have_the_identity_as_covariance(rng):
+def test_whitened_embeddings_have_the_identity_as_covariance(rng):
     points = cloud(rng)
     scaled = numbers(Scaler("whiten", floor=1e-12).fit(points).scale(points))
     np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=2e-3)
@@ -79,7 +79,7 @@ def test_of_192_and_512_numbers_each_part_gets_its_own_sphere(rng):
     np.testing.assert_allclose(again, points, atol=1e-5)
 
 
-def test_only_points_of_length_one_live_on_the_sphere(rng):
+def test_only_embeddings_of_length_one_have_unit_norm(rng):
     points = unit(rng, 30, 16)
     assert has_unit_norm(points) and has_unit_norm(points.astype("float16"))
     points[7] *= 1.01
@@ -98,7 +98,7 @@ def test_constant_columns_come_back_as_they_were_and_stay_quiet(rng, kind):
     assert (noise[:, [0, 2, 3]].std(axis=0) > 5e-3).all()
 
 
-def test_points_that_are_all_the_same_keep_their_size(rng):
+def test_embeddings_that_are_all_the_same_keep_their_size(rng):
     points = np.full((3, 4), 2.0)
     for kind, context in (("standardise", None), ("whiten", "span at most 2")):
         scaler = Scaler(kind)
@@ -111,7 +111,7 @@ def test_points_that_are_all_the_same_keep_their_size(rng):
         np.testing.assert_array_equal(numbers(scaler.scale(points)), 0)
 
 
-def test_fewer_points_than_dimensions_are_whitened_where_they_are(rng):
+def test_fewer_embeddings_than_dimensions_are_whitened_where_they_are(rng):
     points = rng.normal(size=(10, 30)).astype("float32")
     with pytest.warns(UserWarning, match="10 embeddings span at most 9 of 30"):
         scaler = Scaler("whiten").fit(points)
@@ -126,7 +126,7 @@ def test_fewer_points_than_dimensions_are_whitened_where_they_are(rng):
     np.testing.assert_allclose(again, strange, atol=1e-4)
 
 
-def test_the_size_of_all_points_does_not_matter(rng):
+def test_the_size_of_all_embeddings_does_not_matter(rng):
     points = cloud(rng)
     small, large = (Scaler().fit(c * points).scale(c * points) for c in (0.01, 100))
     np.testing.assert_allclose(numbers(small), numbers(large), atol=1e-3)

@@ -1,4 +1,4 @@
-"""Exported voices, drawn without a line of this project."""
+"""Exported generators, run without a line of this project."""
 
 import numpy as np
 import pytest
@@ -15,8 +15,10 @@ pytestmark = pytest.mark.slow
 def served(tmp_path_factory):
     """Voices, and the folder of their exported version."""
     folder = tmp_path_factory.mktemp("voices")
-    voices = load_tiny(folder / "run")
-    return voices, publish(folder / "export", signatures(voices), about=voices.about)
+    generator = load_tiny(folder / "run")
+    return generator, publish(
+        folder / "export", signatures(generator), about=generator.about
+    )
 
 
 def make_request(count=5, seed=7, steps=4, label=1, weight=0.5):
@@ -30,32 +32,32 @@ def make_request(count=5, seed=7, steps=4, label=1, weight=0.5):
 
 
 def test_the_c_loader_generates_what_python_generates(served, tmp_path):
-    voices, folder = served
+    generator, folder = served
     done = run(folder, "generate", tmp_path, **make_request())
     assert done.returncode == 0, done.stderr
-    mode = voices.model.vocabulary["mode"][1]
-    expected = voices.generate(5, seed=7, steps=4, labels={"mode": mode}, weight=0.5)
+    mode = generator.model.vocabulary["mode"][1]
+    expected = generator.generate(5, seed=7, steps=4, labels={"mode": mode}, weight=0.5)
     found = np.load(tmp_path / "embedding.npy")
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_the_c_loader_anonymises_as_python_does(served, tmp_path):
-    voices, folder = served
-    source = voices.generate(3, seed=1)
+    generator, folder = served
+    source = generator.generate(3, seed=1)
     seed = np.array([2, 0], np.int32)
     done = run(folder, "anonymise", tmp_path, embedding=source, seed=seed)
     assert done.returncode == 0, done.stderr
-    expected, cosines = voices.anonymise(source, seed=2)
+    expected, cosines = generator.anonymise(source, seed=2)
     np.testing.assert_allclose(np.load(tmp_path / "embedding.npy"), expected, atol=1e-5)
     np.testing.assert_allclose(np.load(tmp_path / "cosine.npy"), cosines, atol=1e-5)
 
 
 def test_the_c_loader_denoises_as_python_does(served, tmp_path):
-    voices, folder = served
+    generator, folder = served
     x = np.random.default_rng(0).normal(size=(2, DIM)).astype("float32")
     done = run(folder, "denoise", tmp_path, x=x, t=np.int32(9))
     assert done.returncode == 0, done.stderr
-    expected = voices.model.denoiser.denoise(x, 9)
+    expected = generator.model.denoiser.denoise(x, 9)
     np.testing.assert_allclose(np.load(tmp_path / "x_0.npy"), expected, atol=1e-5)
 
 
