@@ -100,7 +100,7 @@ def test_what_is_handed_on_has_no_names_but_rows_in_their_order(level, num):
     assert given.labels == {} and {*given.segment} == {""}
     assert given.about == {"limit": 0.7}
     names = [f"pseudo{i + 1:06d}" for i in range(num)]
-    assert sorted({*given.speaker}) == names  # as many as original
+    assert sorted({*given.speaker}) == names  # as many as new embeddings
     first = given.speaker[:: 30 // num].tolist()
     assert first != names and len({*first}) == num  # their order says nothing
     kept = anonymisation.anonymised_set(original, new, 3, about={}, keep_names=True)
@@ -233,7 +233,7 @@ def test_the_report_names_attackers_and_their_protocol():
     found, _ = attack(make_set(), independent, level="speaker")
     text = attacks.format_report(found)
     for words in (
-        "60 new original for 360 rows",
+        "60 new voices for 360 rows",
         "ignorant  ",
         "lazy  ",
         "semi-informed  ",
