@@ -25,15 +25,12 @@ Without WebRTC's package (`pip install webrtcvad-wheels`) its rows are left out.
 """
 
 import argparse
-import os
-import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-os.environ.update(dict.fromkeys(ONE_THREAD, "1"), TF_CPP_MIN_LOG_LEVEL="3")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import timing
+
+timing.limit_blas(1)
 
 import numpy as np
 
@@ -43,7 +40,7 @@ from voiceemb.vad.detection import load
 from voiceemb.vad.segmentation import Segmenter, segment_mask
 from voiceemb.vad.webrtc import WebRTCDetector
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+DATA = timing.ROOT.parent / "shared" / "data"
 SPEECH = "librispeech_test_other"  # its speakers are in no other corpus here
 SNRS_DB = (20, 10, 5, 0)
 LEVEL = 0.05  # of speech, root of the mean square: -26 dB
@@ -63,8 +60,7 @@ class Sound:
 
 def levels_db(waveform):
     """Level of each 10 ms, without its mean, in dB."""
-    rows = waveform[: len(waveform) // HOP * HOP].reshape(-1, HOP)
-    return level_db(rows)
+    return level_db(waveform[: len(waveform) // HOP * HOP].reshape(-1, HOP))
 
 
 def runs(flags):
@@ -175,24 +171,27 @@ def deciders(names):
 
 def measure(decide, recordings):
     """Misses and false alarms `[sounds, 2]` in frames, and times real time."""
-    errors, start = [], time.process_time()
-    for sound in recordings:
-        active = decide(sound.waveform)
-        wrong = (sound.spoken & ~active, active & ~sound.spoken)
-        errors.append([side.sum() for side in wrong])
+    found, _, cpu = timing.seconds_of(
+        lambda: [decide(sound.waveform) for sound in recordings]
+    )
+    errors = [
+        [(sound.spoken & ~active).sum(), (active & ~sound.spoken).sum()]
+        for sound, active in zip(recordings, found, strict=True)
+    ]
     seconds = sum(len(sound.waveform) for sound in recordings) / SAMPLE_RATE
-    return np.array(errors), seconds / (time.process_time() - start)
+    return np.array(errors), seconds / cpu
 
 
 def table(results, recordings, key):
     """Prints errors by a key of the sounds, such as their condition."""
-    columns = list(dict.fromkeys(key(sound) for sound in recordings))
+    columns = list(dict.fromkeys(map(key, recordings)))
+    lengths = np.array([len(sound.spoken) for sound in recordings])
     print(f"{'':<16}" + "".join(f"{column:>19}" for column in columns) + f"{'x RT':>8}")
     for row, (errors, speed) in results.items():
         print(f"{row:<16}", end="")
         for column in columns:
-            chosen = [key(sound) == column for sound in recordings]
-            frames = sum(len(s.spoken) for s in recordings if key(s) == column)
+            chosen = np.array([key(sound) == column for sound in recordings])
+            frames = lengths[chosen].sum()
             missed, false = 100 * errors[chosen].sum(axis=0) / frames
             print(f"{missed + false:>6.1f} ={missed:>5.1f} +{false:>4.1f}", end="")
         print(f"{speed:>8.0f}")

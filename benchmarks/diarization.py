@@ -20,24 +20,15 @@ process of its own and prints seconds of each stage, real-time factor and peak m
 
 import argparse
 import functools
-import json
-import os
-import resource
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
 import numpy as np
+import timing
 
 from timbre.audio import wave
 from timbre.metrics.diarization import DiarizationErrors, score
-from timbre.turns import read_rttm, read_uem
+from timbre.turns import merge_spans, read_rttm, read_uem
 from voiceemb.diarization import clustering, pipeline
 from voiceemb.encoder import Encoder
 from voiceemb.evaluation.mfcc_baseline import cepstral_statistics, standardise
@@ -45,35 +36,27 @@ from voiceemb.inference import unit
 from voiceemb.vad import detection
 from voiceemb.vad.base import SAMPLE_RATE
 
-FOLDER = ROOT.parent / "shared" / "data" / "diarization"
+FOLDER = timing.ROOT.parent / "shared" / "data" / "diarization"
 COLLARS = (0.0, 0.25)
 CHOICES_S = (2.5, 3.5, 5.0, 7.0, 10.0, 15.0, 25.0)  # of the baseline's one setting
 MINUTES = (5, 15, 30, 60)
+ROW = "{:>7} {:>8} {:>7.1f} {:>7.1f} {:>9} {:>9.0f} {:>7.0f}  {}"
 
 
 def speech(recording, waveform, detector):
     """Stretches of speech, `(start, end)` in seconds."""
     if detector != "truth":
         return detection.detect(waveform, detector=detection.load(detector)).segments
-    segments = []
-    for turn in recording["turns"]:
-        if segments and turn.start <= segments[-1][1]:
-            segments[-1] = (segments[-1][0], max(segments[-1][1], turn.end))
-        else:
-            segments.append((turn.start, turn.end))
-    return segments
+    spans = ((turn.start, turn.end, None) for turn in recording["turns"])
+    return [(start, end) for start, end, _ in merge_spans(spans)]
 
 
 def described(waveform, starts_s, ends_s):
     """MFCC statistics of windows, standardised, as unit vectors `[windows, 40]`."""
     if not len(starts_s):
         return np.zeros((0, 40), np.float32)
-    rate = SAMPLE_RATE
-    cuts = [
-        waveform[round(start * rate) : round(end * rate)]
-        for start, end in zip(starts_s, ends_s, strict=True)
-    ]
-    rows = np.stack([cepstral_statistics(cut) for cut in cuts])
+    edges = np.round(SAMPLE_RATE * np.stack([starts_s, ends_s], axis=1)).astype(int)
+    rows = np.stack([cepstral_statistics(waveform[a:b]) for a, b in edges])
     return unit(standardise(rows)) if len(rows) > 1 else unit(rows)
 
 
@@ -96,31 +79,26 @@ def prepare(folder, detector):
         starts, ends, seconds = pipeline.slide_windows(segments, len(waveform) / 16000)
         length = round((ends[0] - starts[0]) * 16000) if len(starts) else None
         first = np.round(starts * 16000).astype(int)
-        ours = encoder.embed_windows(waveform, first, length=length)
-        plain = described(waveform, starts, ends)
-        windows = (segments, starts, ends)
-        yield {**recording, "windows": windows, "seconds": seconds} | {
-            "ours": ours,
-            "baseline": plain,
+        yield {
+            **recording,
+            "windows": (segments, starts, ends),
+            "seconds": seconds,
+            "ours": encoder.embed_windows(waveform, first, length=length),
+            "baseline": described(waveform, starts, ends),
         }
 
 
 def diarize(recording, side, *, given, observation_s, method):
     """Errors at each collar, and the error in the number of speakers."""
-    points, exact = recording[side], recording["speakers"] if given else None
-    labels = clustering.cluster(
-        points,
-        recording["seconds"],
-        num_speakers=exact,
-        observation_s=observation_s,
-        method=method,
-    )
-    found = pipeline.segment(
-        *recording["windows"], points, labels, min_speakers=exact or 1
-    )
+    exact = recording["speakers"] if given else None
+    points, options = recording[side], {"observation_s": observation_s}
+    options |= {"num_speakers": exact, "method": method}
+    labels = clustering.cluster(points, recording["seconds"], **options)
+    windows = recording["windows"]
+    found = pipeline.segment(*windows, points, labels, min_speakers=exact or 1)
+    region = {"uem": recording["region"]}
     errors = [
-        score(recording["turns"], found.turns, uem=recording["region"], collar=c)
-        for c in COLLARS
+        score(recording["turns"], found.turns, **region, collar=c) for c in COLLARS
     ]
     return errors, len(found.speakers) - recording["speakers"]
 
@@ -135,23 +113,18 @@ def summary(rows):
 def compare(options):
     """Prints the table of all recordings and what it amounts to."""
     held = list(prepare(options.folder, options.detector))
-    run = functools.partial(diarize, method=options.method)
-    columns = {}
-    for given in (False, True):
-        number = "given" if given else "estimated"
-        for side in ("ours", "baseline"):
-            columns[side, number] = [
-                run(one, side, given=given, observation_s=clustering.OBSERVATION_S)
-                for one in held
-            ]
-    tuned = {
-        observation_s: [
-            run(one, "baseline", given=False, observation_s=observation_s)
-            for one in held
-        ]
-        for observation_s in CHOICES_S
+
+    def run(side, *, given=False, observation_s=clustering.OBSERVATION_S):
+        settings = {"observation_s": observation_s, "method": options.method}
+        return [diarize(one, side, given=given, **settings) for one in held]
+
+    columns = {
+        (side, number): run(side, given=number == "given")
+        for number in ("estimated", "given")
+        for side in ("ours", "baseline")
     }
-    best = min(tuned, key=lambda observation_s: summary(tuned[observation_s])[0][0].der)
+    tuned = {value: run("baseline", observation_s=value) for value in CHOICES_S}
+    best = min(tuned, key=lambda value: summary(tuned[value])[0][0].der)
     columns[f"baseline, {best:g} s", "estimated"] = tuned[best]
     show(held, columns, options)
 
@@ -162,93 +135,69 @@ def show(held, columns, options):
         f"{len(held)} recordings, activity by {options.detector}, {options.method}; "
         "DER % at collar 0 / 0.25, error in the number of speakers"
     )
-    print(f"{'':24}" + "".join(f"{side:>20}" for side, _ in columns))
-    print(f"{'number of speakers':24}" + "".join(f"{n:>20}" for _, n in columns))
-    for row, one in enumerate(held):
-        cells = [
-            f"{100 * errors[0].der:.1f} / {100 * errors[1].der:.1f} {count:+d}"
-            for errors, count in (rows[row] for rows in columns.values())
-        ]
-        print(f"{one['path'].stem:24}" + "".join(f"{cell:>20}" for cell in cells))
+
+    def row(name, cells):
+        print(f"{name:24}" + "".join(f"{cell:>20}" for cell in cells))
+
+    row("", (side for side, _ in columns))
+    row("number of speakers", (number for _, number in columns))
+    for one, *cells in zip(held, *columns.values(), strict=True):
+        row(
+            one["path"].stem,
+            (f"{100 * e[0].der:.1f} / {100 * e[1].der:.1f} {n:+d}" for e, n in cells),
+        )
     found = {key: summary(rows) for key, rows in columns.items()}
     lines = {
-        "pooled": lambda s: [100 * errors.der for errors in s[0]],
-        "mean over recordings": lambda s: [100 * rate for rate in s[1]],
-        "pooled, missed": lambda s: [100 * e.share(e.missed) for e in s[0]],
-        "pooled, false alarm": lambda s: [100 * e.share(e.false_alarm) for e in s[0]],
-        "pooled, confusion": lambda s: [100 * e.share(e.confusion) for e in s[0]],
+        "pooled": lambda s: [errors.der for errors in s[0]],
+        "mean over recordings": lambda s: s[1],
+        "pooled, missed": lambda s: [e.share(e.missed) for e in s[0]],
+        "pooled, false alarm": lambda s: [e.share(e.false_alarm) for e in s[0]],
+        "pooled, confusion": lambda s: [e.share(e.confusion) for e in s[0]],
     }
     for name, of in lines.items():
-        cells = [f"{a:.1f} / {b:.1f}" for a, b in map(of, found.values())]
-        print(f"{name:24}" + "".join(f"{cell:>20}" for cell in cells))
-    print(
-        f"{'mean error in number':24}"
-        + "".join(f"{count:>20.2f}" for *_, count in found.values())
-    )
-    for (side, number), (pooled, means, _) in found.items():
+        shares = map(of, found.values())
+        row(name, (f"{100 * a:.1f} / {100 * b:.1f}" for a, b in shares))
+    row("mean error in number", (f"{count:.2f}" for *_, count in found.values()))
+    for (side, number), baseline in found.items():
         if side != "ours":
             ours = found["ours", number]
-            pairs = zip(ours[0], pooled, strict=True)
-            ratios = [o.der / p.der if p.der else np.nan for o, p in pairs]
-            pairs = zip(ours[1], means, strict=True)
-            of_means = [o / m if m else np.nan for o, m in pairs]
-            print(
-                f"ours over {side}, number {number}: pooled "
-                + " / ".join(f"{ratio:.2f}" for ratio in ratios)
-                + ", of the means "
-                + " / ".join(f"{ratio:.2f}" for ratio in of_means)
+            pooled, means = (
+                " / ".join(
+                    f"{a / b if b else np.nan:.2f}"
+                    for a, b in zip(of(ours), of(baseline), strict=True)
+                )
+                for of in (lines["pooled"], lines["mean over recordings"])
             )
+            print(f"ours over {side}, number {number}: pooled {pooled}", end="")
+            print(f", of the means {means}")
 
 
-def concatenate(folder, minutes, path):
-    """A sound of so many minutes, the recordings again and again."""
-    sounds = [wave.read(one["path"]) for one in recordings(folder)]
-    whole = np.concatenate(sounds)
-    samples = minutes * 60 * SAMPLE_RATE
-    wave.write(path, np.resize(whole, samples))
-
-
-def diarize_one(path, detector, method):
-    """Diarizes one file and prints what it took as JSON."""
-    encoder, listener = Encoder.pretrained(), detection.load(detector)
+def diarize_apart(path, detector, method):
+    """Windows, seconds, real-time factor, MiB and stages of diarizing one file."""
+    encoder, network = Encoder.pretrained(), detection.load(detector)
     quiet = np.zeros(48000, np.float32)  # graphs are traced before the clock starts
     encoder.embed_windows(quiet, [0] * 33, length=24000)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    wall, cpu = time.perf_counter(), time.process_time()
-    found = pipeline.diarize(path, encoder=encoder, detector=listener, method=method)
-    run = {
-        "wall": time.perf_counter() - wall,
-        "cpu": time.process_time() - cpu,
-        "before": before / 1024,
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "duration": found.duration_s,
-        "windows": len(found.windows),
-        "stages": found.stages,
-    }
-    print(json.dumps(run))
+    before, options = timing.peak_mib(), {"detector": network, "method": method}
+    run = functools.partial(pipeline.diarize, encoder=encoder, **options)
+    found, wall, cpu = timing.seconds_of(run, path)
+    stages = ", ".join(f"{stage} {took:.1f}" for stage, took in found.stages.items())
+    speed = f"1/{found.duration_s / wall:.0f}"
+    return len(found.windows), wall, cpu, speed, timing.peak_mib(), before, stages
 
 
 def hour(options):
     """Prints time and memory of longer and longer recordings."""
-    print(
-        f"{'minutes':>7} {'windows':>8} {'wall s':>7} {'CPU s':>7} {'real-time':>9} "
-        f"{'peak MiB':>9} {'before':>7}  seconds of each stage"
-    )
+    columns = "minutes", "windows", "wall s", "CPU s", "real-time", "peak MiB", "before"
+    print(timing.heading(ROW, *columns, "seconds of each stage"))
+    sounds = [wave.read(one["path"]) for one in recordings(options.folder)]
     for minutes in options.minutes:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "long.wav"
-            concatenate(options.folder, minutes, path)
-            command = [sys.executable, __file__, "--one", str(path)]
-            command += ["--detector", options.detector, "--method", options.method]
-            done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
-        run = json.loads(done.stdout)
-        stages = ", ".join(f"{k} {v:.1f}" for k, v in run["stages"].items())
-        print(
-            f"{minutes:7} {run['windows']:8} {run['wall']:7.1f} {run['cpu']:7.1f} "
-            f"{'1/%.0f' % (run['duration'] / run['wall']):>9} {run['peak']:9.0f} "
-            f"{run['before']:7.0f}  {stages}",
-            flush=True,
-        )
+            samples = minutes * 60 * SAMPLE_RATE
+            wave.write(path, np.resize(np.concatenate(sounds), samples))
+            settings = path, options.detector, options.method
+            figures = timing.run_apart(diarize_apart, *settings)
+        print(ROW.format(minutes, *figures), flush=True)
 
 
 def main():
@@ -263,14 +212,8 @@ def main():
     )
     parser.add_argument("--hour", action="store_true", help="time and memory")
     parser.add_argument("--minutes", type=int, nargs="+", default=MINUTES)
-    parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.one:
-        diarize_one(options.one, options.detector, options.method)
-    elif options.hour:
-        hour(options)
-    else:
-        compare(options)
+    (hour if options.hour else compare)(options)
 
 
 if __name__ == "__main__":

@@ -24,14 +24,10 @@ would have been refused; they are enrolled all the same.
 """
 
 import argparse
-import os
-import sys
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import numpy as np
+import timing
 
 from timbre.corpora import folders
 from timbre.metrics import reliability
@@ -44,6 +40,7 @@ from voiceemb.enrolment.quality import QualityThresholds
 from voiceemb.enrolment.speech_embedding import SpeechEmbedder
 from voiceemb.vad import detection
 
+ROW = "{:24}{:10}{:9}{:>7.0f}{:>8.1f}{:>9.1f}{:>8.3f}{:>7.3f}{:>7.3f}"
 MIN_SPEAKERS = 6  # of a corpus that can spare a third of them
 
 
@@ -60,10 +57,9 @@ def others(sets, samples):
     label, scores, weights = [], [], []
     for speaker, _, embeddings in sets:
         found = identification.trials(embeddings, speaker, samples=samples)
-        counts = np.bincount(found[0], minlength=2)
         label.append(found[0])
         scores.append(found[1])
-        weights.append(1 / counts[found[0].astype(int)])
+        weights.append(1 / np.bincount(found[0], minlength=2)[found[0].astype(int)])
     label, scores, weights = map(np.concatenate, (label, scores, weights))
     return LogisticCalibration.fit(label, scores, weights=weights)
 
@@ -75,10 +71,8 @@ def store(sets):
         pairs = np.triu_indices(len(speaker), 1)
         scores = (embeddings @ embeddings.T)[pairs]
         label = (speaker[:, None] == speaker)[pairs]
-        places[number] = (
-            ScoreDistribution.from_scores(scores[label]),
-            ScoreDistribution.from_scores(scores[~label]),
-        )
+        parts = scores[label], scores[~label]
+        places[number] = tuple(map(ScoreDistribution.from_scores, parts))
 
     def calibrate(people):
         samples = {name: own.embeddings for name, own in people.items()}
@@ -107,14 +101,10 @@ def enrol(names, held, samples, rng, calibrate):
     for name in names:
         rows = rng.permutation(np.flatnonzero(speaker == name))[:samples]
         given = name, [recordings[row] for row in rows], embeddings[rows], people
-        options = {
-            "calibration": calibrate(people),
-            "thresholds": QualityThresholds(),
-        }
+        options = {"calibration": calibrate(people), "thresholds": QualityThresholds()}
         refused += not admit(*given, **options).enrolled
-        people[name] = admitted_samples(
-            admit(*given, **options, force=True), embeddings[rows], {}
-        )
+        forced = admit(*given, **options, force=True)
+        people[name] = admitted_samples(forced, embeddings[rows], {})
         used += rows.tolist()
     return people, used, refused
 
@@ -153,12 +143,10 @@ def show(name, kind, found, refused, counts):
     """Prints a row of the table."""
     right, said, known, named = found.T
     known = known.astype(bool)
+    shares = 100 * np.array([refused, right[known].mean(), named[~known].mean()])
     error = calibration_error(right.astype(bool), said)
-    print(
-        f"{name:24}{kind:10}{counts[0]:3} of {counts[1]:2}{100 * refused:7.0f}"
-        f"{100 * right[known].mean():8.1f}{100 * named[~known].mean():9.1f}"
-        f"{said.mean():8.3f}{right.mean():7.3f}{error:7.3f}"
-    )
+    count = f"{counts[0]:3} of {counts[1]:2}"
+    print(ROW.format(name, kind, count, *shares, said.mean(), right.mean(), error))
 
 
 def calibration_error(right, said):
@@ -182,12 +170,13 @@ def show_bins(name, kind, found):
 
 def kinds(held, rest, options, encoder):
     """Kind of calibration to what `answer` is to be given."""
-    found = {"encoder": fixed(encoder.calibration)}
-    found["others"] = fixed(others(rest, options.samples))
-    found["store"] = store(rest)
-    if len(np.unique(held[0])) >= MIN_SPEAKERS:
-        found["alike"] = None
-    return found
+    found = {
+        "encoder": fixed(encoder.calibration),
+        "others": fixed(others(rest, options.samples)),
+        "store": store(rest),
+    }
+    alone = len(np.unique(held[0])) < MIN_SPEAKERS
+    return found if alone else {**found, "alike": None}
 
 
 def main():
@@ -210,18 +199,13 @@ def main():
         encoder, encoder.dim, detector=detection.load(options.detector)
     )
     corpora, unseen = (
-        {
-            corpus.name: embed(corpus, embedder)
-            for corpus in map(folders.open_corpus, paths)
-        }
+        {one.name: embed(one, embedder) for one in map(folders.open_corpus, paths)}
         for paths in (options.corpus, options.unseen)
     )
     found = {}
-    print(
-        f"{options.samples} a person, {options.draws} draws, detector "
-        f"{options.detector}\n{'corpus':24}{'calibr.':10}{'enrolled':9}{'gate %':>7}"
-        f"{'right %':>8}{'unk. n. %':>9}{'said':>8}{'so':>7}{'ECE':>7}"
-    )
+    print(f"{options.samples} a person, {options.draws} draws, detector ", end="")
+    columns = "enrolled", "gate %", "right %", "unk. n. %", "said", "so", "ECE"
+    print(f"{options.detector}\n" + timing.heading(ROW, "corpus", "calibr.", *columns))
     for name, held in (corpora | unseen).items():
         rest = [corpora[other] for other in corpora if other != name]
         for kind, calibrate in kinds(held, rest, options, encoder).items():
@@ -229,9 +213,9 @@ def main():
             draws = [
                 answer(held, options, rng, calibrate) for _ in range(options.draws)
             ]
-            found[name, kind] = np.concatenate([draw[0] for draw in draws])
-            refused = np.mean([draw[1] for draw in draws])
-            show(name, kind, found[name, kind], refused, draws[0][2])
+            answers, refused, counts = zip(*draws, strict=True)
+            found[name, kind] = np.concatenate(answers)
+            show(name, kind, found[name, kind], np.mean(refused), counts[0])
     print("\nreliability: said so (share of answers)")
     for (name, kind), answers in found.items():
         show_bins(name, kind, answers)

@@ -12,45 +12,39 @@ read, not trained again. EER in per cent with its 95 % interval by speakers.
 
 import argparse
 import json
-import os
+import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+import timing
 
-SPEAKERS, UTTERANCES = 21, 3  # of a batch of pairs: as many crops as the 63 of classes
-BATCH = SPEAKERS * UTTERANCES
+SPEAKERS, UTTERANCES = 21, 3  # of a batch of pairs; of classes, as many crops
 SPEED_SECONDS = 3  # of sound in an utterance whose embedding is timed
-AAM = ("--softmax.head", "aam")
-PLAIN = ("--encoder.stages", "16", "32", "64")
+AAM = "--softmax.head aam"
+PLAIN = "--encoder.stages 16 32 64"
 NETWORKS = {
     "rescnn": PLAIN,
-    "rescnn 4 stages": ("--encoder.stages", "16", "32", "64", "128"),
-    "gru": ("--encoder.network", "gru", "--encoder.units", "96", "96"),
-    "ecapa": ("--encoder.network", "ecapa", "--encoder.channels", "128"),
-    "resnet": (
-        *("--encoder.network", "resnet", "--encoder.first-stride", "2"),
-        *("--encoder.widths", "16", "32", "64", "128"),
-        *("--encoder.depths", "1", "1", "1", "1"),
-    ),
+    "rescnn 4 stages": f"{PLAIN} 128",
+    "gru": "--encoder.network gru --encoder.units 96 96",
+    "ecapa": "--encoder.network ecapa --encoder.channels 128",
+    "resnet": "--encoder.network resnet --encoder.first-stride 2 "
+    "--encoder.widths 16 32 64 128 --encoder.depths 1 1 1 1",
 }
-LOSSES = {
-    "softmax": ("--softmax.head", "softmax"),
-    "am": ("--softmax.head", "am"),
-    "aam": AAM,
-    "aam, 2 centres": (*AAM, "--softmax.sub-centres", "2"),
-    "triplet": ("--triplet.strategy", "semi_hard"),
-    "ge2e": ("--metric.contrast", "ge2e"),
-    "prototypical": ("--metric.contrast", "prototypical"),
-    "supcon": ("--metric.contrast", "supcon"),
+PHASES = ("softmax", "triplet", "metric")
+LOSSES = {  # its phase and its options
+    "softmax": ("softmax", "--softmax.head softmax"),
+    "am": ("softmax", "--softmax.head am"),
+    "aam": ("softmax", AAM),
+    "aam, 2 centres": ("softmax", f"{AAM} --softmax.sub-centres 2"),
+    "triplet": ("triplet", "--triplet.strategy semi_hard"),
+    "ge2e": ("metric", "--metric.contrast ge2e"),
+    "prototypical": ("metric", "--metric.contrast prototypical"),
+    "supcon": ("metric", "--metric.contrast supcon"),
 }
-RECIPES = {f"{name} aam": (*network, *AAM) for name, network in NETWORKS.items()} | {
-    f"rescnn {name}": (*PLAIN, *loss) for name, loss in LOSSES.items()
-}
+RECIPES = {f"{n} aam": ("softmax", f"{words} {AAM}") for n, words in NETWORKS.items()}
+RECIPES |= {f"rescnn {n}": (phase, f"{PLAIN} {w}") for n, (phase, w) in LOSSES.items()}
 
 
 def folder_of(name, options):
@@ -60,38 +54,23 @@ def folder_of(name, options):
 
 def command(name, options):
     """The command that trains a recipe."""
-    loss = next((loss for loss in LOSSES if name.endswith(loss)), "aam")
-    phases = {"softmax": 0, "triplet": 0, "metric": 0}
-    pairs = {"ge2e": "metric", "prototypical": "metric", "supcon": "metric"}
-    phase = "triplet" if loss == "triplet" else pairs.get(loss, "softmax")
-    steps = options.steps
-    phases[phase] = steps
-    half = str(max(2 * steps // 5, 1))
-    batch = {
-        "softmax": (
-            *("--softmax.batch", str(BATCH), "--softmax.dropout", "0.2"),
-            *("--softmax.margin-rise", "0", half),
-        )
-    }
-    groups = ("speakers", str(SPEAKERS), "utterances", str(UTTERANCES))
-    batch["triplet"] = batch["metric"] = tuple(
-        f"--{phase}.{word}" if word.isalpha() else word for word in groups
-    )
-    optimiser = {"learning-rate": "2e-3", "final-rate": "1e-6", "warm-up": "100"}
-    optimiser |= {"clip-norm": "5", "ema": "0.99"}
+    (phase, recipe), steps, work = RECIPES[name], options.steps, options.work
+    batch = f"--{phase}.speakers {SPEAKERS} --{phase}.utterances {UTTERANCES}"
+    if phase == "softmax":
+        batch = f"--softmax.batch {SPEAKERS * UTTERANCES} --softmax.dropout 0.2 "
+        batch += f"--softmax.margin-rise 0 {max(2 * steps // 5, 1)}"
+    words = f"""
+        --preset small-names --name {folder_of(name, options).name}
+        --crop-lengths 160 --encoder.num-blocks 1 --styles {options.styles}
+        {" ".join(f"--{p}.steps {steps * (p == phase)}" for p in PHASES)} {batch}
+        --{phase}.optimiser.learning-rate 2e-3 --{phase}.optimiser.final-rate 1e-6
+        --{phase}.optimiser.warm-up 100 --{phase}.optimiser.clip-norm 5
+        --{phase}.optimiser.ema 0.99 --validate-every {steps} --save-every {steps}
+        {recipe} --runs"""
     return [
-        *(sys.executable, str(ROOT / "train_triplet.py"), "--preset", "small-names"),
-        *("--name", folder_of(name, options).name),
-        *("--runs", str(options.work / "runs"), "--cache", str(options.work / "cache")),
-        *("--corpus", *map(str, options.corpus)),
+        *(sys.executable, timing.ROOT / "train_triplet.py", *words.split()),
+        *(work / "runs", "--cache", work / "cache", "--corpus", *options.corpus),
         *(("--exclude-speakers", *options.exclude) if options.exclude else ()),
-        *("--crop-lengths", "160", "--encoder.num-blocks", "1"),
-        *("--styles", str(options.styles)),
-        *(word for p, n in phases.items() for word in (f"--{p}.steps", str(n))),
-        *batch[phase],
-        *(w for k, v in optimiser.items() for w in (f"--{phase}.optimiser.{k}", v)),
-        *("--validate-every", str(steps), "--save-every", str(steps)),
-        *RECIPES[name],
     ]
 
 
@@ -108,27 +87,15 @@ def train(name, options):
 
 def speed(folder):
     """Utterances of three seconds a second, on one core, one after another."""
-    code = (
-        "import sys, time, numpy as np, tensorflow as tf\n"
-        "tf.config.threading.set_intra_op_parallelism_threads(1)\n"
-        "tf.config.threading.set_inter_op_parallelism_threads(1)\n"
-        "from voiceemb.encoder import Encoder\n"
-        "e = Encoder.load(sys.argv[1]); x = np.random.default_rng(0).normal(\n"
-        f"    scale=.1, size={SPEED_SECONDS} * 16000).astype('float32')\n"
-        "e.embed_utterance(x); times = []\n"
-        "for _ in range(20):\n"
-        "    t = time.process_time(); e.embed_utterance(x)\n"
-        "    times.append(time.process_time() - t)\n"
-        "print(1 / np.median(times))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(folder)],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return float(done.stdout.split()[-1])
+    import numpy as np
+
+    from voiceemb.encoder import Encoder
+
+    timing.limit_threads(1)
+    encoder, rng = Encoder.load(folder), np.random.default_rng(0)
+    x = rng.normal(scale=0.1, size=SPEED_SECONDS * 16000).astype("float32")
+    calls = [timing.seconds_of(encoder.embed_utterance, x) for _ in range(21)]
+    return 1 / statistics.median(cpu for *_, cpu in calls[1:])  # the first one traces
 
 
 def main(arguments=None):
@@ -140,9 +107,7 @@ def main(arguments=None):
     parser.add_argument("--test", nargs="+", type=Path, required=True)
     parser.add_argument("--exclude", nargs="*", default=[], help="speakers left out")
     parser.add_argument("--steps", type=int, default=600, help="of every recipe")
-    parser.add_argument(
-        "--styles", type=int, default=8, help="style-augmented copies of each"
-    )
+    parser.add_argument("--styles", type=int, default=8, help="copies in other styles")
     parser.add_argument("--only", nargs="+", choices=list(RECIPES), default=[])
     parser.add_argument("--work", type=Path, default=Path("recipes"))
     options = parser.parse_args(arguments)
@@ -158,7 +123,7 @@ def main(arguments=None):
         folder, minutes = train(name, options)
         encoder = Encoder.load(folder)
         size = f"{encoder.about['parameters']:,}"
-        about[name] = (size, f"{speed(folder):.0f}", f"{minutes:.1f}")
+        about[name] = (size, f"{timing.run_apart(speed, folder):.0f}", f"{minutes:.1f}")
         found[name] = encoder.embed_utterances
     found[evaluate.BASELINE] = evaluate.mfcc_extractor()
     about[evaluate.BASELINE] = ("0", "", "")

@@ -47,7 +47,7 @@ def benchmark(request, monkeypatch):
     """A module's `SCRIPT` as a module; what it sets for its own process is undone."""
     script = request.module.SCRIPT
     monkeypatch.setattr(os, "environ", os.environ.copy())
-    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "path", [str(script.parent), *sys.path])
     name = f"{script.stem}_benchmark"
     spec = importlib.util.spec_from_file_location(name, script)
     module = importlib.util.module_from_spec(spec)

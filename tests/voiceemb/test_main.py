@@ -8,7 +8,7 @@ from timbre.corpora.embeddings import EmbeddingSet
 from timbre.metrics.calibration import LogisticCalibration
 from voiceemb import __main__ as cli
 from voiceemb import calibration as calibrations
-from voiceemb.commands import encoder
+from voiceemb.commands import io
 from voiceemb.encoder import Encoder
 
 
@@ -141,14 +141,14 @@ class Calibrated:
 def test_verify_says_a_probability_and_decides_by_it(
     monkeypatch, capsys, more, expected
 ):
-    monkeypatch.setattr(encoder, "load_encoder", lambda *_: Calibrated())
+    monkeypatch.setattr(io, "load_encoder", lambda *_: Calibrated())
     cli.main(["verify", "a.wav", "b.wav", "--run", "small", *more])
     said = capsys.readouterr().out
     assert all(text in said for text in ["cosine 0.2500", *expected])
 
 
 def test_a_prior_is_a_probability_and_needs_a_calibration(monkeypatch):
-    monkeypatch.setattr(encoder, "load_encoder", lambda *_: Calibrated())
+    monkeypatch.setattr(io, "load_encoder", lambda *_: Calibrated())
     command = ["verify", "a.wav", "b.wav", "--run", "small", "--prior"]
     with pytest.raises(SystemExit, match=r"`prior` must be in \(0, 1\)"):
         cli.main([*command, "1"])

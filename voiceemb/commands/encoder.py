@@ -12,30 +12,18 @@ from timbre.corpora.embeddings import EmbeddingSet
 from timbre.progress import ProgressBar
 from voiceemb import calibration as calibrations
 from voiceemb import evaluate as evaluation
-from voiceemb.commands.io import (
-    SMALL,
-    Calibration,
-    Detector,
-    Files,
-    Run,
-    load_encoder,
-    open_corpus,
-)
+from voiceemb.commands import io
 from voiceemb.enrolment.index import VoiceIndex
 from voiceemb.evaluation import score_normalisation
 from voiceemb.evaluation.readable import split_readable, utterance_names
 
-Sources = Annotated[
-    tuple[Path, ...],
-    arg(metavar="PATH [PATH ...]", help_behavior_hint="(at least one)"),
-]
 Protocol = Annotated[
     Literal["open-set", "closed-set"] | None,
     arg(help="By default open-set, which the run must be able to check."),
 ]
 
 
-def embed(paths: Positional[Sources], *, out: Path, run: Run = SMALL):
+def embed(paths: Positional[io.Sources], *, out: Path, run: io.Run = io.SMALL):
     """Write an embedding set (.npz) of files, folders and manifests.
 
     Args:
@@ -43,8 +31,8 @@ def embed(paths: Positional[Sources], *, out: Path, run: Run = SMALL):
         out: The .npz to write.
     """
     cli.check_output(out, (".npz",))
-    corpus = open_corpus(paths)
-    encoder = load_encoder(run)
+    corpus = io.open_corpus(paths)
+    encoder = io.load_encoder(run)
     good, skipped = split_readable(corpus, sample_rate=encoder.sample_rate)
     for reason in skipped.values():
         cli.warn(f"left out: {reason}")
@@ -72,7 +60,7 @@ def search(
     rows: tuple[str, ...] = (),
     k: int = 5,
     engine: Literal["exact", "usearch"] = "exact",
-    run: Run = SMALL,
+    run: io.Run = io.SMALL,
 ):
     """Find the voices of an embedding set that are nearest to sounds or to its rows.
 
@@ -97,7 +85,7 @@ def search(
     held = EmbeddingSet.load(voices) if rows else None
     queries = [(row, _row(held, row)) for row in rows]
     if sounds:
-        encoder = load_encoder(run)
+        encoder = io.load_encoder(run)
         ours, theirs = encoder.about["sha256"], index.about.get("sha256", "unknown")
         if ours != theirs:
             cli.warn(
@@ -123,15 +111,15 @@ def _row(held, name):
 
 
 def verify(
-    paths: Files,
+    paths: io.Files,
     *,
     people: Path | None = None,
     name: str | None = None,
     threshold: float | None = None,
     prior: float | None = None,
-    calibration: Calibration = None,
-    detector: Detector | None = None,
-    run: Run = SMALL,
+    calibration: io.Calibration = None,
+    detector: io.Detector | None = None,
+    run: io.Run = io.SMALL,
 ):
     """Say whether two files hold one voice, or a file that of somebody enrolled.
 
@@ -145,6 +133,7 @@ def verify(
         detector: Of voice activity, with --people; by default network. Two files are
             compared as they are.
     """
+    odds = 0.5 if prior is None else prior
     if people is not None or name is not None:
         if people is None or name is None or len(paths) != 1:
             raise ValueError(
@@ -156,14 +145,10 @@ def verify(
                 "--calibration is of two files; enrolled people have their own, by "
                 f"`people --calibrate`. Received: {calibration}"
             )
-        from voiceemb.commands import speech
-
-        prior = 0.5 if prior is None else prior
-        detector = detector or "network"
-        speech.verify_enrolled(
-            paths[0], people, name, threshold=threshold, prior=prior,
-            detector=detector, run=run,
-        )  # fmt: skip
+        *_, store = io.load(run, detector or "network", people)
+        found = store.verify(paths[0], name, prior=odds, threshold=threshold)
+        print(f"cosine {found.score:.4f}{io.format_probability(found.probability)}")
+        print(f"{'the voice of' if found.same else 'not the voice of'} {name}")
         return
     if len(paths) != 2:
         raise ValueError(
@@ -175,26 +160,22 @@ def verify(
             "--detector needs --people and --name: two files are compared as they "
             f"are. Received: {detector}"
         )
-    encoder = load_encoder(run, calibration)
+    encoder = io.load_encoder(run, calibration)
     known = encoder.calibration
     if prior is not None and known is None:
         raise ValueError(
             "--prior needs an encoder with a calibration; give a --threshold. "
             f"Received: {run}, which has none"
         )
-    prior = 0.5 if prior is None else prior
     limit, source = threshold, "as asked"
-    likeliest = None if known is None else known.threshold(prior=prior)
-    first, second = paths
-    cosine = encoder.similarity(
-        encoder.embed_utterance(first), encoder.embed_utterance(second)
-    )
+    likeliest = None if known is None else known.threshold(prior=odds)
+    cosine = encoder.similarity(*map(encoder.embed_utterance, paths))
     print(f"cosine {cosine:.4f}")
     if known is not None:
-        probability = float(known.probability(cosine, prior=prior))
-        print(f"probability of one voice {probability:.4f} (prior {prior:g})")
+        probability = float(known.probability(cosine, prior=odds))
+        print(f"probability of one voice {probability:.4f} (prior {odds:g})")
         if limit is None:
-            limit, source = likeliest, f"probability 0.5 at prior {prior:g}"
+            limit, source = likeliest, f"probability 0.5 at prior {odds:g}"
     elif limit is None:
         limit, source = _threshold(_folder(encoder, run))
     if limit is None:
@@ -206,7 +187,7 @@ def verify(
 
 def evaluate(
     *,
-    corpus: Sources,
+    corpus: io.Sources,
     out: Path | None = None,
     protocol: Protocol = None,
     leave_out_trained: bool = False,
@@ -215,8 +196,8 @@ def evaluate(
     normalise: Literal["none", "centre", "as-norm"] = "none",
     cohort: Path | None = None,
     top: int = 200,
-    calibration: Calibration = None,
-    run: Run = SMALL,
+    calibration: io.Calibration = None,
+    run: io.Run = io.SMALL,
 ):
     """Measure error rates on speakers that an encoder has not been trained on.
 
@@ -237,7 +218,9 @@ def evaluate(
 
     if (normalise == "as-norm") != (cohort is not None):
         raise ValueError("--normalise as-norm and --cohort need each other")
-    encoder, trained = _load_measured(run, protocol, calibration)
+    encoder, open_corpora, settings = _load_measured(
+        run, protocol, leave_out_trained, calibration
+    )
     name = encoder.about["extractor"]
     extractors = {name: encoder.embed_utterances}
     if encoder.model is not None:
@@ -249,15 +232,9 @@ def evaluate(
         lists = ["all-pairs", "deep-speaker"] if deep_speaker else ["all-pairs"]
     normalisations = _normalisations(encoder, normalise, cohort, top)
     out, rows = _results_folder(out, run, "evaluation"), []
-    for part in _open_measured(corpus, protocol, trained, leave_out_trained):
-        one = evaluation.evaluate(
-            part,
-            extractors,
-            protocol=protocol or "open-set",
-            trial_lists=lists,
-            normalisations=normalisations(part),
-            sample_rate=encoder.sample_rate,
-        )
+    for part in open_corpora(corpus):
+        options = {"trial_lists": lists, "normalisations": normalisations(part)}
+        one = evaluation.evaluate(part, extractors, **options, **settings)
         folder = out / part.name
         if encoder.calibration is not None:
             one = evaluation.add_calibration(one, name, encoder.calibration)
@@ -275,13 +252,13 @@ def evaluate(
 
 def robustness(
     *,
-    corpus: Sources,
+    corpus: io.Sources,
     out: Path | None = None,
     protocol: Protocol = None,
     leave_out_trained: bool = False,
     noises: Path | None = None,
     noisy: Literal["both", "test"] = "both",
-    run: Run = SMALL,
+    run: io.Run = io.SMALL,
 ):
     """Measure error rates of short and of noisy utterances.
 
@@ -295,19 +272,14 @@ def robustness(
     from voiceemb import figures, report
     from voiceemb.evaluation import robustness as measures
 
-    encoder, trained = _load_measured(run, protocol)
+    encoder, open_corpora, settings = _load_measured(run, protocol, leave_out_trained)
     extractors = {
         encoder.about["extractor"]: encoder.embed_utterances,
         evaluation.BASELINE: evaluation.mfcc_extractor(encoder.sample_rate),
     }
     out, rows = _results_folder(out, run, "robustness"), []
-    for part in _open_measured(corpus, protocol, trained, leave_out_trained):
-        measured = measures.Robustness(
-            part,
-            extractors,
-            protocol=protocol or "open-set",
-            sample_rate=encoder.sample_rate,
-        )
+    for part in open_corpora(corpus):
+        measured = measures.Robustness(part, extractors, **settings)
         found = measured.over_durations()
         found += measured.over_noise(noises=noises, noisy=noisy)
         figures.plot_robustness(found, out / part.name)
@@ -319,13 +291,13 @@ def robustness(
 
 def calibrate(
     *,
-    corpus: Sources,
+    corpus: io.Sources,
     out: Path | None = None,
     protocol: Protocol = None,
     leave_out_trained: bool = False,
     kind: Literal["logistic", "isotonic"] = "logistic",
     other_corpora: Annotated[tuple[Path, ...], arg(metavar="[PATH ...]")] = (),
-    run: Run = SMALL,
+    run: io.Run = io.SMALL,
 ):
     """Fit a calibration, which turns cosines into probabilities, on your recordings.
 
@@ -336,7 +308,7 @@ def calibrate(
         other_corpora: These are not fitted, but tell a store of people how cosines vary
             from place to place.
     """
-    encoder, trained = _load_measured(run, protocol)
+    encoder, open_corpora, settings = _load_measured(run, protocol, leave_out_trained)
     name, weights = encoder.about["extractor"], encoder.about["sha256"]
     if out is None:
         if not (run / "config.json").is_file():
@@ -347,22 +319,16 @@ def calibrate(
         out = run / calibrations.FILE
     cli.check_output(out)
 
-    def measure(sources):
-        return [
+    found, others = (
+        [
             evaluation.evaluate(
-                part,
-                {name: encoder.embed_utterances},
-                protocol=protocol or "open-set",
-                sample_rate=encoder.sample_rate,
-                resamples=0,
+                part, {name: encoder.embed_utterances}, resamples=0, **settings
             )
-            for part in _open_measured(sources, protocol, trained, leave_out_trained)
+            for part in open_corpora(sources)
         ]
-
-    found = measure(corpus)
-    calibration, about = calibrations.fit(
-        found, name, kind=kind, other_corpora=measure(other_corpora)
+        for sources in (corpus, other_corpora)
     )
+    calibration, about = calibrations.fit(found, name, kind=kind, other_corpora=others)
     calibrations.write(out, calibration, sha256=weights, about=about)
     for one in found:
         for row in evaluation.add_calibration(one, name, calibration).rows:
@@ -370,7 +336,7 @@ def calibrate(
     print(f"{out}: one voice is as likely as two at {calibration.threshold():.4f}")
 
 
-def pack(*, out: Path, run: Run = SMALL):
+def pack(*, out: Path, run: io.Run = io.SMALL):
     """Copy what a user of a trained encoder needs, and no more.
 
     Args:
@@ -382,7 +348,7 @@ def pack(*, out: Path, run: Run = SMALL):
     print(bundle.pack(run, out))
 
 
-def fuse(*, runs: Sources, out: Path, centred: bool = False):
+def fuse(*, runs: io.Sources, out: Path, centred: bool = False):
     """Make one encoder of several: an ensemble of their networks.
 
     Args:
@@ -411,27 +377,30 @@ def train_ensemble(arguments, prog):
     ensemble.run(arguments, program=prog)
 
 
-def _load_measured(run, protocol, calibration=None):
-    """The encoder to measure, and the speakers of its training if they are known."""
+def _load_measured(run, protocol, leave_out, calibration=None):
+    """The encoder to measure, its corpora by their sources, and settings of measures.
+
+    Corpora are without speakers of the training if that is to be.
+    """
     from voiceemb import report
 
-    encoder = load_encoder(run, calibration)
+    encoder = io.load_encoder(run, calibration)
     trained = report.trained_speakers(_folder(encoder, run))
     if trained is None and protocol is None:
         raise ValueError(
             "An export does not know whom it was trained on: name the run folder, or "
             f"say --protocol yourself. Received: {run}"
         )
-    return encoder, trained
 
+    def open_corpora(sources):
+        for corpus in (io.open_corpus([source]) for source in sources):
+            if protocol == "closed-set" or trained is None:
+                yield corpus
+            else:
+                yield evaluation.exclude_trained(corpus, trained, leave_out=leave_out)
 
-def _open_measured(sources, protocol, trained, leave_out):
-    """Each corpus to measure, without speakers of the training if that is to be."""
-    for source in sources:
-        corpus = open_corpus([source])
-        if protocol != "closed-set" and trained is not None:
-            corpus = evaluation.exclude_trained(corpus, trained, leave_out=leave_out)
-        yield corpus
+    settings = {"protocol": protocol or "open-set", "sample_rate": encoder.sample_rate}
+    return encoder, open_corpora, settings
 
 
 def _normalisations(encoder, normalise, cohort, top):
@@ -441,7 +410,7 @@ def _normalisations(encoder, normalise, cohort, top):
         return lambda corpus: {}
     if normalise == "centre":
         return lambda corpus: score_normalisation.centre_scores(name)
-    impostors = open_corpus([cohort])
+    impostors = io.open_corpus([cohort])
     means = evaluation.speaker_means(
         impostors, _embedding(encoder, len(impostors)), sample_rate=encoder.sample_rate
     )

@@ -15,33 +15,21 @@ from voiceemb.diarization.result import FORMATS
 from voiceemb.encoder import Encoder
 from voiceemb.enrolment.people import People
 from voiceemb.enrolment.store import FACTS, check_new_folder
+from voiceemb.vad import detection
 
-Files = Positional[
-    Annotated[
-        tuple[Path, ...],
-        arg(metavar="FILE [FILE ...]", help_behavior_hint="(at least one)"),
-    ]
-]
-Run = Annotated[
-    Path,
-    arg(
-        help="A run folder, an export, or the name of weights that come with the "
-        "package."
-    ),
-]
+MANY = {"help_behavior_hint": "(at least one)"}
+Files = Positional[Annotated[tuple[Path, ...], arg(metavar="FILE [FILE ...]", **MANY)]]
+Sources = Annotated[tuple[Path, ...], arg(metavar="PATH [PATH ...]", **MANY)]
+RUN = "A run folder, an export, or the name of weights that come with the package."
+Run = Annotated[Path, arg(help=RUN)]
 SMALL = Path("small")
-Detector = Annotated[
-    Literal["network", "energy", "webrtc"], arg(help="Of voice activity.")
-]
+DETECTORS = Literal["network", "energy", "webrtc"]
+Detector = Annotated[DETECTORS, arg(help="Of voice activity.")]
 Store = Annotated[Path, arg(help="Folder of enrolled people.")]
-Named = Annotated[
-    Path | None,
-    arg(help="Folder of enrolled people, to name speakers; else they are numbered."),
-]
-Calibration = Annotated[
-    Path | None,
-    arg(help="What `calibrate` wrote, instead of what lies beside the weights."),
-]
+NAMED = "Folder of enrolled people, to name speakers; else they are numbered."
+Named = Annotated[Path | None, arg(help=NAMED)]
+CALIBRATION = "What `calibrate` wrote, instead of what lies beside the weights."
+Calibration = Annotated[Path | None, arg(help=CALIBRATION)]
 
 
 def load_encoder(run, calibration=None):
@@ -83,11 +71,12 @@ def open_corpus(paths):
     return dataclasses.replace(corpus, utterances=(*alone, *corpus.utterances))
 
 
-def load_people(folder, encoder, detector):
-    """The enrolled people by whom speakers are named, or `None`."""
-    if folder is None:
-        return None
-    return People.open(folder, encoder, detector=detector)
+def load(run, detector, people=None):
+    """The encoder, the detector, and the people by whom speakers are named, if any."""
+    encoder, detector = load_encoder(run), detection.load(detector)
+    if people is not None:
+        people = People.open(people, encoder, detector=detector)
+    return encoder, detector, people
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Commands of recordings: people, voice activity, diarization, listening, the page."""
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,20 +11,7 @@ from timbre.audio import wave
 from timbre.files import write_json
 from timbre.progress import ProgressBar
 from timbre.turns import read_rttm, read_uem
-from voiceemb.commands.io import (
-    SMALL,
-    Detector,
-    Files,
-    Named,
-    Run,
-    Store,
-    format_probability,
-    load_encoder,
-    load_people,
-    open_corpus,
-    open_or_create_store,
-    turn_files,
-)
+from voiceemb.commands import io
 from voiceemb.diarization import pipeline
 from voiceemb.diarization.online import OnlineAssigner
 from voiceemb.enrolment.people import People
@@ -41,12 +29,12 @@ Sound = Annotated[Path, arg(metavar="FILE")]
 
 def enrol(
     name: Positional[str],
-    paths: Files,
+    paths: io.Files,
     *,
-    people: Store = PEOPLE,
+    people: io.Store = PEOPLE,
     force: bool = False,
-    detector: Detector = "network",
-    run: Run = SMALL,
+    detector: io.Detector = "network",
+    run: io.Run = io.SMALL,
 ):
     """Remember somebody's voice by name, or say why the recordings will not do.
 
@@ -57,8 +45,7 @@ def enrol(
     """
     for path in paths:
         wave.inspect(path)  # before a store is made for nothing
-    encoder = load_encoder(run)
-    with open_or_create_store(people, encoder, detection.load(detector)) as store:
+    with io.open_or_create_store(people, *io.load(run, detector)[:2]) as store:
         report = store.enrol(name, paths, force=force)
     print(report)
     if all(sample.duplicate for sample in report.samples):
@@ -70,25 +57,15 @@ def enrol(
         )
 
 
-def verify_enrolled(path, people, name, *, threshold, prior, detector, run):
-    """Says whether a file holds the voice of somebody enrolled, see `verify`."""
-    detector = detection.load(detector)
-    store = load_people(people, load_encoder(run), detector)
-    found = store.verify(path, name, prior=prior, threshold=threshold)
-    answer = "the voice of" if found.same else "not the voice of"
-    print(f"cosine {found.score:.4f}{format_probability(found.probability)}")
-    print(f"{answer} {name}")
-
-
 def people(
     *,
-    people: Store = PEOPLE,
+    people: io.Store = PEOPLE,
     remove: Annotated[str | None, CHANGE, arg(metavar="NAME")] = None,
     rename: Annotated[tuple[str, str] | None, CHANGE, arg(metavar="NAME NEW")] = None,
     export: Annotated[tuple[str, Path] | None, CHANGE, arg(metavar="NAME FILE")] = None,
     pictures: Annotated[Path | None, CHANGE, arg(metavar="FOLDER")] = None,
     calibrate: Annotated[Path | None, CHANGE, arg(metavar="CORPUS")] = None,
-    run: Run = SMALL,
+    run: io.Run = io.SMALL,
 ):
     """List who is enrolled; forget, rename, export, draw, calibrate.
 
@@ -99,7 +76,7 @@ def people(
         pictures: Draw all samples compared with each other.
         calibrate: Fit a calibration where you record, from speakers with names.
     """
-    store = People.open(people, None if calibrate is None else load_encoder(run))
+    store = People.open(people, None if calibrate is None else io.load_encoder(run))
     if remove is not None:
         store.remove(remove)
         print(f"{remove} is forgotten")
@@ -116,7 +93,7 @@ def people(
         for path in figures.save_figures(store, pictures):
             print(path)
     elif calibrate is not None:
-        found = store.calibrate_on(open_corpus([calibrate]))
+        found = store.calibrate_on(io.open_corpus([calibrate]))
         print(f"one voice is as likely as two at cosine {found.threshold():.4f}")
     else:
         for name in store.names:
@@ -128,14 +105,14 @@ def people(
 
 
 def identify(
-    paths: Files,
+    paths: io.Files,
     *,
-    people: Store = PEOPLE,
+    people: io.Store = PEOPLE,
     unknown_prior: float = 0.5,
     threshold: float | None = None,
     top: int = 3,
-    detector: Detector = "network",
-    run: Run = SMALL,
+    detector: io.Detector = "network",
+    run: io.Run = io.SMALL,
 ):
     """Say of each file who of the enrolled speaks, or that nobody of them does.
 
@@ -147,19 +124,19 @@ def identify(
     """
     if top < 0:
         raise ValueError(f"--top must be at least 0. Received: {top}")
-    store = load_people(people, load_encoder(run), detection.load(detector))
+    *_, store = io.load(run, detector, people)
 
     def answer(path):
         found = store.identify(path, unknown_prior=unknown_prior, threshold=threshold)
         name = "nobody enrolled" if found.name is None else found.name
-        print(f"{path}: {name}{format_probability(found.probability)}")
+        print(f"{path}: {name}{io.format_probability(found.probability)}")
         for name, score, probability in found.candidates[:top]:
-            print(f"  {name}: cosine {score:.3f}{format_probability(probability)}")
+            print(f"  {name}: cosine {score:.3f}{io.format_probability(probability)}")
 
     cli.for_each_file(paths, answer)
 
 
-def activity(paths: Files, *, detector: Detector = "network"):
+def activity(paths: io.Files, *, detector: io.Detector = "network"):
     """Say where in each file somebody speaks.
 
     Args:
@@ -185,10 +162,10 @@ def timeline(
     path: Positional[Sound],
     *,
     out: Path,
-    people: Named = None,
+    people: io.Named = None,
     every: float = 0.5,
-    detector: Detector = "network",
-    run: Run = SMALL,
+    detector: io.Detector = "network",
+    run: io.Run = io.SMALL,
 ):
     """Write who is heard in each half second of a file.
 
@@ -218,16 +195,16 @@ def timeline(
 
 
 def diarize(
-    paths: Files,
+    paths: io.Files,
     *,
     num_speakers: int | None = None,
     min_speakers: int = 1,
     max_speakers: int = 8,
     method: Literal["spectral", "agglomerative"] = "spectral",
     out: Path | None = None,
-    people: Named = None,
-    detector: Detector = "network",
-    run: Run = SMALL,
+    people: io.Named = None,
+    detector: io.Detector = "network",
+    run: io.Run = io.SMALL,
 ):
     """Say who speaks when in each file.
 
@@ -239,9 +216,8 @@ def diarize(
         out: The file to write: .rttm, .json, .csv, .srt or .txt (labels for Audacity);
             of several sounds a folder, for an .rttm of each.
     """
-    outs = turn_files(paths, out)
-    encoder, network = load_encoder(run), detection.load(detector)
-    enrolled = load_people(people, encoder, network)
+    outs = io.turn_files(paths, out)
+    encoder, network, enrolled = io.load(run, detector, people)
 
     def answer(path):
         with ProgressBar(path.name, 100, unit="%") as bar:
@@ -272,7 +248,7 @@ def _explain(path, found):
         cli.warn(f"{path}: {note}")
     for name, identity in found.identities.items():
         known = identity.name or "nobody enrolled"
-        cli.warn(f"{name} is {known}{format_probability(identity.probability)}")
+        cli.warn(f"{name} is {known}{io.format_probability(identity.probability)}")
     factors = ", ".join(
         f"{stage} {seconds / found.duration_s:.4f}"
         for stage, seconds in found.stages.items()
@@ -350,10 +326,8 @@ def _read_turns(path):
 
 def _numbers(errors):
     """All numbers of a `DiarizationErrors` by name."""
-    import dataclasses
-
-    rates = {name: getattr(errors, name) for name in ("der", "jer", "purity")}
-    return {**rates, "coverage": errors.coverage, **dataclasses.asdict(errors)}
+    rates = {n: getattr(errors, n) for n in ("der", "jer", "purity", "coverage")}
+    return {**rates, **dataclasses.asdict(errors)}
 
 
 def listen(
@@ -361,10 +335,10 @@ def listen(
     *,
     fast: bool = False,
     out: Path | None = None,
-    people: Named = None,
+    people: io.Named = None,
     every: float = 0.5,
-    detector: Detector = "network",
-    run: Run = SMALL,
+    detector: io.Detector = "network",
+    run: io.Run = io.SMALL,
 ):
     """Name who speaks, while they speak, until the sound or Ctrl-C ends it.
 
@@ -398,9 +372,9 @@ def page(
     port: int = PORT,
     host: str = "127.0.0.1",
     browser: bool = False,
-    people: Named = None,
-    detector: Detector = "network",
-    run: Run = SMALL,
+    people: io.Named = None,
+    detector: io.Detector = "network",
+    run: io.Run = io.SMALL,
 ):
     """Serve the page on which to see and hear who speaks when.
 
@@ -413,15 +387,9 @@ def page(
 
     server.check_port(port, host)  # all this before the long work
     gradio_offline.load()
-    encoder, network = load_encoder(run), detection.load(detector)
-    server.launch(
-        port,
-        host=host,
-        browser=browser,
-        encoder=encoder,
-        people=load_people(people, encoder, network),
-        detector=network,
-    )
+    encoder, network, enrolled = io.load(run, detector, people)
+    loaded = {"encoder": encoder, "detector": network, "people": enrolled}
+    server.launch(port, host=host, browser=browser, **loaded)
 
 
 def train_vad(arguments, prog):
@@ -432,8 +400,7 @@ def train_vad(arguments, prog):
 
 
 def _load_listener(people, every, detector, run):
-    encoder, network = load_encoder(run), detection.load(detector)
-    enrolled = load_people(people, encoder, network)
+    encoder, network, enrolled = io.load(run, detector, people)
     return listening.Listener(
         encoder,
         detector=network,

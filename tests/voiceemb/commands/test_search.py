@@ -5,7 +5,7 @@ import pytest
 
 from timbre.corpora.embeddings import EmbeddingSet
 from voiceemb import __main__ as cli
-from voiceemb.commands import encoder as commands
+from voiceemb.commands import io
 
 EAST, NORTH, NEAR = [1.0, 0.0], [0.0, 1.0], [0.8, 0.6]
 
@@ -59,7 +59,7 @@ class Encoder:
 def test_sounds_are_embedded_and_a_bad_one_does_not_end_the_others(
     voices, monkeypatch, capsys
 ):
-    monkeypatch.setattr(commands, "load_encoder", lambda run: Encoder())
+    monkeypatch.setattr(io, "load_encoder", lambda run: Encoder())
     with pytest.raises(SystemExit, match="1 of 2 files"):
         cli.main(["search", voices, "bad.wav", "b.wav", "--k", "9"])
     said = capsys.readouterr()

@@ -10,7 +10,7 @@ from timbre.audio import wave
 from timbre.corpora.embeddings import EmbeddingSet
 from timbre.turns import Turn, read_rttm
 from voiceemb import __main__ as cli
-from voiceemb.commands import speech
+from voiceemb.commands import io, speech
 from voiceemb.diarization import pipeline
 from voiceemb.diarization.result import Diarization
 from voiceemb.enrolment.people import People
@@ -210,7 +210,7 @@ def test_diarize_goes_on_and_writes_a_file_of_each(tmp_path, monkeypatch, stubbe
 @pytest.fixture
 def stubbed(monkeypatch):
     """No models: the encoder and the detector are names."""
-    monkeypatch.setattr(speech, "load_encoder", lambda run: "encoder")
+    monkeypatch.setattr(io, "load_encoder", lambda run: "encoder")
     monkeypatch.setattr(detection, "load", lambda name: name)
 
 
@@ -241,7 +241,7 @@ def test_a_page_that_can_not_be_served_is_said_before_any_work(monkeypatch, faul
 
     monkeypatch.setattr(gradio_offline, "load", load)
     monkeypatch.setattr(server, "check_port", check_port)
-    monkeypatch.setattr(speech, "load_encoder", lambda run: pytest.fail("too early"))
+    monkeypatch.setattr(io, "load_encoder", lambda run: pytest.fail("too early"))
     with pytest.raises(SystemExit, match="pip" if fault == "extra" else "Port 1"):
         cli.main(["page"])
 

@@ -64,8 +64,8 @@ def test_the_calibration_of_a_store_knows_its_people_and_no_corpus_but_the_other
     benchmark, rng
 ):
     rest = [corpus(rng, noise=noise) for noise in (0.5, 1.0)]
-    worth = benchmark.store(rest)
-    people, _, _ = benchmark.enrol(["s0", "s1"], corpus(rng), 2, rng, worth)
+    calibrate = benchmark.store(rest)
+    people, _, _ = benchmark.enrol(["s0", "s1"], corpus(rng), 2, rng, calibrate)
     places = {}
     for n, (speaker, _, rows) in enumerate(rest):
         cosines, kinds = rows @ rows.T, speaker[:, None] == speaker
@@ -76,7 +76,7 @@ def test_the_calibration_of_a_store_knows_its_people_and_no_corpus_but_the_other
         )
     samples = {name: own.embeddings for name, own in people.items()}
     for given in ({}, samples):
-        found = worth({name: people[name] for name in given})
+        found = calibrate({name: people[name] for name in given})
         expected = cohort_calibration.calibrate(places, given)
         assert np.isclose(found.slope, expected.slope)
         assert np.isclose(found.offset, expected.offset)
