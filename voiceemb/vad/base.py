@@ -25,11 +25,7 @@ def num_frames(samples: int) -> int:
 
 
 def check_waveform(waveform: np.ndarray) -> np.ndarray:
-    """Return a waveform as float32 `[samples]`, copied only where needed.
-
-    Raises:
-        ValueError: If it is not a float array of one axis, or not finite.
-    """
+    """A waveform as float32 `[samples]`, if it is finite floats of one axis."""
     waveform = np.asarray(waveform)
     if waveform.ndim != 1 or waveform.dtype.kind != "f":
         raise ValueError(
@@ -52,37 +48,23 @@ def frame(waveform: np.ndarray) -> np.ndarray:
 
 
 def level_db(samples: np.ndarray) -> np.ndarray:
-    """Level of samples without their mean, in dB re full scale.
+    """Level of samples `[..., samples]` without their mean, dB re full scale, `[...]`.
 
     `10 * log10(mean((x - mean(x))**2))`, so that a sine of amplitude 1 has -3 dB, a
     constant is silence, and silence has -120 dB.
-
-    Args:
-        samples: Float `[..., samples]`.
-
-    Returns:
-        Float64 `[...]`.
     """
     power = samples.astype(np.float64).var(axis=-1)
     return 10 * np.log10(np.maximum(power, 10 ** (SILENCE_DB / 10)))
 
 
 def energies_db(waveform: np.ndarray) -> np.ndarray:
-    """Level of each frame without its mean, in dB re full scale, see `level_db`.
-
-    Args:
-        waveform: Float `[samples]` at 16 kHz.
-
-    Returns:
-        Float32 `[samples // HOP]`.
-    """
+    """`level_db` of each frame of a waveform, float32 `[samples // HOP]`."""
     waveform = check_waveform(waveform)
     frames = frame(np.pad(waveform, (0, FRAME)))[: num_frames(len(waveform))]
     energies = np.empty(len(frames), np.float32)
     for start in range(0, len(frames), BATCH_FRAMES):
-        energies[start : start + BATCH_FRAMES] = level_db(
-            frames[start : start + BATCH_FRAMES]
-        )
+        batch = slice(start, start + BATCH_FRAMES)
+        energies[batch] = level_db(frames[batch])
     return energies
 
 
@@ -102,14 +84,10 @@ class Stream(abc.ABC):
         """Take the next samples.
 
         Args:
-            block: Float `[any]`, also of no sample.
+            block: Float `[any]`, also of no sample. After an error nothing has changed.
 
         Returns:
             Probabilities of the frames that are complete now, float32 `[any]`.
-
-        Raises:
-            ValueError: If the block is no finite sound, or the stream is finished;
-                then nothing has changed.
         """
         if self._closed:
             raise ValueError("A finished stream takes no more samples.")
@@ -119,11 +97,7 @@ class Stream(abc.ABC):
         return self._take()
 
     def finish(self) -> np.ndarray:
-        """End the sound; zeros follow it.
-
-        Returns:
-            Probabilities of the frames that are left, float32 `[any]`.
-        """
+        """End the sound, which zeros follow; probabilities of the frames left."""
         if self._closed:
             raise ValueError("A stream is finished once.")
         self._closed = True
@@ -133,18 +107,16 @@ class Stream(abc.ABC):
     def _take(self) -> np.ndarray:
         """Probabilities of the frames complete in `_held`, whose samples are dropped.
 
-        When the stream is `_closed`, all `_samples` have arrived and every frame that
-        is left must be returned.
+        When the stream is `_closed`, all frames that are left must be returned.
         """
 
 
 class FrameStream(Stream):
     """A stream whose detector processes one frame after the other.
 
-    A subclass implements `frames`; this class splits blocks into frames. The result of
-    `frames` must not depend on how many frames it gets at once, not in the last bit
-    either: so no matrix products, as the order of summation in BLAS depends on the
-    number of rows.
+    A subclass implements `frames`, whose result must not depend on how many it gets at
+    once, not in the last bit: so no matrix products, as the order of summation in BLAS
+    depends on the number of rows.
     """
 
     @abc.abstractmethod
@@ -178,9 +150,8 @@ class Detector(abc.ABC):
 
     Attributes:
         name: As passed to `voiceemb.vad.load`.
-        delay_s: Latency: the most sound, from the beginning of a frame, that is needed
-            before its probability is returned, in seconds. Defaults to a frame's
-            length.
+        delay_s: Latency: the most sound, in seconds from the beginning of a frame, that
+            is needed before its probability is returned. Defaults to a frame's length.
     """
 
     name: str

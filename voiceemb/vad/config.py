@@ -1,6 +1,5 @@
 """Config of voice activity detection: the network and the mixtures it is trained on.
 
-Frozen dataclasses whose fields are arguments of the functions they are named beside;
 `presets` has instances, `timbre.training.config` the fields that all systems share.
 Imports neither TensorFlow nor Keras.
 """

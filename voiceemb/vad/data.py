@@ -45,17 +45,12 @@ def prepare(config):
     """
     corpus = splits.without(gather_config(config), config.exclude_speakers)
     count = min(config.validation_speakers, max(len(corpus.speakers) // 5, 1))
-    train, held_out = splits.split_by_speaker(
-        corpus, counts=[None, count], seed=config.seed
-    )
-    simulator = MixtureSimulator(
-        labels.label_corpus(train), config.mixtures, seed=config.seed
-    )
-    fewer = dataclasses.replace(
-        config.mixtures, noises=max(config.mixtures.noises // 5, 1)
-    )
+    seed, mixtures = config.seed, config.mixtures
+    train, held_out = splits.split_by_speaker(corpus, counts=[None, count], seed=seed)
+    simulator = MixtureSimulator(labels.label_corpus(train), mixtures, seed=seed)
+    fewer = dataclasses.replace(mixtures, noises=max(mixtures.noises // 5, 1))
     validation = MixtureSimulator(
-        labels.label_corpus(held_out), fewer, seed=config.seed + VALIDATION_SEED
+        labels.label_corpus(held_out), fewer, seed=seed + VALIDATION_SEED
     )
     count = config.validation_mixtures
     batches = validation.batches(batch=min(BATCH, count), ahead=0)(0)

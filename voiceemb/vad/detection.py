@@ -2,8 +2,7 @@
 
     waveform -> speech probability per frame (`Detector`) -> segments (`Segmenter`)
 
-`voiceemb.vad.base` describes frames and detectors, `voiceemb.vad.segmentation` the
-hysteresis that turns probabilities into segments.
+`voiceemb.vad.base` describes frames, `voiceemb.vad.segmentation` the hysteresis.
 """
 
 import functools
@@ -11,13 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from voiceemb.vad.base import (
-    HOP,
-    SAMPLE_RATE,
-    Detector,
-    check_waveform,
-    energies_db,
-)
+from timbre.training.networks import check_choice
+from voiceemb.vad.base import HOP, SAMPLE_RATE, Detector, check_waveform, energies_db
 from voiceemb.vad.energy import EnergyDetector
 from voiceemb.vad.segmentation import HysteresisConfig, Segmenter, segment_mask
 from voiceemb.vad.webrtc import WebRTCDetector
@@ -52,19 +46,12 @@ def load(name: str = DEFAULT) -> Detector:
     """Load a detector by name; nothing that it does not need is imported.
 
     Args:
-        name: `"network"`, `"energy"` or `"webrtc"`.
-
-    Raises:
-        ValueError: If there is no detector of this name.
-        ImportError: If it needs a package that is not installed.
+        name: `"network"`, `"energy"` or `"webrtc"`, which needs `webrtcvad-wheels`.
     """
+    check_choice("name", name, DETECTORS)
     if name == "energy":
         return EnergyDetector()
-    if name == "webrtc":
-        return WebRTCDetector()
-    if name != "network":
-        raise ValueError(f"`name` must be one of {DETECTORS}. Received: {name!r}")
-    return _load_network()
+    return WebRTCDetector() if name == "webrtc" else _load_network()
 
 
 @functools.cache  # a detector holds no state, and compiling this one takes a second
@@ -83,16 +70,13 @@ def detect(
     """Find the speech in a recording.
 
     Args:
-        waveform: Float `[samples]` at 16 kHz.
+        waveform: Float `[samples]` at 16 kHz, finite.
         detector: Defaults to `load()`.
         hysteresis: Defaults to `HysteresisConfig()`.
 
     Returns:
         An `Activity` of `samples // HOP` frames; a waveform without speech, or shorter
         than a frame, has no segments.
-
-    Raises:
-        ValueError: If the waveform is not finite, or no float array of one axis.
     """
     waveform = check_waveform(waveform)
     probability = (detector or load()).probabilities(waveform)

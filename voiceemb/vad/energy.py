@@ -45,8 +45,7 @@ WEIGHTS = np.array([-0.268, 0.207, 0.155, 1.80])
 class EnergyDetector(Detector):
     """Detects speech by its level over the noise floor per band, and by harmonicity.
 
-    It is causal, estimates the noise floor on the fly, and needs NumPy only. Sound
-    below -70 dB in all is never speech.
+    It is causal and needs NumPy only. Sound below -70 dB in all is never speech.
     """
 
     name = "energy"
@@ -120,15 +119,14 @@ def harmonicity(spectra):
 
 
 def trailing_mean(rows, length, ages):
-    """Mean of each row and those before it, `length` or as many as there are.
+    """Mean `[n, any]` of each row and those before it, `length` or as many as exist.
+
+    Each sum has the same order, wherever the rows are cut.
 
     Args:
         rows: `[SMOOTH - 1 + n, any]`, zeros before the beginning.
         length: At most `SMOOTH`.
         ages: Rows since the beginning, `[n]`.
-
-    Returns:
-        `[n, any]`; each from a sum of the same order, wherever the rows are cut.
     """
     num = len(ages)
     total = rows[len(rows) - num :].copy()

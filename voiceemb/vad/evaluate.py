@@ -11,8 +11,7 @@ def evaluate(network, waveforms, active):
 
     Args:
         network: An `ActivityNetwork`.
-        waveforms: Float32 `[mixtures, samples]`.
-        active: Which frames are speech, 0 or 1, `[mixtures, frames]`.
+        waveforms, active: Of a `voiceemb.vad.data.VadData`.
 
     Returns:
         Dict of `loss`, the mean cross-entropy in nats; `error`, the share of frames

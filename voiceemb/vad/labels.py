@@ -3,8 +3,7 @@
 A frame is speech if it is at most 38 dB below the utterance's peak level (95th
 percentile) and at least 6 dB above the speaker's noise floor; where the two are close,
 all frames at most 24 dB below the peak are. Pauses shorter than 50 ms, within a word,
-are speech too: as much as a detector with a look-ahead of 50 ms can know. Longer ones
-are bridged by the hysteresis of segments (`voiceemb.vad.segmentation`).
+are speech too: as much as a detector with a look-ahead of 50 ms can know.
 """
 
 from dataclasses import dataclass
@@ -22,26 +21,20 @@ MIN_FRAMES = 20  # of an utterance
 
 @dataclass(frozen=True, eq=False)
 class LabelledUtterance:
-    """A clean utterance with its speech labels.
+    """A clean utterance with its speech labels."""
 
-    Args:
-        waveform: Float32 `[frames * HOP]`.
-        active: Bool `[frames]`.
-    """
-
-    waveform: np.ndarray
-    active: np.ndarray
+    waveform: np.ndarray  # float32 [frames * HOP]
+    active: np.ndarray  # bool [frames]
 
 
 def speech_frames(energy_db, floor_db=None):
-    """Which frames of a clean recording are speech.
+    """Which frames of a clean recording are speech, bool `[frames]`, or None.
+
+    It is None if speech and silence can not be told apart.
 
     Args:
         energy_db: Level of each frame, `[frames]`.
         floor_db: Noise floor. Defaults to that of the recording, see `noise_floor_db`.
-
-    Returns:
-        Bool `[frames]`, or `None` if speech and silence can not be told apart.
     """
     loud = np.percentile(energy_db, 95)
     floor_db = noise_floor_db(energy_db) if floor_db is None else floor_db
@@ -67,16 +60,11 @@ def fill_pauses(active, min_pause=MIN_PAUSE):
 
 
 def label_corpus(corpus):
-    """Label the utterances of a corpus whose speech stands out from their silence.
+    """The `LabelledUtterance`s of a corpus whose speech stands out from their silence.
 
     Args:
-        corpus: A `timbre.corpora.corpus.Corpus` of clean speech.
-
-    Returns:
-        List of `LabelledUtterance`.
-
-    Raises:
-        ValueError: If there is none.
+        corpus: A `timbre.corpora.corpus.Corpus` of clean speech; if no utterance of it
+            can be labelled, that is a `ValueError`.
     """
     found = []
     for group in corpus.by_speaker().values():

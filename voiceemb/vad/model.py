@@ -6,10 +6,5 @@ from voiceemb.vad.network import ActivityNetwork
 
 
 def build(config, data=None):
-    """Build the untrained network; the data decide nothing of it.
-
-    Args:
-        config: A `voiceemb.vad.config.VadConfig`.
-        data: Unused.
-    """
+    """Build the untrained network of a `VadConfig`; the data decide nothing of it."""
     return ActivityNetwork(**dataclasses.asdict(config.network))

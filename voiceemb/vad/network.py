@@ -19,6 +19,7 @@ from keras import layers, ops
 
 from timbre.audio.filterbank import Filterbank
 from timbre.files import verify_sha256
+from timbre.training.networks import ConfiguredByArguments
 from voiceemb.vad.base import FRAME, HOP, SAMPLE_RATE, Detector, Stream, num_frames
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained" / "activity"
@@ -44,14 +45,13 @@ class HannFilterbank(Filterbank):
 
 
 @keras.saving.register_keras_serializable(package="voiceemb")
-class ActivityNetwork(keras.Model):
+class ActivityNetwork(ConfiguredByArguments, keras.Model):
     """Predicts the logit of speech of every frame.
 
     Args:
         bands: Mel bands from 0 to 8 kHz. Defaults to `40`.
         filters: Of each of the two convolutions. Defaults to `64`.
-        kernel: Frames that a convolution sees, the present one and those before it.
-            Defaults to `5`.
+        kernel: Frames that a causal convolution sees. Defaults to `5`.
         units: Of the recurrent layer, a GRU, and of the layer that compares present
             and past. Defaults to `64`.
         ahead: Look-ahead in frames. Defaults to `5`.
@@ -64,18 +64,11 @@ class ActivityNetwork(keras.Model):
         `frames * HOP + FRAME - HOP` make `frames`.
     """
 
-    ARGUMENTS = ("bands", "filters", "kernel", "units", "ahead")
-
     def __init__(self, bands=40, filters=64, kernel=5, units=64, ahead=5, **kwargs):
         super().__init__(**kwargs)
         self.bands, self.filters, self.kernel = bands, filters, kernel
         self.units, self.ahead = units, ahead
-        for name, minimum in zip(self.ARGUMENTS, (1, 1, 2, 1, 0), strict=True):
-            value = getattr(self, name)
-            if value < minimum:
-                raise ValueError(
-                    f"`{name}` must be at least {minimum}. Received: {value}"
-                )
+        self.check_min(bands=1, filters=1, kernel=2, units=1, ahead=0)
         self.filterbank = HannFilterbank(SAMPLE_RATE, num_bands=bands)
         self.near = layers.Conv1D(filters, kernel, activation="relu", name="near")
         self.far = layers.Conv1D(filters, kernel, activation="relu", name="far")
@@ -121,9 +114,6 @@ class ActivityNetwork(keras.Model):
         state = inputs[:, kept:], hidden[:, kept:], memory
         return self.judge(both)[..., 0], state
 
-    def get_config(self):
-        return {name: getattr(self, name) for name in (*self.ARGUMENTS, "name")}
-
 
 class NetworkDetector(Detector):
     """The pretrained detector, or one of your own.
@@ -132,11 +122,8 @@ class NetworkDetector(Detector):
     0.27 s.
 
     Args:
-        folder: A run of `train_activity.py`. Defaults to the pretrained one.
-
-    Raises:
-        FileNotFoundError: If there is no network in `folder`.
-        ValueError: If the weights are not those that the run wrote.
+        folder: A run of `train_activity.py`. Defaults to the pretrained one. Weights
+            that are not those that the run wrote are a `ValueError`.
     """
 
     name = "network"
@@ -180,17 +167,13 @@ class NetworkDetector(Detector):
 
 
 class _NetworkStream(Stream):
-    """Feeds the network blocks of one size, so that results do not depend on cuts.
-
-    Its outputs are `ahead` frames late; the first ones, for frames before the sound,
-    are dropped.
-    """
+    """Feeds the network blocks of one size, so that results do not depend on cuts."""
 
     def __init__(self, detector):
         super().__init__()
         self._detector = detector
         self._state = detector.network.initial_state()
-        self._early = detector.network.ahead  # outputs still to be dropped
+        self._early = detector.network.ahead  # outputs to drop, before the sound
 
     def _take(self):
         left = num_frames(self._samples) - self._frames

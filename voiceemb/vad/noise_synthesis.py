@@ -1,10 +1,8 @@
 """Noise synthesis: background sounds that a voice activity detector must reject.
 
-A noise is a sum of one to three sounds of different kinds, each with random
-parameters: coloured noise, hum, engines, clatter, water, wind, alarms, music, cries of
-animals. None is recorded, so none can be in a test set. All randomness comes from a
-`numpy.random.Generator`. Sounds are float64 `[samples]` at 16 kHz while they are
-synthesised; the result is float32 of power one.
+A noise is a sum of one to three sounds of different kinds (`KINDS`) with random
+parameters. None is recorded, so none can be in a test set. Sounds are float64
+`[samples]` at 16 kHz while they are synthesised.
 """
 
 import numpy as np
@@ -17,14 +15,11 @@ TINY = 1e-12
 
 
 def noise(samples, rng):
-    """Synthesise one noise.
+    """Synthesise one noise, float32 `[samples]` of power one.
 
     Args:
         samples: Its length, at least a tenth of a second.
         rng: A `numpy.random.Generator`.
-
-    Returns:
-        Float32 `[samples]`, power one.
     """
     chosen = rng.choice(len(KINDS), size=rng.integers(1, 4), replace=False)
     sounds = [_unit(KINDS[kind](samples, rng)) for kind in chosen]
@@ -122,12 +117,8 @@ def alarm(samples, rng):
     cycle = (time / period + phase) % 1
     hz, depth = np.exp(rng.uniform(np.log(350), np.log(3500))), rng.uniform(0, 0.7)
     sweep = rng.choice([0, 1, 2, 3])
-    shape = (
-        np.zeros(samples),
-        cycle,
-        np.abs(2 * cycle - 1),
-        (cycle > 0.5).astype(float),
-    )[sweep]
+    jump = (cycle > 0.5).astype(float)
+    shape = (np.zeros(samples), cycle, np.abs(2 * cycle - 1), jump)[sweep]
     on = cycle < (rng.uniform(0.2, 0.9) if rng.random() < 0.6 else 1)
     gains = rng.exponential(size=rng.integers(1, 7)) / 2.0
     gate = np.convolve(on, np.hanning(160) / np.hanning(160).sum(), "same")

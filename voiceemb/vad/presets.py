@@ -3,9 +3,8 @@
     python -m voiceemb train-vad                            # on synthetic voices
     python -m voiceemb train-vad --corpus my_recordings     # folders named by speaker
 
-The run folder ends with weights, `activity.json`, a history and a card, and
-`voiceemb.vad.network.NetworkDetector` takes it. A run that was stopped goes on when the
-same command is given again.
+`voiceemb.vad.network.NetworkDetector` takes the run folder. A run that was stopped goes
+on when the same command is given again.
 """
 
 from dataclasses import replace

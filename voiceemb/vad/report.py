@@ -4,7 +4,7 @@ import json
 
 from timbre.files import verify_sha256
 from voiceemb.vad.evaluate import evaluate
-from voiceemb.vad.network import ABOUT, WEIGHTS, ActivityNetwork
+from voiceemb.vad.network import ABOUT, WEIGHTS
 
 CARD = """# Voice activity detector `{name}`
 
@@ -41,13 +41,10 @@ def finish(config, model, data, results, *, run):
     """
     found = evaluate(model, data.waveforms, data.active)
     sha256 = verify_sha256(run.folder / WEIGHTS)
-    shape = {name: getattr(model, name) for name in ActivityNetwork.ARGUMENTS}
+    shape = {name: getattr(model, name) for name in model.arguments()}
     run.write_json(ABOUT, {"network": shape, "sha256": sha256, "run": run.folder.name})
-    trained = {
-        "steps": results.step,
-        "skipped": results.skipped,
-        "best_step": results.best_step,
-    }
+    trained = {"steps": results.step, "skipped": results.skipped}
+    trained["best_step"] = results.best_step
     run.write_json("metrics.json", {"validation": found, "training": trained})
     print(json.dumps({name: round(value, 4) for name, value in found.items()}))
     card = CARD.format(

@@ -1,10 +1,9 @@
 """Speech segments from frame probabilities, by hysteresis thresholding.
 
 Speech begins with `onset_frames` frames in a row at `onset` or more, and ends behind
-the last frame at `offset` or more, once none has reached it for `release_s`: two
-thresholds prevent flicker, and pauses shorter than the release are bridged. Segments
-shorter than `min_speech_s` are dropped. The others are padded by `pad_s` on both
-sides, as speech begins and ends softly, and merged where they touch.
+the last frame at `offset` or more, once none has reached it for `release_s`. Segments
+shorter than `min_speech_s` are dropped; the others are padded by `pad_s` on both sides,
+as speech begins and ends softly, and merged where they touch.
 """
 
 from dataclasses import dataclass
@@ -24,8 +23,7 @@ class HysteresisConfig:
         onset_frames: Frames in a row that begin it, at least 1. Defaults to `3`.
         release_s: Pause that ends it, in seconds. Defaults to `0.3`.
         pad_s: Padding of each side, in seconds. Defaults to `0.1`.
-        min_speech_s: Shortest segment, without padding, in seconds. Defaults to
-            `0.25`.
+        min_speech_s: Shortest segment, in seconds, not padded. Defaults to `0.25`.
     """
 
     onset: float = 0.5
@@ -46,23 +44,19 @@ class HysteresisConfig:
                 f"`onset_frames` is at least 1. Received: {self.onset_frames}"
             )
         for name in ("release_s", "pad_s", "min_speech_s"):
-            if not 0 <= getattr(self, name) < np.inf:
+            value = getattr(self, name)
+            if not 0 <= value < np.inf:
                 raise ValueError(
-                    f"`{name}` is at least 0 and finite. "
-                    f"Received: {getattr(self, name)}"
+                    f"`{name}` is at least 0 and finite. Received: {value}"
                 )
 
 
 def segment_mask(segments, num_frames, *, first=0) -> np.ndarray:
-    """Which frames lie in segments.
+    """Mask of the frames in segments, bool `[num_frames]`.
 
     Args:
         segments: `(start, end)` of each, in frames.
-        num_frames: Length of the mask.
-        first: Its first frame. Defaults to `0`.
-
-    Returns:
-        Bool `[num_frames]`.
+        num_frames, first: Length of the mask, and its first frame, `0` by default.
     """
     active = np.zeros(num_frames, bool)
     for start, end in segments:
@@ -117,22 +111,16 @@ class Segmenter:
         """Take the probabilities of the next frames.
 
         Args:
-            probabilities: Float `[any]`, in [0, 1].
+            probabilities: Float `[any]`, in [0, 1]; others change nothing.
 
         Returns:
             `(start, end)` in frames of each segment that can not change any more.
-
-        Raises:
-            ValueError: If they are not probabilities, or the stream is finished; then
-                nothing has changed.
         """
         if self._closed:
             raise ValueError("A finished segmenter takes no more frames.")
         probabilities = np.asarray(probabilities)
-        if (
-            probabilities.ndim != 1
-            or not ((probabilities >= 0) & (probabilities <= 1)).all()
-        ):
+        valid = (probabilities >= 0) & (probabilities <= 1)
+        if probabilities.ndim != 1 or not valid.all():
             raise ValueError(
                 "Probabilities are an array [frames] in [0, 1]. "
                 f"Received: shape {probabilities.shape}"

@@ -50,8 +50,7 @@ class MixtureSimulator:
             *key: Integers >= 0 that identify the mixture.
 
         Returns:
-            Speech and noise, float32 `[samples]` each, and the speech labels, float32
-            `[frames]`.
+            Float32 speech and noise, `[samples]`, and speech labels, `[frames]`.
         """
         rng = np.random.default_rng([self.seed, *key])
         noise = self._sample_noise(rng)
@@ -77,26 +76,20 @@ class MixtureSimulator:
     def batches(self, *, batch, ahead):
         """The batches that follow a step, as `timbre.training.loop.fit` takes them.
 
-        Args:
-            batch: Mixtures of a step.
-            ahead: Last frames that have no target, see `ActivityNetwork`.
-
-        Returns:
-            A function of a step, giving the `tf.data.Dataset` of pairs of waveforms
-            `[batch, samples + FRAME - HOP]` and targets `[batch, frames - ahead]`.
+        A function of a step, giving the `tf.data.Dataset` of pairs of waveforms
+        `[batch, samples + FRAME - HOP]` and targets `[batch, frames - ahead]`, where
+        the last `ahead` frames have no target, see `ActivityNetwork`.
         """
         import tensorflow as tf
 
         def sample(step):
-            parts = tf.numpy_function(
+            speech, noise, active = tf.numpy_function(
                 lambda s: self.batch(s, batch), [step], [tf.float32] * 3
             )
-            sizes = self.samples, self.samples, self.frames
-            parts = [
-                tf.ensure_shape(x, [batch, n])
-                for x, n in zip(parts, sizes, strict=True)
-            ]
-            return tuple(parts), step
+            speech = tf.ensure_shape(speech, [batch, self.samples])
+            noise = tf.ensure_shape(noise, [batch, self.samples])
+            active = tf.ensure_shape(active, [batch, self.frames])
+            return (speech, noise, active), step
 
         def mix(parts, step):
             speech, noise, active = parts
@@ -167,12 +160,9 @@ class MixtureSimulator:
 
 def _synthesise_noises(count, seed):
     """A list of `count` noises of `NOISE_S` seconds, float32 `[samples]` each."""
-    return [
-        noise_synthesis.noise(
-            round(NOISE_S * SAMPLE_RATE), np.random.default_rng([seed, 1, number])
-        )
-        for number in range(count)
-    ]
+    size = round(NOISE_S * SAMPLE_RATE)
+    generators = (np.random.default_rng([seed, 1, number]) for number in range(count))
+    return [noise_synthesis.noise(size, rng) for rng in generators]
 
 
 def _gain(db):

@@ -15,8 +15,7 @@ def fit(config, model, data, *, run, strategy):
         config: A `voiceemb.vad.config.VadConfig`.
         model: An `ActivityNetwork`, made in the scope of `strategy`.
         data: The `voiceemb.vad.data.VadData`.
-        run: A `timbre.training.run.Run`.
-        strategy: A `tf.distribute.Strategy`.
+        run, strategy: A `timbre.training.run.Run` and a `tf.distribute.Strategy`.
 
     Returns:
         The `timbre.training.loop.Result`.

@@ -43,5 +43,5 @@ def test_a_number_that_can_not_be_is_refused(make, rule):
 
 def test_the_network_of_a_config_is_that_of_the_class():
     given = inspect.signature(ActivityNetwork).parameters
-    defaults = {name: given[name].default for name in ActivityNetwork.ARGUMENTS}
+    defaults = {name: given[name].default for name in ActivityNetwork.arguments()}
     assert vars(VadNetworkConfig()) == defaults

@@ -60,7 +60,7 @@ def leave(folder, network):
     network.save_weights(folder / WEIGHTS)
     digest = sha256(folder / WEIGHTS)
     (folder / f"{WEIGHTS}.sha256").write_text(f"{digest}  {WEIGHTS}\n")
-    shape = {name: getattr(network, name) for name in network.ARGUMENTS}
+    shape = {name: getattr(network, name) for name in network.arguments()}
     (folder / ABOUT).write_text(json.dumps({"network": shape}))
     return folder
 
