@@ -25,8 +25,7 @@ class Sample:
     Args:
         source: Path or name of the recording.
         quality: A `voiceemb.enrolment.quality.Quality`.
-        score: Cosine with the mean of the person's other samples; None if there are
-            none.
+        score: Cosine with the mean of the person's other samples; None without any.
         probability: That those are the same voice; None without a calibration too.
         reasons: Reasons against it, in plain words.
         enrolled: Whether it is enrolled.
@@ -53,7 +52,7 @@ class Report:
             have been enrolled if none was.
         samples: A `Sample` for each recording.
         reasons: Reasons against all of them together.
-        forced: Whether any recording was enrolled against a reason.
+        forced: Whether any was enrolled against a reason.
     """
 
     name: str
@@ -90,8 +89,8 @@ def admit(
         calibration: A `timbre.metrics.calibration.Calibration` of cosines with the
             mean of samples, or None: then only ranks can be reasons.
         thresholds: A `voiceemb.enrolment.quality.QualityThresholds`.
-        force: Enrol recordings against all reasons but that they are duplicates.
-            Defaults to `False`.
+        force: Enrol against all reasons but that a recording is a duplicate. Defaults
+            to `False`.
 
     Returns:
         A `Report`.
@@ -166,8 +165,8 @@ def _voice_reasons(embedding, score, probability, others, calibration):
 def _find_impostor(embedding, score, others, calibration):
     """The name of another enrolled person whose voice it is, or None.
 
-    Without samples of its own (`score` is None) that is whoever `identify` names; with
-    some, whoever scores higher than those and is likely by the calibration, if any.
+    Without samples of its own (`score` is None), whoever `identify` names; else whoever
+    scores higher than those and is likely by the calibration, if any.
     """
     if not others or (score is None and calibration is None):
         return None
@@ -178,19 +177,15 @@ def _find_impostor(embedding, score, others, calibration):
             gallery.names, scores, calibration=calibration, unknown_prior=UNKNOWN_PRIOR
         ).name
     best = int(np.argmax(scores))
-    if scores[best] <= score:
-        return None
-    if calibration is not None and calibration.probability(scores[best]) < 0.5:
-        return None
-    return gallery.names[best]
+    unlikely = calibration is not None and calibration.probability(scores[best]) < 0.5
+    return None if scores[best] <= score or unlikely else gallery.names[best]
 
 
 def admitted_samples(report, embeddings, about) -> EmbeddingSet:
-    """The enrolled samples of a report as an embedding set.
+    """The enrolled samples of a `Report` as an embedding set.
 
     Args:
-        report: A `Report`.
-        embeddings: Of all its recordings, `[recordings, dim]`.
+        report, embeddings: Of all recordings; embeddings are `[recordings, dim]`.
         about: Dict of what made the embeddings.
     """
     rows = [row for row, sample in enumerate(report.samples) if sample.enrolled]

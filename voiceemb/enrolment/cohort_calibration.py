@@ -1,9 +1,8 @@
 """Unsupervised score calibration from the enrolled cohort.
 
-Every enrolled speaker is an impostor for all others, so their cross-scores estimate
-the impostor distribution where the store is used, and several samples of one speaker
-the target distribution. Both are combined with statistics of other corpora by MAP
-adaptation (`timbre.metrics.score_adaptation`).
+Every enrolled speaker is an impostor for all others: their cross-scores estimate the
+impostor distribution, several samples of one speaker the target distribution. Both are
+combined with other corpora's by MAP adaptation (`timbre.metrics.score_adaptation`).
 """
 
 import numpy as np
@@ -26,19 +25,18 @@ def calibrate(places, samples, *, strength=STRENGTH):
     mean of `1 / norm` in this store.
 
     Args:
-        places: Name of a corpus to its target and impostor
-            `ScoreDistribution`, at least one.
+        places: Name of a corpus to its target and impostor `ScoreDistribution`, at
+            least one.
         samples: Name of a speaker to unit embeddings `[samples, dim]`.
         strength: Number of speakers who weigh as much as the corpora. Defaults to `4`.
 
     Returns:
-        A `timbre.metrics.calibration.LogisticCalibration`. If speakers of the store
-        sound no more like themselves than like others, it is that of the corpora.
+        A `timbre.metrics.calibration.LogisticCalibration`; that of the corpora alone
+        if speakers of the store sound no more like themselves than like others.
     """
-    target = ScoreDistribution.from_corpora([target for target, _ in places.values()])
-    impostor = ScoreDistribution.from_corpora(
-        [impostor for _, impostor in places.values()]
-    )
+    targets, impostors = zip(*places.values(), strict=True)
+    target = ScoreDistribution.from_corpora(targets)
+    impostor = ScoreDistribution.from_corpora(impostors)
     corpora_only = score_adaptation.fit_calibration(target, impostor)
     if not samples:
         return corpora_only
@@ -64,16 +62,13 @@ def calibrate(places, samples, *, strength=STRENGTH):
 
 
 def impostor_moments(cohort):
-    """Moments of the scores of every speaker's samples against all other speakers.
+    """Mean of the scores of all samples against all other speakers, and of the squares.
 
     Each speaker counts alike. `sum_ab (x_a . c_b)**2 = trace(sum_a x_a x_a^T
     sum_b c_b c_b^T)`: sums over all pairs take time and memory linear in the speakers.
 
     Args:
         cohort: Unit vectors `[samples, dim]` of each of two speakers or more.
-
-    Returns:
-        Mean of the scores and of their squares.
     """
     means = np.array([own.mean(axis=0) for own in cohort])
     norms = np.linalg.norm(means, axis=1, keepdims=True)
@@ -91,8 +86,8 @@ def impostor_moments(cohort):
 def _target_moments(own, norm):
     """Mean and mean square of the scores of a speaker's samples against the others.
 
-    The mean cosine with the others is that of two utterances, however many they are;
-    what is enrolled is the mean of all samples, of this `norm`.
+    The mean cosine with the others is that of two utterances; what is enrolled is the
+    mean of all samples, of this `norm`.
     """
     scores = (own @ own.sum(axis=0) - 1) / (len(own) - 1) / norm
     return scores.mean(), np.mean(scores**2)

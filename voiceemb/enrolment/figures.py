@@ -1,8 +1,4 @@
-"""Figures of an enrolment store: similarity matrix, and target and impostor scores.
-
-The matrix compares every sample with every other one; the histograms show the values of
-the pairs of one speaker and of two.
-"""
+"""Figures of an enrolment store: similarity matrix, and target and impostor scores."""
 
 from pathlib import Path
 
@@ -12,25 +8,20 @@ from timbre import plotting
 from timbre.metrics.figures import score_figure
 from timbre.metrics.rates import eer_threshold
 from timbre.metrics.trials import all_pairs
+from timbre.training.networks import check_choice
 
 MEASURES = {"cosine": "cosine", "distance": "Euclidean distance of unit vectors"}
 
 
 def compare(embeddings, *, measure="cosine") -> np.ndarray:
-    """Compare all embeddings with each other.
+    """Compare all embeddings with each other, float64 `[samples, samples]`.
 
     Args:
         embeddings: Of any length above 0, `[samples, dim]`.
         measure: `"cosine"`, or `"distance"`, the Euclidean distance of the unit
             vectors: `distance**2 = 2 - 2 * cosine`. Defaults to `"cosine"`.
-
-    Returns:
-        float64 `[samples, samples]`.
     """
-    if measure not in MEASURES:
-        raise ValueError(
-            f"`measure` must be one of {[*MEASURES]}. Received: {measure!r}"
-        )
+    check_choice("measure", measure, [*MEASURES])
     rows = np.asarray(embeddings, np.float64)
     lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
     if rows.ndim != 2 or not np.isfinite(lengths).all() or not lengths.all():
@@ -84,10 +75,7 @@ def save_figures(people, folder) -> list[Path]:
 
     Args:
         people: A `voiceemb.enrolment.people.People`.
-        folder: Where the files go.
-
-    Returns:
-        The paths.
+        folder: Where the files go; their paths are returned.
     """
     samples = people.samples()
     if not len(samples):

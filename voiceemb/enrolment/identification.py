@@ -15,6 +15,7 @@ import dataclasses
 import numpy as np
 
 from timbre.metrics.likelihood_ratio import check_prior
+from timbre.training.networks import check_choice
 
 SCORINGS = ("centroid", "max", "top", "mean-distance")
 TOP = 3  # nearest samples that count in the scoring `top`
@@ -84,7 +85,7 @@ class Gallery:
         Returns:
             float64 `[..., people]`.
         """
-        check_scoring(scoring)
+        check_choice("scoring", scoring, SCORINGS)
         embeddings = np.asarray(embeddings, np.float64)
         if scoring == "centroid":
             return embeddings @ self._centroids.T
@@ -99,22 +100,13 @@ class Gallery:
         return np.stack(best, axis=-1)
 
 
-def check_scoring(scoring):
-    """Raise ValueError unless it is one of `SCORINGS`."""
-    if scoring not in SCORINGS:
-        raise ValueError(f"`scoring` must be one of {SCORINGS}. Received: {scoring!r}")
-
-
 def posterior(llr, *, unknown_prior=0.5) -> np.ndarray:
-    """Posterior probability of each person, and of none of them.
+    """Posterior probabilities of each person and of an unknown one, `[people + 1]`.
 
     Args:
         llr: Log-likelihood ratio of the score against each person, `[people]`.
         unknown_prior: Prior probability of an unknown speaker; 0 for a closed set.
             Defaults to `0.5`.
-
-    Returns:
-        float64 `[people + 1]`, the last one of an unknown speaker; the sum is 1.
     """
     llr = np.asarray(llr, np.float64)
     if not 0 <= unknown_prior < 1:
@@ -140,13 +132,10 @@ def identify(names, scores, *, calibration=None, unknown_prior=0.5, threshold=No
             to none: then there are no probabilities.
         unknown_prior: See `posterior`. Defaults to `0.5`.
         threshold: The score from which the most alike person is named. Defaults to
-            the maximum of the posterior.
+            the maximum of the posterior. It or a calibration is required.
 
     Returns:
         An `Identity`.
-
-    Raises:
-        ValueError: If there is neither a calibration nor a threshold.
     """
     check_decidable(calibration, threshold)
     if not names:
@@ -154,16 +143,15 @@ def identify(names, scores, *, calibration=None, unknown_prior=0.5, threshold=No
     order = np.argsort(-np.asarray(scores), kind="stable").tolist()
     probabilities = [None] * (len(names) + 1)
     if calibration is not None:
-        probabilities = posterior(
-            calibration.llr(scores), unknown_prior=unknown_prior
-        ).tolist()
+        llr = calibration.llr(scores)
+        probabilities = posterior(llr, unknown_prior=unknown_prior).tolist()
     candidates = [(names[i], float(scores[i]), probabilities[i]) for i in order]
     name, score, probability = candidates[0]
     unknown = probabilities[-1]
     known = probability >= unknown if threshold is None else score >= threshold
-    return Identity(
-        name if known else None, probability if known else unknown, score, candidates
-    )
+    if not known:
+        name, probability = None, unknown
+    return Identity(name, probability, score, candidates)
 
 
 def verify(score, *, calibration=None, prior=0.5, threshold=None) -> Decision:
@@ -171,14 +159,10 @@ def verify(score, *, calibration=None, prior=0.5, threshold=None) -> Decision:
 
     Args:
         score: Against that person.
-        calibration: A `timbre.metrics.calibration.Calibration` of such scores. Defaults
-            to none: then there is no probability.
+        calibration: As for `identify`.
         prior: Prior probability that it is. Defaults to `0.5`.
         threshold: The score from which to accept. Defaults to the one where the
             posterior is a half.
-
-    Raises:
-        ValueError: If there is neither a calibration nor a threshold.
     """
     check_decidable(calibration, threshold)
     check_prior(prior)
@@ -201,23 +185,19 @@ def check_decidable(calibration, threshold):
 def trials(embeddings, speaker, *, samples=1, scoring="centroid", repeats=5, seed=0):
     """Verification trials against enrolled speakers of one or several samples.
 
-    In each repetition, `samples` utterances of everybody who has more are enrolled, and
-    all others are scored against all of them. These scores are higher than those of
-    pairs of single utterances.
+    In each repetition, `samples` utterances of everybody who has more, two speakers at
+    least, are enrolled, and all others are scored against all of them. These scores are
+    higher than those of pairs of single utterances.
 
     Args:
         embeddings: Unit vectors, `[utterances, dim]`.
         speaker: Who speaks in each, `[utterances]`.
         samples: Utterances enrolled of each person. Defaults to `1`.
         scoring: See `Gallery.scores`. Defaults to `"centroid"`.
-        repeats: How often utterances are sampled. Defaults to `5`.
-        seed: Of the samples. Defaults to `0`.
+        repeats, seed: Of the sampling of utterances. Default to `5` and `0`.
 
     Returns:
         Label, True where both sides are one speaker, and score, `[trials]` each.
-
-    Raises:
-        ValueError: If fewer than two speakers have more than `samples` utterances.
     """
     embeddings, speaker = np.asarray(embeddings), np.asarray(speaker, str)
     names, counts = np.unique(speaker, return_counts=True)

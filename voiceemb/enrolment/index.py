@@ -2,9 +2,8 @@
 
     cosine(query, voice),  voice = sum of the unit embeddings enrolled under its name
 
-One row per voice, whatever the number of its recordings: the direction of the sum is
-that of their mean, and another recording is just added to it. An index on disk is an
-embedding set, and every embedding set with speakers can be read as an index.
+The direction of the sum is that of the mean, and another recording is just added to it.
+An index on disk is an embedding set, and every set with speakers is read as an index.
 """
 
 from hashlib import blake2b
@@ -13,6 +12,7 @@ import numpy as np
 
 from timbre.corpora.embeddings import EmbeddingSet
 from timbre.metrics.scoring import rowwise_cosines
+from timbre.training.networks import check_choice
 
 ENGINES = ("exact", "usearch")
 KIND = "voice index"
@@ -25,7 +25,8 @@ class VoiceIndex:
     The exact engine answers as float64 arithmetic on all voices would, equal cosines
     in the order of enrolment. The engine `usearch` follows a graph of neighbours
     (HNSW): it may miss a voice, and the cosines of those it finds are exact. Its graph
-    is built by one thread, so that it is reproducible, and again by `load`.
+    is built by one thread, so that it is reproducible, and again by `load`. It is an
+    extra: without it there is an `ImportError`.
 
     Args:
         dim: Length of an embedding.
@@ -33,9 +34,6 @@ class VoiceIndex:
         expansion: Of `usearch`: candidates kept while following the graph; more find
             more and take longer. Defaults to `64`.
         about: What made the embeddings, for the file; see `EmbeddingSet`.
-
-    Raises:
-        ImportError: If the engine is not installed.
 
     Example:
         ```python
@@ -51,8 +49,7 @@ class VoiceIndex:
     """
 
     def __init__(self, dim, *, engine="exact", expansion=64, about=None):
-        if engine not in ENGINES:
-            raise ValueError(f"`engine` must be one of {ENGINES}. Received: {engine!r}")
+        check_choice("engine", engine, ENGINES)
         self.dim, self.engine = int(dim), engine
         self.about = dict(about or {})
         self._sums = {}  # name to the sum of its embeddings, in the order of enrolment
@@ -78,8 +75,8 @@ class VoiceIndex:
             embeddings: `[dim]` or `[n, dim]`, of any length above 0.
 
         Raises:
-            ValueError: If a name is empty, or an embedding is not finite or zero; then
-                nothing is added. If the recordings of a voice cancel each other.
+            ValueError: If a name is empty, an embedding is not finite or zero, or those
+                of a voice cancel each other; then nothing is added.
         """
         units = self._units(embeddings)
         names = [name] * len(units) if isinstance(name, str) else list(name)
@@ -101,18 +98,14 @@ class VoiceIndex:
         self._write(sums)
 
     def remove(self, name):
-        """Forgets a voice: its numbers are gone at once.
-
-        Raises:
-            KeyError: If there is no voice of this name.
-        """
+        """Forgets a voice, of which there must be one: its numbers are gone at once."""
         self._sums.pop(name).fill(0)
         self._table = None
         if self._graph is not None:
             self._graph.remove(_key(name))
 
     def search(self, embeddings, k=5) -> tuple[np.ndarray, np.ndarray]:
-        """The `k` enrolled voices nearest to each query.
+        """The `k` enrolled voices nearest to each query; there must be a voice.
 
         Args:
             embeddings: `[dim]` or `[n, dim]`, of any length above 0.
@@ -121,9 +114,6 @@ class VoiceIndex:
         Returns:
             Names, str `[k]` or `[n, k]`, and cosines, float64 of the same shape, the
             nearest first.
-
-        Raises:
-            ValueError: If nothing is enrolled, or a query does not fit.
         """
         if k < 1 or not self._sums:
             raise ValueError(
@@ -155,26 +145,26 @@ class VoiceIndex:
         """Reads an index, or an embedding set as one; executes nothing in the file.
 
         Args:
-            path: What `save` wrote, or any embedding set whose speakers are known.
-            engine: As of the class. Defaults to `"exact"`.
-            expansion: As of the class. Defaults to `64`.
-
-        Raises:
-            ValueError: If the file is none of these.
+            path: What `save` wrote, or any embedding set whose speakers are known;
+                another file is a `ValueError`.
+            engine, expansion: As of the class. Default to `"exact"` and `64`.
         """
-        held = EmbeddingSet.load(path)
-        about, sums, names = dict(held.about), held.embeddings, held.speaker.tolist()
+        stored = EmbeddingSet.load(path)
+        sums, names = stored.embeddings, stored.speaker.tolist()
         if not sums.shape[1]:
             raise ValueError(
                 f"Voices need numbers: {path}. Received: shape {sums.shape}"
             )
+        about = dict(stored.about)
         kind = about.pop("kind", None)
         index = cls(sums.shape[1], engine=engine, expansion=expansion, about=about)
         if kind != KIND:
             index.add(names, sums)
         elif "" in names or len({*names}) < len(names) or not sums.any(axis=1).all():
-            rule = "Voices of an index have one name each and are not zero"
-            raise ValueError(f"{rule}: {path}. Received: {len({*names})} names")
+            raise ValueError(
+                f"Voices of an index have one name each and are not zero: {path}. "
+                f"Received: {len({*names})} names"
+            )
         else:
             index._write(dict(zip(names, sums, strict=True)))
         return index
@@ -219,13 +209,9 @@ class VoiceIndex:
         return self._table
 
     def _scan(self, queries, k):
-        """Rows that may be among the `k` nearest of each query, from all voices.
-
-        float32 cosines are off by less than `slack`: whatever comes that near to the
-        `k`-th best may be better than it.
-        """
+        """Rows that may be among the `k` nearest of each query, from all voices."""
         _, voices, lengths = self._tabulate()
-        slack = (self.dim + 8) * 2.0**-22
+        slack = (self.dim + 8) * 2.0**-22  # bound of the error of float32 cosines
         size = max(1, BLOCK_BYTES // (4 * len(voices)))
         for start in range(0, len(queries), size):
             cosines = (queries[start : start + size] @ voices.T) / lengths

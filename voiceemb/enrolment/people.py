@@ -1,9 +1,8 @@
 """Speaker enrolment: people by name, stored on disk, identified and verified by voice.
 
 A person is a set of samples: for each recording the embedding of its speech, its
-quality, its name and the date. A recording is enrolled if it passes
-`voiceemb.enrolment.quality` and sounds like the person's other samples, and like nobody
-else enrolled. Probabilities come from a calibration kept in the store
+quality, its name and the date. `voiceemb.enrolment.admission` decides which recordings
+are enrolled. Probabilities come from a calibration kept in the store
 (`voiceemb.enrolment.store_calibration`); without one there are scores only.
 """
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from timbre.corpora.embeddings import EmbeddingSet
 from timbre.metrics.calibration import KINDS
+from timbre.training.networks import check_choice
 from voiceemb import calibration
 from voiceemb.enrolment import identification, quality
 from voiceemb.enrolment.admission import Report, admit, admitted_samples
@@ -28,8 +28,8 @@ class People:
     """Enrolled people, in a folder that several processes may use at once.
 
     A voice is a unit embedding `[dim]`, a waveform float32 `[samples]` at 16 kHz, or
-    the path of a recording; for the last two the store is opened with its encoder, and
-    only their speech is embedded.
+    the path of a recording; the last two need the encoder, which embeds their speech.
+    Methods raise `ValueError` where a named person is not enrolled.
 
     Args:
         store: A `voiceemb.enrolment.store.EnrolmentStore`.
@@ -65,13 +65,9 @@ class People:
         adapted to the people who are enrolled, until `calibrate` gives another.
 
         Args:
-            folder: Absent or empty.
-            encoder: A `voiceemb.Encoder` that was loaded.
+            folder: Absent or empty; anything else is a `FileExistsError`.
+            encoder: A `voiceemb.Encoder` that was loaded, and so has a sha256.
             detector: As of the class.
-
-        Raises:
-            FileExistsError: If something lies at `folder`.
-            ValueError: If the encoder has no sha256.
         """
         if not encoder.about.get("sha256"):
             raise ValueError(
@@ -87,9 +83,7 @@ class People:
 
     @classmethod
     def open(cls, folder, encoder=None, *, detector=None):
-        """Open a store; corrupted files are ignored.
-
-        They are printed to stderr and listed in `corrupted`.
+        """Open a store; corrupted files are ignored, which stderr and `corrupted` say.
 
         Args:
             folder: What `create` made.
@@ -169,7 +163,7 @@ class People:
         Recordings with a reason against them are left out, the others are enrolled if
         the person then has enough speech in all samples together. A recording that is
         enrolled already is left out in any case, so repeating is safe, and so is one
-        under 0.1 s.
+        under 0.1 s. Where anything is raised, nothing is enrolled.
 
         Args:
             name: Any that can be printed, at most 500 letters.
@@ -186,8 +180,7 @@ class People:
         Raises:
             ValueError: If the name can not be kept, a waveform is no sound, or the
                 person's file is corrupted.
-            timbre.audio.wave.AudioError: If a file can not be read; nothing is
-                enrolled.
+            timbre.audio.wave.AudioError: If a file can not be read.
         """
         name = normalise_name(name)
         thresholds = thresholds or quality.QualityThresholds()
@@ -213,11 +206,7 @@ class People:
         return report
 
     def remove(self, name):
-        """Delete all that is kept of a person, or their corrupted file.
-
-        Raises:
-            ValueError: If nobody of this name is enrolled.
-        """
+        """Delete all that is kept of a person, or their corrupted file."""
         name = normalise_name(name)
         with self.store.lock():
             if self.store.corruption(name) is None:
@@ -225,18 +214,14 @@ class People:
             self.store.delete(name)
 
     def rename(self, old, new):
-        """Rename a person; nobody else may have the new name.
-
-        Raises:
-            ValueError: If nobody is called `old`, or somebody `new`.
-        """
+        """Rename a person; nobody else may have the new name."""
         old, new = normalise_name(old), normalise_name(new)
         with self.store.lock():
             self._person(old)
             self._check_corruption(new)
             if new in self.store.people:
                 raise ValueError(
-                    f"`new` must be nobody's name yet; `remove` it before. "
+                    "`new` must be nobody's name yet; `remove` it before. "
                     f"Received: {new!r}"
                 )
             self.store.rename(old, new)
@@ -249,7 +234,7 @@ class People:
         """Score a voice against everybody, name to score; larger is more alike.
 
         Args:
-            voice: A unit embedding `[dim]`, a waveform or a path.
+            voice: As of the class.
             scoring: See `voiceemb.enrolment.identification.Gallery.scores`. Defaults
                 to `"centroid"`.
         """
@@ -262,15 +247,11 @@ class People:
         """Identify the speaker of a voice, who may be none of the enrolled.
 
         Args:
-            voice: A unit embedding `[dim]`, a waveform or a path.
+            voice, scoring: As for `scores`.
             unknown_prior: Prior probability of a speaker who is not enrolled. Defaults
                 to `0.5`.
-            scoring: See `scores`.
             threshold: The score from which the most alike is named. Defaults to the
-                maximum of the posterior.
-
-        Raises:
-            ValueError: If there is neither a calibration for `scoring` nor a threshold.
+                maximum of the posterior, which takes a calibration for `scoring`.
         """
         fitted = self.store_calibration.get(scoring)
         identification.check_decidable(fitted, threshold)
@@ -289,24 +270,17 @@ class People:
         """Decide whether it is the voice of this person.
 
         Args:
-            voice: A unit embedding `[dim]`, a waveform or a path.
+            voice, scoring: As for `scores`.
             name: Of the person.
             prior: Prior probability that it is. Defaults to `0.5`.
-            scoring: See `scores`.
             threshold: The score from which to accept. Defaults to where the posterior
-                is a half.
-
-        Raises:
-            ValueError: If nobody of this name is enrolled, or there is neither a
-                calibration for `scoring` nor a threshold.
+                is a half, which takes a calibration for `scoring`.
         """
         gallery = Gallery({name: self._person(name).embeddings})
         score = gallery.scores(self.embedder.embed(voice), scoring=scoring)[0]
+        fitted = self.store_calibration.get(scoring)
         return identification.verify(
-            score,
-            calibration=self.store_calibration.get(scoring),
-            prior=prior,
-            threshold=threshold,
+            score, calibration=fitted, prior=prior, threshold=threshold
         )
 
     def calibrate(
@@ -324,9 +298,8 @@ class People:
         Returns:
             The `timbre.metrics.calibration.Calibration`.
         """
-        identification.check_scoring(scoring)
-        if kind not in KINDS:
-            raise ValueError(f"`kind` must be one of {list(KINDS)}. Received: {kind!r}")
+        check_choice("scoring", scoring, identification.SCORINGS)
+        check_choice("kind", kind, [*KINDS])
         fitted = KINDS[kind].fit(label, scores)
         with self.store.lock():
             self.store.write_calibration(scoring, fitted, about or {})
@@ -337,7 +310,8 @@ class People:
         """Fit a calibration to recordings of known speakers, such as yours.
 
         Some utterances of each speaker are enrolled and the others scored against
-        everybody, with the same speech extraction and scoring as in use.
+        everybody, with the same speech extraction and scoring as in use. See
+        `calibrate`.
 
         Args:
             corpus: A `timbre.corpora.corpus.Corpus` of speakers whom the encoder was
@@ -345,9 +319,6 @@ class People:
             samples: Utterances enrolled of each. Defaults to `1`.
             scoring: See `scores`. Defaults to `"centroid"`.
             shown: Whether progress is shown. Defaults to `True`.
-
-        Returns:
-            The `timbre.metrics.calibration.Calibration`.
         """
         embeddings, speaker = self.embedder.embed_corpus(corpus, shown=shown)
         label, scores = identification.trials(
@@ -373,7 +344,7 @@ class People:
 
     def _score(self, voice, scoring):
         """Names of all people and the scores of a voice against them, `[people]`."""
-        identification.check_scoring(scoring)
+        check_choice("scoring", scoring, identification.SCORINGS)
         people, embedding = self.store.people, self.embedder.embed(voice)
         if not people:
             return [], np.zeros(0)

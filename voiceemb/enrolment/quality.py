@@ -1,8 +1,7 @@
 """Recording quality for enrolment: duration of speech, clipping, signal-to-noise ratio.
 
-Too little speech or a bad recording makes an embedding that is not the speaker's, and
-every answer after that is wrong. So recordings are checked before they are enrolled,
-and each reason against one says what to do better.
+An embedding of too little speech or of a bad recording is not the speaker's. So
+recordings are checked before they are enrolled; each reason says what to do better.
 """
 
 from dataclasses import dataclass
@@ -42,8 +41,8 @@ class Quality:
     Args:
         speech_s: Seconds of speech.
         clipped: Share of the samples in speech that are clipped.
-        snr_db: Level of speech above that of the noise in between, in dB; None where
-            there is too little of either to tell.
+        snr_db: Level of speech above that of the noise in between; None where there is
+            too little of either to tell.
         reasons: Reasons against it, in plain words; empty if it is good enough.
     """
 
@@ -60,8 +59,7 @@ def inspect(waveform, activity, *, thresholds=None, min_speech_s=None) -> Qualit
         waveform: float32 `[samples]`, 16 kHz.
         activity: Its `voiceemb.vad.Activity`.
         thresholds: A `QualityThresholds`. Defaults to `QualityThresholds()`.
-        min_speech_s: Seconds of speech it must have. Defaults to that of the
-            thresholds, as if there were no other recording.
+        min_speech_s: Seconds of speech it must have. Defaults to that of `thresholds`.
     """
     thresholds = thresholds or QualityThresholds()
     min_speech_s = thresholds.min_speech_s if min_speech_s is None else min_speech_s
@@ -92,17 +90,11 @@ def duration_reasons(speech_s, min_speech_s) -> tuple[str, ...]:
 
 
 def extract_speech(waveform, activity) -> np.ndarray:
-    """Concatenate the speech segments of a waveform, float32 `[samples]`.
-
-    Args:
-        waveform: float32 `[samples]`, 16 kHz.
-        activity: Its `voiceemb.vad.Activity`.
-    """
-    edges = [
-        (round(s * SAMPLE_RATE), round(e * SAMPLE_RATE)) for s, e in activity.segments
-    ]
-    parts = [waveform[start:end] for start, end in edges]
-    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+    """Concatenate the speech segments of a waveform, float32 `[samples]` as it is."""
+    parts = [np.zeros(0, np.float32)]
+    for start, end in activity.segments:
+        parts.append(waveform[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)])
+    return np.concatenate(parts)
 
 
 def clipping(waveform) -> float:
@@ -120,14 +112,9 @@ def clipping(waveform) -> float:
 def signal_to_noise(activity) -> float | None:
     """Signal-to-noise ratio of a recording, in dB.
 
-    `10 log10((mean active power - noise) / noise)`, where `noise` is the lower quartile
-    of the power of frames without speech, so that missed words do not count as noise.
-
-    Args:
-        activity: A `voiceemb.vad.Activity`.
-
-    Returns:
-        The ratio, at least -20 and at most 100; None with less than 0.2 s of either.
+    `10 log10((mean active power - noise) / noise)`, at least -20 and at most 100, where
+    `noise` is the lower quartile of the power of frames without speech, so that missed
+    words do not count as noise. None with less than 0.2 s of either.
     """
     power = 10.0 ** (np.asarray(activity.energy_db, np.float64) / 10)
     speech, rest = power[activity.active], power[~activity.active]

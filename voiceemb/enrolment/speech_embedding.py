@@ -34,12 +34,8 @@ class SpeechEmbedder:
         """The unit embedding `[dim]` of a voice.
 
         Args:
-            voice: An embedding `[dim]` of any length above 0, a waveform float32
-                `[samples]` at 16 kHz, or a path.
-
-        Raises:
-            ValueError: If it holds no speech, or it is none of these.
-            timbre.audio.wave.AudioError: If a file can not be read.
+            voice: An embedding `[dim]` of any length above 0, or a waveform float32
+                `[samples]` at 16 kHz or a path, with speech in it.
         """
         if not isinstance(voice, str | Path) and np.shape(voice) == (self.dim,):
             voice = np.asarray(voice, np.float64)
@@ -65,9 +61,8 @@ class SpeechEmbedder:
             Unit vectors float32 `[utterances, dim]`, and speakers, str `[utterances]`.
         """
         speech, speaker = [], []
-        with ProgressBar(
-            f"finding speech in {corpus.name}", len(corpus), enabled=shown
-        ) as bar:
+        title = f"finding speech in {corpus.name}"
+        with ProgressBar(title, len(corpus), enabled=shown) as bar:
             for utterance in corpus:
                 samples = self.extract_speech(utterance.read())
                 if len(samples) >= MIN_SAMPLES:
@@ -82,18 +77,15 @@ class SpeechEmbedder:
         Where no speech is found, the whole recording is embedded.
 
         Args:
-            sources: Paths or waveforms.
-            thresholds: A `voiceemb.enrolment.quality.QualityThresholds`.
-            names: Of the recordings. Default to their paths, or to `sound 1`.
+            sources, thresholds, names: As for `voiceemb.enrolment.people.People.enrol`.
 
         Returns:
             List of `(name, Quality)`, and unit vectors float32 `[recordings, dim]`,
             zero where a recording is too short to be embedded.
         """
         if names is None:
-            names = [
-                _source_name(one, f"sound {n}") for n, one in enumerate(sources, 1)
-            ]
+            numbered = enumerate(sources, 1)
+            names = [_source_name(one, f"sound {n}") for n, one in numbered]
         found, speech = [], {}
         for row, source in enumerate(sources):
             waveform, activity = self.detect(source)

@@ -5,10 +5,9 @@
     people/<sha256 of a name>.npz     samples of one person, an embedding set
 
 The name itself is inside the file, so any name can be enrolled. Files are replaced
-atomically (`timbre.files.atomic_write`): a reader sees the old person or the new one,
-and temporary files of killed processes are ignored. Writers hold a lock where the
-system has locks that end with the process; without them only two writers of one
-*person* at once could lose a sample, as no two people share a file.
+atomically (`timbre.files.atomic_write`). Writers hold a lock where the system has locks
+that end with the process; without them only two writers of one *person* at once could
+lose a sample, as no two people share a file.
 """
 
 import contextlib
@@ -42,10 +41,6 @@ class EnrolmentStore:
         about: Dict of what made the embeddings, with `sha256` and `dim`.
         people: Name to `EmbeddingSet` of the samples, names sorted.
         corrupted: File name to the reason why it is ignored.
-
-    Raises:
-        FileNotFoundError: If there is no store at `folder`.
-        ValueError: If its `people.json` can not be read.
     """
 
     def __init__(self, folder):
@@ -59,11 +54,8 @@ class EnrolmentStore:
         """Create an empty store, atomically.
 
         Args:
-            folder: Absent or empty.
+            folder: Absent or empty; anything else is a `FileExistsError`.
             about: Dict of what makes the embeddings, with `sha256` and `dim`.
-
-        Raises:
-            FileExistsError: If something lies at `folder`.
         """
         folder = Path(folder)
         check_new_folder(folder)
@@ -76,8 +68,7 @@ class EnrolmentStore:
 
     def all_samples(self) -> EmbeddingSet:
         """The samples of all people in one set."""
-        rows = np.zeros((0, self.about["dim"]), np.float32)
-        names = np.zeros(0, "U1")
+        rows, names = np.zeros((0, self.about["dim"]), np.float32), np.zeros(0, "U1")
         empty = EmbeddingSet(rows, names, names, self.about)
         return concatenate([empty, *self.people.values()])
 
@@ -132,8 +123,8 @@ class EnrolmentStore:
     def rename(self, old, new):
         """Rename a person; call it inside `lock`.
 
-        The new name is written into the old file, which is then renamed; if the process
-        is killed in between, the person is found under the new name in the old file.
+        The new name is written into the old file, where it is found if the process is
+        killed before that is renamed.
         """
         samples = self.people[old]
         named = dataclasses.replace(samples, speaker=np.full(len(samples), new))
@@ -156,10 +147,9 @@ class EnrolmentStore:
         """Scoring to its `EncoderCalibration`, and file name to its corruption."""
         found, corrupted = {}, {}
         for scoring in SCORINGS:
-            path = self._calibration_path(scoring)
+            path, sha256 = self._calibration_path(scoring), self.about["sha256"]
             if path.is_file():
                 try:
-                    sha256 = self.about["sha256"]
                     found[scoring] = calibrations.read(path, sha256=sha256)
                 except (ValueError, OSError) as error:
                     corrupted[path.name] = f"{path}: {error}"
@@ -167,9 +157,8 @@ class EnrolmentStore:
 
     def write_calibration(self, scoring, calibration, about):
         """Write the calibration of one scoring; `about` describes its trials."""
-        sha256 = self.about["sha256"]
         path = self._calibration_path(scoring)
-        calibrations.write(path, calibration, sha256=sha256, about=about)
+        calibrations.write(path, calibration, sha256=self.about["sha256"], about=about)
 
     def _path(self, file):
         return self.folder / FOLDER / file

@@ -1,8 +1,7 @@
 """Score calibration of an enrolment store.
 
-A calibration fitted on the store's own recordings is used as it is. The encoder's
-default one is adapted to the enrolled speakers whenever they change
-(`voiceemb.enrolment.cohort_calibration`).
+A calibration fitted on the store's own recordings is used as it is. The encoder's is
+adapted to the enrolled speakers (`cohort_calibration`) whenever they change.
 """
 
 from voiceemb.enrolment import cohort_calibration
