@@ -5,11 +5,7 @@
 
 import importlib
 
-MODULES = {
-    "Diarization": "result",
-    "OnlineAssigner": "online",
-    "diarize": "pipeline",
-}
+MODULES = {"Diarization": "result", "OnlineAssigner": "online", "diarize": "pipeline"}
 
 
 def __getattr__(name):

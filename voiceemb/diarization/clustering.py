@@ -10,9 +10,8 @@ the log-likelihood ratio, for each dimension,
     llr = sum_k rho * |S_k|**2 / (2 * w * (w + rho * n_k))
           - log(1 + rho * n_k / w) / 2,      w = 1 - rho
 
-The first term favours pure clusters, the second few of them. Unlike graph cuts and k
-means it does not favour clusters of equal size, and it finds one speaker in short
-recordings, where the eigengap is unreliable.
+The first term favours pure clusters, the second few of them. It favours no clusters of
+equal size, and finds one speaker in short recordings, where the eigengap is unreliable.
 
 Embeddings are unit vectors `[windows, dim]`, with the `seconds` of speech that each
 stands for.
@@ -21,6 +20,7 @@ stands for.
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from timbre.training.networks import check_choice
 from voiceemb.diarization import partitions
 from voiceemb.inference import unit
 
@@ -56,15 +56,11 @@ def cluster(
         min_speakers, max_speakers: Bounds of the estimate. Default to `1` and `8`.
         method: Source of candidates: `"spectral"` (k means of the eigenvectors of
             the pruned affinities) or `"agglomerative"` (average linkage of cosines).
-        observation_s: Seconds of speech that count as one observation. Defaults to
-            `3.5`.
+        observation_s: Of speech that counts as one observation. Defaults to `3.5`.
 
     Returns:
         Cluster of each window, int `[windows]`, numbered by first appearance. There are
         fewer clusters than asked for only where there are fewer windows.
-
-    Raises:
-        ValueError: If a bound or the method is invalid, or shapes do not fit.
 
     References:
         Probabilistic Linear Discriminant Analysis (Ioffe, 2006),
@@ -94,12 +90,7 @@ def cluster(
 
 
 def check_arguments(num_speakers, min_speakers, max_speakers, method):
-    """Check arguments of `cluster`; the lowest and highest number of speakers.
-
-    Raises:
-        ValueError: If a number is under 1 or not whole, `max_speakers` is under
-            `min_speakers`, or the method is none of `METHODS`.
-    """
+    """Check arguments of `cluster`; the lowest and highest number of speakers."""
     low, high = min_speakers, max_speakers
     if num_speakers is not None:
         low = high = num_speakers
@@ -110,8 +101,7 @@ def check_arguments(num_speakers, min_speakers, max_speakers, method):
             "minimum not above the maximum. "
             f"Received: {num_speakers}, from {min_speakers} to {max_speakers}"
         )
-    if method not in METHODS:
-        raise ValueError(f"`method` must be one of {METHODS}. Received: {method!r}")
+    check_choice("method", method, METHODS)
     return low, high
 
 
@@ -143,13 +133,9 @@ def select_partition(embeddings, counts, candidates, low, high):
     the candidates of the next number.
 
     Args:
-        embeddings: Unit vectors, `[windows, dim]`.
-        counts: Observations that each window counts as, `[windows]`.
-        candidates: Labels, int `[windows]` each.
+        embeddings, counts: As for `log_likelihood_ratio`.
+        candidates: Labels, int `[windows]` each, as is the result.
         low, high: Numbers of clusters.
-
-    Returns:
-        Cluster of each window, int `[windows]`.
     """
 
     def llr(labels):
@@ -194,13 +180,9 @@ def merge_small_clusters(embeddings, labels, seconds, min_speakers):
     """Merge clusters that are too short or too alike, while there are enough.
 
     Args:
-        embeddings: Unit vectors, `[windows, dim]`.
-        labels: Cluster of each, int from 0, `[windows]`.
-        seconds: Of speech that each stands for, `[windows]`.
+        embeddings, seconds: As for `cluster`.
+        labels: Cluster of each, int from 0, `[windows]`, as is the result.
         min_speakers: Clusters that stay in any case.
-
-    Returns:
-        Cluster of each window, int `[windows]`.
     """
     while labels.max() + 1 > min_speakers:
         cluster_s = np.bincount(labels, seconds)

@@ -16,51 +16,37 @@ from voiceemb.names import normalise_name
 
 KIND, VERSION = "voiceemb diarization", 1
 MAX_BYTES = 2**28  # of a file: about half a day
-DECIMALS = 6  # of a second
+DECIMALS = 6
 
 
 def to_json(found) -> str:
     """A `Diarization` as JSON, without identities, which belong to a store."""
     windows = found.windows
-    return json.dumps(
-        {
-            "kind": KIND,
-            "version": VERSION,
-            "duration_s": _round(found.duration_s),
-            "turns": [
-                [_round(turn.start), _round(turn.end), turn.speaker]
-                for turn in found.turns
-            ],
-            "speakers": {
-                name: [round(float(x), DECIMALS) for x in embedding]
-                for name, embedding in found.embeddings.items()
-            },
-            "stages": {name: _round(s) for name, s in found.stages.items()},
-            "notes": list(found.notes),
-            "windows": {
-                "starts_s": [_round(s) for s in windows.starts_s],
-                "ends_s": [_round(s) for s in windows.ends_s],
-                "speaker": windows.labels.tolist(),
-                "dim": int(windows.embeddings.shape[1]),
-                "embeddings": base64.b64encode(
-                    np.asarray(windows.embeddings, "<f2").tobytes()
-                ).decode("ascii"),
-            },
+    raw = np.asarray(windows.embeddings, "<f2").tobytes()
+    fields = {
+        "kind": KIND,
+        "version": VERSION,
+        "duration_s": _round(found.duration_s),
+        "turns": [[_round(t.start), _round(t.end), t.speaker] for t in found.turns],
+        "speakers": {n: [*map(_round, e)] for n, e in found.embeddings.items()},
+        "stages": {name: _round(s) for name, s in found.stages.items()},
+        "notes": list(found.notes),
+        "windows": {
+            "starts_s": [*map(_round, windows.starts_s)],
+            "ends_s": [*map(_round, windows.ends_s)],
+            "speaker": windows.labels.tolist(),
+            "dim": int(windows.embeddings.shape[1]),
+            "embeddings": base64.b64encode(raw).decode("ascii"),
         },
-        ensure_ascii=False,
-        allow_nan=False,
-    )
+    }
+    return json.dumps(fields, ensure_ascii=False, allow_nan=False)
 
 
 def read_json(path) -> dict:
     """The fields of a `Diarization` from what `to_json` wrote; nothing is executed.
 
-    Returns:
-        `turns`, `duration_s`, `embeddings`, `stages`, `notes`, and `windows` as a tuple
-        of starts, ends, embeddings, labels.
-
-    Raises:
-        ValueError: If the file is of another kind or version, or values do not fit.
+    `windows` is a tuple of starts, ends, embeddings, labels. A file of another kind or
+    version, or whose values do not fit, is a `ValueError`.
     """
     path = Path(path)
     try:
@@ -126,8 +112,8 @@ def _windows(held):
     return starts, ends, embeddings, labels
 
 
-def _round(seconds):
-    return round(float(seconds), DECIMALS)
+def _round(number):
+    return round(float(number), DECIMALS)
 
 
 def _seconds(values) -> list[float]:

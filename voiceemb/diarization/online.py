@@ -1,8 +1,6 @@
 """Online speaker clustering: each embedding of a stream is assigned as it arrives.
 
-    voice = argmax_k cos(embedding, sum_k),   a new one if that is below the threshold
-
-Memory and cost are linear in the number of voices.
+voice = argmax_k cos(embedding, sum_k),   a new one if that is below the threshold
 """
 
 import numpy as np
@@ -42,11 +40,7 @@ class OnlineAssigner:
         return unit(np.array(self._sums, np.float32))
 
     def assign(self, embedding) -> str:
-        """Assign an embedding `[dim]`, of any length above 0, and return the name.
-
-        Raises:
-            ValueError: If it is not finite, zero, or of another length than the first.
-        """
+        """Assign an embedding `[dim]`, finite and not zero, and return the name."""
         embedding = np.asarray(embedding, np.float64)
         dim = len(self._sums[0]) if self._sums else embedding.size
         length = np.linalg.norm(embedding)
@@ -67,10 +61,9 @@ class OnlineAssigner:
         return self.names[-1]
 
     def identify(self, embedding) -> Identity:
-        """As `voiceemb.enrolment.people.People.identify`, for speakers not enrolled.
+        """As `People.identify`, so that a `Listener` takes it in place of people.
 
-        So a `voiceemb.streaming.listener.Listener` can have an assigner in place of
-        people. There are no probabilities; the score is the cosine with the mean.
+        There are no probabilities; the score is the cosine with the mean.
         """
         name = self.assign(embedding)
         mean = self.centroids[self.names.index(name)]

@@ -2,10 +2,9 @@
 
     waveform -> speech segments -> windows -> embeddings -> clusters -> turns -> names
 
-Speech (`voiceemb.vad`) is covered by sliding windows of 1.5 s, all of which go through
-the encoder in full batches; `voiceemb.diarization.clustering` clusters them by speaker,
-`voiceemb.diarization.resegmentation` finds the turns, and enrolled people get their
-names. Time and memory are linear in the duration.
+Speech (`voiceemb.vad`) is covered by sliding windows, which `clustering` clusters by
+speaker; `resegmentation` finds the turns, and enrolled people get their names. Time and
+memory are linear in the duration.
 """
 
 import contextlib
@@ -64,10 +63,8 @@ def diarize(
         people: A `voiceemb.enrolment.people.People`: enrolled speakers get their names,
             and two clusters of one person are merged, unless `num_speakers` is given.
             Defaults to `None`.
-        num_speakers: Exact number. Defaults to `None`: it is estimated.
-        min_speakers, max_speakers: Bounds of the estimate. Default to `1` and `8`.
-        method: `"spectral"` or `"agglomerative"`, see
-            `voiceemb.diarization.clustering.cluster`. Defaults to `"spectral"`.
+        num_speakers, min_speakers, max_speakers, method: As for
+            `voiceemb.diarization.clustering.cluster`.
         progress: Called with the name of the stage and the share of all work that is
             done, which rises to 1.
 
@@ -77,8 +74,7 @@ def diarize(
 
     Raises:
         timbre.audio.wave.AudioError: If a file can not be read.
-        ValueError: If a waveform is not finite or of one axis, a number of speakers is
-            impossible, or the encoder has another sample rate.
+        ValueError: If an argument is none of these.
 
     Example:
         ```python
@@ -90,7 +86,9 @@ def diarize(
     clustering.check_arguments(num_speakers, min_speakers, max_speakers, method)
     work = _StageTimer(progress)
     with work.stage("read"):
-        waveform = _read(source)
+        is_file = isinstance(source, str | Path)
+        waveform = wave.read(source, sample_rate=SAMPLE_RATE) if is_file else source
+        waveform = np.asarray(waveform)
     duration_s = len(waveform) / SAMPLE_RATE
     with work.stage("activity"):
         activity = detection.detect(waveform, detector=detector)
@@ -107,19 +105,12 @@ def diarize(
             method=method,
         )
     with work.stage("segment"):
-        found = segment(
-            activity.segments,
-            starts_s,
-            ends_s,
-            embeddings,
-            labels,
-            min_speakers=num_speakers or min_speakers,
-        )
+        windows = starts_s, ends_s, embeddings, labels
+        needed = num_speakers or min_speakers
+        found = segment(activity.segments, *windows, min_speakers=needed)
+    notes = _notes(activity, found, num_speakers)
     found = dataclasses.replace(
-        found,
-        duration_s=duration_s,
-        stages=work.seconds,
-        notes=_notes(activity, found, num_speakers),
+        found, duration_s=duration_s, stages=work.seconds, notes=notes
     )
     if people is not None:
         with work.stage("name"):
@@ -128,10 +119,9 @@ def diarize(
 
 
 def slide_windows(segments, duration_s):
-    """Sliding windows over speech.
+    """Cover segments of speech evenly, by windows of 1.5 s at most 0.25 s apart.
 
-    A segment of speech is covered evenly from end to end, by windows of 1.5 s at most
-    0.25 s apart; a shorter one has one window, around its middle.
+    A shorter segment has one window, around its middle.
 
     Args:
         segments: `(start, end)` of each segment, seconds, in order.
@@ -161,8 +151,7 @@ def segment(
     """Turns from clustered windows.
 
     Args:
-        segments: `(start, end)` of each segment of speech, seconds, in order.
-        starts_s, ends_s: Of the windows, seconds, `[windows]`.
+        segments, starts_s, ends_s: As for `slide_windows`, and as of it.
         embeddings: Unit vectors, `[windows, dim]`.
         labels: Cluster of each, int `[windows]`, as of `clustering.cluster`.
         min_speakers: Speakers that must have a turn: where the path has fewer, others
@@ -194,12 +183,8 @@ def segment(
     turns = [Turn(start, end, names[speaker]) for start, end, speaker in spans]
     labels = np.array([names[speaker] for speaker in labels.tolist()], str)
     windows = Windows(starts_s, ends_s, np.asarray(embeddings, np.float32), labels)
-    return Diarization(
-        turns,
-        segments[-1][1],
-        embeddings=speaker_embeddings(turns, windows),
-        windows=windows,
-    )
+    known = speaker_embeddings(turns, windows)
+    return Diarization(turns, segments[-1][1], embeddings=known, windows=windows)
 
 
 class _StageTimer:
@@ -224,12 +209,6 @@ class _StageTimer:
             self._progress(self._name, min(done, 1.0))
 
 
-def _read(source):
-    if isinstance(source, str | Path):
-        return wave.read(source, sample_rate=SAMPLE_RATE)
-    return np.asarray(source)
-
-
 def _embed(encoder, waveform, starts_s, ends_s, progress):
     """Unit vectors of the windows; the encoder is loaded only if there are any."""
     if not len(starts_s):
@@ -241,15 +220,13 @@ def _embed(encoder, waveform, starts_s, ends_s, progress):
             f"Received: one of {encoder.sample_rate} Hz"
         )
     length = min(round((ends_s[0] - starts_s[0]) * SAMPLE_RATE), len(waveform))
-    starts = np.minimum(
-        np.round(starts_s * SAMPLE_RATE).astype(int), len(waveform) - length
-    )
-    return encoder.embed_windows(
-        waveform,
-        starts,
-        length=length,
-        progress=lambda done: progress(done / len(starts)),
-    )
+    starts = np.round(starts_s * SAMPLE_RATE).astype(int)
+    starts = np.minimum(starts, len(waveform) - length)
+
+    def report(done):
+        progress(done / len(starts))
+
+    return encoder.embed_windows(waveform, starts, length=length, progress=report)
 
 
 def _notes(activity, found, asked):
@@ -275,9 +252,8 @@ def _name_speakers(found, people, *, exact):
     try:
         known = {n: people.identify(e) for n, e in found.embeddings.items()}
     except ValueError as error:  # a store without a calibration
-        return dataclasses.replace(
-            found, notes=[*found.notes, f"Nobody is named: {error}"]
-        )
+        notes = [*found.notes, f"Nobody is named: {error}"]
+        return dataclasses.replace(found, notes=notes)
     names, notes = {}, list(found.notes)
     for name in sorted(known, key=lambda name: -(known[name].probability or 0)):
         person = known[name].name

@@ -2,13 +2,11 @@
 
     score[t, k] = sum_w hat((t - centre_w) / length) * cos(e_w, mean_k) / sum_w hat(...)
 
-A window has the triangular weight `hat(u) = max(0, 1 - 2 * |u|)`, so between the
-centres of two windows the scores are interpolated, and they cross where the speaker
-changes. The Viterbi path of speakers maximises the sum of the scores, less `CHANGE_S`
-seconds of a score difference of 1 for each change. It has cells of 50 ms; where speech
-begins and ends is decided by the voice activity, to the frame.
-
-One speaker at a time: overlapped speech is assigned to the speaker of higher score.
+A window has the triangular weight `hat(u) = max(0, 1 - 2 * |u|)`: the scores cross
+where the speaker changes. The Viterbi path of speakers, in cells of 50 ms, maximises
+the sum of the scores, less `CHANGE_S` seconds of a score difference of 1 for each
+change. Voice activity decides where speech begins and ends, to the frame. Overlapped
+speech is assigned to the speaker of higher score.
 """
 
 import numpy as np
@@ -24,14 +22,13 @@ MIN_TURN_S = 0.25
 def cell_scores(starts_s, ends_s, cosines, num_cells):
     """Scores of each cell against each speaker, see the module.
 
+    A cell outside of all windows has the scores of the nearest one inside; all are 0
+    where there is no window.
+
     Args:
         starts_s, ends_s: Of the windows, seconds, `[windows]`, in order.
         cosines: Of each window with each speaker, `[windows, speakers]`.
-        num_cells: Length of the result, in cells of 50 ms.
-
-    Returns:
-        float32 `[cells, speakers]`; a cell outside of all windows has the scores of the
-        nearest one inside, and all are 0 where there is no window.
+        num_cells: Length of the result, float32 `[cells, speakers]`, in cells of 50 ms.
     """
     cosines = np.asarray(cosines, np.float32)
     total = np.zeros((num_cells, cosines.shape[1]), np.float32)
@@ -46,11 +43,9 @@ def cell_scores(starts_s, ends_s, cosines, num_cells):
     known = np.flatnonzero(weight)
     if not len(known):
         return total
-    after = known[np.searchsorted(known, np.arange(num_cells)).clip(0, len(known) - 1)]
-    before = known[
-        (np.searchsorted(known, np.arange(num_cells), side="right") - 1).clip(0)
-    ]
     cells = np.arange(num_cells)
+    after = known[np.searchsorted(known, cells).clip(0, len(known) - 1)]
+    before = known[(np.searchsorted(known, cells, side="right") - 1).clip(0)]
     near = np.where(np.abs(cells - before) <= np.abs(after - cells), before, after)
     return total[near] / weight[near, None]
 
@@ -59,11 +54,8 @@ def best_path(scores, change=CHANGE_S / CELL_S):
     """The Viterbi path: the sum of its scores less `change` for each change is maximal.
 
     Args:
-        scores: `[cells, speakers]`.
+        scores: `[cells, speakers]`; the path is int `[cells]`.
         change: Cost of each change, in units of the scores of one cell.
-
-    Returns:
-        Speaker of each cell, int `[cells]`.
 
     Reference:
         Error Bounds for Convolutional Codes (Viterbi, 1967),
@@ -95,7 +87,7 @@ def force_speaker(path, time_s, speaker):
 
 
 def path_spans(segments, path, *, gap=MIN_GAP_S):
-    """Spans of the speakers of a path within segments of speech.
+    """Spans `(start, end, speaker)` of a path within segments of speech, in order.
 
     Changes fall on cell boundaries, starts and ends on those of the segments. Spans of
     one speaker with at most `gap` seconds of silence between them are merged; one that
@@ -105,9 +97,6 @@ def path_spans(segments, path, *, gap=MIN_GAP_S):
         segments: `(start, end)` of each segment, seconds, in order, apart.
         path: Speaker of each cell, int `[cells]`.
         gap: Defaults to `MIN_GAP_S`.
-
-    Returns:
-        List of `(start, end, speaker)`, in order, apart or touching.
     """
     found = []
     for start, end in segments:

@@ -3,7 +3,7 @@
     turns  = [(start, end, speaker), ...]      without overlap, sorted by time
     windows: embeddings and labels of the windows, by which a speaker can be split
 
-Results are immutable: each correction returns a new one, so an interface can undo.
+Each correction returns a new result, so an interface can undo.
 """
 
 import dataclasses
@@ -47,7 +47,7 @@ class Windows:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Diarization:
-    """Who speaks when.
+    """Who speaks when; corrections raise `KeyError` where there is no such speaker.
 
     Args:
         turns: Of all speakers, sorted.
@@ -85,12 +85,7 @@ class Diarization:
         return dict(sorted(seconds.items(), key=lambda item: -item[1]))
 
     def rename(self, old, new) -> "Diarization":
-        """Rename a speaker; nobody else may have the new name.
-
-        Raises:
-            KeyError: If there is no speaker `old`.
-            ValueError: If `new` is taken, blank, or can not be printed.
-        """
+        """Rename a speaker; nobody else may have the new name."""
         self._known(old)
         new = normalise_name(new)
         if new != old and new in self._names():
@@ -100,12 +95,7 @@ class Diarization:
         return self.relabel({old: new})
 
     def merge(self, one, other) -> "Diarization":
-        """Merge speaker `other` into `one`.
-
-        Raises:
-            KeyError: If there is no speaker of these names.
-            ValueError: If they are the same.
-        """
+        """Merge speaker `other` into `one`."""
         self._known(one, other)
         if one == other:
             raise ValueError(f"Two different speakers are merged. Received: {one}")
@@ -115,11 +105,7 @@ class Diarization:
         """Split a speaker in two, by clustering their windows.
 
         The one with more windows keeps the name, the other becomes the first free
-        `speaker <n>`.
-
-        Raises:
-            KeyError: If there is no speaker of this name.
-            ValueError: If there are no two clusters of windows.
+        `speaker <n>`. If there are no two clusters, that is a `ValueError`.
         """
         self._known(name)
         rows = np.flatnonzero(self.windows.labels == name)
@@ -135,9 +121,8 @@ class Diarization:
         spans = [(t.start, t.end) for t in self.turns if t.speaker == name]
         cells = int(max(end for _, end in spans) / resegmentation.CELL_S) + 1
         ends = self.windows.ends_s[rows]
-        path = resegmentation.best_path(
-            resegmentation.cell_scores(starts, ends, cosines, cells)
-        )
+        scores = resegmentation.cell_scores(starts, ends, cosines, cells)
+        path = resegmentation.best_path(scores)
         names = [name, free_name(self._names())]
         split = [
             Turn(start, end, names[half])
@@ -148,14 +133,8 @@ class Diarization:
         labels = self.windows.labels.astype(object)  # of which names have any length
         labels[rows] = np.array(names, object)[halves]
         turns = sorted(split + [turn for turn in self.turns if turn.speaker != name])
-        windows = dataclasses.replace(self.windows, labels=labels.astype(str))
-        return dataclasses.replace(
-            self,
-            turns=turns,
-            windows=windows,
-            identities={n: one for n, one in self.identities.items() if n != name},
-            embeddings=speaker_embeddings(turns, windows, self.embeddings),
-        )
+        identities = {n: one for n, one in self.identities.items() if n != name}
+        return self._replace(turns, labels, identities, self.embeddings)
 
     def relabel(self, names) -> "Diarization":
         """Rename speakers; those who get the same name are merged.
@@ -168,29 +147,15 @@ class Diarization:
         labels = [names.get(name, name) for name in self.windows.labels.tolist()]
         new = [names.get(name, name) for name in self.speakers]
         known = {names.get(name, name): e for name, e in self.embeddings.items()}
-        identities = {
-            names.get(name, name): identity
-            for name, identity in self.identities.items()
-            if new.count(names.get(name, name)) == 1
-        }
-        windows = dataclasses.replace(self.windows, labels=np.array(labels, str))
-        turns = [Turn(*span) for span in spans]
-        return dataclasses.replace(
-            self,
-            turns=turns,
-            windows=windows,
-            identities=identities,
-            embeddings=speaker_embeddings(turns, windows, known),
-        )
+        identities = {names.get(n, n): one for n, one in self.identities.items()}
+        identities = {n: one for n, one in identities.items() if new.count(n) == 1}
+        return self._replace([Turn(*s) for s in spans], labels, identities, known)
 
     def save(self, path):
         """Write the format of the suffix, atomically.
 
         `.json` has all but the identities, to be read again; for `.rttm`, `.csv`,
         `.srt` and `.txt` see `timbre.turns.write`.
-
-        Raises:
-            ValueError: If the suffix is another one, or a name has no place in RTTM.
         """
         path = Path(path)
         suffix = path.suffix.lower()
@@ -205,13 +170,20 @@ class Diarization:
 
     @classmethod
     def read(cls, path) -> "Diarization":
-        """Read what `save` wrote as `.json`; nothing in the file is executed.
-
-        Raises:
-            ValueError: If the file is no such JSON, or its values do not fit.
-        """
+        """Read what `save` wrote as `.json`; nothing in the file is executed."""
         held = formats.read_json(path)
         return cls(**{**held, "windows": Windows(*held["windows"])})
+
+    def _replace(self, turns, labels, identities, known):
+        """With other turns and labels of windows, and the embeddings they make."""
+        windows = dataclasses.replace(self.windows, labels=np.array(labels, str))
+        return dataclasses.replace(
+            self,
+            turns=turns,
+            windows=windows,
+            identities=identities,
+            embeddings=speaker_embeddings(turns, windows, known),
+        )
 
     def _names(self):
         return {*self.speakers, *self.embeddings, *self.windows.labels.tolist()}
