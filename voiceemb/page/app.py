@@ -29,10 +29,8 @@ def build(encoder=None, people=None, *, detector=None, diarize=None):
     Returns:
         A `gradio.Blocks`.
     """
-    page = gr.Blocks(
-        title="Who speaks when", analytics_enabled=False, delete_cache=CLEAN_S
-    )
-    with page:
+    title = "Who speaks when"
+    with gr.Blocks(title=title, analytics_enabled=False, delete_cache=CLEAN_S) as page:
         state = gr.State(None, delete_callback=_close)
         js = (HERE / "timeline.js").read_text("utf-8")
         parts = lay_out(js, enrolling=people is not None)
@@ -48,9 +46,10 @@ def build(encoder=None, people=None, *, detector=None, diarize=None):
 
 def _wire_sources(handlers, parts):
     outputs = [parts.file, parts.microphone, parts.player, *handlers.outputs]
+    file, microphone = parts.file, parts.microphone
     for event, source, act in (
-        (parts.file.upload, parts.file, handlers.load_file),
-        (parts.microphone.stop_recording, parts.microphone, handlers.load_microphone),
+        (file.upload, file, handlers.load_file),
+        (microphone.stop_recording, microphone, handlers.load_microphone),
     ):
         inputs = [source, parts.state]
         event(act, inputs, outputs, show_progress_on=source, **CLOSED)

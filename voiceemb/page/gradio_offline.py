@@ -3,19 +3,12 @@
 import os
 from contextlib import contextmanager
 
-QUIET = {
-    "GRADIO_ANALYTICS_ENABLED": "False",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-}
+QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
 LOCAL = "127.0.0.1,localhost,::1"
 
 
 def load():
-    """Import `gradio` with telemetry switched off.
-
-    Raises:
-        ImportError: If it is not installed.
-    """
+    """Import `gradio`, an extra, with telemetry switched off."""
     os.environ.update(QUIET)  # read at import, and again by each page
     try:
         import gradio

@@ -32,8 +32,7 @@ class Handlers:
     component. An error of the user becomes a message on the page and changes nothing.
 
     Args:
-        parts: Namespace of the components, see `layout`; `parts.state` holds the
-            session.
+        parts: Namespace of the components, see `layout`, and the session as `state`.
         update: Makes an update of more than the value of a component, from keywords.
         folder: Where sessions make theirs; the browser can read in it.
         people: A `voiceemb.enrolment.people.People`, or `None`.

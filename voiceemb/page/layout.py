@@ -15,14 +15,11 @@ INTRO = (
 
 
 def lay_out(js, *, enrolling):
-    """Make all components, inside `gradio.Blocks`.
+    """Make a namespace of all components, inside `gradio.Blocks`.
 
     Args:
         js: Script of the timeline.
         enrolling: Whether speakers can be enrolled.
-
-    Returns:
-        A namespace of components.
     """
     parts = SimpleNamespace()
     _html(INTRO)
@@ -53,11 +50,9 @@ def _html(value=None, **options):
 def _lay_out_sources(parts):
     with gr.Tabs():
         with gr.Tab("A file"):
+            label = "WAV, FLAC, OGG or MP3"
             parts.file = gr.File(
-                label="WAV, FLAC, OGG or MP3",
-                file_types=["audio"],
-                height=140,
-                elem_id="file",
+                label=label, file_types=["audio"], height=140, elem_id="file"
             )
         with gr.Tab("The microphone"):
             parts.microphone = gr.Audio(
@@ -75,15 +70,8 @@ def _lay_out_numbers(parts):
     )
 
     def number(value, label, elem_id):
-        return gr.Number(
-            value,
-            label=label,
-            elem_id=elem_id,
-            precision=0,
-            minimum=1,
-            maximum=MAX_SPEAKERS,
-            min_width=100,
-        )
+        whole = {"precision": 0, "minimum": 1, "maximum": MAX_SPEAKERS}
+        return gr.Number(value, label=label, elem_id=elem_id, min_width=100, **whole)
 
     with gr.Row(visible=False) as parts.numbers:
         parts.exact = number(2, "Speakers", "exact")

@@ -1,10 +1,9 @@
 """Request filter: host and origin checks, and a Content-Security-Policy.
 
-A local server can be reached by every web site that is open in a browser on this
-machine: by a form that posts to 127.0.0.1 (CSRF), or by a name that resolves to
-127.0.0.1 (DNS rebinding). So the `Host` header must name this machine, and requests of
-other origins are refused. The policy lets the browser load from, and send to, this
-server only.
+Every web site that is open in a browser on this machine can reach a local server: by a
+form that posts to 127.0.0.1 (CSRF), or by a name that resolves to it (DNS rebinding).
+So the `Host` header must name this machine, and requests of other origins are refused.
+The policy lets the browser load from, and send to, this server only.
 """
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

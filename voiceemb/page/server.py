@@ -19,6 +19,9 @@ MAX_UPLOAD = "1gb"  # of a sound file: an hour and a half of stereo WAV
 STYLE = Path(__file__).with_name("page.css")
 BLUE, DARKER_BLUE = COLOURS[0], "#005B8E"
 FONTS = ("system-ui", "Segoe UI", "Roboto", "Noto Sans", "DejaVu Sans", "sans-serif")
+OFF = (  # options of Gradio that call out or show more
+    "share ssr_mode mcp_server enable_monitoring run_history pwa inline show_error"
+)
 MONO = ("ui-monospace", "Consolas", "DejaVu Sans Mono", "monospace")
 
 
@@ -40,11 +43,6 @@ def launch(
             address opens the page, without a password, to whoever reaches that.
         browser: Whether to open it in the browser too. Defaults to `False`.
         encoder, people, detector, diarize: As of `page.build`.
-
-    Raises:
-        ImportError: If the extra `page` is not installed.
-        OSError: If the port is taken.
-        ValueError: If it is no port.
     """
     gradio_offline.load()
     check_port(port, host)
@@ -66,11 +64,8 @@ def launch(
 def check_port(port, host="127.0.0.1"):
     """Raise before any work if the page can not be served there.
 
-    Port 0, by which a system chooses a free one, is refused.
-
-    Raises:
-        OSError: If the port is taken, or `host` is no address of this machine.
-        ValueError: If it is no port.
+    It is a ValueError for no port, such as 0, by which a system chooses a free one, and
+    an OSError if the port is taken or `host` is no address of this machine.
     """
     if not 1 <= port <= MAX_PORT:
         raise ValueError(
@@ -82,8 +77,7 @@ def check_port(port, host="127.0.0.1"):
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
-        rule = f"Port {port} is taken; choose another by --port."
-        raise OSError(rule) from error
+        raise OSError(f"Port {port} is taken; choose another by --port.") from error
 
 
 def is_loopback(host) -> bool:
@@ -99,11 +93,8 @@ def _service(host, port):
     from starlette.middleware import Middleware
 
     hosts = (*LOOPBACK, host) if is_loopback(host) else None
-    off = (
-        "share ssr_mode mcp_server enable_monitoring run_history pwa inline show_error"
-    )
     return {
-        **dict.fromkeys(off.split(), False),
+        **dict.fromkeys(OFF.split(), False),
         "server_name": host,
         "server_port": port,
         "quiet": True,

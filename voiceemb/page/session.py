@@ -1,8 +1,7 @@
 """The state of one open page, and the actions of its buttons.
 
-Sessions are separate: each has its recording in a folder of its own with an unguessable
-name, which is removed with the session. Nothing here depends on a browser; errors of
-the user are `ValueError`.
+Each has its recording in a folder of its own with an unguessable name, which is removed
+with the session. Errors of the user are `ValueError`.
 """
 
 import re
@@ -36,8 +35,7 @@ class Recording:
     Attributes:
         name: For display only, never a path.
         path: The sound file, in the folder of the session.
-        duration_s: Its length.
-        peaks: Largest magnitude in each of equal parts, in [0, 1], `[bins]`.
+        peaks: As of `peaks`.
     """
 
     name: str
@@ -92,9 +90,6 @@ class Session:
         Args:
             path: The file; not needed afterwards.
             name: For display.
-
-        Raises:
-            ValueError: If it can not be read.
         """
         try:
             waveform = wave.read(path)
@@ -112,15 +107,12 @@ class Session:
             shutil.rmtree(old.path.parent, ignore_errors=True)
 
     def analyse(self, diarize, *, progress=None, **speakers):
-        """Find who speaks when.
+        """Find who speaks when; False if another recording was taken meanwhile.
 
         Args:
             diarize: As `diarization.diarize`, of a waveform.
             progress: Passed on.
             **speakers: What `parse_num_speakers` returned.
-
-        Returns:
-            False if another recording was taken meanwhile; the turns are then lost.
         """
         recording = self._require_recording()
         found = diarize(recording.read(), progress=progress, **speakers)
@@ -161,22 +153,11 @@ class Session:
         self.versions.pop()
 
     def enrol(self, people, speaker):
-        """Enrol a speaker under their name.
-
-        Args:
-            people: The `enrolment.People`.
-            speaker: Whose turns are the samples.
-
-        Returns:
-            The store's report.
-
-        Raises:
-            ValueError: If the speaker has no name yet, or never speaks alone.
-        """
-        self._found(speaker)
+        """Enrol a named speaker by their turns; the report of the `People`."""
+        found = self._found(speaker)
         if UNNAMED.fullmatch(speaker):
             raise ValueError(f"Rename {speaker} first: people are kept by their name.")
-        samples = speaker_samples(self, self._found(speaker), speaker)
+        samples = speaker_samples(self, found, speaker)
         return people.enrol(speaker, [*samples.values()], names=[*samples])
 
     def _edit(self, speaker, change):
@@ -210,12 +191,7 @@ def _save_version(found, recording):
 def peaks(waveform, bins=BINS) -> np.ndarray:
     """The envelope of a waveform: the largest magnitude in each of equal parts.
 
-    Args:
-        waveform: Float `[samples]`.
-        bins: Maximum number of parts. Defaults to `6000`.
-
-    Returns:
-        Float32 `[min(bins, samples)]`, scaled so that the largest is 1; zero if all is.
+    Float32 `[min(bins, samples)]`, scaled to a maximum of 1; zero if all is.
     """
     bins = min(bins, len(waveform))
     starts = np.arange(bins) * len(waveform) // bins
@@ -249,9 +225,6 @@ def parse_num_speakers(mode, exact, low, high) -> dict:
     Args:
         mode: `"exact"`, `"between"`, or `"estimated"`.
         exact, low, high: Whole numbers from 1 to 20, or `None` where left empty.
-
-    Raises:
-        ValueError: If a number that is used is none of these.
     """
     numbers = {"exact": (exact,), "between": (low, high)}.get(mode, ())
     for number in numbers:

@@ -1,9 +1,8 @@
 """The timeline as HTML: the waveform, and a lane for each speaker below it.
 
 Positions are percentages of the recording, so the browser zooms by width alone. All
-user input, names above all, is escaped here and nowhere else. Colours are those of all
-figures, and never the only cue: every lane has its name, and from the eighth speaker on
-colours repeat with stripes.
+user input, names above all, is escaped here and nowhere else. Colours are never the
+only cue: every lane has its name, and colours that repeat have stripes.
 """
 
 import math
@@ -21,12 +20,7 @@ def order(found) -> list[str]:
 
 
 def player(recording, address) -> str:
-    """The name of a recording and the browser's audio player.
-
-    Args:
-        recording: The `Recording`.
-        address: Where the browser finds its sound.
-    """
+    """The name of a `Recording` and an audio player of the sound at `address`."""
     return (
         '<div class="when-player"><p class="when-title">'
         f"<strong>{escape(recording.name)}</strong> "
@@ -37,12 +31,7 @@ def player(recording, address) -> str:
 
 
 def render(recording, found=None) -> str:
-    """The waveform, and the lanes once turns are found.
-
-    Args:
-        recording: The `Recording`.
-        found: The `Diarization`, or `None`.
-    """
+    """The waveform of a `Recording`, and the lanes of its `Diarization`, if any."""
     names = order(found) if found else []
     lanes = "".join(_lane(found, i, name, recording) for i, name in enumerate(names))
     bands = "".join(_band(found, i, name, recording) for i, name in enumerate(names))
@@ -66,12 +55,7 @@ def render(recording, found=None) -> str:
 
 
 def table(found, enrolled=()) -> str:
-    """A table of speakers: seconds, share, turns, and whether they are enrolled.
-
-    Args:
-        found: The `Diarization`.
-        enrolled: Names in the store of people.
-    """
+    """A table of speakers: seconds, share, turns, and whether they are `enrolled`."""
     total = sum(found.speakers.values())
     rows = []
     for index, name in enumerate(order(found)):

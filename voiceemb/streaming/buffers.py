@@ -15,8 +15,7 @@ class RingBuffer:
 
     Args:
         length: Its capacity in rows, at least 1.
-        shape: Of a row. Defaults to `()`.
-        dtype: Defaults to float32.
+        shape, dtype: Of a row. Default to `()` and float32.
 
     Attributes:
         clock: Rows pushed since the beginning.
@@ -41,11 +40,7 @@ class RingBuffer:
         self._rows[np.arange(self.clock - len(newest), self.clock) % length] = newest
 
     def read(self, start: int, end: int) -> np.ndarray:
-        """Rows `start` to `end` of the stream, a new array `[end - start, ...]`.
-
-        Raises:
-            ValueError: If some are not there any more, or not yet.
-        """
+        """Rows `start` to `end` of the stream, a new array `[end - start, ...]`."""
         if not self.start <= start <= end <= self.clock:
             raise ValueError(
                 f"Samples {self.start} to {self.clock} are there. "
@@ -85,12 +80,7 @@ class SpeechRingBuffer:
         return self._held * HOP / SAMPLE_RATE
 
     def push(self, frames, spoken):
-        """Append frames.
-
-        Args:
-            frames: Float `[n, HOP]`; those without speech are not used.
-            spoken: Whether each is speech, bool `[n]`.
-        """
+        """Append frames, `[n, HOP]`, and keep those that are `spoken`, bool `[n]`."""
         spoken = np.asarray(spoken, bool)
         edges = np.flatnonzero(spoken[1:] != spoken[:-1]) + 1
         for run in np.split(np.arange(len(spoken)), edges):
@@ -112,11 +102,7 @@ class SpeechRingBuffer:
         self._held = self._count(seconds)
 
     def newest(self, seconds=np.inf) -> np.ndarray:
-        """The newest speech without pauses, at most `seconds` of it, oldest first.
-
-        Returns:
-            A new float32 `[samples]`.
-        """
+        """The newest `seconds` of speech, without pauses, float32 `[samples]`."""
         end = self._frames.clock
         return self._frames.read(end - self._count(seconds), end).reshape(-1)
 

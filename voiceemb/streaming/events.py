@@ -18,16 +18,10 @@ class TimelineEvent:
         is_speech: Whether half of it or more is speech.
         energy_db: Level without the mean, in dB re full scale, finite; a sine of
             amplitude 1 has -3 dB, see `voiceemb.vad.base.level_db`.
-        embedding: Of the newest speech, float32 `[dim]`; `None` without speech, or
-            with too little of it. Defaults to `None`.
-        speaker: Name of the speaker; `None` if unknown. Defaults to `None`.
-        score: Against the most similar speaker, or `None`. Defaults to `None`.
-        probability: That `speaker` is right, unknown included, or `None`. Defaults to
-            `None`.
-
-    Raises:
-        TypeError: If a value is of another type.
-        ValueError: If a value is not as above.
+        embedding: Of the newest speech, float32 `[dim]`; `None` with too little of it.
+        speaker: Name of the speaker; `None`, as are the others by default, if unknown.
+        score: Against the most similar speaker, or `None`.
+        probability: That `speaker` is right, unknown included, or `None`.
     """
 
     start: float
@@ -50,10 +44,9 @@ class TimelineEvent:
                 f"Received: {self.start} s to {self.end} s"
             )
         for name in ("speech_prob", "probability"):
-            if not 0 <= (getattr(self, name) or 0.0) <= 1:
-                raise ValueError(
-                    f"`{name}` lies in [0, 1]. Received: {getattr(self, name)}"
-                )
+            value = getattr(self, name)
+            if not 0 <= (value or 0.0) <= 1:
+                raise ValueError(f"`{name}` lies in [0, 1]. Received: {value}")
         if not isinstance(self.is_speech, bool | np.bool_):
             raise TypeError(f"`is_speech` is a bool. Received: {self.is_speech!r}")
         object.__setattr__(self, "is_speech", bool(self.is_speech))
@@ -78,9 +71,6 @@ def to_json_line(event) -> bytes:
     """An event as a line of JSON, without loss.
 
     Numbers of an embedding have nine digits, which is all that a float32 holds.
-
-    Raises:
-        TypeError: If it is no `TimelineEvent`.
     """
     if not isinstance(event, TimelineEvent):
         raise TypeError(f"A timeline is made of events. Received: {event!r}")
@@ -91,12 +81,7 @@ def to_json_line(event) -> bytes:
 
 
 def from_json_line(line) -> TimelineEvent:
-    """The event in a line of JSON.
-
-    Raises:
-        ValueError: If it is not JSON, or not the values of an event.
-        TypeError: If values are missing, or of another type.
-    """
+    """The event in a line of JSON; others are a `ValueError` or a `TypeError`."""
     try:
         held = json.loads(line)
     except RecursionError as error:

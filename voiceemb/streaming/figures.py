@@ -22,22 +22,16 @@ def timeline_figure(events, *, title="Who speaks when"):
     Args:
         events: `voiceemb.streaming.events.TimelineEvent`s in the order of time, at
             least one.
-        title: Of the figure.
-
-    Returns:
-        The figure, with three axes.
-
-    Raises:
-        ValueError: If there are no events.
+        title: Of the figure, which has three axes.
     """
     events = list(events)
     if not events:
         raise ValueError("A figure of a timeline needs an event or more.")
     lanes = _lanes(speech_spans(events))
     tall = 0.34 * max(len(lanes), 1) + 0.3
-    size = (9.0, tall + 2.9)
+    heights = [tall, 0.8, 1.1]
     figure, panels = plotting.new_figure(
-        3, sharex=True, size=size, height_ratios=[tall, 0.8, 1.1]
+        3, sharex=True, size=(9.0, tall + 2.9), height_ratios=heights
     )
     column_s = (events[-1].end - events[0].start) / MAX_COLUMNS
     _plot_lanes(panels[0], lanes, column_s)
@@ -89,15 +83,8 @@ def _plot_lanes(axes, lanes, min_s):
     axes.grid(axis="y", visible=False)
     axes.tick_params(axis="y", length=0)
     if not lanes:
-        axes.text(
-            0.5,
-            0.5,
-            "nobody speaks",
-            color="#555555",
-            ha="center",
-            va="center",
-            transform=axes.transAxes,
-        )
+        place = {"ha": "center", "va": "center", "transform": axes.transAxes}
+        axes.text(0.5, 0.5, "nobody speaks", color="#555555", **place)
 
 
 def _columns(events):

@@ -33,11 +33,10 @@ class Listener:
     frame is speech can depend on what follows up to `delay_s` later. While somebody
     speaks it does not, and events are returned at once.
 
-    The embedding of an event is that of the newest speech before its end. A longer
-    window is more accurate, but contains two speakers for longer after a change. So the
-    newest `min_speech_s` are compared with the speech before them: if the cosine is
-    below `change_cosine`, that is dropped. After a silence of `forget_s` it is dropped
-    in any case, and there is no embedding until `min_speech_s` of speech have arrived.
+    The embedding of an event is that of the newest speech before its end. The newest
+    `min_speech_s` are compared with the speech before them: if the cosine is below
+    `change_cosine`, that is dropped, as another speaker's. After a silence of
+    `forget_s` it is dropped in any case.
 
     Args:
         encoder: A `voiceemb.Encoder`, or anything with its `embed_utterance`.
@@ -51,8 +50,7 @@ class Listener:
             Defaults to `0.5`.
         window_s: Newest speech that is embedded, in seconds. Defaults to the
             encoder's window.
-        min_speech_s: Speech that is needed for an embedding, in seconds. Defaults to
-            `0.8`.
+        min_speech_s: Seconds of speech that an embedding needs. Defaults to `0.8`.
         change_cosine: Cosine of two stretches of speech below which the speaker has
             changed; `-1.0` never finds a change. Defaults to where the encoder's
             calibration has two speakers `exp(2)`, or 7, times as likely as one, and to
@@ -65,9 +63,6 @@ class Listener:
         sound: The `RingBuffer` of the last sound.
         speech: The `SpeechRingBuffer` of the newest speech.
         delay_s: Sound that may have to follow an event before it is final, in seconds.
-
-    Raises:
-        ValueError: If a value is not as above, or people have no calibration.
 
     Example:
         ```python
@@ -117,15 +112,11 @@ class Listener:
         """Process the next samples.
 
         Args:
-            block: Float `[any]` at 16 kHz, also of no sample.
+            block: Float `[any]` at 16 kHz, also of no sample, finite and at most 10.
+                After a `TypeError` or `ValueError` nothing has changed.
 
         Returns:
             The events that are final now.
-
-        Raises:
-            TypeError: If the block is no float array of one axis.
-            ValueError: If it is not finite or above 10, with the time where, or the
-                listener has finished. In all these cases nothing has changed.
         """
         self._check_block(block)
         events = []
@@ -254,8 +245,8 @@ def listen(source, listener):
         listener: A new `Listener`.
 
     Yields:
-        `TimelineEvent`s. When the source ends, those that are left; if the loop is left
-        before, `listener.finish()` returns the rest.
+        `TimelineEvent`s; if the loop is left before the source ends,
+        `listener.finish()` returns the rest.
     """
     for block in source:
         yield from listener.push(block)
@@ -265,8 +256,8 @@ def listen(source, listener):
 def format_event(event) -> str:
     """An event as a line of text for live display.
 
-    It has the time of its end, the name or `-`, the probability of the name, and a bar
-    of its level from -60 to 0 dB, of `#` for speech and of `.` without.
+    It has the time of its end, the name or `-`, its probability, and a bar of the level
+    from -60 to 0 dB, of `#` for speech and of `.` without.
     """
     minutes, seconds = divmod(event.end, 60)
     name = event.speaker or UNKNOWN

@@ -20,14 +20,7 @@ TIMEOUT_S = 5.0  # without a block: the microphone is gone
 MIC_RULE = "A microphone is an extra: pip install sounddevice"
 
 
-def file(
-    path,
-    *,
-    real_time=False,
-    block_s=0.1,
-    clock=time.monotonic,
-    sleep=time.sleep,
-):
+def file(path, *, real_time=False, block_s=0.1, clock=time.monotonic, sleep=time.sleep):
     """Read a sound file in blocks.
 
     Together they are what `timbre.audio.wave.read` gives: channels are averaged,
@@ -38,18 +31,15 @@ def file(
         real_time: Whether a block comes only when its sound would be over, as from a
             microphone; a slow consumer finds the next ones waiting. Defaults to
             `False`.
-        block_s: Length of a block, in seconds; the last may be shorter. Defaults to
-            `0.1`.
-        clock: Returns the time, in seconds. Defaults to `time.monotonic`.
-        sleep: Waits for a number of seconds. Defaults to `time.sleep`.
+        block_s: Seconds of a block; the last may be shorter. Defaults to `0.1`.
+        clock, sleep: Of the real time. Default to `time.monotonic` and `time.sleep`.
 
     Yields:
         Float32 `[samples]`.
 
     Raises:
         timbre.audio.wave.AudioError: If the file is refused, ends before its header
-            says, or holds samples that are not finite or above 10; it says at which
-            second.
+            says, or holds samples that are not finite or above 10; it says where.
     """
     size = _block_size(block_s)
     path = Path(path)
@@ -69,8 +59,9 @@ def file(
 class Microphone:
     """A microphone as a source; the loop over it opens and closes the device.
 
-    Sound is lost if the consumer is 10 s late, or the system is too slow. It is
-    replaced by zeros, so the stream stays in time, and counted by `lost_s`.
+    It needs `sounddevice` and its PortAudio. Sound is lost if the consumer is 10 s
+    late, or the system is too slow. It is replaced by zeros, so the stream stays in
+    time, and counted by `lost_s`.
 
     Args:
         block_s: Length of a block, in seconds. Defaults to `0.1`.
@@ -79,9 +70,6 @@ class Microphone:
     Attributes:
         lost_s: Seconds of sound that were lost since the loop began.
         overflows: How often the system reported lost sound; it does not say how much.
-
-    Raises:
-        ImportError: If `sounddevice` or its PortAudio is not installed.
     """
 
     def __init__(self, block_s=0.1, *, device=None):
@@ -123,10 +111,7 @@ class Microphone:
         """16 kHz if the device can, or its own rate, to be resampled."""
         try:
             self._sounddevice.check_input_settings(
-                device=self._device,
-                channels=1,
-                dtype="float32",
-                samplerate=SAMPLE_RATE,
+                device=self._device, channels=1, dtype="float32", samplerate=SAMPLE_RATE
             )
         except self._sounddevice.PortAudioError:
             about = self._sounddevice.query_devices(self._device, "input")

@@ -1,6 +1,5 @@
 """Timelines: the events of a stream, in files that only grow.
 
-An event says whether there was speech, how loud it was, its embedding and its speaker.
 A timeline file has one JSON object a line, one line an event: a process that is killed
 loses no more than the event it was writing. Values are read back to the bit.
 """
@@ -43,15 +42,14 @@ def append(path, events) -> int:
 
     Args:
         path: The file, JSON lines; its folder exists.
-        events: `TimelineEvent`s, written one by one as they come.
+        events: `TimelineEvent`s, written one by one as they come, each whole or, as
+            on a full disk, not at all.
 
     Returns:
         The number of events written.
 
     Raises:
-        TypeError: If something else is among them; what came before is written.
         ValueError: If the file exists and is no timeline; it is not changed.
-        OSError: If the disk is full; the event is written whole, or not at all.
     """
     written = 0
     with open(path, "a+b", buffering=0) as file:
@@ -60,28 +58,20 @@ def append(path, events) -> int:
             line = to_json_line(event)
             end = file.seek(0, os.SEEK_END)
             try:
-                complete = file.write(line) == len(line)
+                if file.write(line) != len(line):
+                    raise OSError(f"No room for an event. Received: {path}")
             except OSError:
                 file.truncate(end)
                 raise
-            if not complete:
-                file.truncate(end)
-                raise OSError(f"No room for an event. Received: {path}")
             written += 1
     return written
 
 
 def read(path) -> Timeline:
-    """Read a timeline file.
+    """Read what `append` wrote.
 
-    Args:
-        path: What `append` wrote.
-
-    Returns:
-        The events; an incomplete last line is left out, and `notes` says so.
-
-    Raises:
-        ValueError: If another line is no event; its number is named.
+    An incomplete last line is left out, and `notes` says so; another line that is no
+    event is a `ValueError`.
     """
     timeline = Timeline()
     with open(path, "rb") as file:
@@ -110,14 +100,8 @@ def save(path, events) -> Path:
     stand for `None`. `.rttm` and `.txt` (labels for Audacity) have the `turns`.
 
     Args:
-        path: The file.
-        events: `TimelineEvent`s in the order of time.
-
-    Returns:
-        The path.
-
-    Raises:
-        ValueError: If the suffix is none of these, or embeddings differ in length.
+        path: The file, which is returned.
+        events: `TimelineEvent`s in the order of time, embeddings of one length.
     """
     path, events = Path(path), list(events)
     suffix = path.suffix.lower()
@@ -133,11 +117,7 @@ def save(path, events) -> Path:
 
 
 def turns(events) -> list[Turn]:
-    """The turns of known speakers: adjacent events of one name are merged.
-
-    Args:
-        events: `TimelineEvent`s in the order of time.
-    """
+    """The turns of known speakers: adjacent events of one name are merged."""
     return [Turn(*span) for span in speech_spans(events) if span[2] is not None]
 
 
@@ -200,10 +180,11 @@ def _write_arrays(path, events):
         raise ValueError(f"Embeddings have one length. Received: {sorted(dims)}")
     missing = np.full(max(dims, default=0), np.nan, np.float32)
     rows = [missing if e.embedding is None else e.embedding for e in events]
-    embedding = np.array(rows, np.float32).reshape(len(events), len(missing))
-    arrays = {"embedding": embedding}
-    arrays["is_speech"] = np.array([event.is_speech for event in events], bool)
-    arrays["speaker"] = np.array([event.speaker or "" for event in events], str)
+    arrays = {
+        "embedding": np.array(rows, np.float32).reshape(len(events), len(missing)),
+        "is_speech": np.array([event.is_speech for event in events], bool),
+        "speaker": np.array([event.speaker or "" for event in events], str),
+    }
     for name in ("start", "end", "speech_prob", "energy_db", "score", "probability"):
         arrays[name] = np.array([getattr(event, name) for event in events], np.float64)
     with path.open("wb") as file:
