@@ -1,7 +1,7 @@
 """Validation of segments, latents, labels and targets of a manipulation.
 
-Inside of a `tf.function` (or a traced function of JAX) there are no numbers yet to
-validate, and values are returned as they are.
+Traced values (of a `tf.function`, of JAX) have no numbers yet: they are returned as
+they are.
 """
 
 import numpy as np
@@ -21,8 +21,7 @@ def validate_latents(z, labels, dim, classes) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(
             f"Latents must be [n, {dim}], two rows or more. Received: shape {z.shape}"
         )
-    if not np.isfinite(z).all():
-        raise ValueError("Latents must be finite. Received: NaN or infinity")
+    _finite(z, "Latents")
     labels = validate_labels(labels, len(z), classes)
     for f, column in enumerate(labels.T):
         if (column < 0).all():
@@ -38,8 +37,8 @@ def validate_labels(labels, rows, classes) -> np.ndarray:
 
     Args:
         labels: `[rows, factors]`, -1 where missing; `None`: all are.
-        rows: How many.
-        classes: How many classes each factor has.
+        rows: Number of rows.
+        classes: Number of classes of each factor.
 
     Raises:
         ValueError: If they are of another shape or dtype, or out of range.
@@ -62,15 +61,6 @@ def validate_labels(labels, rows, classes) -> np.ndarray:
             f"{classes[column]} in column {column}. Received: {labels[row, column]}"
         )
     return labels.astype(np.int32)
-
-
-def extract_arrays(x):
-    """Segments and labels of the inputs of a model; `None` if they are no arrays."""
-    inputs = x if isinstance(x, dict) else {"x": x}
-    segments, labels = inputs.get("x"), inputs.get("labels")
-    if not hasattr(segments, "__array__"):
-        return None
-    return np.asarray(segments), labels
 
 
 def validate_segments(x, shape, minimum=1):
@@ -99,8 +89,7 @@ def validate_target(target, factor, names, dim, rows, minimum=0):
     """Class indices or centres, as int32 or float32 NumPy; traced ones as they are.
 
     Args:
-        target: Name or index of a class, or several; or centres, `[dim]` or
-            `[batch, dim]`.
+        target: As `to` of `flows.models.latent_model.LatentModel.manipulate`.
         factor: What they are classes of.
         names: Names of the classes, in the order of their indices.
         dim: Of a centre.
@@ -119,7 +108,7 @@ def validate_target(target, factor, names, dim, rows, minimum=0):
             f"Received: {len(values)}"
         )
     if values.dtype.kind in "USO":
-        found = [class_index(factor, names, name) for name in values.ravel().tolist()]
+        found = [_class_index(factor, names, name) for name in values.ravel().tolist()]
         return np.array(found, np.int32).reshape(values.shape)
     if values.dtype.kind in "iu":
         if values.ndim > 1 or ((values < minimum) | (values >= len(names))).any():
@@ -179,24 +168,17 @@ def class_indices(vocabulary, labels):
     Raises:
         ValueError: If there is no such factor, or no such class of it.
     """
-    for factor in labels:
+    found = dict.fromkeys(vocabulary, -1)
+    for factor, name in labels.items():
         if factor not in vocabulary:
             raise ValueError(
                 f"Factors must be among {tuple(vocabulary)}. Received: {factor!r}"
             )
-    found = [
-        class_index(factor, names, labels[factor]) if factor in labels else -1
-        for factor, names in vocabulary.items()
-    ]
-    return np.array(found, np.int32)
+        found[factor] = _class_index(factor, vocabulary[factor], name)
+    return np.array([*found.values()], np.int32)
 
 
-def class_index(factor, names, name):
-    """The index of a class by its name.
-
-    Raises:
-        ValueError: If there is no such class.
-    """
+def _class_index(factor, names, name):
     if name not in names:
         raise ValueError(
             f"Classes of {factor} must be among {', '.join(map(str, names))}. "

@@ -4,8 +4,8 @@
 Jacobian is triangular and `log_det = -sum(log_scale)`. One masked network (MADE)
 predicts the shifts and log-scales of all channels in one pass.
 
-Forward is one pass and inverse as many as there are channels. `Inverse` of it is the
-inverse autoregressive flow (IAF): fast to sample from, slow to estimate densities with.
+Forward is one pass, inverse one for each channel. `Inverse` of it is the inverse
+autoregressive flow (IAF): fast to sample from, slow to estimate densities with.
 
 Reference:
     MADE (Germain et al., 2015), equations 8 to 13, https://arxiv.org/abs/1502.03509;
@@ -14,23 +14,25 @@ Reference:
     https://arxiv.org/abs/1606.04934
 """
 
+from itertools import pairwise
+
 import keras
 import numpy as np
 from keras import layers, ops
 
-from flows.bijectors.base import Bijector, ConfigurableLayer, event_sum
+from flows.bijectors.base import Bijector, ConfigurableLayer, check_context, event_sum
 
 
 @keras.saving.register_keras_serializable(package="flows")
 class MaskedDense(ConfigurableLayer):
-    """A dense layer with masked connections, as MADE has them.
+    """A dense layer with masked connections.
 
     `y = x @ (kernel * mask) + bias`, with `mask[i, j] = after[j] >= before[i]`: a unit
-    depends on inputs of its own degree or a lower one.
+    depends on inputs of its own degree or lower. A degree is the last channel, in the
+    order, that an input or unit depends on.
 
     Args:
-        before: Degree of each input, ints: the last channel in the order that it
-            depends on.
+        before: Degree of each input, ints.
         after: Degree of each unit.
         kernel_initializer: Defaults to `"glorot_uniform"`.
 
@@ -67,7 +69,7 @@ class MaskedDense(ConfigurableLayer):
 
 @keras.saving.register_keras_serializable(package="flows")
 class MADE(ConfigurableLayer):
-    """Predicts parameters of each channel from the channels before it alone.
+    """Predicts shift and log-scale of each channel from the channels before it alone.
 
     Degrees of hidden units are spread evenly over the order. Where there is a context,
     the first of them depend on it alone and pass it on to all channels; a layer of one
@@ -75,23 +77,21 @@ class MADE(ConfigurableLayer):
 
     Args:
         dim: Number of channels.
-        numbers: Parameters of each channel. Defaults to `2`.
         hidden, context_dim, reverse, orthogonal, seed: See `MaskedAutoregressive`. If
-            not `orthogonal` the last kernel begins at zero, and so do all parameters.
+            not `orthogonal` the last kernel begins at zero, and so do all results.
 
     Call arguments:
         x: `[batch, ..., dim]`.
         context: `[batch, ..., context_dim]`, with as many axes.
 
     Returns:
-        A list of `numbers` tensors shaped as `x`.
+        Shifts and log-scales, each shaped as `x`.
     """
 
     def __init__(
         self,
         dim,
         hidden=(128, 128),
-        numbers=2,
         context_dim=0,
         reverse=False,
         orthogonal=False,
@@ -100,8 +100,7 @@ class MADE(ConfigurableLayer):
     ):
         super().__init__(**kwargs)
         self.dim = dim
-        self.hidden = _widths(hidden)
-        self.numbers = numbers
+        self.hidden = tuple(hidden)
         self.context_dim = context_dim
         self.reverse = reverse
         self.orthogonal = orthogonal
@@ -110,19 +109,14 @@ class MADE(ConfigurableLayer):
     def build(self, x_shape, context_shape=None):
         order = np.arange(self.dim)[:: -1 if self.reverse else 1]
         degrees = [order, *(self._degrees(width) for width in self.hidden)]
-        degrees.append(np.tile(order - 1, self.numbers))
+        degrees.append(np.tile(order - 1, 2))  # of shifts, of log-scales
         seeds = np.random.default_rng(self.seed).integers(2**31, size=len(degrees))
-        self.stack = [
-            MaskedDense(
-                degrees[i],
-                degrees[i + 1],
-                self._initializer(seeds[i], last=i == len(self.hidden)),
-                dtype=self.dtype_policy,
-            )
-            for i in range(len(self.hidden) + 1)
-        ]
-        for layer in self.stack:
-            layer.build((None, len(layer.before)))
+        self.stack = []
+        for i, (before, after) in enumerate(pairwise(degrees)):
+            start = self._initializer(seeds[i], last=i == len(self.hidden))
+            layer = MaskedDense(before, after, start, dtype=self.dtype_policy)
+            layer.build((None, len(before)))
+            self.stack.append(layer)
         if self.context_dim:
             self.told = layers.Dense(  # the name is that of weights on disk
                 self.hidden[0],
@@ -134,7 +128,7 @@ class MADE(ConfigurableLayer):
 
     def call(self, x, context=None):
         predict = self.predictor(len(x.shape), context)
-        return ops.split(predict(x), self.numbers, axis=-1)
+        return ops.split(predict(x), 2, axis=-1)
 
     def predictor(self, rank, context=None):
         """Prepares masked kernels and the context's term, once for many passes.
@@ -144,16 +138,16 @@ class MADE(ConfigurableLayer):
             context: See the class.
 
         Returns:
-            A function of `x` `[batch, ..., dim]` and, by default `None`, a channel, an
-            int32 scalar: all parameters, `[batch, ..., numbers * dim]`, or those of
-            the channel, `[batch, ..., numbers]`.
+            A function of `x` `[batch, ..., dim]`, which gives `[batch, ..., 2 * dim]`,
+            or of `x` and a channel, an int32 scalar, which gives `[batch, ..., 2]`.
         """
-        from_context = self._from_context(rank, context)
+        from_context = 0.0
+        if self.context_dim:
+            check_context(context, rank, self.context_dim)
+            from_context = self.told(context)
         kernels = [layer.masked for layer in self.stack]
         biases = [ops.convert_to_tensor(layer.bias) for layer in self.stack]
-        shape = (-1, self.numbers, self.dim)
-        last_kernel = ops.reshape(kernels[-1], shape)
-        last_bias = ops.reshape(biases[-1], shape)
+        last = [ops.reshape(w, (-1, 2, self.dim)) for w in (kernels[-1], biases[-1])]
 
         def predict(x, channel=None):
             h = ops.relu(x @ kernels[0] + biases[0] + from_context)
@@ -161,21 +155,10 @@ class MADE(ConfigurableLayer):
                 h = ops.relu(h @ kernel + bias)
             if channel is None:
                 return h @ kernels[-1] + biases[-1]
-            kernel = ops.take(last_kernel, channel, axis=-1)
-            return h @ kernel + ops.take(last_bias, channel, axis=-1)
+            kernel, bias = [ops.take(w, channel, axis=-1) for w in last]
+            return h @ kernel + bias
 
         return predict
-
-    def _from_context(self, rank, context):
-        if not self.context_dim:
-            return 0.0
-        shape = None if context is None else tuple(context.shape)
-        if shape is None or len(shape) != rank or shape[-1] != self.context_dim:
-            raise ValueError(
-                "A map with a `context_dim` needs a `context` of as many axes as `x`, "
-                f"{rank}, the last of {self.context_dim}. Received: {shape}"
-            )
-        return self.told(context)
 
     def _initializer(self, seed, last):
         if self.orthogonal:
@@ -183,7 +166,7 @@ class MADE(ConfigurableLayer):
         return "zeros" if last else keras.initializers.GlorotUniform(int(seed))
 
     def _degrees(self, width):
-        """Degrees of `width` hidden units; none depends on the last channel."""
+        """Degrees of hidden units; none depends on the last channel."""
         lowest = -1 if self.context_dim else 0
         steps = max(self.dim - 1 - lowest, 1)
         if width >= steps:
@@ -195,19 +178,17 @@ class MADE(ConfigurableLayer):
 class MaskedAutoregressive(Bijector):
     """`z[i] = (x[i] - shift[i]) * exp(-log_scale[i])`, both of `x[:i]` and the context.
 
-    Acts on the channels of each place of the event, all places alike. Forward is one
-    pass of the network, inverse one for each channel: a loop of the graph, which is
-    traced once. It can be differentiated, though not under TensorFlow's XLA.
+    Acts on the channels of each place of the event, all places alike. The inverse is a
+    loop of the graph, traced once: differentiable, though not under TensorFlow's XLA.
 
     Args:
         hidden: Widths of the network's hidden layers. Defaults to `(128, 128)`.
         context_dim: Size of the context. Defaults to `0`, none.
-        reverse: Whether the order runs from the last channel to the first. Defaults to
-            `False`.
+        reverse: Whether the order runs from last to first. Defaults to `False`.
         bound: Largest log-scale, `bound * tanh(raw / bound)`; `None` sets no bound.
             Defaults to `2.0`.
         orthogonal: Whether all kernels begin orthogonal, as in the released code of
-            DNF. By default the map begins as the identity.
+            DNF; else the map begins as the identity. Defaults to `False`.
         seed: Of the first weights. Defaults to `0`.
 
     Call arguments:
@@ -231,7 +212,11 @@ class MaskedAutoregressive(Bijector):
         super().__init__(**kwargs)
         if bound is not None and bound <= 0:
             raise ValueError(f"`bound` must be above 0, or None. Received: {bound}")
-        self.hidden = _widths(hidden)
+        self.hidden = tuple(int(width) for width in hidden)
+        if not self.hidden or min(self.hidden) < 1:
+            raise ValueError(
+                f"`hidden` must name widths of at least 1. Received: {self.hidden}"
+            )
         self.context_dim = context_dim
         self.reverse = reverse
         self.bound = bound
@@ -279,11 +264,3 @@ class MaskedAutoregressive(Bijector):
         if self.bound is None:
             return log_scale
         return self.bound * ops.tanh(log_scale / self.bound)
-
-
-def _widths(hidden):
-    """Widths of hidden layers as a tuple of ints."""
-    hidden = tuple(int(width) for width in hidden)
-    if not hidden or min(hidden) < 1:
-        raise ValueError(f"`hidden` must name widths of at least 1. Received: {hidden}")
-    return hidden

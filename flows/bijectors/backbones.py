@@ -6,19 +6,18 @@ A step is ActNorm, a mixing of the channels, and a nonlinear bijector:
     spline       rational-quadratic spline coupling
     maf, iaf     masked autoregressive flow, each channel by those before it, and its
                  inverse
-    maf-plain    ten masked autoregressive networks in one order and nothing else, the
-                 flow of the released code of DNF: its first channel is never more than
-                 scaled and shifted
+    maf-plain    ten masked autoregressive networks of two hidden layers of `dim` units,
+                 in one order, without a bound and nothing else: the flow of the
+                 released code of DNF, which only scales and shifts its first channel
 
 Couplings alternate which half conditions. A random permutation precedes every second
 one: before each, it would leave a channel untransformed in all of `n` steps with
 probability `2**-n`, three of 800 channels in 8 steps.
 
-Latents that are partitioned, a part for each factor, get two more bijectors at the end:
-an LDA rotation, which initialises the parts where their classes differ
-(`flows.bijectors.lda_rotation`), and, if there is a residual, a coupling in which the
-parts condition it: what follows from phone and speaker is removed from the residual,
-and comes back with another phone or speaker. `maf-plain` has neither.
+Latents that are partitioned, a part for each factor, end with an LDA rotation, which
+initialises the parts where their classes differ (`flows.bijectors.lda_rotation`), and,
+if there is a residual, a coupling in which the parts condition it: what follows from
+phone and speaker is removed from the residual. `maf-plain` has neither.
 
 Every backbone but `maf-plain` begins as a permutation or a rotation of the channels,
 which is the right map for Gaussian data of unit variance.
@@ -29,6 +28,8 @@ Reference:
     https://arxiv.org/abs/1807.03039; Deep Normalization for Speaker Vectors (Cai et
     al., 2021), https://arxiv.org/abs/2004.04095
 """
+
+from functools import partial
 
 import numpy as np
 
@@ -70,22 +71,19 @@ def build(
         name: `realnvp`, `spline`, `maf`, `iaf` or `maf-plain`. Defaults to `realnvp`.
         dim: Number of channels, at least 2.
         steps: Defaults to `8`.
-        hidden: Width of the hidden layers of each step's network. Defaults to `128`.
-        depth: Their number. Defaults to `2`.
+        hidden, depth: Width and number of the hidden layers of each step's network.
+            Default to `128` and `2`.
         mixing: `permutation` (random), `linear` (LU, trained from the identity on) or
             `reverse`. Defaults to `permutation`.
-        bound: Largest log-scale of a step of `realnvp`, `maf` or `iaf`. Defaults to
-            `2.0`.
+        bound: Largest log-scale, not of `spline`. Defaults to `2.0`.
         num_bins, tail: Of `spline`, see `SplineCoupling`. Default to `8` and `5.0`.
-        context_dim: Size of the context that conditions each step. Defaults to `0`,
-            none.
+        context_dim: Size of the context of each step. Defaults to `0`, none.
         dims: Channels of each factor's part, which come first; the rest is the
             residual. Defaults to none: latents are not partitioned.
         seed: Of the permutations and the first weights. Defaults to `0`.
         dtype: Of weights and results. Defaults to `"float32"`.
 
-    `maf-plain` heeds `dim`, `context_dim` and `seed` only: its sizes are those of the
-    released code, ten networks of two hidden layers of `dim` units, and no bound.
+    `maf-plain` heeds `dim`, `context_dim`, `seed` and `dtype` only.
 
     Returns:
         A `Chain`, built on `[batch, dim]`.
@@ -101,6 +99,7 @@ def build(
             f"`steps` at least 1. Received: dim={dim}, steps={steps}"
         )
     widths = (hidden,) * depth
+    maf = partial(MaskedAutoregressive, context_dim=context_dim, dtype=dtype)
 
     def coupling(mask, seed):
         transformed = int((~conditioning_mask(mask, dim)).sum())
@@ -113,18 +112,14 @@ def build(
     def step(alternate, seed):
         if name in COUPLINGS:
             return coupling("second" if alternate else "first", seed)
-        maf = MaskedAutoregressive(
-            hidden=widths,
-            context_dim=context_dim,
-            reverse=alternate,
-            bound=bound,
-            seed=seed,
-            dtype=dtype,
-        )
-        return Inverse(maf) if name == "iaf" else maf
+        made = maf(hidden=widths, reverse=alternate, bound=bound, seed=seed)
+        return Inverse(made) if name == "iaf" else made
 
     if name == "maf-plain":
-        members = _plain(dim, context_dim, seed, dtype)
+        members = [
+            maf(hidden=(dim, dim), bound=None, orthogonal=True, seed=step_seed)
+            for step_seed in _seeds(seed, NUM_PLAIN_STEPS)
+        ]
     else:
         members = []
         *seeds, last = _seeds(seed, steps + 1)
@@ -141,21 +136,6 @@ def build(
     return chain
 
 
-def _plain(dim, context_dim, seed, dtype):
-    """The members of `maf-plain`."""
-    return [
-        MaskedAutoregressive(
-            hidden=(dim, dim),
-            context_dim=context_dim,
-            bound=None,
-            orthogonal=True,
-            seed=step_seed,
-            dtype=dtype,
-        )
-        for step_seed in _seeds(seed, NUM_PLAIN_STEPS)
-    ]
-
-
 def _seeds(seed, count):
     """A seed for each step, ints."""
     return np.random.default_rng(seed).integers(2**31, size=count).tolist()
@@ -164,9 +144,8 @@ def _seeds(seed, count):
 def _alternates(name, mixing, i):
     """Whether step `i` conditions on the second half, or runs from the last channel.
 
-    So in a few steps every channel is transformed and conditions others. Reversing the
-    channels alternates the halves by itself, but for the middle one of an odd number,
-    which belongs to the second half: so every second pair of steps alternates.
+    Reversing the channels alternates the halves by itself, but for the middle one of an
+    odd number, which is of the second half: so every second pair of steps alternates.
     """
     if mixing == "reverse":
         return name in COUPLINGS and i // 2 % 2 == 1

@@ -3,9 +3,7 @@
 `z = forward(x)`, `x = inverse(z)`, `log_det = log |det dz / dx|`, one number for each
 row of the batch. Forward is the normalising direction: from data to latent. Events
 have any rank, `[batch, ..., channels]`; maps that mix numbers mix channels, and the
-log-determinant sums over the whole event.
-
-Chains add their log-determinants, and the inverse has that of forward, negated:
+log-determinant sums over the whole event. The inverse has that of forward, negated:
 `inverse_and_log_det(z)` gives `x` and `log |det dx / dz|`.
 """
 
@@ -112,8 +110,7 @@ class Chain(Bijector):
     context. An empty chain is the identity.
 
     Args:
-        bijectors: Bijectors, all of one dtype, which is the chain's. A chain may be
-            one of them.
+        bijectors: Bijectors or chains, all of one dtype, which is the chain's.
         dtype: Of an empty chain. Defaults to `"float32"`.
     """
 
@@ -239,6 +236,16 @@ def add_constant(layer, name, value, dtype=None, trainable=False):
         trainable=trainable,
         name=name,
     )
+
+
+def check_context(context, rank, context_dim):
+    """Refuses a context of another number of axes or another width, or none."""
+    shape = None if context is None else tuple(context.shape)
+    if shape is None or len(shape) != rank or shape[-1] != context_dim:
+        raise ValueError(
+            "A map with a `context_dim` needs a `context` of as many axes as `x`, "
+            f"{rank}, the last of {context_dim}. Received: {shape}"
+        )
 
 
 def _shared_dtype(bijectors, dtype):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from flows.bijectors.base import ConfigurableLayer
+from flows.bijectors.base import ConfigurableLayer, check_context
 
 
 @keras.saving.register_keras_serializable(package="flows")
@@ -15,8 +15,7 @@ class Conditioner(ConfigurableLayer):
         hidden: Widths of the hidden layers, a tuple of ints.
         outputs: Numbers that come out for each place.
         context_dim: Channels of the context, 0 for none. Defaults to `0`.
-        seed: Of the hidden layers' first weights, Glorot uniform.
-            Defaults to `0`.
+        seed: Of the hidden layers' first weights, Glorot uniform. Defaults to `0`.
 
     Call arguments:
         x: `[batch, ..., channels]`.
@@ -35,29 +34,18 @@ class Conditioner(ConfigurableLayer):
         self.outputs = outputs
         self.context_dim = context_dim
         self.seed = seed
-        if min(*self.hidden, outputs, 1) < 1 or context_dim < 0:
-            raise ValueError(
-                "`hidden` and `outputs` must be at least 1, `context_dim` at least 0. "
-                f"Received: hidden={self.hidden}, outputs={outputs}, "
-                f"context_dim={context_dim}"
-            )
+        self.check_min(hidden=1, outputs=1, context_dim=0)
 
     def build(self, input_shape):
         seeds = np.random.default_rng(self.seed).integers(2**31, size=len(self.hidden))
+        starts = [keras.initializers.GlorotUniform(int(seed)) for seed in seeds]
+        dtype = self.dtype_policy
         self.dense = [
-            layers.Dense(
-                width,
-                "relu",
-                kernel_initializer=keras.initializers.GlorotUniform(int(seed)),
-                dtype=self.dtype_policy,
-            )
-            for width, seed in zip(self.hidden, seeds, strict=True)
+            layers.Dense(width, "relu", kernel_initializer=start, dtype=dtype)
+            for width, start in zip(self.hidden, starts, strict=True)
         ]
-        self.dense.append(
-            layers.Dense(
-                self.outputs, kernel_initializer="zeros", dtype=self.dtype_policy
-            )
-        )
+        last = layers.Dense(self.outputs, kernel_initializer="zeros", dtype=dtype)
+        self.dense.append(last)
         width = input_shape[-1] + self.context_dim
         for dense in self.dense:
             dense.build((*input_shape[:-1], width))
@@ -65,23 +53,12 @@ class Conditioner(ConfigurableLayer):
 
     def call(self, x, context=None):
         if self.context_dim:
-            x = ops.concatenate([x, self._broadcast(x, context)], axis=-1)
+            check_context(context, len(x.shape), self.context_dim)
+            everywhere = context + ops.zeros_like(x[..., :1])
+            x = ops.concatenate([x, everywhere], axis=-1)
         for dense in self.dense:
             x = dense(x)
         return x
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.outputs)
-
-    def _broadcast(self, x, context):
-        """The context at every place of `x`."""
-        expected = (len(x.shape), self.context_dim)
-        found = None if context is None else (len(context.shape), context.shape[-1])
-        if found != expected:
-            raise ValueError(
-                "A conditioner with a `context_dim` needs a `context` of as many axes "
-                f"as `x`, the last of {self.context_dim}. Received: "
-                f"x.shape={tuple(x.shape)}, context.shape="
-                f"{context if context is None else tuple(context.shape)}"
-            )
-        return context + ops.zeros_like(x[..., :1])

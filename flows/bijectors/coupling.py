@@ -21,6 +21,7 @@ import numpy as np
 from keras import ops
 
 from flows.bijectors.base import Bijector, event_sum
+from timbre.training.networks import check_choice
 
 MASKS = ("first", "second")
 
@@ -34,12 +35,10 @@ def conditioning_mask(mask, channels) -> np.ndarray:
         channels: Number of channels.
 
     Raises:
-        ValueError: If there is no such mask, or no channel conditions, or none is
-            transformed.
+        ValueError: If there is no such mask, or not a channel of each kind.
     """
     if isinstance(mask, str):
-        if mask not in MASKS:
-            raise ValueError(f"`mask` must be one of {MASKS}. Received: {mask!r}")
+        check_choice("mask", mask, MASKS)
         first = np.arange(channels) < channels // 2
         found = first if mask == "first" else ~first
     else:
@@ -59,16 +58,14 @@ class Coupling(Bijector):
         conditioner: A layer from `x_a`, `[batch, ..., conditioning]`, to
             `[batch, ..., transformed * num_parameters]`; one with a `context_dim` above
             0 is called with the context too. Its dtype is the coupling's.
-        mask: See `conditioning_mask`. Defaults to `"first"`: the first half conditions
-            the second.
+        mask: See `conditioning_mask`. Defaults to `"first"`.
 
     Call arguments:
         x: `[batch, ..., channels]`, two channels or more.
         context: `[batch, ..., context_dim]`, axes as `x` has, or of length 1.
 
     Raises:
-        ValueError: If the mask does not fit the channels, the conditioner gives another
-            number of parameters, or there is no context where one is needed.
+        ValueError: If mask, context, or the conditioner's outputs do not fit.
     """
 
     def __init__(self, conditioner, mask="first", dtype=None, **kwargs):
@@ -82,11 +79,7 @@ class Coupling(Bijector):
         raise NotImplementedError
 
     def _transform(self, x, parameters):
-        """`f(x)` and `log |f'(x)|`, shaped as `x`, `[..., transformed]`.
-
-        `parameters` are `[..., transformed, num_parameters]`; where they are all zero,
-        `f` is the identity.
-        """
+        """`f(x)` and `log |f'(x)|`, shaped as `x`; `f` is the identity for zeros."""
         raise NotImplementedError
 
     def _inverse_transform(self, z, parameters):

@@ -27,7 +27,7 @@ class Alignment(Bijector):
     identity until `adapt`.
 
     Args:
-        dims: Channels of each factor's part, which come first, before the residual.
+        dims: Channels of each factor's part; the residual comes last.
 
     Call arguments:
         x: `[batch, channels]`.
@@ -60,9 +60,8 @@ def discriminant_directions(x, labels, dims) -> np.ndarray:
     """An orthogonal matrix whose first rows are the directions in which classes differ.
 
     Of each factor the leading directions of the between-class scatter, perpendicular to
-    those of the factors with fewer classes: where speakers determine gender, gender
-    keeps its direction, and speakers have the others. Parts with more channels than
-    such directions, and the residual, are filled with the orthogonal complement.
+    those of the factors with fewer classes: gender keeps its direction, and speakers
+    have the others. The orthogonal complement fills the rest and the residual.
 
     Args:
         x: `[n, dim]`.

@@ -6,6 +6,7 @@ import scipy.linalg
 from keras import ops
 
 from flows.bijectors.base import Bijector, add_constant, event_sum
+from timbre.training.networks import check_choice
 
 STARTS = ("identity", "rotation")
 
@@ -20,8 +21,8 @@ class InvertibleLinear(Bijector):
 
     Args:
         seed: Of the rotation, an int. Defaults to `0`.
-        start: `W` at first: `"identity"`, or `"rotation"`, an orthogonal matrix sampled
-            at random. Defaults to `"identity"`.
+        start: `W` at first, `"identity"` or `"rotation"`, a random orthogonal matrix.
+            Defaults to `"identity"`.
 
     Reference:
         Glow: Generative Flow with Invertible 1x1 Convolutions (Kingma & Dhariwal,
@@ -30,8 +31,7 @@ class InvertibleLinear(Bijector):
 
     def __init__(self, seed=0, start="identity", **kwargs):
         super().__init__(**kwargs)
-        if start not in STARTS:
-            raise ValueError(f"`start` must be one of {STARTS}. Received: {start!r}")
+        check_choice("start", start, STARTS)
         self.seed = seed
         self.start = start
 

@@ -30,11 +30,9 @@ class ActNorm(Bijector):
     """
 
     def build(self, input_shape):
-        shape = (input_shape[-1],)
-        self.mean = self.add_weight(shape=shape, initializer="zeros", name="mean")
-        self.log_scale = self.add_weight(
-            shape=shape, initializer="zeros", name="log_scale"
-        )
+        zeros = np.zeros(input_shape[-1])
+        self.mean = add_constant(self, "mean", zeros, trainable=True)
+        self.log_scale = add_constant(self, "log_scale", zeros, trainable=True)
 
     def adapt(self, x, context=None, labels=None):
         """Sets mean and scale by two or more finite rows, `[batch, ...]`."""
@@ -76,9 +74,7 @@ class Scaler(Bijector):
         super().__init__(**kwargs)
         self.shape = tuple(shape)
         if not self.shape or min(self.shape) < 1:
-            raise ValueError(
-                f"`shape` must have axes of 1 or more. Received: {self.shape}"
-            )
+            raise ValueError(f"`shape` must have axes of 1 or more. Received: {shape}")
 
     def build(self, input_shape=None):
         dim = math.prod(self.shape)
@@ -126,10 +122,9 @@ def _moments(x, axis):
             f"`adapt` needs at least two rows to estimate a scale. Received: {len(x)}"
         )
     if not np.isfinite(x).all():
-        bad = np.size(x) - np.isfinite(x).sum()
+        bad = x.size - np.isfinite(x).sum()
         raise ValueError(
-            f"`adapt` needs finite numbers. Received: {bad} that are not, "
-            f"of {np.size(x)}"
+            f"`adapt` needs finite numbers. Received: {bad} that are not, of {x.size}"
         )
     mean = np.mean(x, axis=axis, dtype="float64")
     deviation = np.std(x, axis=axis, dtype="float64")

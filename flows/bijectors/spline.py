@@ -34,8 +34,7 @@ def rational_quadratic(x, widths, heights, slopes, tail):
     Args:
         x: `[...]`; numbers beyond `tail` stay as they are.
         widths, heights: Of the `K` bins, before softmax, `[..., K]`.
-        slopes: At the inner knots, before softplus, `[..., K - 1]`; at the outer ones
-            the slope is 1, that of the identity.
+        slopes: At the inner knots, before softplus, `[..., K - 1]`; 1 at outer ones.
         tail: Where the spline ends on both sides, a float > 0.
 
     Returns:
@@ -44,8 +43,7 @@ def rational_quadratic(x, widths, heights, slopes, tail):
     clipped = ops.clip(x, -tail, tail)
     knots_x, knots_y = _knots(widths, tail), _knots(heights, tail)
     x_0, y_0, w, h, d_0, d_1 = _bins(clipped, knots_x, knots_x, knots_y, slopes)
-    s = h / w
-    u = (clipped - x_0) / w
+    s, u = h / w, (clipped - x_0) / w
     z = y_0 + h * u * (s * u + d_0 * (1 - u)) / _denominator(u, s, d_0, d_1)
     return _within(tail, x, z, _log_slope(u, s, d_0, d_1))
 
@@ -125,10 +123,8 @@ def _bins(values, knots, knots_x, knots_y, slopes):
 def _within(tail, given, mapped, log_slope):
     """Mapped values and log-slopes up to `tail`, the identity beyond it."""
     inside = ops.abs(given) <= tail
-    return (
-        ops.where(inside, mapped, given),
-        ops.where(inside, log_slope, ops.zeros_like(log_slope)),
-    )
+    log_slope = ops.where(inside, log_slope, ops.zeros_like(log_slope))
+    return ops.where(inside, mapped, given), log_slope
 
 
 def _knots(sizes, tail):
@@ -147,9 +143,8 @@ def _denominator(u, s, d_0, d_1):
 def _log_slope(u, s, d_0, d_1):
     """The logarithm of `dz / dx` (equation 5)."""
     steepness = d_1 * u**2 + 2 * s * u * (1 - u) + d_0 * (1 - u) ** 2
-    return (
-        2 * ops.log(s) + ops.log(steepness) - 2 * ops.log(_denominator(u, s, d_0, d_1))
-    )
+    denominator = _denominator(u, s, d_0, d_1)
+    return 2 * ops.log(s) + ops.log(steepness) - 2 * ops.log(denominator)
 
 
 def _root(v, s, d_0, d_1):

@@ -4,11 +4,10 @@ A latent has a part for each factor (phone, speaker, ...) and a residual:
 
 `log p(z | y) = sum_f log N(z_f; mean[f, y_f], v_f) + log N(residual; 0, 1)`
 
-`y = -1` is a label that is missing, and the factor's part then follows the mixture of
-its classes: `log sum_k prior[f, k] N(z_f; mean[f, k], v_f)`. The prior of a known label
-is not counted: this is the density of the latent given the labels, not of both.
-
-By Bayes' rule `p(k | z_f) = prior[f, k] N(z_f; mean[f, k], v_f) / sum_j ...`.
+Where a label is missing, `y = -1`, the factor's part follows the mixture of its
+classes: `log sum_k prior[f, k] N(z_f; mean[f, k], v_f)`. The prior of a known label is
+not counted: this is the density of the latent given the labels, not of both. By Bayes'
+rule `p(k | z_f) = prior[f, k] N(z_f; mean[f, k], v_f) / sum_j ...`.
 
 No factor and all residual is the normal base of an ordinary flow (NF), one factor that
 of a discriminative flow (DNF), several that of a factorial one (f-DNF).
@@ -25,11 +24,13 @@ import itertools
 import math
 
 import keras
+import numpy as np
 from keras import ops
 
-from flows.bijectors.base import ConfigurableLayer
+from flows.bijectors.base import ConfigurableLayer, add_constant
 from flows.gaussian import class_means, log_normal, log_normals, log_priors
 from flows.validation import validate_latents
+from timbre.training.networks import check_choice
 
 VARIANCES = ("unit", "shared", "class")
 MAX_LOG_VARIANCE = 3.0  # either way
@@ -54,8 +55,8 @@ class FactorialNormal(ConfigurableLayer):
         Log-densities in nats, `[batch]`, as `log_prob`.
 
     Raises:
-        ValueError: If `dims` are not those of `classes`, a part has no dimension, a
-            factor fewer than two classes, or the latent no dimension at all.
+        ValueError: If `dims` are not one for each of `classes`, a part or the latent
+            has no dimension, or a factor fewer than two classes.
     """
 
     def __init__(
@@ -71,12 +72,9 @@ class FactorialNormal(ConfigurableLayer):
         self.classes, self.dims = tuple(classes), tuple(dims)
         self.residual = residual
         self.variance = variance
-        _check(self.classes, self.dims, residual, variance)
-        sizes = (*self.dims, residual)
-        self._slices = [
-            slice(*ends)
-            for ends in itertools.pairwise((0, *itertools.accumulate(sizes)))
-        ]
+        self._check()
+        edges = itertools.accumulate((*self.dims, residual), initial=0)
+        self._slices = [slice(*ends) for ends in itertools.pairwise(edges)]
         each = list(enumerate(zip(self.classes, self.dims, strict=True)))
         self._means = [
             self.add_weight(name=f"means_{f}", shape=(k, d), initializer="zeros")
@@ -94,12 +92,7 @@ class FactorialNormal(ConfigurableLayer):
                 for f, (k, d) in each
             ]
         self._log_priors = [
-            self.add_weight(
-                name=f"log_priors_{f}",
-                shape=(k,),
-                initializer=keras.initializers.Constant(-math.log(k)),
-                trainable=False,
-            )
+            add_constant(self, f"log_priors_{f}", np.full(k, -math.log(k)))
             for f, (k, _) in each
         ]
         self.built = True
@@ -130,10 +123,9 @@ class FactorialNormal(ConfigurableLayer):
     def log_prob(self, z, labels=None):
         """Log-densities of latents given their labels, nats; see the class."""
         z = ops.convert_to_tensor(z, self.compute_dtype)
+        total = ops.zeros_like(z[:, 0])
         if self.residual:
             total = log_normal(z[:, self._slices[-1]], 0.0, 0.0)
-        else:
-            total = ops.zeros_like(z[:, 0])
         for f, joint in enumerate(self._log_joints(z)):
             density = ops.logsumexp(joint, axis=-1)
             if labels is not None:
@@ -161,7 +153,7 @@ class FactorialNormal(ConfigurableLayer):
         return ops.pad(part, [[0, 0], [before, after]])
 
     def sample(self, noise, uniform, labels=None, temperature=1.0):
-        """Transforms noise to samples.
+        """Transforms noise to samples `[batch, dim]`.
 
         Args:
             noise: Standard normal, `[batch, dim]`.
@@ -169,9 +161,6 @@ class FactorialNormal(ConfigurableLayer):
                 none is given.
             labels: Int `[batch, factors]`, -1 where missing; `None`: all are.
             temperature: Scales the noise; 0 gives the means. Defaults to `1.0`.
-
-        Returns:
-            `z`, `[batch, dim]`.
         """
         noise = ops.convert_to_tensor(noise, self.compute_dtype) * temperature
         uniform = ops.convert_to_tensor(uniform, self.compute_dtype)
@@ -205,6 +194,17 @@ class FactorialNormal(ConfigurableLayer):
             self._means[f].assign(means)
             self._log_priors[f].assign(log_priors(rows))
 
+    def _check(self):
+        check_choice("variance", self.variance, VARIANCES)
+        self.check_min(classes=2, dims=1, residual=0)
+        if len(self.classes) != len(self.dims):
+            raise ValueError(
+                "`dims` must have one number for each factor of `classes`. "
+                f"Received: dims={self.dims}, classes={self.classes}"
+            )
+        if self.dim < 1:
+            raise ValueError("`dims` and `residual` must be at least 1 together")
+
     def _of_classes(self, f, labels):
         """Means and log-variances of the classes of rows; unknown ones count as 0."""
         labels = ops.maximum(labels, 0)
@@ -225,24 +225,3 @@ class FactorialNormal(ConfigurableLayer):
 
 def _clip(log_variance):
     return ops.clip(log_variance, -MAX_LOG_VARIANCE, MAX_LOG_VARIANCE)
-
-
-def _check(classes, dims, residual, variance):
-    if len(classes) != len(dims):
-        raise ValueError(
-            "`dims` must have one number for each factor of `classes`. "
-            f"Received: dims={dims}, classes={classes}"
-        )
-    if any(dim < 1 for dim in dims) or residual < 0 or sum(dims) + residual < 1:
-        raise ValueError(
-            "`dims` must be at least 1 each, `residual` at least 0, and 1 together. "
-            f"Received: dims={dims}, residual={residual}"
-        )
-    if any(count < 2 for count in classes):
-        raise ValueError(
-            f"Every factor needs two classes or more. Received: classes={classes}"
-        )
-    if variance not in VARIANCES:
-        raise ValueError(
-            f"`variance` must be one of {VARIANCES}. Received: {variance!r}"
-        )

@@ -1,8 +1,8 @@
 """Gaussian class posteriors in latent space, for models trained without labels.
 
-Of a VAE or a plain flow the latents of each class are averaged after training. Each
-factor's classes are modelled as normals around their means over the whole latent, with
-one diagonal within-class covariance (linear discriminant analysis):
+After the training of a VAE or a plain flow, each factor's classes are modelled as
+normals around their mean latents, with one diagonal within-class covariance (linear
+discriminant analysis):
 
 `p(k | z) = prior[f, k] N(z; mean[f, k], within[f]) / sum_j ...`
 """
@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from flows.bijectors.base import ConfigurableLayer
+from flows.bijectors.base import ConfigurableLayer, add_constant
 from flows.gaussian import class_means, log_normals, log_priors
 from flows.validation import validate_latents
 
@@ -40,15 +40,10 @@ class ClassMeans(ConfigurableLayer):
         super().__init__(dtype=dtype, autocast=False, **kwargs)
         self.classes = tuple(classes)
         self.dim = dim
-        if any(count < 2 for count in self.classes):
-            raise ValueError(
-                f"Every factor needs two classes or more. Received: classes={classes}"
-            )
+        self.check_min(classes=2)
 
         def weight(name, *shape):
-            return self.add_weight(
-                name=name, shape=shape, initializer="zeros", trainable=False
-            )
+            return add_constant(self, name, np.zeros(shape))
 
         each = list(enumerate(self.classes))
         self._centres = [weight(f"centres_{f}", k, dim) for f, k in each]
@@ -68,24 +63,16 @@ class ClassMeans(ConfigurableLayer):
         """Logarithms of `p(class | z)`, for each factor `[batch, classes[f]]`."""
         z = ops.convert_to_tensor(z, self.compute_dtype)
         joints = (
-            prior + log_normals(z, ops.convert_to_tensor(centres), variance)
-            for prior, centres, variance in zip(
-                self._log_priors, self._centres, self._log_variances, strict=True
-            )
+            prior + log_normals(z, self.centres(f), self._log_variances[f])
+            for f, prior in enumerate(self._log_priors)
         )
         return tuple(ops.log_softmax(joint, axis=-1) for joint in joints)
 
     def adapt(self, z, labels):
         """Estimates class means, within-class variances and priors, `rows + 1`.
 
-        A class without rows gets the mean of all rows.
-
-        Args:
-            z: Latents, finite, NumPy `[n, dim]`, two or more.
-            labels: Int NumPy `[n, factors]`, -1 where missing.
-
-        Raises:
-            ValueError: If they are not that, or a factor has no labelled row.
+        A class without rows gets the mean of all rows. Arguments and errors are as for
+        `flows.models.base_distribution.FactorialNormal.adapt`.
         """
         z, labels = validate_latents(z, labels, self.dim, self.classes)
         for f, num_classes in enumerate(self.classes):

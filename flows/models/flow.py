@@ -38,23 +38,18 @@ class Flow(LatentModel):
     Args:
         bijector: A `flows.bijectors.base.Bijector` of `[batch, D]`.
         base: A `flows.models.base_distribution.FactorialNormal` of `D` dimensions.
-        scaler: A `flows.bijectors.normalisation.Scaler` of the segments.
-        vocabulary: Dict, each factor of the data to the names of its classes in the
-            order of their indices.
+        scaler, vocabulary, jitter, seed: As for `LatentModel`.
         label_dropout: Probability that a label is masked in training, each
             independently. Defaults to `0.0`.
         ce_weight: Weight of the cross-entropy of the classes. Defaults to `0.0`.
         cross_penalty: Weight of `scatter`, of each factor's classes in each part that
             is another's or the residual. Defaults to `0.0`.
-        jitter: Deviation of the noise added in training, in deviations of the data.
-            Defaults to `0.0`.
-        seed: Of masked labels and noise. Defaults to `0`.
         own: The factors whose classes the base has. Defaults to all of `vocabulary`,
             or none where the base has no classes.
 
     Call arguments:
-        inputs: Dict of `x`, `[batch, *shape]`, and `labels`, int `[batch, F]` with a
-            column for each factor of `vocabulary` and -1 where missing; or bare `x`.
+        inputs: Dict of `x`, `[batch, *shape]`, and `labels`, int `[batch, F]`; or bare
+            `x`.
 
     Returns:
         The loss of each row in nats, `[batch]`.
@@ -89,13 +84,7 @@ class Flow(LatentModel):
         if own is None:
             own = tuple(vocabulary) if base.classes else ()
         super().__init__(
-            scaler,
-            vocabulary,
-            dim=base.dim,
-            own=own,
-            jitter=jitter,
-            seed=seed,
-            **kwargs,
+            scaler, vocabulary, base.dim, own=own, jitter=jitter, seed=seed, **kwargs
         )
         self.bijector, self.base = bijector, base
         self.label_dropout = label_dropout
@@ -128,18 +117,11 @@ class Flow(LatentModel):
         return self.scaler.inverse(self.bijector.inverse(z))
 
     def log_prob(self, x, labels=None):
-        """Log-densities of segments given their labels.
+        """Log-densities of segments given their labels, nats, `[batch]`.
 
         Args:
-            x: `[batch, *shape]`.
+            x: `[batch, *shape]`, finite.
             labels: Int `[batch, F]`, -1 where missing; `None`: all are.
-
-        Returns:
-            Nats, in the units of the features, `[batch]`.
-
-        Raises:
-            ValueError: If arrays are not finite or of another shape, or labels name no
-                class.
         """
         scaled, scaler_log_det = self._scaled(x)
         z, log_det = self.bijector.forward_and_log_det(scaled)
@@ -169,7 +151,7 @@ class Flow(LatentModel):
         What is one part only, as of an NF or a DNF without residual, is named `code`.
         """
         if not self.has_parts:
-            return {"code": z}
+            return super().split_latents(z)
         return dict(zip(self._part_names, self.base.split(z), strict=True))
 
     @property
@@ -228,15 +210,10 @@ class Flow(LatentModel):
                 f"The base must have as many dimensions as a segment has numbers, "
                 f"{numbers}. Received: {self.base.dim}"
             )
-        if not 0 <= self.label_dropout <= 1:
+        self.check_min(label_dropout=0, ce_weight=0, cross_penalty=0)
+        if self.label_dropout > 1:
             raise ValueError(
-                "`label_dropout` must be between 0 and 1. "
-                f"Received: {self.label_dropout}"
-            )
-        if self.ce_weight < 0 or self.cross_penalty < 0:
-            raise ValueError(
-                "`ce_weight` and `cross_penalty` must be at least 0. "
-                f"Received: {self.ce_weight} and {self.cross_penalty}"
+                f"`label_dropout` must be at most 1. Received: {self.label_dropout}"
             )
 
 
@@ -244,18 +221,15 @@ def scatter(z, labels, num_classes):
     """Between-class share of the variance of a part, for the classes of a factor.
 
     `sum_k n_k |mean_k - mean|**2 / sum_i |z_i - mean|**2`, over the rows of the batch
-    that are labelled: 1 where classes are points, 0 where their means are equal. By
-    chance alone it is `(classes in the batch - 1) / (rows - 1)`: use batches of many
-    rows a class. Factors that are correlated in the data, such as speaker and gender,
-    are separated by it at the cost of likelihood.
+    that are labelled: 1 where classes are points, 0 where their means are equal or
+    nothing is labelled. By chance it is `(classes in the batch - 1) / (rows - 1)`: use
+    batches of many rows a class. Factors that are correlated in the data, such as
+    speaker and gender, are separated by it at the cost of likelihood.
 
     Args:
         z: `[batch, d]`.
         labels: Int `[batch]`, -1 where missing.
         num_classes: Of the factor.
-
-    Returns:
-        A scalar in [0, 1]; 0 where nothing is labelled.
     """
     members = ops.one_hot(labels, num_classes, dtype=z.dtype)  # zeros for -1
     counts = ops.sum(members, axis=0)

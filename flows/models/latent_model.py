@@ -10,8 +10,7 @@ means of whole latents, set by `fit_class_means`. A factor is manipulated by
 with the posterior-weighted mean of all centres where the source is not known. In models
 with parts the other parts stay what they are, to the bit.
 
-Names and arrays are validated. Inside of a `tf.function` there is nothing to validate,
-and the same methods take tensors.
+Names and arrays are validated; traced tensors of a `tf.function` are not.
 
 Reference:
     Deep Generative Factorization for Speech Signal (Sun et al., 2021), section 3,
@@ -26,13 +25,14 @@ from keras import ops
 
 from flows import validation
 from flows.batching import map_batches
+from flows.bijectors.base import ConfigurableLayer, add_constant
 from flows.models.class_means import ClassMeans
 from timbre.training.losses import MeanOverReplicas
 
 MAX_ADAPT_ROWS = 10_000  # from which scales and directions are estimated
 
 
-class LatentModel(keras.Model):
+class LatentModel(ConfigurableLayer, keras.Model):
     """What a VAE and the flows share; a member writes `call`, `encode` and `decode`.
 
     A member is called with `{"x": [batch, *shape], "labels": int [batch, F]}`, or bare
@@ -47,11 +47,10 @@ class LatentModel(keras.Model):
         own: The factors that the model is trained to classify; where there are none,
             class means of latents stand in for all factors.
         jitter: Deviation of the noise added to segments in training, in deviations of
-            the data. Replicas each train on rows of their own, but sample the same
-            noise, as well as the same hidden labels. Defaults to `0.0`.
+            the data. Replicas sample the same noise and hide the same labels. Defaults
+            to `0.0`.
         seed: Of all noise in training, and of the rows that scales are estimated from.
             Defaults to `0`.
-        **kwargs: Arguments of `keras.Model`.
 
     Attributes:
         factors: The factors that can be classified and manipulated: `own`, or all.
@@ -59,25 +58,22 @@ class LatentModel(keras.Model):
     """
 
     def __init__(
-        self, scaler, vocabulary, *, dim, own=(), jitter=0.0, seed=0, **kwargs
+        self, scaler, vocabulary, dim, *, own=(), jitter=0.0, seed=0, **kwargs
     ):
         super().__init__(autocast=False, **kwargs)
         self.vocabulary = {name: tuple(names) for name, names in vocabulary.items()}
         validation.validate_vocabulary(self.vocabulary, own)
-        if jitter < 0:
-            raise ValueError(f"`jitter` must be at least 0. Received: {jitter}")
         self.scaler, self.dim = scaler, dim
         self.shape = tuple(scaler.shape)
         self.own, self.jitter, self.seed = tuple(own), jitter, seed
+        self.check_min(jitter=0)
         self.factors = self.own or tuple(self.vocabulary)
         if not scaler.built:
             scaler.build((None, *self.shape))
         self.averages = None if self.own else ClassMeans(self.num_classes, dim)
         self.random_state = keras.random.SeedGenerator(seed)
         self.mean = MeanOverReplicas()
-        self.is_adapted = self.add_weight(
-            name="is_adapted", shape=(), initializer="zeros", trainable=False
-        )
+        self.is_adapted = add_constant(self, "is_adapted", 0.0)
         self.built = True  # members build what they hold
 
     def encode(self, x):
@@ -107,8 +103,7 @@ class LatentModel(keras.Model):
     def classifier(self):
         """The class-conditional densities: a member's own base, or the class means.
 
-        Raises:
-            RuntimeError: If the class means have not been set.
+        Class means that have not been set are a RuntimeError.
         """
         is_set = validation.concrete(self.averages.is_set)
         if is_set is not None and not is_set:
@@ -121,8 +116,7 @@ class LatentModel(keras.Model):
     def adapt(self, x, labels=None):
         """Sets what depends on data before training: scales, first centres and priors.
 
-        Scales are estimated from up to 10,000 random rows; centres and priors count
-        all rows.
+        Scales are estimated from up to 10,000 random rows, the others from all.
 
         Args:
             x: Segments, finite, NumPy `[n, *shape]`, two or more.
@@ -155,21 +149,20 @@ class LatentModel(keras.Model):
         Args:
             x: Dict of `x` and `labels`, or bare segments; or what else Keras takes, a
                 data set of such batches say, by a model that is adapted.
-            args, kwargs: For `keras.Model.fit`.
 
         Returns:
             The history.
 
         Raises:
-            ValueError: If arrays are not finite or not of the model's shape, or if the
-                model is not adapted and these are no arrays.
+            ValueError: If arrays are not finite or not of the model's shape, or there
+                are none and the model is not adapted.
         """
-        arrays = validation.extract_arrays(x)
-        if arrays is not None:
-            segments = validation.validate_segments(arrays[0], self.shape)
-            labels = validation.validate_labels(
-                arrays[1], len(segments), self.num_classes
-            )
+        inputs = x if isinstance(x, dict) else {"x": x}
+        segments, labels = inputs.get("x"), inputs.get("labels")
+        has_arrays = hasattr(segments, "__array__")
+        if has_arrays:
+            segments = validation.validate_segments(segments, self.shape)
+            labels = validation.validate_labels(labels, len(segments), self.num_classes)
             if not self.adapted:
                 self.adapt(segments, labels)
         elif not self.adapted:
@@ -178,7 +171,7 @@ class LatentModel(keras.Model):
                 f"is fitted to anything else. Received: {type(x).__name__}"
             )
         history = super().fit(x, *args, **kwargs)
-        if arrays is not None and (labels >= 0).any(axis=0).all():
+        if has_arrays and (labels >= 0).any(axis=0).all():
             self.fit_class_means(segments, labels)
         return history
 
@@ -207,13 +200,9 @@ class LatentModel(keras.Model):
         return {"code": z}
 
     def class_indices(self, labels):
-        """Class indices of a dict of factors to names of classes.
+        """Class indices, int32 NumPy `[F]`, of a dict of factors to names of classes.
 
-        Returns:
-            Int32 NumPy `[F]`, -1 for factors not given.
-
-        Raises:
-            ValueError: If there is no such factor, or no such class of it.
+        They are -1 for factors not given; no such factor or class is a ValueError.
         """
         return validation.class_indices(self.vocabulary, labels)
 
@@ -227,15 +216,14 @@ class LatentModel(keras.Model):
                 centre, `[dim]` or `[batch, dim]`, such as `enrol` returns.
             source: What the segments are, the same, with index -1 where it is not
                 known. Defaults to the posterior-weighted mean of all centres.
-            alpha: How far to shift, a float or `[batch]`. Defaults to `1.0`, all the
-                way.
+            alpha: How far to shift, a float or `[batch]`. Defaults to `1.0`.
 
         Returns:
             `[batch, *shape]`.
 
         Raises:
-            ValueError: If factor or class are unknown, an index is out of range, a
-                shape is wrong, or anything is not finite.
+            ValueError: If a factor, a class or a shape is not the model's, or anything
+                is not finite.
         """
         names = self.vocabulary[self.factors[self._index(factor)]]
         x = validation.validate_segments(x, self.shape)
@@ -251,12 +239,9 @@ class LatentModel(keras.Model):
         )
 
     def shift_latents(self, z, factor, to, source=None, alpha=1.0):
-        """Latents `[batch, dim]`, shifted as `manipulate` does it, without validation.
+        """Latents `z` `[batch, dim]`, shifted as `manipulate` does it.
 
-        Args:
-            z: `[batch, dim]`.
-            factor, alpha: See `manipulate`.
-            to, source: Class indices or centres, see `manipulate`.
+        `to` and `source` are class indices or centres, and nothing is validated.
         """
         alpha = ops.convert_to_tensor(alpha, "float32")
         alpha = alpha[:, None] if alpha.ndim else alpha
@@ -266,9 +251,9 @@ class LatentModel(keras.Model):
     def swap(self, x1, x2, factor):
         """Exchanges a factor between two batches of segments, row by row.
 
-        Where the factor has a part of the latent, parts are exchanged as they are, and
-        swapping twice restores the input. Otherwise the difference of the
-        posterior-weighted means is exchanged, and swapping twice restores it nearly.
+        Parts of the latent are exchanged as they are, and swapping twice restores the
+        input. Without parts the difference of the posterior-weighted means is
+        exchanged, and swapping twice restores it nearly.
 
         Args:
             x1, x2: `[batch, *shape]` each.
@@ -295,7 +280,7 @@ class LatentModel(keras.Model):
         return self.decode(new1), self.decode(new2)
 
     def enrol(self, x, factor):
-        """The centre of a new class: the mean latent of its segments.
+        """The centre of a new class of a factor: the mean latent of its segments.
 
         Args:
             x: Segments of one class, `[n, *shape]`.
@@ -312,9 +297,9 @@ class LatentModel(keras.Model):
         """Samples segments.
 
         Args:
-            labels: Dict of factors to names of classes, for all; or class indices, int
-                `[n, F]`, with -1 for a class sampled by the priors, of which a model
-                heeds the columns of `own`. Defaults to classes sampled by the priors.
+            labels: Dict of factors in `own` to names of classes, for all; or class
+                indices, int `[n, F]`, -1 for a class sampled by the priors. Defaults to
+                classes sampled by the priors.
             count: How many. Defaults to the rows of `labels`, or 1.
             seed: Which; the first of many are those of few. Defaults to `0`.
             temperature: Scales the noise. Defaults to `1.0`.
@@ -323,8 +308,8 @@ class LatentModel(keras.Model):
             `[count, *shape]`.
 
         Raises:
-            ValueError: If a class is unknown or its factor is not in `own`, or `count`
-                is below 1 or not that of `labels`.
+            ValueError: If there is no such factor or class, or `count` is below 1 or
+                not that of `labels`.
         """
         if isinstance(labels, dict):
             known = {name: self.vocabulary[name] for name in self.own}
@@ -343,17 +328,15 @@ class LatentModel(keras.Model):
         )
 
     def generate(self, noise, uniform, labels, temperature=1.0):
-        """Segments from given noise, without validation.
+        """Segments of given noise, as by `FactorialNormal.sample`, without validation.
 
         Args:
             noise: Standard normal `[batch, dim]`.
-            uniform: In [0, 1), `[batch, F]`; selects the class where none is given.
+            uniform: In [0, 1), `[batch, F]`.
             labels: Class indices, int `[batch, F]`, -1 where none is given.
             temperature: Scales the noise. Defaults to `1.0`.
         """
         return self.decode(ops.convert_to_tensor(noise) * temperature)
-
-    # What members use, or replace
 
     def _adapt(self, x, labels):
         """What `adapt` sets beside the scaler."""
@@ -363,10 +346,7 @@ class LatentModel(keras.Model):
         return ops.ones((self.dim,))
 
     def _centre(self, z, factor, given):
-        """Centres of `given`, class indices or centres, to broadcast with `z`.
-
-        Those not given, `None` or -1, are inferred from `z`, `[batch, dim]`.
-        """
+        """Centres of class indices or centres; `None` and -1 are inferred from `z`."""
         f = self._index(factor)
         centres = self.classifier.centres(f)
         if given is None:
@@ -385,7 +365,7 @@ class LatentModel(keras.Model):
         return x[np.sort(order[:MAX_ADAPT_ROWS])]
 
     def _scaled(self, x):
-        """Scaled segments `[batch, D]` and log-determinants; arrays must be finite."""
+        """Scaled segments `[batch, D]` and log-determinants; arrays are validated."""
         if isinstance(x, np.ndarray):
             x = validation.validate_segments(x, self.shape, minimum=0)
         return self.scaler.forward_and_log_det(x)
@@ -412,16 +392,7 @@ class LatentModel(keras.Model):
             )
         return self.factors.index(factor)
 
-    def get_config(self):
-        own = {name: getattr(self, name) for name in self._arguments()}
-        return keras.saving.serialize_keras_object({**own, "name": self.name})
-
     @classmethod
-    def from_config(cls, config):
-        return cls(**keras.saving.deserialize_keras_object(config))
-
-    @classmethod
-    def _arguments(cls):
-        """Arguments of a member, which are attributes; those of Keras aside."""
-        names = inspect.signature(cls.__init__).parameters
-        return [name for name in names if name not in ("self", "kwargs")]
+    def arguments(cls):
+        _, *names, _ = inspect.signature(cls.__init__).parameters  # `self`, `kwargs`
+        return tuple(names)

@@ -19,6 +19,7 @@ from flows.models.vae import VAE, Perceptron
 from timbre.files import verify_sha256
 from timbre.training.config import load as load_config
 from timbre.training.config import subset
+from timbre.training.networks import check_choice
 
 KINDS = ("vae", "nf", "dnf", "fdnf")  # as a config names them
 WEIGHTS = ".weights.h5"
@@ -46,10 +47,8 @@ def build(
         kind: `"vae"`, `"nf"`, `"dnf-<factor>"` or `"fdnf"`.
         shape: Of a segment, D numbers in all.
         vocabulary: Dict, each factor to the names of its classes.
-        backbone: Dict of arguments of `flows.bijectors.backbones.build`. Defaults to
-            none.
-        dims: Dimensions of the factors' parts, of `fdnf`. See `part_dims`.
-        residual: Dimensions of the residual, of `fdnf`. Defaults to what `dims` leave.
+        backbone: Dict of arguments of `flows.bijectors.backbones.build`.
+        dims, residual: Dimensions of the parts of `fdnf`, see `part_dims`.
         variance: See `flows.models.base_distribution.FactorialNormal`.
         vae: Dict of `latent`, `hidden`, `depth`, `beta` and `deviation`, see
             `flows.models.vae.VAE`. Defaults to 32, 256, 2, 1 and a trained one.
@@ -68,14 +67,10 @@ def build(
         vae = {"latent": 32, "hidden": 256, "depth": 2} | (vae or {})
         depth = vae.pop("depth")
         widths = (vae.pop("hidden"),) * depth
+        encoder = Perceptron(widths, 2 * vae["latent"], seed)
+        decoder = Perceptron(widths, dim, seed + depth + 1)
         return VAE(
-            Perceptron(widths, 2 * vae["latent"], seed),
-            Perceptron(widths, dim, seed + depth + 1),
-            scaler,
-            vocabulary,
-            jitter=jitter,
-            seed=seed,
-            **vae,
+            encoder, decoder, scaler, vocabulary, jitter=jitter, seed=seed, **vae
         )
     own = _own(kind, vocabulary)
     classes = tuple(len(vocabulary[factor]) for factor in own)
@@ -98,20 +93,12 @@ def build(
 
 
 def expand_kinds(models, vocabulary):
-    """Kinds of models of a run: `dnf` becomes one for each factor.
-
-    Args:
-        models: Some of `KINDS`.
-        vocabulary: Dict, each factor to the names of its classes.
-    """
-    unknown = [kind for kind in models if kind not in KINDS]
-    if unknown:
-        raise ValueError(f"Models must be among {KINDS}. Received: {unknown}")
-    return [
-        name
-        for kind in models
-        for name in ([f"dnf-{f}" for f in vocabulary] if kind == "dnf" else [kind])
-    ]
+    """Kinds of models of a run, of `KINDS`; `dnf` becomes one for each factor."""
+    found = []
+    for kind in models:
+        check_choice("models", kind, KINDS)
+        found += [f"dnf-{f}" for f in vocabulary] if kind == "dnf" else [kind]
+    return found
 
 
 def part_dims(dim, classes, dims=(), residual=None):
@@ -122,8 +109,7 @@ def part_dims(dim, classes, dims=(), residual=None):
         classes: How many classes each factor has.
         dims: As wanted. Defaults to one fewer than classes each, as many as
             discriminate normals of one covariance; if that is more than there is, or
-            if a `residual` is given, to equal parts of what it leaves, the first ones
-            larger by 1 where they do not divide.
+            with a `residual`, to equal parts of what it leaves, the first larger by 1.
         residual: Dimensions of the residual. Defaults to what is left.
 
     Raises:
@@ -144,26 +130,19 @@ def part_dims(dim, classes, dims=(), residual=None):
 
 
 def weights_file(kind):
-    """Name of the file in a run folder that holds a model's weights."""
+    """Name of the file of a model's weights in a run folder."""
     return f"{kind}{WEIGHTS}"
 
 
 def list_kinds(run_folder):
     """The models whose weights are in a run folder, in the order of `KINDS`."""
-    found = [
-        path.name.removesuffix(WEIGHTS) for path in Path(run_folder).glob(f"*{WEIGHTS}")
-    ]
-    families = {kind: kind.partition("-")[0] for kind in sorted(found)}
-    known = [kind for kind, family in families.items() if family in KINDS]
-    return sorted(known, key=lambda kind: KINDS.index(families[kind]))
+    files = [path.name for path in Path(run_folder).glob(f"*{WEIGHTS}")]
+    kinds = sorted(name.removesuffix(WEIGHTS) for name in files)
+    return [k for family in KINDS for k in kinds if k.partition("-")[0] == family]
 
 
 def load(run_folder, kind="fdnf"):
-    """Loads a model from a run folder of `train_flow.py`.
-
-    Args:
-        run_folder: The folder.
-        kind: Which of its models. Defaults to `"fdnf"`.
+    """Loads one of the models of a run folder of `train_flow.py`.
 
     Raises:
         FileNotFoundError: If there is no such run, or no finished model of this kind.
@@ -194,18 +173,9 @@ def load(run_folder, kind="fdnf"):
 
 
 def arguments(config, facts):
-    """Keyword arguments of `build`, out of config and facts.
-
-    Args:
-        config: A `flows.config.SpeechFlowConfig`.
-        facts: Dict with `shape` and `vocabulary`, which the data decided.
-    """
-    return {
-        **subset(config, FlowModelConfig),
-        "seed": config.seed,
-        "shape": facts["shape"],
-        "vocabulary": facts["vocabulary"],
-    }
+    """Arguments of `build` by a `SpeechFlowConfig` and what the data decided."""
+    of_data = {name: facts[name] for name in ("shape", "vocabulary")}
+    return {**subset(config, FlowModelConfig), "seed": config.seed, **of_data}
 
 
 def _own(kind, vocabulary):

@@ -45,7 +45,6 @@ class Perceptron(ConfigurableLayer):
         self.hidden = tuple(hidden)
         self.outputs = outputs
         self.seed = seed
-        widths = (*self.hidden, outputs)
         self._layers_in_turn = [
             keras.layers.Dense(
                 width,
@@ -53,7 +52,7 @@ class Perceptron(ConfigurableLayer):
                 kernel_initializer=keras.initializers.GlorotUniform(seed + i),
                 dtype="float32",
             )
-            for i, width in enumerate(widths)
+            for i, width in enumerate((*self.hidden, outputs))
         ]
 
     def build(self, input_shape):
@@ -77,16 +76,11 @@ class VAE(LatentModel):
     Args:
         encoder: A layer, scaled segments `[batch, D]` to `[batch, 2 * latent]`.
         decoder: A layer, `[batch, latent]` to `[batch, D]`.
-        scaler: A `flows.bijectors.normalisation.Scaler` of the segments.
-        vocabulary: Dict, each factor of the data to the names of its classes in the
-            order of their indices.
+        scaler, vocabulary, jitter, seed: As for `LatentModel`.
         latent: Dimensions of a latent. Defaults to `32`.
         beta: Weight of the divergence in training. Defaults to `1.0`.
-        deviation: Of the decoder, in deviations of the data; `None` learns one for all
-            numbers. Defaults to `None`.
-        jitter: Deviation of the noise added in training, in deviations of the data.
-            Defaults to `0.0`.
-        seed: Of all noise. Defaults to `0`.
+        deviation: Of the decoder, in deviations of the data. Defaults to `None`, which
+            learns one for all numbers.
 
     Call arguments:
         inputs: Dict of `x`, `[batch, *shape]`, and perhaps `labels`; or bare `x`.
@@ -118,9 +112,7 @@ class VAE(LatentModel):
                 "`beta` must be at least 0 and `deviation` above 0. "
                 f"Received: beta={beta}, deviation={deviation}"
             )
-        super().__init__(
-            scaler, vocabulary, dim=latent, jitter=jitter, seed=seed, **kwargs
-        )
+        super().__init__(scaler, vocabulary, latent, jitter=jitter, seed=seed, **kwargs)
         self.encoder, self.decoder = encoder, decoder
         self.latent = latent
         self.beta = beta
@@ -128,7 +120,6 @@ class VAE(LatentModel):
         numbers = math.prod(self.shape)
         _build("encoder", encoder, numbers, 2 * latent)
         _build("decoder", decoder, latent, numbers)
-        self._log_deviation = None
         if deviation is None:
             self._log_deviation = self.add_weight(
                 name="log_deviation",

@@ -238,9 +238,9 @@ def test_a_base_is_a_layer(kind, rng):
     "wrong, rule",
     [
         ({"dims": (2,)}, "one number for each factor"),
-        ({"dims": (2, 0)}, "at least 1 each"),
-        ({"residual": -1}, "at least 0"),
-        ({"classes": (3, 1)}, "two classes or more"),
+        ({"dims": (2, 0)}, "`dims` must be at least 1"),
+        ({"residual": -1}, "`residual` must be at least 0"),
+        ({"classes": (3, 1)}, "`classes` must be at least 2"),
         ({"classes": (), "dims": ()}, "1 together"),
         ({"variance": "full"}, "one of"),
     ],
