@@ -12,7 +12,8 @@ def build_augmenter(*, noises="", sample_rate=16000, **conditions):
 
     Args:
         noises: Folder of noise recordings. Defaults to none: coloured noise.
-        sample_rate, **conditions: Further arguments of `Augmenter`.
+        sample_rate: In Hz. Defaults to `16000`.
+        **conditions: Further arguments of `Augmenter`.
     """
     from timbre.audio.augment import Augmenter
 
