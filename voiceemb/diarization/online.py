@@ -13,9 +13,7 @@ from voiceemb.inference import unit
 class OnlineAssigner:
     """Numbers the speakers of a stream, one embedding at a time.
 
-    A speaker is the mean direction of the embeddings assigned so far; the next one is
-    assigned to the most similar speaker, or, below `threshold`, to a new one.
-    Assignments are final.
+    A speaker is the mean direction of the embeddings so far. Assignments are final.
 
     Args:
         threshold: Cosine below which a speaker is new. Defaults to `0.4`.

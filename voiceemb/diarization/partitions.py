@@ -47,8 +47,7 @@ def spectral(embeddings, max_clusters):
         top = [max(num - max_clusters, 0), num - 1]
         vectors = eigh(graph * scale[:, None] * scale, subset_by_index=top)[1][:, ::-1]
         for count in range(2, min(max_clusters, num - 1) + 1):
-            rows = unit(vectors[:, :count])
-            yield _k_means(rows, count)
+            yield _k_means(unit(vectors[:, :count]), count)
 
 
 def agglomerative(embeddings, max_clusters):

@@ -98,6 +98,7 @@ def admit(
     own = people.get(name)
     enrolled = embeddings[:0] if own is None else own.embeddings
     others = {n: s.embeddings for n, s in people.items() if n != name}
+    gallery = Gallery(others) if others else None
     rows = range(len(recordings))
     duplicates = [_duplicate_reasons(row, embeddings, enrolled) for row in rows]
     good = [not (duplicates[row] or recordings[row][1].reasons) for row in rows]
@@ -109,9 +110,10 @@ def admit(
             rest = [r for r in rows if good[r] and r != row]
             own_samples = np.concatenate([enrolled, embeddings[rest]])
             score, probability = _score_own(embedding, own_samples, calibration)
-            reasons += _voice_reasons(
-                embedding, score, probability, others, calibration
-            )
+            reasons += _voice_reasons(probability)
+            impostor = _find_impostor(embedding, score, gallery, calibration)
+            if impostor is not None:
+                reasons += (f"sounds like {impostor!r}, who is enrolled",)
         duplicate = bool(duplicates[row])
         admitted = not duplicate and bool(embedding.any()) and (force or not reasons)
         samples.append(
@@ -148,29 +150,24 @@ def _score_own(embedding, own_samples, calibration):
     return score, float(calibration.probability(score))
 
 
-def _voice_reasons(embedding, score, probability, others, calibration):
-    """Reasons against a recording by its voice: unlike its own, or like another's."""
-    reasons = ()
-    if probability is not None and probability < 0.5:
-        reasons += (
-            "sounds like somebody else: the probability that it is the voice of the "
-            f"other recordings is {100 * probability:.0f} %",
-        )
-    name = _find_impostor(embedding, score, others, calibration)
-    if name is not None:
-        reasons += (f"sounds like {name!r}, who is enrolled",)
-    return reasons
+def _voice_reasons(probability):
+    """The reason against a recording that is unlike the person's other ones."""
+    if probability is None or probability >= 0.5:
+        return ()
+    return (
+        "sounds like somebody else: the probability that it is the voice of the "
+        f"other recordings is {100 * probability:.0f} %",
+    )
 
 
-def _find_impostor(embedding, score, others, calibration):
-    """The name of another enrolled person whose voice it is, or None.
+def _find_impostor(embedding, score, gallery, calibration):
+    """The name of somebody in the gallery of others whose voice it is, or None.
 
     Without samples of its own (`score` is None), whoever `identify` names; else whoever
     scores higher than those and is likely by the calibration, if any.
     """
-    if not others or (score is None and calibration is None):
+    if gallery is None or (score is None and calibration is None):
         return None
-    gallery = Gallery(others)
     scores = gallery.scores(embedding)
     if score is None:
         return identification.identify(

@@ -186,8 +186,7 @@ def trials(embeddings, speaker, *, samples=1, scoring="centroid", repeats=5, see
     """Verification trials against enrolled speakers of one or several samples.
 
     In each repetition, `samples` utterances of everybody who has more, two speakers at
-    least, are enrolled, and all others are scored against all of them. These scores are
-    higher than those of pairs of single utterances.
+    least, are enrolled, and all others are scored against all of them.
 
     Args:
         embeddings: Unit vectors, `[utterances, dim]`.

@@ -113,10 +113,7 @@ class People:
 
     @property
     def corrupted(self) -> dict[str, str]:
-        """File name to the reason why it is ignored.
-
-        `remove` deletes a corrupted person, `calibrate` replaces a calibration.
-        """
+        """File name to the reason why it is ignored, until `remove` or `calibrate`."""
         return self.store.corrupted | self.store_calibration.corrupted
 
     @property
@@ -248,10 +245,7 @@ class People:
 
         Args:
             voice, scoring: As for `scores`.
-            unknown_prior: Prior probability of a speaker who is not enrolled. Defaults
-                to `0.5`.
-            threshold: The score from which the most alike is named. Defaults to the
-                maximum of the posterior, which takes a calibration for `scoring`.
+            unknown_prior, threshold: See `voiceemb.enrolment.identification.identify`.
         """
         fitted = self.store_calibration.get(scoring)
         identification.check_decidable(fitted, threshold)
@@ -272,9 +266,7 @@ class People:
         Args:
             voice, scoring: As for `scores`.
             name: Of the person.
-            prior: Prior probability that it is. Defaults to `0.5`.
-            threshold: The score from which to accept. Defaults to where the posterior
-                is a half, which takes a calibration for `scoring`.
+            prior, threshold: See `voiceemb.enrolment.identification.verify`.
         """
         gallery = Gallery({name: self._person(name).embeddings})
         score = gallery.scores(self.embedder.embed(voice), scoring=scoring)[0]

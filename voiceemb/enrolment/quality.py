@@ -52,20 +52,17 @@ class Quality:
     reasons: tuple[str, ...] = ()
 
 
-def inspect(waveform, activity, *, thresholds=None, min_speech_s=None) -> Quality:
+def inspect(waveform, activity, thresholds) -> Quality:
     """Measure the quality of one recording.
 
     Args:
         waveform: float32 `[samples]`, 16 kHz.
         activity: Its `voiceemb.vad.Activity`.
-        thresholds: A `QualityThresholds`. Defaults to `QualityThresholds()`.
-        min_speech_s: Seconds of speech it must have. Defaults to that of `thresholds`.
+        thresholds: A `QualityThresholds`.
     """
-    thresholds = thresholds or QualityThresholds()
-    min_speech_s = thresholds.min_speech_s if min_speech_s is None else min_speech_s
     clipped = clipping(extract_speech(waveform, activity))
     snr_db = signal_to_noise(activity)
-    reasons = duration_reasons(activity.speech_s, min_speech_s)
+    reasons = duration_reasons(activity.speech_s, thresholds.min_sample_s)
     if clipped >= thresholds.max_clipped:
         reasons += (
             f"{100 * clipped:.1f} % of it is clipped, less than "

@@ -22,9 +22,8 @@ class SpeechEmbedder:
     """Extracts speech by a voice activity detector, and embeds it by an encoder.
 
     Args:
-        encoder: A `voiceemb.Encoder`, or None: then voices must be embeddings.
+        encoder, detector: As of `voiceemb.enrolment.people.People`.
         dim: Length of an embedding.
-        detector: A `voiceemb.vad.Detector`. Defaults to the one of `voiceemb.vad.load`.
     """
 
     def __init__(self, encoder, dim, *, detector=None):
@@ -123,10 +122,7 @@ def _inspect(waveform, activity, thresholds):
         seconds = len(waveform) / SAMPLE_RATE
         reason = f"too short: {seconds:.2f} s of sound, {MIN_S:g} s are needed"
         return quality.Quality(0.0, 0.0, None, (reason,))
-    min_speech_s = thresholds.min_sample_s
-    return quality.inspect(
-        waveform, activity, thresholds=thresholds, min_speech_s=min_speech_s
-    )
+    return quality.inspect(waveform, activity, thresholds)
 
 
 def _source_name(source, default):

@@ -64,8 +64,7 @@ def launch(
 def check_port(port, host="127.0.0.1"):
     """Raise before any work if the page can not be served there.
 
-    It is a ValueError for no port, such as 0, by which a system chooses a free one, and
-    an OSError if the port is taken or `host` is no address of this machine.
+    Port 0, by which a system chooses a free one, is refused.
     """
     if not 1 <= port <= MAX_PORT:
         raise ValueError(

@@ -56,7 +56,7 @@ class Version(NamedTuple):
 
 
 class Session:
-    """The recording of one open page, and its diarization results, newest last.
+    """The recording of one open page, and its diarization results.
 
     Args:
         root: Folder in which it makes its own, once there is a recording.
@@ -85,12 +85,7 @@ class Session:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def load(self, path, name):
-        """Load a sound file in place of the last one; a bad one changes nothing.
-
-        Args:
-            path: The file; not needed afterwards.
-            name: For display.
-        """
+        """Load a sound file in place of the last one; a bad one changes nothing."""
         try:
             waveform = wave.read(path)
         except wave.AudioError as error:  # its path is an internal one
@@ -110,8 +105,7 @@ class Session:
         """Find who speaks when; False if another recording was taken meanwhile.
 
         Args:
-            diarize: As `diarization.diarize`, of a waveform.
-            progress: Passed on.
+            diarize, progress: As `diarization.diarize`, and its argument.
             **speakers: What `parse_num_speakers` returned.
         """
         recording = self._require_recording()

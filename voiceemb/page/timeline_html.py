@@ -56,10 +56,10 @@ def render(recording, found=None) -> str:
 
 def table(found, enrolled=()) -> str:
     """A table of speakers: seconds, share, turns, and whether they are `enrolled`."""
-    total = sum(found.speakers.values())
-    rows = []
+    speakers, rows = found.speakers, []
+    total = sum(speakers.values())
     for index, name in enumerate(order(found)):
-        seconds = found.speakers[name]
+        seconds = speakers[name]
         turns = sum(turn.speaker == name for turn in found.turns)
         share = 100 * seconds / total if total else 0.0
         rows.append(

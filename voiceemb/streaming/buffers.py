@@ -1,8 +1,7 @@
 """Ring buffers of the newest samples, and of the newest speech, of constant memory.
 
-Both count from the beginning of the stream, so everything in them has its time. The
-buffer of speech holds frames of speech without the pauses between them, and is emptied
-by a longer silence, so that speakers before and after it are not mixed.
+Both count from the beginning of the stream. The buffer of speech has no pauses, and is
+emptied by a longer silence, so that speakers before and after it are not mixed.
 """
 
 import numpy as np

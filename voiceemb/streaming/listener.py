@@ -44,8 +44,7 @@ class Listener:
         people: Anything whose `identify(embedding)` returns an object with `name`
             (`None` if unknown), `score` and `probability`, such as
             `voiceemb.enrolment.people.People` with a calibration. Defaults to none.
-        hysteresis: A `voiceemb.vad.HysteresisConfig`. Defaults to
-            `HysteresisConfig()`.
+        hysteresis: As of `voiceemb.vad.detect`.
         every_s: Length of an event in seconds, whole frames of 10 ms, at most 60.
             Defaults to `0.5`.
         window_s: Newest speech that is embedded, in seconds. Defaults to the

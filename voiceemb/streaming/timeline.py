@@ -38,7 +38,7 @@ def append(path, events) -> int:
     """Append events to a timeline file, each with one write; a new file is made.
 
     A last line that a killed process has left incomplete is removed first. One process
-    at a time may write to a file.
+    at a time may write to a file. A file that is no timeline is not changed.
 
     Args:
         path: The file, JSON lines; its folder exists.
@@ -47,9 +47,6 @@ def append(path, events) -> int:
 
     Returns:
         The number of events written.
-
-    Raises:
-        ValueError: If the file exists and is no timeline; it is not changed.
     """
     written = 0
     with open(path, "a+b", buffering=0) as file:

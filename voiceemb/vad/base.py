@@ -121,14 +121,11 @@ class FrameStream(Stream):
 
     @abc.abstractmethod
     def frames(self, frames: np.ndarray) -> np.ndarray:
-        """Probabilities of the next frames.
+        """Probabilities of the next frames, float32 `[n]`.
 
         Args:
             frames: Float32 `[n, FRAME]`, read-only, `1 <= n <= BATCH_FRAMES`; a row
                 begins `HOP` samples after the one before.
-
-        Returns:
-            Float32 `[n]` in [0, 1].
         """
 
     def _take(self):

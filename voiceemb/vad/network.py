@@ -97,7 +97,7 @@ class ActivityNetwork(ConfiguredByArguments, keras.Model):
         Args:
             waveform: Float `[batch, frames * HOP + FRAME - HOP]`; its first frame
                 follows the last one processed.
-            state: As returned by `initial_state` or the last `advance`.
+            state: Of `initial_state` or the last `advance`.
 
         Returns:
             Logits `[batch, frames]`, each for the frame `ahead` before, and the state.

@@ -67,16 +67,14 @@ def segment_mask(segments, num_frames, *, first=0) -> np.ndarray:
 class Segmenter:
     """Finds speech segments in a stream of frame probabilities.
 
-    The segments do not depend on how the stream is cut. They are in order, with frames
-    of silence between them.
+    The segments, in order and apart, do not depend on how the stream is cut.
 
     Args:
         config: A `HysteresisConfig`. Defaults to `HysteresisConfig()`.
 
     Attributes:
-        decided: Number of frames whose decision is final: whatever follows, they stay
-            inside or outside of speech. It lags by no more than the onset, the minimum
-            length, the release and the padding together.
+        decided: Number of frames whose decision is final. It lags by no more than the
+            onset, the minimum length, the release and the padding together.
     """
 
     def __init__(self, config=None):

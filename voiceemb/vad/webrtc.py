@@ -8,14 +8,10 @@ from voiceemb.vad.base import HOP, SAMPLE_RATE, Detector, FrameStream
 class WebRTCDetector(Detector):
     """The detector of WebRTC, by the package `webrtcvad-wheels`; it says 0 or 1.
 
-    It reads the first 10 ms of each frame as 16-bit numbers; what passes full scale is
-    clipped.
+    It reads the first 10 ms of each frame as 16-bit numbers, clipped at full scale.
 
     Args:
         mode: From 0, which takes most for speech, to 3. Defaults to `2`.
-
-    Raises:
-        ImportError: If the package is not installed.
     """
 
     name = "webrtc"
@@ -46,7 +42,6 @@ def _module():
     try:
         import webrtcvad
     except ImportError as error:
-        raise ImportError(
-            "WebRTC's detector needs a package: pip install webrtcvad-wheels"
-        ) from error
+        rule = "WebRTC's detector needs a package: pip install webrtcvad-wheels"
+        raise ImportError(rule) from error
     return webrtcvad
