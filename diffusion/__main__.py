@@ -1,14 +1,11 @@
 """`python -m diffusion COMMAND`, see `diffusion.commands`."""
 
+import functools
 import sys
 
 from timbre import cli
 
-
-def main(arguments=None):
-    """Runs one command; returns its exit status."""
-    return cli.run("diffusion", arguments)
-
+main = functools.partial(cli.run, "diffusion")
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -17,15 +17,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 project = "Timbre"
 author = "Timbre developers"
-release = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"][
-    "version"
-]
-extensions = [
-    "sphinx.ext.autodoc",
-    "sphinx.ext.autosummary",
-    "sphinx.ext.napoleon",
-    "myst_parser",
-]
+about = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+release = about["project"]["version"]
+extensions = [f"sphinx.ext.{name}" for name in ("autodoc", "autosummary", "napoleon")]
+extensions += ["myst_parser"]
 templates_path = ["_templates"]
 html_title = f"Timbre {release}"
 html_theme = "alabaster"

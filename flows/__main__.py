@@ -1,14 +1,11 @@
 """`python -m flows COMMAND`, see `flows.commands`."""
 
+import functools
 import sys
 
 from timbre import cli
 
-
-def main(arguments=None):
-    """Runs one command; returns its exit status."""
-    return cli.run("flows", arguments)
-
+main = functools.partial(cli.run, "flows")
 
 if __name__ == "__main__":
     sys.exit(main())

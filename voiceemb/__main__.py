@@ -1,14 +1,11 @@
 """`python -m voiceemb COMMAND`, see `voiceemb.commands`."""
 
+import functools
 import sys
 
 from timbre import cli
 
-
-def main(arguments=None):
-    """Runs one command; returns its exit status."""
-    return cli.run("voiceemb", arguments)
-
+main = functools.partial(cli.run, "voiceemb")
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,14 +1,11 @@
 """`python -m timbre.corpora COMMAND`, see `timbre.corpora.commands`."""
 
+import functools
 import sys
 
 from timbre import cli
 
-
-def main(arguments=None):
-    """Runs one command; returns its exit status."""
-    return cli.run("timbre.corpora", arguments)
-
+main = functools.partial(cli.run, "timbre.corpora")
 
 if __name__ == "__main__":
     sys.exit(main())

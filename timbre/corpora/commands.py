@@ -22,16 +22,10 @@ COMMANDS = {
     ).split()
 }
 Source = Positional[Annotated[Path, arg(help="Folder or manifest.")]]
-Sources = Positional[
-    Annotated[
-        tuple[Path, ...],
-        arg(
-            metavar="SOURCE [SOURCE ...]",
-            help="Folders or manifests.",
-            help_behavior_hint="(at least one)",
-        ),
-    ]
-]
+MANY = {"help_behavior_hint": "(at least one)"}
+SOURCES = arg(metavar="SOURCE [SOURCE ...]", help="Folders or manifests.", **MANY)
+Sources = Positional[Annotated[tuple[Path, ...], SOURCES]]
+SUBSETS = arg(metavar="SUBSET [SUBSET ...]", **MANY)
 
 
 def synthetic(
@@ -69,12 +63,7 @@ def synthetic(
 
 def librispeech(
     root: Positional[Path],
-    subsets: Positional[
-        Annotated[
-            tuple[str, ...],
-            arg(metavar="SUBSET [SUBSET ...]", help_behavior_hint="(at least one)"),
-        ]
-    ],
+    subsets: Positional[Annotated[tuple[str, ...], SUBSETS]],
 ):
     """Download and unpack subsets of LibriSpeech.
 
@@ -147,8 +136,7 @@ def cache(source: Source, folder: Positional[Path], *, sample_rate: int = 16000)
     cached = records.cache(corpus, folder, sample_rate=sample_rate)
     print(
         f"{cached.num} utterances, {cached.about['hours']:.2f} h, of "
-        f"{len(cached.speakers)} speakers in {folder}; "
-        f"{cached.num_skipped} skipped"
+        f"{len(cached.speakers)} speakers in {folder}; {cached.num_skipped} skipped"
     )
 
 
@@ -204,9 +192,8 @@ def check(sources: Sources, *, decode: bool = False):
     middle = counts[len(counts) // 2]
     print(f"utterances of a speaker: {counts[0]} to {counts[-1]}, half have {middle}")
     print(f"hours: {seconds / 3600:.2f}")
-    print(
-        "sample rates: " + ", ".join(f"{r} Hz ({n})" for r, n in sorted(rates.items()))
-    )
+    found = ", ".join(f"{rate} Hz ({n})" for rate, n in sorted(rates.items()))
+    print(f"sample rates: {found}")
     print(f"damaged: {len(damaged)}", *damaged, sep="\n  ")
     return 1 if damaged else 0
 
