@@ -37,8 +37,7 @@ def unit(x):
 def make(rng, num, options):
     """Voices and queries, float32 `[num, dim]` and `[QUERIES, dim]`."""
     turn = rng.normal(size=(options.freedom, options.dim)).astype(np.float32)
-    voices = rng.standard_normal((num, options.freedom), np.float32) @ turn
-    voices = unit(voices)
+    voices = unit(rng.standard_normal((num, options.freedom), np.float32) @ turn)
     voices += 0.3 / np.sqrt(options.dim) * rng.standard_normal(voices.shape, np.float32)
     picked = voices[rng.integers(num, size=QUERIES)]
     noise = rng.standard_normal(picked.shape, np.float32)

@@ -26,6 +26,7 @@ draw alone can be a third off.
 """
 
 import argparse
+import functools
 import itertools
 import json
 import tempfile
@@ -100,9 +101,8 @@ def ways(model, reference, starts):
     sides = measure({key: time_sampler(run) for key, run in functions.items()}, starts)
     eager, *others = list(sides.values())[:3]
     for other in others:
-        np.testing.assert_allclose(
-            other.embeddings, eager.embeddings, rtol=0, atol=SAME
-        )
+        both = other.embeddings, eager.embeddings
+        np.testing.assert_allclose(*both, rtol=0, atol=SAME)
     columns = "first s", "voices/s", "ratio", "CPU s", "ratio", "FD", "+-", "cov."
     print("\n" + timing.heading(ROW, "ways", "sampler", "steps", *columns))
     for key, side in sides.items():
@@ -131,13 +131,9 @@ def quality(model, reference, draws, steps):
 
 
 class Peer(timing.PeerProcess):
-    """The samplers of `diffusers` of one of our models, whose network is a `ResMLP`.
+    """The samplers of `diffusers` of a `SpeakerDiffusion` whose network is a `ResMLP`.
 
-    Args:
-        python: An interpreter that has torch and diffusers.
-        model: A `SpeakerDiffusion`.
-        folder: Where both sides read and write arrays.
-        threads: How many it may use.
+    Both sides read and write arrays in a folder.
     """
 
     def __init__(self, python, model, folder, threads):
@@ -223,15 +219,15 @@ def open_model(options):
         source = options.run
     else:
         size = {"dim": options.dim, "width": options.width}
-        (model, reference), seconds, _ = timing.seconds_of(
-            lambda: sampling_model.train(options.train_steps, **size)
-        )
+        train = functools.partial(sampling_model.train, **size)
+        found, seconds, _ = timing.seconds_of(train, options.train_steps)
+        model, reference = found
         source = f"{options.train_steps} steps of training here, {seconds:.0f} s"
-    parameters = model.denoiser.network.count_params()
+    network = model.denoiser.network
     distance, coverage = reference(reference.other)
     print(
-        f"{type(model.denoiser.network).__name__} of {parameters:,} parameters, "
-        f"{source}; {options.threads} threads\n"
+        f"{type(network).__name__} of {network.count_params():,} parameters, {source}; "
+        f"{options.threads} threads\n"
         f"floor: {len(reference)} real voices against as many, {model.dim} dimensions: "
         f"FD {distance:.2f}, coverage {coverage:.2f}"
     )
@@ -245,9 +241,7 @@ def parse():
     parser.add_argument("--train-steps", type=int, help="(8000; quick: 3000)")
     parser.add_argument("--dim", type=int, default=128, help="of its voices (128)")
     parser.add_argument("--width", type=int, default=256, help="of its network (256)")
-    parser.add_argument(
-        "--batch", type=int, default=1000, help="at least those compared"
-    )
+    parser.add_argument("--batch", type=int, default=1000, help="at least so many")
     parser.add_argument("--runs", type=int, help="that are timed (5; quick: 3)")
     parser.add_argument("--draws", type=int, help="of each cell of quality (5; 3)")
     parser.add_argument("--steps", type=int, nargs="+", help="of quality")

@@ -67,13 +67,7 @@ def load(run):
 
 
 def train(steps, *, dim, width):
-    """A model of synthetic speakers, a `resmlp`, and their reference.
-
-    Args:
-        steps: Of training, 128 voices each.
-        dim: Of a voice.
-        width: Of the network.
-    """
+    """A `resmlp` trained on synthetic speakers, and the reference of these."""
     keras.utils.set_random_seed(0)
     learn, *held = (
         embeddings.sample_speakers(count, seed, dim).embeddings
@@ -104,17 +98,6 @@ def ancestral(model, steps):
 
     lists = (column.tolist() for column in (np.arange(steps), t, *columns))
     return step, list(zip(*lists, strict=True))
-
-
-def loop(step, numbers):
-    """A sampler that is a Python loop."""
-
-    def sample(x, seed):
-        for row in numbers:
-            x = step(x, seed, *row)
-        return x
-
-    return sample
 
 
 def graph(model, name, steps, **options):
@@ -152,14 +135,24 @@ def samplers_of(model, loops, few):
     step, numbers = ancestral(model, steps)
     scalars = [tf.TensorSpec([], kind) for kind in 2 * ["int32"] + 3 * ["float32"]]
     compiled = tf.function(step, input_signature=[*inputs(model), *scalars])
-    same = {
-        "eager loop": loop(step, numbers),
-        "loop of a tf.function": loop(compiled, numbers),
-        "tf.while_loop": graph(model, "ddpm", steps),
-        "tf.while_loop, XLA": graph(model, "ddpm", steps, jit_compile=True),
-    }
-    solved = [("tf.while_loop", name, min(n, steps)) for name, n in few]
+
+    def loop(step):
+        def sample(x, seed):
+            for row in numbers:
+                x = step(x, seed, *row)
+            return x
+
+        return sample
+
     return {
-        **{(name, "ddpm", steps): function for name, function in same.items()},
-        **{key: graph(model, *key[1:]) for key in solved},
+        ("eager loop", "ddpm", steps): loop(step),
+        ("loop of a tf.function", "ddpm", steps): loop(compiled),
+        ("tf.while_loop", "ddpm", steps): graph(model, "ddpm", steps),
+        ("tf.while_loop, XLA", "ddpm", steps): graph(
+            model, "ddpm", steps, jit_compile=True
+        ),
+        **{
+            ("tf.while_loop", name, min(n, steps)): graph(model, name, min(n, steps))
+            for name, n in few
+        },
     }

@@ -7,8 +7,7 @@ the words as they are: training does, as its options depend on a preset. A modul
 commands loads heavy libraries inside its functions, so `--help` is instant.
 
 Whatever a user can mend is one line on stderr: status 1, or 2 if the options are
-wrong. Below is what commands share: loading what training left, checking outputs before
-any work, going on after a file that can not be used, ending on Ctrl-C.
+wrong.
 """
 
 import contextlib
@@ -168,9 +167,8 @@ def warn(text):
 def import_keras():
     """Imports TensorFlow and Keras in about 60 % of the usual time.
 
-    TensorFlow Lite imports JAX, and Keras imports scikit-learn, for converters and
-    wrappers that no command uses: they are hidden meanwhile. Nothing that is imported
-    is garbage, so none is collected.
+    JAX and scikit-learn, which they import for what no command uses, are hidden
+    meanwhile. Nothing that is imported is garbage, so none is collected.
     """
     if "tensorflow" in sys.modules or "keras" in sys.modules:
         return
@@ -192,14 +190,9 @@ def import_keras():
 
 @contextlib.contextmanager
 def loading(path):
-    """Makes one `ValueError` of whatever is wrong with a model that is loaded.
+    """Makes one `ValueError` of what is wrong with a model at `path` but its absence.
 
-    Args:
-        path: Of its run folder or export, for the message.
-
-    Raises:
-        FileNotFoundError: If that is what is wrong.
-        ValueError: Of any other error: h5py, Keras and TensorFlow raise their own.
+    h5py, Keras and TensorFlow raise errors of their own.
     """
     import_keras()
     try:
@@ -207,17 +200,12 @@ def loading(path):
     except FileNotFoundError:
         raise
     except Exception as error:
-        raise ValueError(
-            f"{path} can not be loaded. Received: {one_line(error)}"
-        ) from error
+        reason = one_line(error)
+        raise ValueError(f"{path} can not be loaded. Received: {reason}") from error
 
 
 def for_each_file(paths, work):
-    """Does the work of every file; one that can not be used does not end the rest.
-
-    Raises:
-        ValueError: At the end, if some could not be used.
-    """
+    """Does the work of every file; a `ValueError` at the end if some failed."""
     failed = 0
     for path in paths:
         try:
@@ -231,10 +219,10 @@ def for_each_file(paths, work):
 
 
 def check_output(path, suffixes=(), *, option="--out"):
-    """Refuses, before any work, a file that can not be written later.
+    """Refuses, before any work, a file that can not be written; makes its folder.
 
     Args:
-        path: The file; its folder is made.
+        path: The file.
         suffixes: Those that it may have, in lower case. Defaults to any.
         option: The option that names the file. Defaults to `"--out"`.
     """
@@ -243,9 +231,8 @@ def check_output(path, suffixes=(), *, option="--out"):
             f"{option} must end in {' or '.join(suffixes)}. Received: {path}"
         )
     if path.is_dir():
-        raise IsADirectoryError(
-            f"{option} must name a file. Received: a folder, {path}"
-        )
+        rule = f"{option} must name a file"
+        raise IsADirectoryError(f"{rule}. Received: a folder, {path}")
     check_folder(path.parent)
 
 
