@@ -27,7 +27,7 @@ def said(*parts):
     return np.concatenate(sounds)
 
 
-def heard(sound, *names, **options):
+def events_of(sound, *names, **options):
     one = listener(*names, **options)
     return one.push(sound) + one.finish()
 

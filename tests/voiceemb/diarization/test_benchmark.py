@@ -27,7 +27,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def told(*arguments):
+def lines_of(*arguments):
     command = [sys.executable, BENCHMARK, *arguments]
     done = programs.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -36,7 +36,7 @@ def told(*arguments):
 
 @pytest.mark.slow
 def test_the_table_has_every_recording_its_means_and_the_ratios(folder):
-    about, _, _, *rows = told("--folder", str(folder), "--detector", "truth")
+    about, _, _, *rows = lines_of("--folder", str(folder), "--detector", "truth")
     assert about.startswith("2 recordings, activity by truth")
     assert [row.split()[0] for row in rows[:2]] == ["one", "two"]
     assert [row.split(",")[0].split()[0] for row in rows[2:8]] == [
@@ -46,9 +46,9 @@ def test_the_table_has_every_recording_its_means_and_the_ratios(folder):
 
 
 @pytest.mark.slow
-def test_an_hour_is_told_in_real_time_and_memory(folder):
+def test_an_hour_reports_real_time_factor_and_memory(folder):
     arguments = ("--hour", "--minutes", "1", "2", "--detector", "energy")
-    head, *rows = told("--folder", str(folder), *arguments)
+    head, *rows = lines_of("--folder", str(folder), *arguments)
     assert head.split()[:2] == ["minutes", "windows"]
     assert [row.split()[0] for row in rows] == ["1", "2"]
     assert all("embed" in row and "1/" in row for row in rows)

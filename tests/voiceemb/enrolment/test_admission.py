@@ -1,4 +1,4 @@
-"""Who is let in, by voices on a circle: cosines are those of known angles."""
+"""Admission, by voices on a circle: cosines are those of known angles."""
 
 import numpy as np
 import pytest

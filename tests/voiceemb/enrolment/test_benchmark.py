@@ -30,7 +30,7 @@ def corpus(rng, speakers=8, each=6, noise=0.2, dim=32):
     return speaker, [("take", Quality(4.0, 0.0, 30.0))] * len(rows), rows
 
 
-def test_clear_voices_are_all_named_and_no_stranger_is(benchmark, rng):
+def test_clear_voices_are_all_identified_and_no_unknown_speaker_is(benchmark, rng):
     found, refused, counts = benchmark.answer(
         corpus(rng), OPTIONS, rng, benchmark.fixed(LINE)
     )
@@ -39,7 +39,7 @@ def test_clear_voices_are_all_named_and_no_stranger_is(benchmark, rng):
     assert right.all() and (named == known).all() and said.min() > 0.9
 
 
-def test_of_few_people_there_are_as_many_strangers(benchmark, rng):
+def test_of_few_people_there_are_as_many_unknown_speakers(benchmark, rng):
     options = SimpleNamespace(samples=2, unknown_prior=0.5, people=3)
     found, _, counts = benchmark.answer(
         corpus(rng, 12), options, rng, benchmark.fixed(LINE)
@@ -60,7 +60,7 @@ def test_a_third_that_calibrates_is_neither_enrolled_nor_asked(benchmark, rng):
     assert counts == (3, 6) and len(found) == 6 * 6 - 3
 
 
-def test_the_calibration_of_a_store_knows_its_people_and_no_corpus_but_the_others(
+def test_the_calibration_of_a_store_uses_its_people_and_no_corpus_but_the_others(
     benchmark, rng
 ):
     rest = [corpus(rng, noise=noise) for noise in (0.5, 1.0)]
@@ -96,7 +96,7 @@ def test_of_other_corpora_each_counts_alike_however_large(benchmark, rng):
     assert np.isclose(both.slope, expected.slope)
 
 
-def test_the_error_is_of_answers_and_known_where_all_are_right(benchmark):
+def test_the_error_is_of_decisions_and_known_where_all_are_right(benchmark):
     right, said = np.array([True, True, False, False]), np.array([0.9, 0.9, 0.1, 0.1])
     assert np.isclose(benchmark.calibration_error(right, said), 0.1)
     every = np.ones(4, bool)

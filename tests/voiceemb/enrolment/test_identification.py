@@ -77,7 +77,7 @@ def test_probabilities_sum_to_one_and_stay_finite_for_any_ratio(rng):
         assert np.isfinite(found).all() and np.isclose(found.sum(), 1)
 
 
-def test_one_person_and_a_stranger_is_verification():
+def test_one_person_and_an_unknown_speaker_is_verification():
     scores = np.array([0.45])
     found = identification.posterior(LINE.llr(scores), unknown_prior=0.8)
     assert np.isclose(found[0], LINE.probability(0.45, prior=0.2))
@@ -107,7 +107,7 @@ def test_the_posterior_of_made_scores_is_honest(rng):
         assert abs(said[some].mean() - right[some].mean()) < 3 * error
 
 
-def test_nobody_is_the_answer_when_nobody_is_likeliest():
+def test_nobody_is_identified_when_unknown_is_likeliest():
     scores = np.array([0.1, 0.35])
     found = identification.identify(["anna", "ben"], scores, calibration=LINE)
     assert found.name is None and found.score == 0.35

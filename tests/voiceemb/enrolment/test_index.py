@@ -78,7 +78,7 @@ def test_equal_voices_come_in_the_order_of_enrolment(rng, monkeypatch, block_byt
     assert (np.ptp(cosines, axis=1) == 0).all()
 
 
-def test_voices_that_float32_can_not_part_are_parted(rng):
+def test_cosines_that_float32_can_not_distinguish_are_ordered(rng):
     """Cosines 5e-9 below 1 and less apart, where a step of float32 is 6e-8."""
     query = unit(rng, 1, 64).astype(float)
     voices = query + 1e-4 * rng.uniform(0.5, 1, (300, 1)) * unit(rng, 300, 64)

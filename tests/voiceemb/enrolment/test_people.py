@@ -42,7 +42,7 @@ def test_who_was_enrolled_from_one_recording_is_named_in_another(rng, people):
     assert not people.verify(speak(rng, 4), "ben").same
 
 
-def test_answers_follow_every_change(rng, people):
+def test_scores_follow_every_change(rng, people):
     anna, ben = unit(rng, 2, BANDS)  # some voice, asked before anybody is enrolled
     assert people.scores(anna) == {}
     people.enrol("anna", speak(rng, 1))
@@ -242,7 +242,7 @@ def test_what_is_no_sound_is_an_error_and_enrols_nothing(rng, people, sound, rea
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_what_is_too_short_to_be_heard_is_refused_alone(rng, people, force):
+def test_what_is_too_short_to_be_embedded_is_refused_alone(rng, people, force):
     sounds = [np.zeros(0, np.float32), speak(rng, 1), speak(rng, 1)[RATE:][:1500]]
     report = people.enrol("anna", sounds, names=["a", "b", "c"], force=force)
     assert [s.enrolled for s in report.samples] == [False, True, False]
@@ -263,7 +263,7 @@ def test_two_tenths_of_a_second_are_said_to_be_too_little(rng, people):
     assert not report.enrolled and report.samples[0].reasons
 
 
-def test_a_new_store_is_empty_and_answers(rng, people):
+def test_a_new_store_is_empty_and_can_be_asked(rng, people):
     assert (
         len(people) == 0 and people.names == [] and people.scores(speak(rng, 1)) == {}
     )
@@ -289,7 +289,7 @@ def test_at_equal_likelihoods_the_unknown_prior_decides(rng, people):
 
 
 @pytest.mark.slow
-def test_real_people_are_known_again_and_a_stranger_is_not(real_data, tmp_path):
+def test_real_people_are_identified_and_an_unknown_speaker_is_not(real_data, tmp_path):
     from voiceemb import Encoder
     from voiceemb.vad.energy import EnergyDetector
 

@@ -1,4 +1,4 @@
-"""The gate: closed forms of clipping and of the ratio of speech to noise."""
+"""Recording quality: closed forms of clipping and of the ratio of speech to noise."""
 
 import dataclasses
 

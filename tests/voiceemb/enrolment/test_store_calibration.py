@@ -23,9 +23,9 @@ PLACES = {
 
 @pytest.fixture
 def people(tmp_path):
-    heard = encoder()
-    heard.calibration, heard.corpus_scores = LINE, PLACES
-    return People.create(tmp_path / "people", heard, detector=Loud())
+    trained = encoder()
+    trained.calibration, trained.corpus_scores = LINE, PLACES
+    return People.create(tmp_path / "people", trained, detector=Loud())
 
 
 def file(people):
@@ -47,7 +47,7 @@ def test_whoever_is_enrolled_changes_the_calibration(rng, people):
         assert people.calibration == cohort_calibration.calibrate(PLACES, samples)
         assert again(people).calibration == people.calibration
     lines = np.array([(line.slope, line.offset) for line in seen])
-    np.testing.assert_allclose(lines[0], lines[1], rtol=1e-6)  # no stranger to herself
+    np.testing.assert_allclose(lines[0], lines[1], rtol=1e-6)  # one has no impostor
     assert np.abs(np.diff(lines[1:, 0])).min() > 0.01
     assert "adapted to the 3 people in the store" in people.provenance
     people.remove("zoe")
@@ -60,16 +60,17 @@ def test_several_samples_of_one_person_say_something_too(rng, people):
     assert people.provenance.endswith("adapted to the samples of one person")
 
 
-def test_answers_are_given_by_it_to_whoever_asks(rng, people):
+def test_identification_and_verification_use_it(rng, people):
     for voice, name in enumerate(["anna", "ben"]):
         people.enrol(name, speak(rng, 3 * voice))
     voice = unit(rng, 1, BANDS)[0]
     expected = people.calibration.probability(people.scores(voice)["anna"])
     assert np.isclose(people.verify(voice, "anna").probability, expected)
     listener = Listener(people.embedder.encoder, detector=tones.Loud(), people=people)
-    heard = [one for one in listener.push(speak(rng, 3)) if one.embedding is not None]
-    assert heard and {one.speaker for one in heard} == {"ben"}
-    for one in heard:
+    events = listener.push(speak(rng, 3))
+    embedded = [one for one in events if one.embedding is not None]
+    assert embedded and {one.speaker for one in embedded} == {"ben"}
+    for one in embedded:
         scores = [*people.scores(one.embedding).values()]
         chances = posterior(people.calibration.llr(scores))
         assert np.isclose(one.probability, chances.max())

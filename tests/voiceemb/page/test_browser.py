@@ -94,7 +94,7 @@ def test_a_conversation_is_seen_renamed_and_downloaded(page, talk):
         assert downloaded(page, suffix)[1] == f"turns.{suffix}"
 
 
-def test_a_turn_that_is_pressed_is_heard_to_its_end(page, talk):
+def test_a_turn_that_is_pressed_is_played_to_its_end(page, talk):
     find(page, talk)
     page.click('[aria-label="speaker 2, 0:03.0 to 0:04.5"]')
     wait(lambda: heard(page) > 3.05)
@@ -106,7 +106,7 @@ def test_a_turn_that_is_pressed_is_heard_to_its_end(page, talk):
     wait(lambda: abs(heard(page) - 4.75) < 0.1)  # half of 9.5 s
 
 
-def test_of_two_who_speak_at_once_each_turn_is_pressed_and_heard(page, tmp_path):
+def test_of_two_who_speak_at_once_each_turn_is_pressed_and_played(page, tmp_path):
     find(page, recorded(tmp_path / "talk.wav", AT_ONCE))
     within, around = "speaker 2, 0:02.0 to 0:03.0", "speaker 1, 0:00.5 to 0:04.0"
     turns = {
@@ -131,7 +131,7 @@ def test_of_two_who_speak_at_once_each_turn_is_pressed_and_heard(page, tmp_path)
     assert 3.9 < heard(page) < 4.4
 
 
-def test_turns_are_reached_and_heard_from_the_keyboard(page, talk):
+def test_turns_are_reached_and_played_from_the_keyboard(page, talk):
     find(page, talk)
     page.focus(".when-turn")
     page.keyboard.press("ArrowRight")
@@ -166,7 +166,7 @@ def test_speakers_are_merged_split_and_the_edits_taken_back(page, talk):
     wait(lambda: shown(page) == ["speaker 1", "Bea"])
 
 
-def test_the_number_of_speakers_can_be_told(page, talk):
+def test_the_number_of_speakers_can_be_given(page, talk):
     page.get_by_label("Exactly").check()
     page.fill("#exact input", "1")
     find(page, talk)
@@ -283,7 +283,9 @@ def test_zooming_shows_finer_times_and_keeps_the_lanes_in_line(page, talk):
 
 
 @pytest.mark.real_data
-def test_a_real_conversation_is_told_apart(chromium, tmp_path, real_data):
+def test_speakers_of_a_real_conversation_are_distinguished(
+    chromium, tmp_path, real_data
+):
     talk = real_data / "diarization" / "sim_d0.flac"
     with served(tmp_path, "real") as address:
         tab = chromium.new_context().new_page()

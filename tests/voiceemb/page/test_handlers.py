@@ -1,4 +1,4 @@
-"""What the buttons of the page answer."""
+"""The handlers of the page's buttons: their updates and messages."""
 
 from types import SimpleNamespace
 

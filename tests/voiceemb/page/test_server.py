@@ -31,12 +31,12 @@ from voiceemb.page import PORT, gradio_offline, request_filter, server
         ("/gradio_api/proxy=HTTP://a.example/b", {"host": "localhost"}, True),
     ],
 )
-def test_the_filter_knows_the_page_from_others(path, headers, refused):
+def test_the_filter_distinguishes_the_page_from_others(path, headers, refused):
     headers = {key.encode(): value.encode() for key, value in headers.items()}
     assert bool(request_filter.refusal_reason(path, headers)) is refused
 
 
-def test_who_serves_others_on_purpose_answers_to_any_name_but_no_other_site():
+def test_a_page_served_to_others_has_any_host_but_one_origin():
     ours = {b"host": b"voices.lan", b"origin": b"http://voices.lan"}
     assert request_filter.refusal_reason("/", ours, hosts=None) is None
     assert request_filter.refusal_reason(
@@ -45,7 +45,7 @@ def test_who_serves_others_on_purpose_answers_to_any_name_but_no_other_site():
 
 
 @pytest.mark.parametrize("host, status", [(b"localhost", 200), (b"other", 403)])
-def test_every_answer_forbids_to_reach_out(host, status):
+def test_every_response_forbids_to_reach_out(host, status):
     async def app(scope, receive, send):
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"page"})

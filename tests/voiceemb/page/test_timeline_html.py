@@ -58,7 +58,7 @@ def _lane(turn):
     return turn.speaker, turn.start
 
 
-def test_lanes_beyond_the_colours_are_told_apart_by_stripes(opened):
+def test_lanes_beyond_the_colours_are_distinguished_by_stripes(opened):
     turns = [Turn(i / 2, i / 2 + 0.4, f"voice {i}") for i in range(9)]
     drawn = Tags(timeline_html.render(opened.recording, Diarization(turns, 8.5)))
     lanes = drawn.of("when-lane")

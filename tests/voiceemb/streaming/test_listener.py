@@ -9,7 +9,7 @@ import soundfile
 
 from tests.voiceemb.listeners import (
     HYSTERESIS,
-    heard,
+    events_of,
     listener,
     names,
     random_blocks,
@@ -35,19 +35,20 @@ ABOUT = {
 
 
 def test_events_tile_the_time_and_the_last_ends_with_the_last_whole_frame():
-    events = heard(said("low 1.234"))
+    events = events_of(said("low 1.234"))
     ends = [one.end for one in events]
     assert ends == [0.5, 1.0, 1.23]
     assert [one.start for one in events] == [0.0, *ends[:-1]]
-    assert [one.end for one in heard(said("low 1.1"), every_s=0.3)][-1] == 1.1
+    assert [one.end for one in events_of(said("low 1.1"), every_s=0.3)][-1] == 1.1
 
 
 def test_an_event_says_what_was_in_it():
-    (loud, quiet) = heard(said("low 0.5", ". 0.5"), "low", min_speech_s=0.3)
+    (loud, quiet) = events_of(said("low 0.5", ". 0.5"), "low", min_speech_s=0.3)
     assert (loud.is_speech, quiet.is_speech) == (True, False)
     assert np.isclose(loud.energy_db, 10 * np.log10(0.3**2 / 2), atol=1e-3)
     assert quiet.energy_db == -120
-    (shifted, _) = heard(said("low 0.5", ". 0.5") + np.float32(0.1), min_speech_s=0.3)
+    sound = said("low 0.5", ". 0.5") + np.float32(0.1)
+    (shifted, _) = events_of(sound, min_speech_s=0.3)
     assert np.isclose(shifted.energy_db, loud.energy_db, atol=1e-3)  # without the mean
     assert loud.speech_prob == 1 and quiet.speech_prob <= 2 / 50  # frames reach over
     np.testing.assert_allclose(loud.embedding, [1, 0], atol=1e-3)
@@ -58,10 +59,10 @@ def test_an_event_says_what_was_in_it():
 
 
 def test_there_is_a_name_every_half_second_and_a_dash_for_nobody_known():
-    events = heard(said("low 2", ". 2", "high 2"), "low")
+    events = events_of(said("low 2", ". 2", "high 2"), "low")
     assert names(events) == "- low low low - - - - - - - -"
     assert [one.is_speech for one in events] == [True] * 4 + [False] * 4 + [True] * 4
-    assert all(one.embedding is not None for one in events[9:])  # heard, not known
+    assert all(one.embedding is not None for one in events[9:])  # embedded, not known
 
 
 def test_nobody_is_named_where_nobody_is_enrolled():
@@ -72,9 +73,10 @@ def test_nobody_is_named_where_nobody_is_enrolled():
 
 def test_too_little_speech_has_no_voice():
     """0.8 s are there with the second event; words of 0.2 s add up over pauses."""
-    assert [x.embedding is None for x in heard(said("low 1.5"))] == [True, False, False]
+    events = events_of(said("low 1.5"))
+    assert [x.embedding is None for x in events] == [True, False, False]
     words = said(*["low 0.3", ". 0.2"] * 6)
-    voices = [x.embedding is not None for x in heard(words)]
+    voices = [x.embedding is not None for x in events_of(words)]
     assert voices == [False, False, True, True, True, True]
 
 
@@ -92,8 +94,8 @@ def test_a_long_silence_parts_two_speakers_and_a_short_one_does_not():
 def test_a_change_of_speaker_is_noticed_as_soon_as_enough_is_new():
     """Without it the window of 3 s is more `low` than `high` for 1.5 s."""
     talk = said("low 4", "high 3")
-    slow = names(heard(talk, "low", "high", window_s=3.0))
-    fast = names(heard(talk, "low", "high", window_s=3.0, change_cosine=0.5))
+    slow = names(events_of(talk, "low", "high", window_s=3.0))
+    fast = names(events_of(talk, "low", "high", window_s=3.0, change_cosine=0.5))
     assert slow == "- low low low low low low low low low low high high high"
     assert fast == "- low low low low low low low low high high high high high"
     one = listener("low", "high", window_s=3.0, change_cosine=0.5)
@@ -110,7 +112,7 @@ def test_the_cosine_of_a_change_comes_from_the_calibration():
     )  # 20 x - 8 = -2
 
 
-def test_a_voice_is_heard_without_its_pauses():
+def test_a_voice_is_embedded_without_its_pauses():
     """What the encoder is given is the speech alone, in its order."""
     one = listener(
         hysteresis=HysteresisConfig(0.5, 0.5, 1, 0.01, 0.0, 0.0), window_s=1.0
@@ -155,7 +157,7 @@ def test_a_fifth_of_a_second_is_one_event_without_a_voice():
     assert one.embedding is None and one.speaker is None
 
 
-def test_a_file_of_another_rate_and_two_channels_is_heard(tmp_path):
+def test_a_file_of_another_rate_and_two_channels_is_read(tmp_path):
     path = tmp_path / "talk.wav"
     sound = wave.resample(said("low 2", ". 1"), from_rate=16000, to_rate=8000)
     soundfile.write(path, np.stack([sound, sound], axis=1), 8000)
@@ -164,7 +166,7 @@ def test_a_file_of_another_rate_and_two_channels_is_heard(tmp_path):
 
 
 def test_a_line_has_time_name_probability_and_level():
-    events = heard(said("low 1", ". 1"), "low", every_s=1.0)
+    events = events_of(said("low 1", ". 1"), "low", every_s=1.0)
     expected = "  0:01.0  low                90 %  ################"
     assert format_event(events[0]) == expected
     assert format_event(events[1]) == "  0:02.0  -"

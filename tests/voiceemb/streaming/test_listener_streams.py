@@ -6,7 +6,14 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from tests.voiceemb.listeners import TALK, heard, listener, names, random_blocks, said
+from tests.voiceemb.listeners import (
+    TALK,
+    events_of,
+    listener,
+    names,
+    random_blocks,
+    said,
+)
 from tests.voiceemb.tones import Loud, silence, tone
 from timbre.audio import wave
 from voiceemb.streaming import sources
@@ -19,7 +26,7 @@ from voiceemb.vad.segmentation import HysteresisConfig
 def test_any_split_of_the_stream_gives_the_same_slices(rng, most):
     sound = said(*TALK) + rng.normal(0, 0.01, len(said(*TALK))).astype(np.float32)
     options = {"hysteresis": None, "change_cosine": 0.3}
-    whole = heard(sound, "low", "high", **options)
+    whole = events_of(sound, "low", "high", **options)
     assert len(whole) == 19 and {"low", "high"} <= {one.speaker for one in whole}
     blocks = random_blocks(rng, sound, most)
     one = listener("low", "high", **options)
@@ -38,7 +45,7 @@ def test_an_event_is_final_within_the_delay_it_states(rng):
 
 
 class Late(Loud):
-    """Judges 20 frames at a time, when 5 more have been heard, as a network does."""
+    """Detects speech in 20 frames at once, when 5 more have come, as a network does."""
 
     delay_s = (24 * 160 + 400) / 16000
 
@@ -63,7 +70,7 @@ class _LateStream:
         return self._known[start : self._told]
 
 
-def test_a_detector_that_answers_late_is_waited_for():
+def test_a_detector_of_longer_delay_is_waited_for():
     """The worst is a word that is just too short, at the beginning of its blocks."""
     options = {
         "detector": Late(),
@@ -89,7 +96,7 @@ def test_while_somebody_speaks_events_come_at_once():
     assert np.flatnonzero(came).tolist() == [10, 20, 30, 40, 50]  # 50 ms after each
 
 
-def test_what_is_heard_is_what_the_detector_finds_in_the_whole(rng):
+def test_speech_is_what_the_detector_finds_in_the_whole(rng):
     """The frames in the ring of speech are those of `vad.detect`, to the last."""
     sound = said(*TALK)
     one = listener(window_s=60.0, forget_s=60.0, hysteresis=None)
@@ -127,7 +134,7 @@ def test_an_hour_is_listened_to_in_bounded_memory():
 def test_a_block_of_any_size_is_taken_in_pieces():
     """Five minutes at once fit through rings of ten seconds."""
     sound = np.tile(said("low 3", ". 2"), 60)
-    assert len(heard(sound, every_s=1.0)) == 300
+    assert len(events_of(sound, every_s=1.0)) == 300
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 32767.0])

@@ -45,7 +45,7 @@ class Clock:
         self.now += seconds
 
 
-def test_a_file_in_real_time_comes_when_it_would_be_heard(tmp_path):
+def test_a_file_in_real_time_comes_when_it_would_be_played(tmp_path):
     path, clock = tmp_path / "talk.wav", Clock()
     wave.write(path, np.zeros(16000 + 80, np.float32))
     blocks = sources.file(path, real_time=True, clock=clock, sleep=clock.sleep)
@@ -160,11 +160,11 @@ def sounddevice(monkeypatch):
     return module
 
 
-def test_a_microphone_gives_what_it_heard_and_is_closed(sounddevice):
+def test_a_microphone_gives_what_it_recorded_and_is_closed(sounddevice):
     mic = sources.Microphone()
-    heard = list(itertools.islice(iter(mic), 4))
-    assert [len(block) for block in heard] == [1600] * 4
-    np.testing.assert_allclose([b[0] for b in heard], [0, 0.001, 0.002, 0.003])
+    blocks_read = list(itertools.islice(iter(mic), 4))
+    assert [len(block) for block in blocks_read] == [1600] * 4
+    np.testing.assert_allclose([b[0] for b in blocks_read], [0, 0.001, 0.002, 0.003])
     assert mic.overflows == 1 and mic.lost_s == 0
     (opened,) = FakeInput.opened
     assert opened.options == {"channels": 1, "dtype": "float32", "device": None}
@@ -190,12 +190,12 @@ def test_lost_sound_is_counted_and_keeps_its_time(sounddevice, monkeypatch):
     FakeInput.count = 10
     mic = sources.Microphone()
     blocks = iter(mic)
-    heard = [next(blocks) for _ in range(3)]
+    blocks_read = [next(blocks) for _ in range(3)]
     assert np.isclose(mic.lost_s, 0.7)
     block, late = np.full((1600, 1), 0.5, np.float32), SimpleNamespace(input_overflow=0)
     FakeInput.opened[0].callback(block, 1600, None, late)
-    heard += [next(blocks) for _ in range(8)]
-    assert [float(b.max()) for b in heard[3:]] == [0] * 7 + [0.5]
+    blocks_read += [next(blocks) for _ in range(8)]
+    assert [float(b.max()) for b in blocks_read[3:]] == [0] * 7 + [0.5]
     assert np.isclose(mic.lost_s, 0.7)
 
 

@@ -174,7 +174,7 @@ def test_a_full_disk_leaves_whole_slices(small_disk):
     assert timeline.read(path) == big
 
 
-def test_an_event_is_on_the_disk_before_the_next_one_is_heard(tmp_path):
+def test_an_event_is_on_the_disk_before_the_next_one_is_made(tmp_path):
     """A process that is killed has written what it was given."""
     path = tmp_path / "talk.jsonl"
     code = """

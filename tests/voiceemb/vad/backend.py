@@ -1,4 +1,4 @@
-"""Judges a sound by a detector's network, and trains it, by Keras alone.
+"""Detects speech by a detector's network, and trains it, by Keras alone.
 
 KERAS_BACKEND=jax python activity_backend.py SOUND.npy FOLDER
 """

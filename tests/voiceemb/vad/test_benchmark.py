@@ -1,4 +1,4 @@
-"""The benchmark of voice activity judges by a truth that is one, and runs."""
+"""The benchmark of voice activity: its reference labels, and all of it."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Detectors answer alike whatever the blocks; a sound becomes its segments."""
+"""Detectors give the same bits whatever the blocks; segments of a sound."""
 
 import builtins
 import subprocess
@@ -51,7 +51,7 @@ def test_blocks_change_no_bit(rng, detector, sizes):
     assert whole.min() >= 0 and whole.max() <= 1
 
 
-def test_an_answer_comes_within_the_delay_that_is_stated(rng, detector):
+def test_a_probability_comes_within_the_delay_that_is_stated(rng, detector):
     """A frame of 25 ms is judged when its last sample is there, and not before."""
     stream, come = detector.stream(), 0
     for end in range(80, 8001, 80):
@@ -92,7 +92,7 @@ def test_streams_of_one_detector_do_not_meet(rng, detector):
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
-def test_no_frame_knows_what_comes_after_it(rng, detector):
+def test_no_frame_depends_on_what_comes_after_it(rng, detector):
     """Only the samples of a frame and those before it count."""
     waveform = talk(rng)
     changed = waveform.copy()

@@ -1,4 +1,4 @@
-"""The detector of energy hears voices in noise, and no noise as a voice."""
+"""The energy detector finds voices in noise, and takes no noise for a voice."""
 
 import numpy as np
 import pytest
@@ -90,7 +90,7 @@ def test_a_fan_that_is_switched_on_is_learnt_as_floor_in_three_seconds(rng):
     assert activity.active[910:1090].all()
 
 
-def test_a_voice_from_the_first_sample_is_heard_soon(rng):
+def test_a_voice_from_the_first_sample_is_detected_soon(rng):
     waveform = in_noise(rng, sentence(3.0), snr_db=20, before_s=0.0)
     activity = found(waveform)
     assert activity.active[50:300].all() and not activity.active[310:].any()

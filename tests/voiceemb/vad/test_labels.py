@@ -28,7 +28,7 @@ def test_weak_speech_in_a_noisy_recording_is_speech():
     np.testing.assert_array_equal(labels.speech_frames(level), expected)
 
 
-def test_speech_that_can_not_be_told_from_silence_is_not_guessed():
+def test_speech_too_close_to_silence_is_not_labelled():
     assert labels.speech_frames(np.linspace(-30, -20, 50)) is None
 
 

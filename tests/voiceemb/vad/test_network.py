@@ -1,4 +1,4 @@
-"""The network that hears speech: causal, the same in any blocks, and what it knows."""
+"""The network: causal but for its look-ahead, the same bits in any blocks."""
 
 import json
 
@@ -93,7 +93,7 @@ def test_blocks_of_any_size_give_the_same_bits(detector, sound, sizes):
 
 
 @pytest.mark.parametrize("size", [1, HOP - 1, HOP])
-def test_an_answer_comes_within_the_delay_that_is_stated(detector, sound, size):
+def test_a_probability_comes_within_the_delay_that_is_stated(detector, sound, size):
     """Of each block the first frame waits longest, and for no sample less."""
     stream, delays, come = detector.stream(), [], 0
     for end in range(size, 3 * BLOCK * HOP, size):
@@ -113,7 +113,7 @@ def test_random_blocks_give_the_same_bits(detector, sound, rng):
 
 
 @pytest.mark.parametrize("samples", [0, 1, 159, 160, 399, 400, 3199, 3200, 3440, 4241])
-def test_there_is_an_answer_for_every_hop_of_a_sound(detector, sound, samples):
+def test_there_is_a_probability_for_every_hop_of_a_sound(detector, sound, samples):
     assert len(detector.probabilities(sound[:samples])) == samples // HOP
 
 
@@ -128,13 +128,13 @@ def check_whole(detector, sound):
     assert np.std(found) > 1e-3
 
 
-def test_a_stream_says_what_the_network_says_of_the_whole(detector, sound):
+def test_a_stream_equals_the_network_on_the_whole(detector, sound):
     check_whole(detector, sound)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 3])
-def test_as_many_scenes_are_held_out_as_were_asked_for(count, monkeypatch):
+def test_as_many_mixtures_are_held_out_as_were_asked_for(count, monkeypatch):
     """Also where they fill no whole batch."""
     rows = [Utterance(path=f"{one}.wav", speaker=one) for one in "abcdef"]
     voice = LabelledUtterance(sentence(1.5), np.ones(150, bool))
@@ -161,19 +161,19 @@ def test_so_does_one_that_waits_for_nothing_or_for_more_than_a_block(sound, ahea
     check_whole(NetworkDetector.of(untrained(ahead=ahead)), sound)
 
 
-def test_no_answer_knows_more_of_the_future_than_it_waits_for(detector, sound):
+def test_no_probability_depends_on_more_than_the_look_ahead(detector, sound):
     frame = 100
-    end = (frame + SHAPE["ahead"]) * HOP + FRAME  # the first sample it does not hear
-    other, heard = sound.copy(), sound.copy()
+    end = (frame + SHAPE["ahead"]) * HOP + FRAME  # the first sample it does not get
+    other, changed_frame = sound.copy(), sound.copy()
     other[end:] = 0.5
-    heard[end - HOP // 2] += 0.5  # in one frame alone
+    changed_frame[end - HOP // 2] += 0.5  # in one frame alone
     before = detector.probabilities(sound)[: frame + 1]
     np.testing.assert_array_equal(detector.probabilities(other)[: frame + 1], before)
-    changed = detector.probabilities(heard)[: frame + 1] != before
+    changed = detector.probabilities(changed_frame)[: frame + 1] != before
     assert changed[frame] and not changed[:frame].any()
 
 
-def test_an_answer_comes_within_three_tenths_of_a_second(detector, sound):
+def test_a_probability_comes_within_three_tenths_of_a_second(detector, sound):
     stream, late = detector.stream(), 0
     known = 0
     for at in range(0, 32_000, HOP):
@@ -183,7 +183,7 @@ def test_an_answer_comes_within_three_tenths_of_a_second(detector, sound):
     assert late == BLOCK + SHAPE["ahead"] + 1  # the block, the wait, the frame's length
 
 
-def test_two_streams_do_not_hear_each_other(detector, sound):
+def test_two_streams_are_independent(detector, sound):
     one, other = detector.stream(), detector.stream()
     found = []
     for at in range(0, len(sound), 5000):
@@ -240,7 +240,7 @@ def test_a_network_that_can_not_be_is_refused(name, value):
         ActivityNetwork(**{name: value})
 
 
-def test_what_was_saved_answers_the_same(tmp_path, sound):
+def test_what_was_saved_predicts_the_same(tmp_path, sound):
     network = untrained()
     loaded = NetworkDetector(leave(tmp_path / "run", network))
     short = sound[None, :8000]
@@ -294,7 +294,7 @@ def test_a_voice_of_any_level_is_speech_between_its_pauses(shipped, f0_hz, level
     assert abs(start - 0.9) < 0.1 and abs(end - 3.1) < 0.15  # padded by 0.1 s
 
 
-def test_a_voice_is_told_from_made_up_noise(shipped):
+def test_a_voice_is_distinguished_from_synthetic_noise(shipped):
     """In noise 10 dB below it, a voice is likelier by far than the noise alone."""
     spoken, alone = [], []
     for seed in range(6):
@@ -308,7 +308,7 @@ def test_a_voice_is_told_from_made_up_noise(shipped):
 
 
 @pytest.mark.slow
-def test_the_network_answers_alike_on_jax_and_learns_there(sound, tmp_path):
+def test_the_network_predicts_alike_on_jax_and_trains_there(sound, tmp_path):
     np.save(tmp_path / "sound.npy", sound)
     network = untrained()
     folder = leave(tmp_path / "run", network)

@@ -48,7 +48,7 @@ def test_no_harmonic_folds_back_from_above_half_the_rate():
     assert spectrum[5900:].sum() > 0.3 * spectrum.sum()  # the second is there
 
 
-def test_hiss_falls_as_steeply_as_it_is_told():
+def test_hiss_falls_with_the_slope_that_is_given():
     sound = noise_synthesis._falling(1 << 16, 2.0, np.random.default_rng(0))
     power = np.square(np.abs(np.fft.rfft(sound)))
     hz = np.fft.rfftfreq(1 << 16, 1 / SAMPLE_RATE)
