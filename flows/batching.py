@@ -32,9 +32,7 @@ def map_batches(function, *arrays, block=BLOCK):
 def trace_batches(function, *arrays):
     """Traces a function once for batches of such arrays, where the backend has graphs.
 
-    Args:
-        function: See `map_batches`; one that is traced already is returned.
-        *arrays: NumPy `[rows, ...]`.
+    One that is traced already is returned. Arguments are as for `map_batches`.
     """
     if keras.backend.backend() != "tensorflow":
         return function

@@ -169,12 +169,7 @@ def train(arguments, prog):
 
 
 def load_models(run, kind=None):
-    """Models of a run folder by their kinds; whatever is wrong with them is one error.
-
-    Args:
-        run: The folder.
-        kind: The one to load. Defaults to all that the run has.
-    """
+    """Models of a run folder by their kinds, all or one; what is wrong is one error."""
     _read_run(run, data.FACTS)
     with cli.loading(run):
         from flows.models import registry

@@ -50,16 +50,14 @@ class SegmentSplits:
     """Training, validation, test and unseen rows.
 
     Args:
-        train: `Rows` for training, with all their labels; see `shown`.
+        train: `Rows` for training, with all their labels, as probe classifiers use.
         valid: Validation rows, which select weights.
         test: Test rows.
         unseen: Rows of speakers in no other split, -1 in the factor `speaker`; `None`
             if there are none.
         shown: Labels of `train` for training, int32 `[len(train), F]`, masked ones -1.
-            Probe classifiers use `train.labels`.
         vocabulary: Dict, each factor to a tuple of its classes, in order.
-        about: Where the rows are from, how their features are computed, and how many
-            were left out, and why.
+        about: Source of the rows, how features are computed, and counts left out.
     """
 
     train: Rows
@@ -71,11 +69,7 @@ class SegmentSplits:
     about: dict
 
     def rows(self, part):
-        """A part by name, for `array_dataset.batches`; of `train` the labels `shown`.
-
-        Raises:
-            ValueError: If there is no such part.
-        """
+        """A split by name, for `array_dataset.batches`; labels of `train` as shown."""
         rows = getattr(self, part) if part in SPLITS else None
         if rows is None:
             raise ValueError(
@@ -96,9 +90,7 @@ class SegmentSplits:
             "shape": list(self.train.x.shape[1:]),
             "about": self.about,
             "sizes": {name: len(rows) for name, rows in parts.items()},
-            "speakers": {
-                name: sorted({*r.speaker} - {""}) for name, r in parts.items()
-            },
+            "speakers": {n: sorted({*r.speaker} - {""}) for n, r in parts.items()},
             "sha256": {
                 name: _digest(rows, *([self.shown] if name == "train" else []))
                 for name, rows in parts.items()
@@ -117,8 +109,8 @@ def prepare(config):
         `SegmentSplits`. The same config gives the same bytes.
 
     Raises:
-        ValueError: If a factor has fewer than two classes, features are not finite,
-            speakers are not known, or rows are too few to be split.
+        ValueError: If there are too few classes, speakers or rows, or features are not
+            finite.
     """
     wanted, seed = config.data, config.seed
     found = open_source(wanted, config.segment)

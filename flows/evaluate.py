@@ -35,8 +35,7 @@ def evaluate(
         hidden: Widths of the probes. Defaults to `(256, 256)`.
         seed: Of the probes and of all samples. Defaults to `0`.
         probes: Dict, factor to a trained `flows.evaluation.probes.Probe`. By default
-            trained on the true labels of `data.train`, with early stopping by
-            `data.valid`.
+            trained on `data.train`, with early stopping by `data.valid`.
         shown: Whether progress is. Defaults to `True`.
 
     Returns:
@@ -47,11 +46,10 @@ def evaluate(
         - `probes`: factor to `accuracy` on test rows and `chance`, the share of the
           most frequent class.
         - `manipulation`: factor to kind to what `evaluate_manipulation` returns; a
-          model of one factor is under its own only. Of a factor without a labelled
-          test row there is nothing, here and in `probes`, and a note says so.
+          model of one factor is under its own only. A factor without a labelled test
+          row is missing, here and in `probes`.
         - `models`: kind to what `flows.evaluation.measures.evaluate_model` returns.
-        - `verification`: the rates of `evaluate_verification`; empty if the rows are
-          no embeddings.
+        - `verification`: the rates of `evaluate_verification`, of embeddings only.
         - `notes`: sentences on what else a reader must know.
     """
     if not models:
@@ -78,20 +76,13 @@ def evaluate(
     with threadpool_limits(1):  # threads would wait for each other
         for kind, model in models.items():
             factors = [f for f in _changed(kind, data.vocabulary) if f in labelled]
-            with ProgressBar(
-                f"evaluating {kind}", 2 + len(factors), enabled=shown
-            ) as bar:
-                results["models"][kind] = evaluate_model(
-                    model, data, bar, pairs=pairs, seed=seed
-                )
+            title, one = f"evaluating {kind}", {kind: model}
+            with ProgressBar(title, 2 + len(factors), enabled=shown) as bar:
+                measured = evaluate_model(model, data, bar, pairs=pairs, seed=seed)
+                results["models"][kind] = measured
                 for factor in factors:
                     results["manipulation"][factor] |= evaluate_manipulation(
-                        {kind: model},
-                        data.test,
-                        probes,
-                        factor,
-                        pairs=pairs,
-                        seed=seed,
+                        one, data.test, probes, factor, pairs=pairs, seed=seed
                     )
                     bar.update()
         if data.about.get("source") == "embeddings":

@@ -37,11 +37,8 @@ def save_figures(models, data, folder, *, results, published=None, history=(), s
     figures = {}
     if len(rows) > 3:
         figures |= _latent_figures(models, rows, results["models"], seed)
-    several = {
-        kind: found["parts"]
-        for kind, found in results["models"].items()
-        if len(found["parts"]) > 1
-    }
+    parts = {kind: found["parts"] for kind, found in results["models"].items()}
+    several = {kind: found for kind, found in parts.items() if len(found) > 1}
     if several:
         figures["leakage"] = leakage_figure(several)
     changed = {f: kinds for f, kinds in results["manipulation"].items() if kinds}
@@ -72,9 +69,7 @@ def _latent_figures(models, rows, found, seed):
         factor: np.array([*classes, ""])[rows.labels[:, column]]  # -1 is ""
         for column, (factor, classes) in enumerate(vocabulary.items())
     }
-    latents = {
-        kind: map_batches(model.encode, rows.x) for kind, model in models.items()
-    }
+    latents = {k: map_batches(model.encode, rows.x) for k, model in models.items()}
     figures = {
         "encoding": projection_figure(
             {model_name(kind): z for kind, z in latents.items()},
@@ -98,11 +93,9 @@ def _latent_figures(models, rows, found, seed):
 def leakage_figure(structures, *, key="knn"):
     """What each part of the latents encodes of each factor, beside chance.
 
-    Chance is the rate of the most frequent class.
-
     Args:
         structures: Dict, kind of model to part to factor to a dict with `key` and
-            `chance`.
+            `chance`, the rate of the most frequent class.
         key: The measure, an accuracy. Defaults to `"knn"`, of the nearest neighbours.
     """
     first = next(iter(next(iter(structures.values())).values()))
@@ -139,12 +132,9 @@ def manipulation_figure(manipulation, *, published=None):
             results of `flows.evaluate.evaluate`.
         published: The same of a paper. Defaults to none.
     """
+    size = (4.2 * len(manipulation) + 0.6, 5.8)
     figure, panels = plotting.new_figure(
-        2,
-        len(manipulation),
-        size=(4.2 * len(manipulation) + 0.6, 5.8),
-        squeeze=False,
-        sharey="row",
+        2, len(manipulation), size=size, squeeze=False, sharey="row"
     )
     looks = {
         factor: {
@@ -170,14 +160,10 @@ def manipulation_figure(manipulation, *, published=None):
 
 @plotting.apply_style
 def segments_figure(model, x, labels, *, title="Segments changed", seed=0):
-    """Segments before and after changing each factor.
+    """Segments `x` `[n, frames, bands]` before and after changing each factor.
 
-    Args:
-        model: A `flows.models.latent_model.LatentModel`.
-        x: Segments `[n, frames, bands]`, as the model takes them.
-        labels: Class indices, int `[n, factors]`; -1 is unknown.
-        title: Of the figure.
-        seed: Of the target classes. Defaults to `0`.
+    `labels` are class indices, int `[n, factors]`, -1 where unknown; target classes are
+    sampled by `seed`.
     """
     vocabulary, rng = model.vocabulary, np.random.default_rng(seed)
     images, titles = [np.asarray(x)], [[_title(vocabulary, row) for row in labels]]
@@ -188,24 +174,15 @@ def segments_figure(model, x, labels, *, title="Segments changed", seed=0):
         to = (before + 1 + rng.integers(num - 1, size=len(x))) % num
         images.append(np.asarray(model.manipulate(x, factor, to, source=before)))
         titles.append([f"{factor}: {vocabulary[factor][index]}" for index in to])
+    size = (2.4 * len(images) + 1.2, 1.9 * len(x) + 0.7)
     figure, panels = plotting.new_figure(
-        len(x),
-        len(images),
-        size=(2.4 * len(images) + 1.2, 1.9 * len(x) + 0.7),
-        squeeze=False,
-        sharex=True,
-        sharey=True,
+        len(x), len(images), size=size, squeeze=False, sharex=True, sharey=True
     )
     low, high = np.quantile(images[0], [0.005, 0.995])
     for row, axes in enumerate(panels.T.flat):
         j, i = divmod(row, len(x))
         image = axes.imshow(
-            images[j][i].T,
-            vmin=low,
-            vmax=high,
-            origin="lower",
-            aspect="auto",
-            cmap="magma",
+            images[j][i].T, "magma", aspect="auto", vmin=low, vmax=high, origin="lower"
         )
         axes.set_title(titles[j][i], fontsize=9)
         axes.grid(False)
@@ -240,16 +217,10 @@ def _bars(axes, changed, rows, published, looks):
             **look,
         )
         if known:
-            axes.plot(
-                [places[kind] for kind in known],
-                [_change(row, factor, changed) for row in known.values()],
-                marker="D",
-                markersize=7,
-                markerfacecolor="none",
-                linestyle="none",
-                color="black",
-                label="published, other data",
-            )
+            at = [places[kind] for kind in known]
+            changes = [_change(row, factor, changed) for row in known.values()]
+            label = "published, other data"
+            axes.plot(at, changes, "kD", markersize=7, mfc="none", label=label)
     axes.axhline(0, color="#555555", linewidth=0.8)
     middle = np.arange(len(rows)) + width * (len(looks) - 1) / 2
     axes.set_xticks(middle, [model_name(kind) for kind in rows])

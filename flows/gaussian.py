@@ -13,18 +13,11 @@ def log_normal(z, mean, log_variance):
 
 
 def log_normals(z, means, log_variances):
-    """Log-densities of every row under every normal, without `batch * K * dim` numbers.
+    """Log-densities `[batch, K]` of rows `[batch, dim]` under normals `[K, dim]`.
 
-    The squares are multiplied out, `z**2 / v - 2 * z * mean / v + mean**2 / v`, around
-    the middle of the means, where they lose fewest digits.
-
-    Args:
-        z: `[batch, dim]`.
-        means: `[K, dim]`.
-        log_variances: Broadcasts with `means`.
-
-    Returns:
-        Nats, `[batch, K]`.
+    Without `batch * K * dim` numbers: the squares are multiplied out,
+    `z**2 / v - 2 * z * mean / v + mean**2 / v`, around the middle of the means, where
+    they lose fewest digits.
     """
     middle = ops.stop_gradient(ops.mean(means, axis=0))
     z, means = z - middle, means - middle
@@ -37,15 +30,10 @@ def log_normals(z, means, log_variances):
 
 
 def class_means(z, labels, num_classes) -> tuple[np.ndarray, np.ndarray]:
-    """Mean of each class's rows, and how many there are.
+    """Mean of each class's rows, float64 `[K, dim]`, and their number, int `[K]`.
 
-    Args:
-        z: `[n, dim]`.
-        labels: Int `[n]`, -1 where missing.
-        num_classes: K.
-
-    Returns:
-        Float64 `[K, dim]`, the mean of all rows where a class has none, and int `[K]`.
+    Rows `z` are `[n, dim]`, labels int `[n]`, -1 where missing. A class without rows
+    has the mean of all.
     """
     rows = np.bincount(labels[labels >= 0], minlength=num_classes)
     means = np.tile(z.mean(axis=0, dtype=np.float64), (num_classes, 1))

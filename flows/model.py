@@ -4,14 +4,7 @@ from flows.models import registry
 
 
 def build(config, data):
-    """Build the untrained models of a run.
-
-    Args:
-        config: A `flows.config.SpeechFlowConfig`.
-        data: The `flows.data.SegmentSplits` they are to be trained on.
-
-    Returns:
-        Dict, kind to a built `flows.models.latent_model.LatentModel`.
+    """Build the untrained models of a run: dict, kind to a built `LatentModel`.
 
     Raises:
         ValueError: There are fewer rows than a batch has, or dimensions do not sum to

@@ -4,10 +4,9 @@
     python -m flows train                                     # synthetic voices, phones
     python -m flows train --preset digits --data.path rows.csv  # words of a corpus
 
-One after another, a VAE, a flow, a flow with classes for each factor and a factorial
-one. The run folder ends with the weights of each, a report that compares them, figures,
-a card and a SavedModel. A run that was stopped goes on when the same command is given
-again.
+A VAE, a flow, a flow with classes for each factor and a factorial one. The run folder
+ends with the weights of each, a report that compares them, figures, a card and a
+SavedModel. The same command resumes a run that was stopped.
 """
 
 from dataclasses import replace
@@ -56,12 +55,7 @@ PRESETS = {
         # from, 50 times. All five models in ten minutes on two cores.
         name="flow-tiny",
         data=FlowDataConfig(
-            source="spectra",
-            speakers=12,
-            rows=16_000,
-            valid=0.125,
-            test=0.125,
-            unseen=0.0,
+            "spectra", speakers=12, rows=16_000, valid=0.125, test=0.125, unseen=0.0
         ),
         segment=SegmentConfig(frames=4, bands=16),
         backbone=BackboneConfig(steps=8, hidden=128, mixing="permutation"),
@@ -76,9 +70,8 @@ PRESETS = {
         # What is known of the original (Sun et al., 2021), as wide as its segments. For
         # a GPU: a segment out of a code takes 4000 passes of each step.
         name="flow-paper",
-        data=FlowDataConfig(
-            source="timit", classes=40, unseen=0.0
-        ),  # 38 phones and no silence
+        # of 38 phones and no silence
+        data=FlowDataConfig(source="timit", classes=40, unseen=0.0),
         segment=SegmentConfig(bands=200, spectrum="linear"),
         backbone=BackboneConfig("maf", steps=10, hidden=4000, mixing="reverse"),
         vae=VaeConfig(latent=64, hidden=1024),

@@ -54,11 +54,9 @@ def finish(config, model, data, results, *, run):
     """Evaluate, print the report, draw the figures and write the card.
 
     Args:
-        config: A `flows.config.SpeechFlowConfig`.
         model: Dict, kind to a trained `flows.models.latent_model.LatentModel`.
-        data: The `flows.data.SegmentSplits` they were trained on.
         results: Dict, kind to its `timbre.training.loop.Result`.
-        run: A `timbre.training.run.Run` in which each `<kind>.weights.h5` is written.
+        config, data, run: As for `flows.train.fit`, which has written all weights.
 
     Returns:
         The SavedModel signatures to publish, those of the factorial flow or of the last
@@ -89,13 +87,7 @@ def finish(config, model, data, results, *, run):
 
 
 def describe(run, kind, data):
-    """What a model is, for those who meet only its export.
-
-    Args:
-        run: The run, with the model's weights.
-        kind: Name of the model in the run.
-        data: The `flows.data.SegmentSplits` it was trained on.
-    """
+    """What a model of a run is, for those who meet only its export."""
     return {
         "run": run.folder.name,
         "model": kind,

@@ -36,8 +36,8 @@ def signatures(model, front_end=None):
           and `alpha` float32 `[]`, how far to shift; gives `x`. Factors that the model
           can classify are changed one after another.
         - `sample`: `count` int32 `[]`, `labels` int32 `[F]` with -1 for classes sampled
-          by the priors and for factors without classes in the base, `seed` int32 `[2]`
-          and `temperature` float32 `[]`; gives `x`, `[count, *shape]`.
+          by the priors, `seed` int32 `[2]` and `temperature` float32 `[]`; gives `x`,
+          `[count, *shape]`.
         - `log_prob`: `x` and `labels` int32 `[batch, F]` with -1 where unknown; gives
           `log_prob`, nats, `[batch]`. Of a VAE it is a bound, by one noise sample.
         - `features`, with a front end: `waveform` float32 `[batch, samples]` at its

@@ -9,14 +9,11 @@ from timbre.training.interrupts import Diverged
 
 
 def fit(config, model, data, *, run, strategy):
-    """Train the models of a run, see `fit_model`.
+    """Train the models of a run one after another: `fit_model` of each.
 
     Args:
-        config: A `flows.config.SpeechFlowConfig`.
         model: Dict, kind to a built `flows.models.latent_model.LatentModel`.
-        data: The `flows.data.SegmentSplits`.
-        run: A `timbre.training.run.Run`.
-        strategy: A `tf.distribute.Strategy`.
+        config, data, run, strategy: As for `fit_model`.
 
     Returns:
         Dict, kind to its `timbre.training.loop.Result`.
@@ -30,10 +27,9 @@ def fit(config, model, data, *, run, strategy):
 def fit_model(config, model, data, *, kind, run, strategy):
     """Train a model and leave it with the weights of the best validation density.
 
-    First the model is adapted to the training rows and the labels that are shown
-    (`flows.models.latent_model.LatentModel.adapt`). As this depends on nothing else, a
-    run that is resumed does it again and then restores its own weights. At the end
-    stand `<kind>.weights.h5` and its sha256, and the optimiser's memory is free again.
+    First the model is adapted to the training rows and the labels that are shown; a run
+    that is resumed does it again and then restores its own weights. At the end stand
+    `<kind>.weights.h5` and its sha256, and the optimiser's memory is free again.
 
     Args:
         config: A `flows.config.SpeechFlowConfig`.

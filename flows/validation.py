@@ -64,15 +64,10 @@ def validate_labels(labels, rows, classes) -> np.ndarray:
 
 
 def validate_segments(x, shape, minimum=1):
-    """Segments as float32 NumPy; traced ones as they are.
-
-    Args:
-        x: `[n, *shape]`.
-        shape: Of a segment.
-        minimum: Minimum of `n`. Defaults to `1`.
+    """Segments `[n, *shape]` as float32 NumPy; traced ones as they are.
 
     Raises:
-        ValueError: If they are of another shape, too few, or not finite.
+        ValueError: If they are of another shape, fewer than `minimum`, or not finite.
     """
     if (values := concrete(x)) is None:
         return x
@@ -138,12 +133,7 @@ def validate_alpha(alpha, rows):
 
 
 def validate_vocabulary(vocabulary, own=()):
-    """Refuses factors of fewer than two classes, or of reserved names.
-
-    Args:
-        vocabulary: Dict, each factor to the names of its classes.
-        own: Names that must be among the factors, each once.
-    """
+    """Refuses factors of fewer than two classes or reserved names, and other `own`."""
     for factor, names in vocabulary.items():
         if len(names) < 2 or len(set(names)) < len(names):
             raise ValueError(
@@ -163,11 +153,7 @@ def validate_vocabulary(vocabulary, own=()):
 
 
 def class_indices(vocabulary, labels):
-    """Class indices int32 `[F]` of a dict of factors to names, -1 for those not given.
-
-    Raises:
-        ValueError: If there is no such factor, or no such class of it.
-    """
+    """Class indices int32 `[F]` of a dict of factors to names, -1 where not given."""
     found = dict.fromkeys(vocabulary, -1)
     for factor, name in labels.items():
         if factor not in vocabulary:

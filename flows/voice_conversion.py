@@ -1,8 +1,8 @@
 """Voice conversion: recordings with one factor changed, from waveform to waveform.
 
-Sliding windows over a recording, or segments around its phones, are manipulated one by
-one, joined by overlap-add and synthesised by a vocoder. Pitch, which the bands do not
-resolve, is not converted.
+Sliding windows over a recording, or segments around its phones, are manipulated, joined
+by overlap-add and synthesised by a vocoder. Pitch, which the bands do not resolve, is
+not converted.
 """
 
 from typing import NamedTuple
@@ -22,10 +22,8 @@ MAX_DURATION_S = 600.0  # of a sound that is changed
 class Conversion(NamedTuple):
     """A recording with a factor changed.
 
-    Args:
-        waveform: float32 `[samples]` in [-1, 1], as long as the recording.
-        num_segments: Segments that were changed.
-        change_db: Mean absolute change of the log-mel features, in dB.
+    `waveform` is float32 `[samples]` in [-1, 1], as long as the recording; `change_db`
+    is the mean absolute change of the log-mel features of `num_segments` segments.
     """
 
     waveform: np.ndarray
@@ -45,13 +43,10 @@ def convert(
         factor: What is changed.
         to: Name of a class, or a waveform of a target that may be new to the model.
         times: Pairs of seconds, start and end: change the segments around these.
-            Defaults to `None`: sliding windows over the whole recording.
+            Defaults to sliding windows over the whole recording.
         source: Class indices of these segments, int32 `[n]`, -1 where unknown.
-            Defaults to `None`: inferred by the model.
+            Defaults to those that the model infers.
         alpha: How far to shift: 0 is nowhere, 1 all the way. Defaults to `1.0`.
-
-    Raises:
-        ValueError: If the result is not finite.
     """
     num_frames, _ = model.shape
     features = spectrogram(waveform, front_end)
@@ -88,13 +83,9 @@ def check_finite(x):
 def read_sound(path, front_end):
     """A sound file at the rate of a front end, float32 `[samples]`.
 
-    Args:
-        path: Of at most ten minutes.
-        front_end: A `timbre.audio.mel.LogMel`.
-
     Raises:
         OSError: If it can not be read.
-        ValueError: If it is no sound, too long, or shorter than two frames.
+        ValueError: If it is no sound, above ten minutes, or shorter than two frames.
     """
     sound = wave.read(
         path, sample_rate=front_end.sample_rate, max_duration_s=MAX_DURATION_S
@@ -137,46 +128,30 @@ def read_segments(table, sound, factor, classes):
 
 
 def spectrogram(waveform, front_end):
-    """The features of a waveform, a minute at a time.
-
-    Args:
-        waveform: float32 `[samples]`.
-        front_end: A `timbre.audio.mel.LogMel`.
-
-    Returns:
-        float32 `[frames, bands]`.
-    """
+    """The features `[frames, bands]` of a waveform `[samples]`, a minute at a time."""
     frames = {"window": front_end.window, "hop": front_end.hop}
     return compute_in_blocks(front_end, waveform, frames)
 
 
 def cut_sliding(features, frames):
-    """Sliding windows over features.
-
-    Args:
-        features: `[num_frames, bands]`.
-        frames: Frames of a segment.
+    """Sliding windows over features `[num_frames, bands]`.
 
     Returns:
         Segments `[n, frames, bands]`, and where each starts, int `[n]`.
     """
-    starts = segmentation.sliding_starts(
-        len(features), frames, max(frames // OVERLAP, 1)
-    )
+    hop = max(frames // OVERLAP, 1)
+    starts = segmentation.sliding_starts(len(features), frames, hop)
     return _cut(features, starts, frames), starts
 
 
 def cut_around(features, times, frames, hop_s):
-    """Segments around the middles of phones.
+    """Segments around the middles of phones, returned as by `cut_sliding`.
 
     Args:
         features: `[num_frames, bands]`.
         times: Pairs of seconds, start and end of each phone.
         frames: Frames of a segment.
         hop_s: Seconds from one frame to the next.
-
-    Returns:
-        Segments `[n, frames, bands]`, and where each starts, int `[n]`.
 
     Raises:
         ValueError: If a phone is outside of the recording.
@@ -185,12 +160,8 @@ def cut_around(features, times, frames, hop_s):
     if count <= frames:
         starts = segmentation.sliding_starts(count, frames, 1).repeat(len(times))
     else:
-        starts = np.array(
-            [
-                segmentation.find_segment(*span, count, frames, hop_s)[0]
-                for span in times
-            ]
-        )
+        find = segmentation.find_segment
+        starts = np.array([find(*span, count, frames, hop_s)[0] for span in times])
     return _cut(features, starts, frames), starts
 
 
@@ -198,14 +169,12 @@ def change(model, features, segments, starts, factor, to, *, source=None, alpha=
     """Changes a factor of features wherever a segment is.
 
     Args:
-        model: A `flows.models.latent_model.LatentModel` of segments.
+        model, factor, alpha: As for `convert`.
         features: `[num_frames, bands]`.
         segments, starts: What `cut_sliding` or `cut_around` returns.
-        factor: What is changed.
         to: Name of a class, or a centre `[D]` as `LatentModel.enrol` returns it.
         source: The same, or class indices int32 `[n]`, -1 if unknown. By default
             inferred by the model.
-        alpha: See `convert`. Defaults to `1.0`.
 
     Returns:
         float32 `[num_frames, bands]`.
@@ -227,8 +196,8 @@ def synthesise(features, front_end, *, num_samples):
 
     Args:
         features: `[frames, bands]`.
-        front_end: A `timbre.audio.mel.LogMel`, by which they were computed.
-        num_samples: Samples of the sound; up to a hop more than there are is silence.
+        front_end: The `timbre.audio.mel.LogMel` by which they were computed.
+        num_samples: Length of the result; what the vocoder lacks of it is silence.
 
     Returns:
         float32 `[num_samples]` in [-1, 1].
@@ -241,9 +210,5 @@ def synthesise(features, front_end, *, num_samples):
 
 
 def _cut(features, starts, frames):
-    return np.stack(
-        [
-            segmentation.extract(features, start, start + frames, frames=frames)
-            for start in starts
-        ]
-    )
+    cut = segmentation.extract
+    return np.stack([cut(features, s, s + frames, frames=frames) for s in starts])

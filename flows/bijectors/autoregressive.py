@@ -194,9 +194,6 @@ class MaskedAutoregressive(Bijector):
     Call arguments:
         x: `[batch, ..., channels]`.
         context: `[batch, ..., context_dim]`.
-
-    Returns:
-        `z`, shaped as `x`, and `log_det`, `[batch]`.
     """
 
     def __init__(

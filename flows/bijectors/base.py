@@ -67,7 +67,7 @@ class Bijector(ConfigurableLayer):
         Args:
             x, context: As for `forward`.
             labels: Class indices, int NumPy `[batch, factors]`, -1 where missing, for
-                members that depend on classes; others ignore them. Defaults to none.
+                members that depend on classes.
 
         Returns:
             `z`, as `forward` gives it from then on.
@@ -155,7 +155,7 @@ class Chain(Bijector):
 class Inverse(Bijector):
     """The inverse of a bijector: its `forward` is the other's `inverse`.
 
-    `adapt` sets nothing, for the inner bijector's input is not known before it is set.
+    `adapt` sets nothing: the inner bijector's input is not known before.
 
     Args:
         bijector: A bijector that keeps the shape of events; the inverse has its dtype.

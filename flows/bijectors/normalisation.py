@@ -56,18 +56,15 @@ class ActNorm(Bijector):
 class Scaler(Bijector):
     """Flattens events and standardises each number of them; not trained.
 
-    `z = (flat(x) - mean) / scale`, and `log_det = -sum(log(scale))`: densities stay
-    densities of the features, in their own units. The inverse gives back the shape.
-    Before `adapt`, `mean` is 0 and `scale` 1.
+    `z = (flat(x) - mean) / scale`, `[batch, D]`, and `log_det = -sum(log(scale))`:
+    densities stay densities of the features, in their own units. Before `adapt`, `mean`
+    is 0 and `scale` 1.
 
     Args:
         shape: Of an event, a tuple of ints, `D` numbers in all.
 
     Call arguments:
         x: `[batch, *shape]`.
-
-    Returns:
-        `z`, `[batch, D]`, and `log_det`, `[batch]`.
     """
 
     def __init__(self, shape, **kwargs):

@@ -27,9 +27,7 @@ MIN_DISCRIMINANT = 1e-12  # the square root's gradient stays finite
 
 
 def rational_quadratic(x, widths, heights, slopes, tail):
-    """Maps every number by its own monotone rational-quadratic spline.
-
-    The identity where all parameters are zero.
+    """Maps every number by its own spline, the identity where parameters are zero.
 
     Args:
         x: `[...]`; numbers beyond `tail` stay as they are.
@@ -49,11 +47,7 @@ def rational_quadratic(x, widths, heights, slopes, tail):
 
 
 def inverse_rational_quadratic(z, widths, heights, slopes, tail):
-    """Undoes `rational_quadratic`, with the same parameters.
-
-    Returns:
-        `x` and `log |dx / dz|`, shaped as `z`.
-    """
+    """Undoes `rational_quadratic`: `x` and `log |dx / dz|` by the same parameters."""
     clipped = ops.clip(z, -tail, tail)
     knots_x, knots_y = _knots(widths, tail), _knots(heights, tail)
     x_0, y_0, w, h, d_0, d_1 = _bins(clipped, knots_y, knots_x, knots_y, slopes)
@@ -64,9 +58,7 @@ def inverse_rational_quadratic(z, widths, heights, slopes, tail):
 
 @keras.saving.register_keras_serializable(package="flows")
 class SplineCoupling(Coupling):
-    """Maps each transformed number by a spline; see `rational_quadratic`.
-
-    `3 * num_bins - 1` parameters for each number.
+    """Maps each number by `rational_quadratic`, of `3 * num_bins - 1` parameters.
 
     Args:
         conditioner, mask: See `Coupling`.

@@ -30,16 +30,7 @@ MAX_TRIALS = 2_000_000
 
 
 def encode_rows(model, rows):
-    """Latents of rows, whole and in parts.
-
-    Args:
-        model: A `LatentModel`.
-        rows: `Rows`, one or more.
-
-    Returns:
-        Dict: `code`, the whole latent, `[n, D]`, and each part, if the model has parts,
-        by its name, `[n, d]`.
-    """
+    """Dict of the latents of rows, `code` `[n, D]`, and of their parts `[n, d]`."""
     z = map_batches(model.encode, rows.x)
     return {"code": z} | split_parts(model, z)
 
@@ -69,8 +60,7 @@ def sample_pairs(labels, num_classes, max_pairs, seed=0):
         seed: Defaults to `0`.
 
     Returns:
-        Index of the row, its class and the target class, int `[pairs]` each, in the
-        order of the rows.
+        Row, its class and the target class, int `[pairs]` each, in the order of rows.
     """
     known, others = np.flatnonzero(labels >= 0), num_classes - 1
     total = len(known) * others
@@ -104,9 +94,9 @@ def evaluate_manipulation(models, rows, probes, factor, *, pairs=20_000, seed=0)
     Returns:
         Dict, kind to `pairs`, their number; `target`: mean posterior of the target
         class `before` and `after`, and the `change`; `others`: for every other factor
-        the same of the row's own class, over rows where it is known. `lost` is there
-        if the features of rows are out of range (not finite, or a million deviations
-        away): how many; their posteriors count as 0.
+        the same of the row's own class, over rows where it is known; and `lost`: how
+        many rows, if any, are out of range (not finite, or a million deviations away),
+        whose posteriors count as 0.
     """
     vocabulary = next(iter(models.values())).vocabulary
     index, source, target = sample_pairs(
@@ -140,18 +130,15 @@ def evaluate_verification(models, data, *, seed=0):
 
     Args:
         models: Dict, kind to a trained `LatentModel` of embeddings.
-        data: The splits of embeddings with names of speakers; rows without one are
-            left out.
-        seed: Of the sample of trials, should there be more than two million. Defaults
-            to `0`.
+        data: The splits of embeddings; rows without the name of a speaker are left out.
+        seed: Of a sample of two million trials of more. Defaults to `0`.
 
     Returns:
         Dict of rates: `before`, of embeddings as they are; `centred`, less the mean of
-        training rows; `lda`, after a linear discriminant analysis of those; under the
-        kind of each model, of its latents, standardised by those of training rows; and
-        as `<kind>/speaker` of a part of that name. And a note on what could not be
-        measured, or `""`. Rates are missing if there are no trials of one speaker or of
-        two.
+        training rows; `lda`, after a linear discriminant analysis of those; `<kind>`,
+        of latents standardised by those of training rows, and `<kind>/speaker`, of a
+        part of that name. It is empty without trials of one speaker and of two. And a
+        note on what could not be measured, or `""`.
     """
     unseen, train = _with_speaker(data.unseen), _with_speaker(data.train)
     counts = np.unique(unseen.speaker, return_counts=True)[1] if unseen else ()

@@ -18,17 +18,11 @@ MAX_RECONSTRUCTED = 300  # rows
 
 
 def evaluate_model(model, data, bar, *, pairs, seed):
-    """All measures of one model; two steps of a bar.
-
-    Args:
-        model: A `LatentModel`.
-        data: The splits.
-        bar: A `timbre.progress.ProgressBar`.
-        pairs: Most rows to decode.
-        seed: Of all samples.
+    """All measures of one model; two steps of a progress bar.
 
     Returns:
-        Dict of `bits`, `round_trip`, `bayes`, `parts` and `gaussianity`.
+        Dict of `bits`, `round_trip` (of `pairs` rows at most), `bayes`, `parts` and
+        `gaussianity`.
     """
     rows = data.test
     latents = encode_rows(model, rows)
@@ -52,9 +46,9 @@ def class_separability(latents, vocabulary, rows, *, seed=0):
     Args:
         latents: What `encode_rows` returns.
         vocabulary: Dict, each factor to the names of its classes.
-        rows: `Rows` with labels. Where they share recordings, a row is classified by
-            rows of other recordings only: see groups of
-            `timbre.metrics.clusters.class_separability`.
+        rows: `Rows` with labels. Their recordings are the groups of
+            `timbre.metrics.clusters.class_separability`: a row is classified by rows
+            of other recordings only.
         seed: See there. Defaults to `0`.
 
     Returns:
@@ -77,12 +71,8 @@ def gaussianity(model, latents, rows):
     """Normality of the latents of each class, factor by factor.
 
     A factor with a part of its own is measured there, others in the whole latent;
-    centres are the model's where it has some, and else class means of these latents.
-
-    Args:
-        model: A `LatentModel`.
-        latents: What `encode_rows` returns.
-        rows: `Rows` with labels.
+    centres are the model's where it has some, and else class means of these latents,
+    which are, as the rows, those of `class_separability`.
 
     Returns:
         Dict, factor to what `timbre.metrics.clusters.gaussianity` returns.
@@ -101,21 +91,16 @@ def gaussianity(model, latents, rows):
 def density(model, data):
     """Bits per dimension of rows, `-log2 p(x) / D`, on average.
 
-    Features are in their own units: features of other units, of another kind or in
-    another number do not compare. Without labels classes are marginalised: so models
-    with classes compare with those without, and seen speakers with `unseen` ones. Given
-    labels the density is conditional, on the more factors the more a model has.
-
-    Args:
-        model: A `LatentModel`.
-        data: The splits, of which `test` and `unseen` are taken.
+    Densities of features in other units, of another kind or number do not compare.
+    Without labels classes are marginalised: models with classes compare with those
+    without, and seen speakers with `unseen` ones. Given labels the density is
+    conditional, on the more factors the more a model has.
 
     Returns:
         Dict of `test` and `unseen`, of rows without labels, and `given`, a dict of the
-        same two, of rows with the labels that are known and that the model has classes
-        of; floats, `None` where there are no rows or the density is not finite.
-        `bound` is there, and true, where these are upper bounds, as of a VAE. `None`
-        for a model without densities.
+        same two, of rows with labels; floats, `None` where there are no rows or the
+        density is not finite. `bound` is there, and true, where these are upper bounds,
+        as of a VAE. `None` for a model without densities.
     """
     if not hasattr(model, "log_prob"):
         return None
@@ -131,12 +116,11 @@ def reconstruction_error(model, rows, *, max_rows=MAX_RECONSTRUCTED, seed=0):
     Args:
         model: A `LatentModel`.
         rows: `Rows`, of which deviations are taken.
-        max_rows: Most rows to reconstruct, at random. Defaults to `300`.
-        seed: Of their sample. Defaults to `0`.
+        max_rows: Most rows to reconstruct, at random by `seed`. Defaults to `300`.
 
     Returns:
-        The largest error of an invertible model; the root mean square error of one that
-        is not, as a VAE.
+        The largest error; of a model that is not invertible, as a VAE, the root mean
+        square.
     """
     keep = np.sort(np.random.default_rng(seed).permutation(len(rows))[:max_rows])
     decoded = map_batches(lambda x: model.decode(model.encode(x)), rows.x[keep])
@@ -149,15 +133,7 @@ def reconstruction_error(model, rows, *, max_rows=MAX_RECONSTRUCTED, seed=0):
 
 
 def classification_accuracy(model, rows):
-    """Accuracy of a model's own most probable class, by Bayes' rule.
-
-    Args:
-        model: A `LatentModel`.
-        rows: `Rows` with labels.
-
-    Returns:
-        Dict, each factor of the model to a share of the labelled rows.
-    """
+    """Accuracy of a model's own most probable class, by Bayes' rule, by factor."""
     found = {}
     for factor, posterior in map_batches(model.posterior, rows.x).items():
         labels = factor_labels(rows, model.vocabulary, factor)

@@ -1,7 +1,6 @@
 """Probe classifiers: one for each factor, trained on real rows only.
 
-They never see the models that they evaluate: a manipulation is measured by their
-posteriors of its input and of its output.
+A manipulation is measured by their posteriors of its input and of its output.
 """
 
 import copy
@@ -53,24 +52,22 @@ class Probe:
     ):
         """Trains one on real rows, in one thread: the same bits on any machine.
 
-        Early stopping is by the likelihood of held-out rows: by accuracy, training
-        would end while posteriors are still underconfident. Held out are `valid`, or
-        else about a tenth of the groups, such that every class keeps training rows;
-        where no group can be held out, a tenth of the rows. Rows labelled -1 are left
-        out, and so is a class of a single row: its posterior is 0.
+        Early stopping is by the likelihood of held-out rows; by accuracy, posteriors
+        would stay underconfident. Held out are `valid`, or else about a tenth of the
+        groups, such that every class keeps training rows, or of the rows. Rows labelled
+        -1 are left out, and so is a class of a single row: its posterior is 0.
 
         Args:
             x: `[rows, ...]`, of any shape.
             labels: Class of each row, -1 if unknown, `[rows]`.
             num_classes: How many classes the factor has.
-            valid: Validation rows `[m, ...]` and their labels `[m]`; where none has a
-                known class, as if they were not given. Defaults to none.
-            groups: Name of the group of each row, as its recording, `[rows]`, none of
-                which is divided between training and held-out rows. Defaults to none.
+            valid: Validation rows `[m, ...]` and their labels `[m]`; ignored where none
+                has a known class. Defaults to none.
+            groups: Name of the group of each row, as its recording, `[rows]`; no group
+                is divided. Defaults to none.
             hidden: Widths of the hidden layers. Defaults to `(256, 256)`.
             seed: Of the weights, the batches and the held-out rows. Defaults to `0`.
-            epochs: Most epochs. Defaults to `40`, or more where rows are so few that
-                these would not make a thousand steps.
+            epochs: Most epochs. Defaults to `40`, or what makes a thousand steps.
 
         Raises:
             ValueError: If rows are not finite, a label is out of range, or fewer than
@@ -109,14 +106,9 @@ class Probe:
         return cls(network, mean, deviation, num_classes)
 
     def posterior(self, x):
-        """Posterior probabilities of the classes of rows.
+        """Posteriors of the classes of rows, shaped as in training.
 
-        Args:
-            x: `[rows, ...]`, shaped as in training.
-
-        Returns:
-            float32 `[rows, num_classes]`, columns in the order of class indices; 0 for
-            a class without training rows.
+        They are float32 `[rows, num_classes]`, 0 for a class without training rows.
         """
         x = _flat(x)
         if x.shape[1] != len(self.mean):
@@ -128,18 +120,12 @@ class Probe:
             for start in range(0, len(x), BLOCK):
                 rows = slice(start, start + BLOCK)
                 standard = (x[rows] - self.mean) / self.deviation
-                found[rows, self.network.classes_] = self.network.predict_proba(
-                    standard
-                )
+                posterior = self.network.predict_proba(standard)
+                found[rows, self.network.classes_] = posterior
         return found
 
     def accuracy(self, x, labels):
-        """Accuracy on the rows with a known class.
-
-        Args:
-            x: `[rows, ...]`.
-            labels: Class of each, -1 if unknown, `[rows]`.
-        """
+        """Accuracy on the rows with a known class; those labelled -1 have none."""
         labels = _validate_labels(labels, len(x), self.num_classes)
         known = labels >= 0
         if not known.any():
@@ -159,10 +145,8 @@ def fit(
             the columns.
         valid: `Rows` of other recordings, for early stopping. By default these are
             held out of `rows`, by recording.
-        hidden: Widths of the hidden layers. Defaults to `(256, 256)`.
-        seed: Defaults to `0`.
+        hidden, seed, epochs: See `Probe.fit`.
         shown: Whether progress is. Defaults to `True`.
-        epochs: See `Probe.fit`.
 
     Returns:
         Dict, each factor's name to its `Probe`.

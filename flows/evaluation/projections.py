@@ -28,11 +28,7 @@ def projection_figure(columns, labels, *, found=None, seed=0, max_rows=MAX_ROWS)
         max_rows: Most rows to project. Defaults to `1200`.
 
     Returns:
-        A matplotlib figure; its panels are lettered row by row, after `z` with two
-        letters.
-
-    Raises:
-        ValueError: If there are fewer than four rows, or not as many everywhere.
+        A matplotlib figure; its panels are lettered row by row.
     """
     counts = {len(rows) for rows in (*columns.values(), *labels.values())}
     if len(counts) != 1 or min(counts) < 4:
@@ -44,14 +40,9 @@ def projection_figure(columns, labels, *, found=None, seed=0, max_rows=MAX_ROWS)
     keep = np.random.default_rng(seed).permutation(counts.pop())[:max_rows]
     keep.sort()
     ncols = {f: -(-len(np.unique(names)) // MAX_NAMES) for f, names in labels.items()}
+    width = 2.3 * len(columns) + 0.6 * max(ncols.values()) + 0.5
     figure, panels = plotting.new_figure(
-        len(labels),
-        len(columns),
-        size=(
-            2.3 * len(columns) + 0.6 * max(ncols.values()) + 0.5,
-            2.6 * len(labels),
-        ),
-        squeeze=False,
+        len(labels), len(columns), size=(width, 2.6 * len(labels)), squeeze=False
     )
     for j, (title, z) in enumerate(columns.items()):
         points = plotting.tsne(np.asarray(z)[keep], seed=seed)
@@ -61,16 +52,11 @@ def projection_figure(columns, labels, *, found=None, seed=0, max_rows=MAX_ROWS)
             axes.set_title(f"({_letter(i * len(columns) + j)}) {title}")
             near = (found or {}).get(title, {}).get(factor)
             axes.set_xlabel(f"kNN {near['knn']:.0%}" if near else "")
+    dense = {"columnspacing": 0.5, "handletextpad": 0.1, "borderpad": 0}
     for row, factor in zip(panels, labels, strict=True):
         row[0].set_ylabel(f"coloured by {factor}")
         plotting.legend_beside(
-            row[-1],
-            fontsize=6.5,
-            ncols=ncols[factor],
-            markerscale=1.5,
-            columnspacing=0.5,
-            handletextpad=0.1,
-            borderpad=0,
+            row[-1], fontsize=6.5, ncols=ncols[factor], markerscale=1.5, **dense
         )
     return figure
 

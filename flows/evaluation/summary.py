@@ -57,26 +57,19 @@ def select_published(results):
 
 
 def summarise(results) -> str:
-    """Formats the results of an evaluation as text.
-
-    Args:
-        results: What `flows.evaluate.evaluate` returns.
-    """
-    known = select_published(results)
+    """Formats what `flows.evaluate.evaluate` returns as text."""
+    known, models = select_published(results), results["models"]
     lines = []
-    changed = {f: rows for f, rows in results["manipulation"].items() if rows}
-    for factor, rows in changed.items():
-        lines += [*_manipulation(factor, rows, known.get(factor, {})), ""]
+    for factor, rows in results["manipulation"].items():
+        if rows:
+            lines += [*_manipulation(factor, rows, known.get(factor, {})), ""]
     comparison = compare(results)
     lines += [comparison, ""] if comparison else []
-    lines += [*_probes(results["probes"]), ""]
-    lines += [*_structure(results["models"]), ""]
-    lines += [*_density(results["models"]), ""]
-    lines += _gaussianity(results["models"])
+    lines += [*_probes(results["probes"]), "", *_structure(models), ""]
+    lines += [*_density(models), "", *_gaussianity(models)]
     lines += _verification(results.get("verification"))
     lines += [f"Note: {note}" for note in results["notes"]]
-    lines.append(_sizes(results["sizes"]))
-    return "\n".join(lines)
+    return "\n".join([*lines, _sizes(results["sizes"])])
 
 
 def compare(results) -> str:
@@ -85,9 +78,6 @@ def compare(results) -> str:
     Of every factor that is changed: the posterior of the target class, beside the best
     other model's, and the side effect on each other factor, beside the best other
     model's and that of the DNF of the changed factor, if there is one.
-
-    Args:
-        results: What `flows.evaluate.evaluate` returns, with `fdnf` among the models.
     """
     sentences = []
     for factor, rows in results["manipulation"].items():
@@ -181,17 +171,14 @@ def _structure(models):
         for part, factors in found["parts"].items():
             for factor, row in factors.items():
                 cells = "".join(f"{row[key]:11.3f}" for key in keys)
-                lines.append(
-                    f"{model_name(kind):<14}{part_name(part):<12}{factor:<12}{cells}"
-                )
+                names = f"{model_name(kind):<14}{part_name(part):<12}{factor:<12}"
+                lines.append(names + cells)
     return lines
 
 
 def _density(models):
     """Lines on densities, reconstruction and accuracies of the models themselves."""
-    factors = list(
-        dict.fromkeys(f for found in models.values() for f in found["bayes"])
-    )
+    factors = [*dict.fromkeys(f for found in models.values() for f in found["bayes"])]
     head = "".join(f"{'Bayes ' + factor:>16}" for factor in factors)
     lines = [
         "Bits per dimension of the features, in their own unit, of test rows and of",

@@ -55,8 +55,7 @@ class Flow(LatentModel):
         The loss of each row in nats, `[batch]`.
 
     Raises:
-        ValueError: If base, scaler and vocabulary are not of one size, or a weight or
-            probability is out of its range.
+        ValueError: If sizes do not fit, or a weight or probability is out of its range.
 
     Example:
         ```python

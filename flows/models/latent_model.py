@@ -132,10 +132,9 @@ class LatentModel(ConfigurableLayer, keras.Model):
         self.is_adapted.assign(1.0)
 
     def fit_class_means(self, x, labels):
-        """Sets the class means after training; nothing for a model with `own` factors.
+        """Sets the class means after training, where the model has no `own` factors.
 
-        Args:
-            x, labels: As for `adapt`, with labelled rows of every factor.
+        Arguments are as for `adapt`, with labelled rows of every factor.
         """
         if self.averages is not None:
             x = validation.validate_segments(x, self.shape, minimum=2)
@@ -258,9 +257,6 @@ class LatentModel(ConfigurableLayer, keras.Model):
         Args:
             x1, x2: `[batch, *shape]` each.
             factor: Name of the factor, one of `factors`.
-
-        Returns:
-            `x1` with the factor of `x2`, and `x2` with that of `x1`.
         """
         self._index(factor)
         x1 = validation.validate_segments(x1, self.shape)
@@ -280,14 +276,9 @@ class LatentModel(ConfigurableLayer, keras.Model):
         return self.decode(new1), self.decode(new2)
 
     def enrol(self, x, factor):
-        """The centre of a new class of a factor: the mean latent of its segments.
+        """The centre of a new class of a factor, the mean latent of its segments.
 
-        Args:
-            x: Segments of one class, `[n, *shape]`.
-            factor: Name of the factor.
-
-        Returns:
-            `[dim]`, 0 outside of the factor's part.
+        Of `[n, *shape]` it is `[dim]`, and 0 outside of the factor's part.
         """
         self._index(factor)
         z = self.encode(validation.validate_segments(x, self.shape))
@@ -328,13 +319,9 @@ class LatentModel(ConfigurableLayer, keras.Model):
         )
 
     def generate(self, noise, uniform, labels, temperature=1.0):
-        """Segments of given noise, as by `FactorialNormal.sample`, without validation.
+        """Segments of given noise, without validation.
 
-        Args:
-            noise: Standard normal `[batch, dim]`.
-            uniform: In [0, 1), `[batch, F]`.
-            labels: Class indices, int `[batch, F]`, -1 where none is given.
-            temperature: Scales the noise. Defaults to `1.0`.
+        Arguments are as for `flows.models.base_distribution.FactorialNormal.sample`.
         """
         return self.decode(ops.convert_to_tensor(noise) * temperature)
 

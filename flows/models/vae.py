@@ -90,8 +90,7 @@ class VAE(LatentModel):
         is 1. In training the noise is sampled anew, otherwise it is always the same.
 
     Raises:
-        ValueError: If encoder or decoder are of another width, or a number is out of
-            its range.
+        ValueError: If a width does not fit, or a number is out of its range.
     """
 
     def __init__(

@@ -22,8 +22,7 @@ def front_end(about):
     """The layer that computes the features of a new waveform.
 
     Args:
-        about: Of a data set: `sample_rate`, `window`, `hop`, `bands`, `high_hz` (`None`
-            is half the rate) and `spectrum`.
+        about: Of a data set, see above; `high_hz` `None` is half the rate.
 
     Returns:
         A `timbre.audio.mel.LogMel`, waveforms `[batch, samples]` to
@@ -39,26 +38,17 @@ def front_end(about):
             "Only features of sound can be computed from another sound. "
             f"Received: features of the source {about.get('source')!r}"
         )
-    return LogMel(
-        sample_rate=about["sample_rate"],
-        window=about["window"],
-        hop=about["hop"],
-        num_bands=about["bands"],
-        high_hz=about["high_hz"],
-        spectrum=about["spectrum"],
-    )
+    same = ("sample_rate", "window", "hop", "high_hz", "spectrum")
+    return LogMel(num_bands=about["bands"], **{name: about[name] for name in same})
 
 
 def open_features(corpus, folder, about):
-    """Opens the features of a corpus, computed on the first call.
+    """Opens the features of a `Corpus` as `Records`, computed on the first call.
 
     Args:
         corpus: A `timbre.corpora.corpus.Corpus`.
         folder: Folder of caches.
         about: See `front_end`.
-
-    Returns:
-        `timbre.corpora.cache.records.Records`.
     """
     import tensorflow as tf
 
@@ -80,8 +70,7 @@ def open_features(corpus, folder, about):
 def compute_in_blocks(compute, waveform, about, *, frames=BLOCK):
     """Features of a long waveform, computed a minute at a time.
 
-    Equal to those of the whole: a block includes the half windows around it, and the
-    frames of these are dropped.
+    They equal those of the whole: blocks overlap by a window.
 
     Args:
         compute: Maps waveforms `[1, samples]` to a tensor `[1, frames, bands]`.

@@ -24,21 +24,20 @@ def find_segment(start_s, end_s, num_frames, frames, hop_s, fit="centre"):
     """Finds the frames of a recording that a segment consists of.
 
     Args:
-        start_s: Where the phone begins, in seconds.
-        end_s: Where it ends, in seconds; a frame centred there is not included.
+        start_s, end_s: Of the phone, in seconds; a frame centred on its end is not
+            included.
         num_frames: Frames of the recording.
         frames: Frames of a segment.
         hop_s: From one frame to the next, in seconds.
         fit: One of `FITS`. Defaults to `"centre"`.
 
     Returns:
-        `(start, end)`, the first frame and the one after the last. For `centre` they
-        are `frames` if the recording has as many, else those of the phone, at least
-        one.
+        `(start, end)`, the first frame and the one after the last: for `centre`
+        `frames` if the recording has as many, else those of the phone, at least one.
 
     Raises:
-        ValueError: If the phone begins after the recording or before it, ends more than
-            a frame after it, or before it begins.
+        ValueError: If the phone does not begin in the recording, or ends more than a
+            frame after it, or before it begins.
     """
     _check(fit, frames)
     length = num_frames * hop_s  # or up to a frame less
@@ -63,16 +62,13 @@ def find_segment(start_s, end_s, num_frames, frames, hop_s, fit="centre"):
 
 
 def extract(features, start, end, *, frames, fit="centre"):
-    """Extracts a segment from a recording.
+    """Extracts a segment `[frames, bands]` from a recording `[num_frames, bands]`.
 
     Args:
-        features: `[num_frames, bands]`.
+        features: Of the recording, whose type the segment has.
         start, end: See `find_segment`; frames outside of the recording are padded.
         frames: Frames of a segment.
         fit: One of `FITS`. Defaults to `"centre"`.
-
-    Returns:
-        `[frames, bands]`, of the type of `features`.
     """
     return fit_frames(features[max(start, 0) : end], num_frames=frames, fit=fit)
 
@@ -113,8 +109,8 @@ def sliding_starts(num_frames, frames, hop):
         hop: Frames from one to the next, at most `frames`; the last may be nearer.
 
     Returns:
-        Starts, int `[n]`. A recording shorter than a segment has one, which begins
-        before it as `extract` pads.
+        Int `[n]`; of a recording shorter than a segment one, before it as `extract`
+        pads.
     """
     if num_frames < 1 or not 1 <= hop <= frames:
         raise ValueError(
@@ -135,17 +131,13 @@ def overlap_add(segments, starts, num_frames, original=None):
 
     Args:
         segments: `[n, frames, bands]`, not stretched or repeated.
-        starts: Where each starts, int `[n]`; frames outside of the recording are
-            dropped.
+        starts: Where each starts, int `[n]`; frames out of the recording are dropped.
         num_frames: Frames of the recording.
-        original: `[num_frames, bands]`, kept where no segment is. Defaults to `None`:
-            segments cover all frames.
+        original: `[num_frames, bands]`, kept where no segment is; by default segments
+            must cover all frames.
 
     Returns:
         Features, `[num_frames, bands]`, of the type of `segments`.
-
-    Raises:
-        ValueError: If starts and segments are not as many, or frames not covered.
     """
     segments, starts = np.asarray(segments), np.asarray(starts)
     if segments.ndim != 3 or starts.shape != segments.shape[:1]:

@@ -53,15 +53,11 @@ class Source:
 
 
 def open_source(config, segment):
-    """Opens a source of segments; features of sound are computed once.
+    """Opens a `Source` of segments; features of sound are computed once.
 
     Args:
         config: A `flows.config.FlowDataConfig`.
-        segment: A `flows.config.SegmentConfig`; by default its `bands` are those of the
-            spectrum.
-
-    Returns:
-        A `Source`.
+        segment: A `flows.config.SegmentConfig`.
 
     Raises:
         ValueError: If there is no such source or label, or labels do not fit sounds.
@@ -77,7 +73,9 @@ def open_source(config, segment):
     if source == "embeddings":
         return _embeddings(path, factors)
     if source == "manifest":
-        return _utterances(open_corpus(path), factors, segment, config.cache)
+        corpus = open_corpus(path)
+        about = _about(source, corpus.name, segment)
+        return _utterances(corpus, about, factors, config.cache)
     of_recordings, left_out = {}, {}
     if source == "synthetic":
         labels, of_recordings, left_out = _synthetic(config)
@@ -90,14 +88,7 @@ def open_source(config, segment):
     else:
         raise ValueError(f"There is no such source of segments. Received: {source!r}")
     about = _about(source, labels.name, segment)
-    return _phones(
-        labels, about, factors, segment, config.cache, of_recordings, left_out
-    )
-
-
-def _hop(segment):
-    """Samples from one frame to the next, a whole number."""
-    return round(segment.hop_s * SAMPLE_RATE)
+    return _phones(labels, about, factors, config.cache, of_recordings, left_out)
 
 
 def _about(source, name, segment):
@@ -106,7 +97,7 @@ def _about(source, name, segment):
         "name": name,
         "sample_rate": SAMPLE_RATE,
         "window": WINDOW,
-        "hop": _hop(segment),
+        "hop": round(segment.hop_s * SAMPLE_RATE),
         "bands": segment.bands,
         "high_hz": segment.high_hz,
         "spectrum": segment.spectrum,
@@ -116,10 +107,10 @@ def _about(source, name, segment):
 
 
 def _recordings(names):
-    """Which recording each row is of, int `[n]`, and the recordings' names.
+    """Which recording each row is of, int `[n]`, and their names without times.
 
-    Rows whose names differ only by times, as in `talk.flac[1.5,4.0]`, are of one
-    recording; one without a name is of its own.
+    Rows of `talk.flac[1.5,4.0]` and `talk.flac[6.0,9.0]` are of one; without a name a
+    row is of its own.
     """
     whole = [TIMES.sub("", name) or f"row {i}" for i, name in enumerate(names)]
     recordings, recording = np.unique(np.array(whole, str), return_inverse=True)
@@ -127,13 +118,9 @@ def _recordings(names):
 
 
 def _columns(factors, known, extra=(), fallback=()):
-    """Labels of the factors, str `[n]` each.
+    """Labels of the factors, str `[n]` each: `known` ones are lists of all rows.
 
-    Args:
-        factors: Names of labels.
-        known: Dict, name to the labels of all rows, a list.
-        extra: Other labels of each row, dicts; what one lacks is unknown.
-        fallback: Dicts of labels that `extra` lacks.
+    Others are in a dict of each row, `extra`, or in `fallback`, or unknown.
     """
     fallback = fallback or [{}] * len(extra)
     more = {name for row in chain(extra, fallback) for name in row} - set(known)
@@ -166,6 +153,7 @@ def _spectra(config, segment):
         seed=config.seed,
     )
     known = {"phone": made.phone.tolist(), "speaker": made.speaker.tolist()}
+    of_segment = {name: getattr(segment, name) for name in ("hop_s", "frames", "bands")}
     speaker = np.asarray(made.speaker, str)
     return Source(
         columns=_columns(config.factors, known),
@@ -174,13 +162,7 @@ def _spectra(config, segment):
         recording=np.arange(config.rows),
         recordings=tuple(map(str, made.recording)),
         read=lambda rows: made.x[rows],
-        about={
-            "source": "spectra",
-            "name": "spectra",
-            "hop_s": segment.hop_s,
-            "frames": segment.frames,
-            "bands": segment.bands,
-        },
+        about={"source": "spectra", "name": "spectra", **of_segment},
     )
 
 
@@ -226,18 +208,11 @@ def _synthetic(config):
     return labels, of_recordings, {"two in one": total - len(labels)}
 
 
-def _phones(labels, about, factors, segment, cache, of_recordings, left_out):
+def _phones(labels, about, factors, cache, of_recordings, left_out):
     """Segments around phones; those of silence and of unreadable sound are left out.
 
-    Args:
-        labels: `timbre.corpora.phones.Labels`.
-        about: See `_about`.
-        factors: Names of labels.
-        segment: See `open_source`.
-        cache: Folder of features.
-        of_recordings: Dict, resolved path to other labels of a recording, a dict; its
-            `variant` is the group of the speaker.
-        left_out: Counts of what was left out before.
+    `of_recordings` is a dict of resolved path to other labels of a recording, of which
+    `variant` is the group of the speaker.
     """
     spoken = [s for s in labels if s.phone.lower() not in SILENCES]
     if not spoken:
@@ -254,10 +229,8 @@ def _phones(labels, about, factors, segment, cache, of_recordings, left_out):
         "phone": [s.phone for s in readable],
         "speaker": [s.speaker for s in readable],
     }
-    groups = [
-        row.get("variant") or s.speaker
-        for row, s in zip(fallback, readable, strict=True)
-    ]
+    pairs = zip(fallback, readable, strict=True)
+    groups = [row.get("variant") or s.speaker for row, s in pairs]
     record = np.array([place[s.path] for s in readable])
     times = np.array([(s.start_s, s.end_s) for s in readable])
     recording, recordings = _recordings(features.paths)
@@ -267,7 +240,7 @@ def _phones(labels, about, factors, segment, cache, of_recordings, left_out):
         group=np.array(groups, str),
         recording=recording[record],
         recordings=recordings,
-        read=_reader(features, record, times, segment),
+        read=_reader(features, record, times, about),
         about=about,
         left_out={
             **left_out,
@@ -277,9 +250,8 @@ def _phones(labels, about, factors, segment, cache, of_recordings, left_out):
     )
 
 
-def _utterances(corpus, factors, segment, cache):
+def _utterances(corpus, about, factors, cache):
     """Whole utterances, each one segment; several may be of one recording."""
-    about = _about("manifest", corpus.name, segment)
     features = open_features(corpus, cache, about)
     readable = [corpus.utterances[row] for row in features.row]
     known = {
@@ -288,7 +260,7 @@ def _utterances(corpus, factors, segment, cache):
     }
     # the last frame is centred on the last sample or up to one hop before
     times = np.stack([np.zeros(len(features)), features.length - 0.5], 1)
-    times = times * (_hop(segment) / SAMPLE_RATE)
+    times = times * (about["hop"] / SAMPLE_RATE)
     speaker = np.array(known["speaker"], str)
     recording, recordings = _recordings(features.paths)
     return Source(
@@ -297,36 +269,27 @@ def _utterances(corpus, factors, segment, cache):
         group=speaker,
         recording=recording,
         recordings=recordings,
-        read=_reader(features, np.arange(len(features)), times, segment),
+        read=_reader(features, np.arange(len(features)), times, about),
         about=about,
         left_out={"unreadable": features.num_skipped},
     )
 
 
-def _reader(features, record, times, segment):
+def _reader(features, record, times, about):
     """A function that reads rows from a cache, only the frames of their segments."""
-    hop_s = _hop(segment) / SAMPLE_RATE
+    num_frames, fit, hop_s = about["frames"], about["fit"], about["hop"] / SAMPLE_RATE
 
     def read(rows):
-        x = np.empty((len(rows), segment.frames, *features.shape), np.float32)
+        x = np.empty((len(rows), num_frames, *features.shape), np.float32)
         for i in np.argsort(record[rows], kind="stable"):
-            start_s, end_s = times[rows[i]]
             of = int(record[rows[i]])
+            size = int(features.length[of]), num_frames, hop_s, fit
             try:
-                start, end = segmentation.find_segment(
-                    start_s,
-                    end_s,
-                    int(features.length[of]),
-                    segment.frames,
-                    hop_s,
-                    segment.fit,
-                )
+                start, end = segmentation.find_segment(*times[rows[i]], *size)
             except ValueError as error:
                 raise ValueError(f"{error} ({features.paths[of]})") from None
             frames = features.crop(of, start, end - start)
-            x[i] = segmentation.fit_frames(
-                frames, num_frames=segment.frames, fit=segment.fit
-            )
+            x[i] = segmentation.fit_frames(frames, num_frames=num_frames, fit=fit)
         return x
 
     return read

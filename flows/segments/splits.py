@@ -18,10 +18,9 @@ def select(columns, *, rows, classes, min_rows, seed):
 
     Args:
         columns: Dict, each factor to the labels of all rows, str `[n]`, `""` unknown.
-        rows: Most rows to keep, at random.
+        rows: Most rows to keep, at random by `seed`.
         classes: Most classes of a factor; those with most rows stay.
         min_rows: Fewest rows of a class, before and after rows are sampled.
-        seed: Of the sample.
 
     Returns:
         Rows, int `[m]`, sorted, and a dict of how many are left out, and why.
@@ -57,10 +56,9 @@ def select_unseen(speaker, group, share, *, seed):
 
     Args:
         speaker: Names, str `[n]`.
-        group: Group of each speaker, str `[n]`, as speakers of one synthetic voice;
-            groups are selected until there are enough speakers or more.
-        share: Of the speakers, in [0, 1); at least one if it is above 0.
-        seed: Of the sample.
+        group: Group of each speaker, str `[n]`, as speakers of one synthetic voice.
+        share: Of the speakers, in [0, 1), rounded up to whole groups; at least one
+            if it is above 0.
 
     Returns:
         Mask of their rows, bool `[n]`.
@@ -90,17 +88,11 @@ def select_unseen(speaker, group, share, *, seed):
 
 
 def build_vocabulary(columns, unseen):
-    """Classes of each factor, sorted.
+    """Dict of each factor to the sorted tuple of its classes, two or more.
 
     Args:
         columns: Dict, each factor to labels, str `[n]`, `""` where unknown.
         unseen: Mask of rows of unseen speakers, who are no classes, bool `[n]`.
-
-    Returns:
-        Dict, each factor to a tuple of names.
-
-    Raises:
-        ValueError: If a factor has fewer than two classes.
     """
     found = {}
     for name, column in columns.items():
@@ -126,8 +118,8 @@ def encode_labels(columns, vocabulary):
 def split(recording, labels, unseen, *, shares, seed):
     """Splits rows by recording.
 
-    Recordings are put in a random order, and the first with a class is for training: so
-    every class of the seen speakers is. The others are assigned in that order.
+    Recordings are in a random order: the first with each class is for training, the
+    others are assigned in that order.
 
     Args:
         recording: Which recording each row is of, int `[n]`.
@@ -135,7 +127,6 @@ def split(recording, labels, unseen, *, shares, seed):
         unseen: Mask of rows of unseen speakers, bool `[n]`. Rows of others in the same
             recordings are in no split.
         shares: Those of the recordings in `valid` and `test`; at least one each.
-        seed: Of the order.
 
     Returns:
         Dict, each of `SPLITS` to its rows, int, sorted.
@@ -168,15 +159,7 @@ def split(recording, labels, unseen, *, shares, seed):
 
 
 def check_all_classes(labels, vocabulary):
-    """Refuses classes without training rows.
-
-    Args:
-        labels: Class indices of the training rows, int `[n, F]`.
-        vocabulary: Dict, each factor to its classes.
-
-    Raises:
-        ValueError: If a class has no row.
-    """
+    """Refuses classes without training rows, of class indices int `[n, F]`."""
     for column, (name, values) in zip(labels.T, vocabulary.items(), strict=True):
         present = set(column.tolist())
         absent = [value for index, value in enumerate(values) if index not in present]
@@ -189,15 +172,9 @@ def check_all_classes(labels, vocabulary):
 
 
 def mask_labels(labels, share, *, seed):
-    """Masks labels at random, each independently; the first of each class stays.
+    """Masks a share of the labels by -1, each independently.
 
-    Args:
-        labels: Class indices, int32 `[n, F]`.
-        share: Of the labels, in [0, 1).
-        seed: Of the mask.
-
-    Returns:
-        Class indices, -1 where they are masked.
+    Labels are int32 `[n, F]`, `share` is in [0, 1); the first of each class stays.
     """
     mask = _rng(seed, MASK).random(labels.shape) < share
     for column, known in enumerate(labels.T):
@@ -221,9 +198,7 @@ def _first_ranks(rank, labels):
 
 def _with_frequent_classes(columns, rows, classes, min_rows):
     """Rows whose classes are frequent, repeated until no class becomes rare."""
-    known = [
-        np.unique(column[rows], return_inverse=True) for column in columns.values()
-    ]
+    known = [np.unique(c[rows], return_inverse=True) for c in columns.values()]
     stays, before = np.ones(len(rows), bool), -1
     while stays.sum() != before:
         before = stays.sum()

@@ -70,7 +70,7 @@ def test_the_c_loader_changes_factors_and_leaves_those_with_minus_one(
     np.testing.assert_allclose(found["x"], expected, atol=1e-4)
 
 
-def test_a_flow_told_to_keep_all_gives_back_what_it_got(served, tmp_path):
+def test_a_flow_that_changes_no_factor_returns_its_input(served, tmp_path):
     to = np.full((3, 2), -1, np.int32)
     given = {"x": segments(), "to": to, "alpha": np.float32(1)}
     found = asked(served["fdnf"][1], "manipulate", tmp_path, **given)
@@ -172,7 +172,7 @@ HOLE = np.where(np.arange(8).reshape(1, *SHAPE) == 5, np.nan, 1).astype("float32
         ("fdnf", "log_prob", told((0, 0), rows=1), "as many rows as `x`"),
     ],
 )
-def test_a_server_hears_why_a_request_is_refused(
+def test_a_server_says_why_a_request_is_refused(
     served, tmp_path, kind, name, wrong, rule
 ):
     done = run(served[kind][1], name, tmp_path, **wrong)

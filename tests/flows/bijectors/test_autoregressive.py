@@ -79,7 +79,7 @@ def test_few_units_are_spread_over_the_whole_order():
     assert (found[99, :99] > 0).all()
 
 
-def test_first_channel_is_told_the_context_by_hidden_units():
+def test_first_channel_depends_on_the_context_by_hidden_units():
     """Scaled and shifted by what bends with the context, not by a straight line."""
     bijector = maf(3, context_dim=1, hidden=(32, 32))
     context = np.linspace(-3, 3, 7)[:, None]
@@ -87,7 +87,7 @@ def test_first_channel_is_told_the_context_by_hidden_units():
     assert np.abs(np.diff(shifts, 2)).max() > 1e-3
 
 
-def test_context_of_one_place_is_told_to_all_places():
+def test_context_of_one_place_is_broadcast_to_all_places():
     bijector = maf(4, 3, context_dim=2)
     x, context = normal(5, 4, 3), normal(5, 1, 2)
     everywhere = bijector.forward(x, np.repeat(context, 4, axis=1))
@@ -164,7 +164,7 @@ def test_inverse_is_traced_once_whatever_the_dim(monkeypatch):
     assert passes(4) == passes(40) == 1
 
 
-def test_inverse_holds_where_untold_channels_would_overflow():
+def test_inverse_holds_where_channels_not_yet_inverted_would_overflow():
     """Channels not yet told are 0, not what a network would make of their rubbish."""
     bijector = maf(30, bound=None, hidden=(64, 64))
     x = 3 * normal(20, 30)
@@ -184,7 +184,7 @@ def test_a_cut_connection_counts_for_nothing_and_learns_nothing():
     np.testing.assert_array_equal(slope, 2.0 * layer.mask)
 
 
-def test_bad_input_is_told():
+def test_bad_input_is_refused():
     with pytest.raises(ValueError, match=r"`bound` must be above 0.*Received: 0"):
         MaskedAutoregressive(bound=0)
     with pytest.raises(ValueError, match=r"`hidden` must name.*Received: \(\)"):

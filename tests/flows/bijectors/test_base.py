@@ -214,7 +214,7 @@ def test_only_bijectors_are_chained():
 
 
 @pytest.mark.slow
-def test_jax_gives_the_same_answers(tmp_path, rng):
+def test_jax_gives_the_same_numbers(tmp_path, rng):
     x = rng.normal(size=(3, 5, 6)).astype("float32")
     np.savez(tmp_path / "inputs.npz", x=x)
     expected = {}

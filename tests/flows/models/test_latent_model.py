@@ -61,7 +61,7 @@ def test_codes_of_names(models):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["nf", "fdnf"])
-def test_a_graph_answers_as_python_does(models, kind):
+def test_a_graph_computes_what_python_does(models, kind):
     """Names and checks are for Python; tensors pass into a `tf.function`."""
     model, (x, labels) = models[kind], small.rows(4)
     shape = [None, *small.SHAPE]
@@ -244,7 +244,7 @@ def test_bare_segments_teach_a_flow_without_factors():
 
 
 @pytest.mark.slow
-def test_jax_answers_as_tensorflow_does(models, tmp_path):
+def test_jax_computes_what_tensorflow_does(models, tmp_path):
     """Latents, densities and manipulated segments of one set of weights."""
     x, labels = small.rows(6)
     for kind in ("vae", "fdnf"):

@@ -58,7 +58,7 @@ def test_one_file_under_two_paths_is_one_recording(spoken, tmp_path):
     assert len(recorded_once(parts)) == 12
 
 
-def test_a_phone_that_nobody_told_is_unknown_and_not_silence(spoken, tmp_path):
+def test_a_phone_without_a_label_is_unknown_and_not_silence(spoken, tmp_path):
     """No phone is known, digits and speakers are: all rows stay."""
     rows = rows_of(spoken, "segments.csv")
     for i, row in enumerate(rows):
