@@ -111,8 +111,7 @@ def log_likelihood_ratio(embeddings, labels, counts):
     Args:
         embeddings: Unit vectors, `[windows, dim]`.
         labels: Cluster of each, int from 0, `[windows]`.
-        counts: Observations that each window counts as, `[windows]`; overlapping
-            windows are fewer observations than their number.
+        counts: Observations that each window counts as, `[windows]`.
     """
     member = np.eye(labels.max() + 1)[labels].T * counts  # [clusters, windows]
     return float(_cluster_llr(member.sum(axis=1), member @ embeddings).sum())

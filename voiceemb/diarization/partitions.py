@@ -64,8 +64,7 @@ def bipartitions(embeddings):
         halves = _k_means(embeddings, 2) == 1
         if halves.any():  # not where all embeddings are equal
             yield halves
-        children = _tree(embeddings)
-        branches = {}
+        children, branches = _tree(embeddings), {}
         for count in range(2, min(BRANCHES, num) + 1):
             labels = _cut(children, num, count)
             for branch in (labels == i for i in range(count)):

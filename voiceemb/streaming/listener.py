@@ -47,13 +47,12 @@ class Listener:
         hysteresis: As of `voiceemb.vad.detect`.
         every_s: Length of an event in seconds, whole frames of 10 ms, at most 60.
             Defaults to `0.5`.
-        window_s: Newest speech that is embedded, in seconds. Defaults to the
-            encoder's window.
+        window_s: Seconds of newest speech that are embedded: more are more accurate,
+            but hold two speakers longer after a change. Defaults to the encoder's.
         min_speech_s: Seconds of speech that an embedding needs. Defaults to `0.8`.
-        change_cosine: Cosine of two stretches of speech below which the speaker has
-            changed; `-1.0` never finds a change. Defaults to where the encoder's
-            calibration has two speakers `exp(2)`, or 7, times as likely as one, and to
-            `-1.0` without one.
+        change_cosine: Cosine below which the speaker has changed; `-1.0` finds no
+            change. Defaults to where the encoder's calibration has two speakers
+            `exp(2)`, or 7, times as likely as one, and to `-1.0` without one.
         forget_s: Silence after which the speech before it is dropped, in seconds.
             Defaults to `1.0`.
         keep_s: Capacity of the buffer of sound, in seconds. Defaults to `10.0`.

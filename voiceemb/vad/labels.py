@@ -21,10 +21,10 @@ MIN_FRAMES = 20  # of an utterance
 
 @dataclass(frozen=True, eq=False)
 class LabelledUtterance:
-    """A clean utterance with its speech labels."""
+    """A clean utterance, float32 `[frames * HOP]`, and its labels, bool `[frames]`."""
 
-    waveform: np.ndarray  # float32 [frames * HOP]
-    active: np.ndarray  # bool [frames]
+    waveform: np.ndarray
+    active: np.ndarray
 
 
 def speech_frames(energy_db, floor_db=None):

@@ -4,9 +4,8 @@
     past[t] = GRU(present up to frame t)
     probability[t - ahead] = logistic(compare(present[t], past[t]))
 
-The recurrent state summarises the past, the noise above all; the present is compared
-with it. The look-ahead is `ahead` frames; all else is causal with a state of fixed
-size, so audio may be streamed in blocks.
+The recurrent state summarises the past, the noise above all. All but the look-ahead of
+`ahead` frames is causal with a state of fixed size, so audio may be streamed in blocks.
 """
 
 import json
