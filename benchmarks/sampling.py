@@ -3,11 +3,10 @@
 Three tables of one network. `ways` takes the same steps of DDPM in four ways: a Python
 loop of eager operations, as the first programs of this kind did; the same loop over a
 `tf.function` of one step; our graph, one `tf.while_loop`; and that under XLA. The first
-three must give the same voices. Below them stands our graph with a solver of few steps.
+three must give the same voices. Below them is our graph with a solver of few steps.
 
 `quality` is every sampler at every number of steps: the Fréchet distance from unseen
-real voices (standardised) and the coverage of them. The floor is what other unseen real
-voices have; it comes from as many rows.
+real voices (standardised) and the coverage of them; the floor is that of other ones.
 
 `peer` is the schedulers of `diffusers`, in a process of their own, around the same
 network with the same weights in PyTorch (`sampling_peer.py`). Where nothing is drawn on

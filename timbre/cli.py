@@ -44,14 +44,7 @@ class UsageError(ValueError):
 
 
 def main(arguments=None):
-    """Runs `timbre PACKAGE COMMAND`; alone it lists the commands of all packages.
-
-    Args:
-        arguments: List of str. Defaults to those of this process.
-
-    Returns:
-        The exit status.
-    """
+    """Runs `timbre PACKAGE COMMAND`, see `run`; alone it lists all commands."""
     package, *rest = (sys.argv[1:] if arguments is None else arguments) or HELP
     if package in PACKAGES:
         return run(PACKAGES[package], rest, prog=f"timbre {package}")

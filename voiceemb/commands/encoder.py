@@ -319,15 +319,12 @@ def calibrate(
         out = run / calibrations.FILE
     cli.check_output(out)
 
-    found, others = (
-        [
-            evaluation.evaluate(
-                part, {name: encoder.embed_utterances}, resamples=0, **settings
-            )
-            for part in open_corpora(sources)
-        ]
-        for sources in (corpus, other_corpora)
-    )
+    def measure(part):
+        extractors = {name: encoder.embed_utterances}
+        return evaluation.evaluate(part, extractors, resamples=0, **settings)
+
+    found = [measure(part) for part in open_corpora(corpus)]
+    others = [measure(part) for part in open_corpora(other_corpora)]
     calibration, about = calibrations.fit(found, name, kind=kind, other_corpora=others)
     calibrations.write(out, calibration, sha256=weights, about=about)
     for one in found:

@@ -401,9 +401,5 @@ def train_vad(arguments, prog):
 
 def _load_listener(people, every, detector, run):
     encoder, network, enrolled = io.load(run, detector, people)
-    return listening.Listener(
-        encoder,
-        detector=network,
-        people=OnlineAssigner() if enrolled is None else enrolled,
-        every_s=every,
-    )
+    people = OnlineAssigner() if enrolled is None else enrolled
+    return listening.Listener(encoder, detector=network, people=people, every_s=every)
