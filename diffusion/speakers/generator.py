@@ -143,7 +143,8 @@ class SpeakerGenerator:
             embeddings: `[n, dim]`.
             labels: The new labels, as for `generate`.
             before: The present labels. Defaults to unknown.
-            weight, **overrides: See `generate`.
+            weight: As for `generate`.
+            **overrides: Replace values of `sampling`.
         """
         overrides = self._invertible_sampling() | overrides
         noise = self.encode(embeddings, labels=before, **overrides)
