@@ -14,8 +14,8 @@ recording (the 10th percentile), but is not scored by more than 40 or less than 
 below the loud (the 95th percentile); gaps shorter than 0.2 s are bridged and clicks
 shorter than 0.05 s left out. It knows nothing of any detector.
 
-Ours are shown with the rule that makes segments of probabilities, as they are used;
-WebRTC's as it comes, with its own hangover, and with that same rule.
+Ours have the rule that makes segments of probabilities; WebRTC's is shown as it comes,
+with its own hangover, and with that rule.
 
     python benchmarks/activity.py
     python benchmarks/activity.py --detectors energy webrtc --by-noise
@@ -90,10 +90,7 @@ def power(waveform, spoken):
 
 
 def pieces(files, length_s=5.0):
-    """Of each file what lies before the last pause within five seconds.
-
-    Yields it at the same level of speech, its truth, and the level of its background.
-    """
+    """What lies before each file's last pause in 5 s, its truth, and its background."""
     for file in files:
         waveform = wave.read(file)
         spoken = truth(waveform)

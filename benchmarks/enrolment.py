@@ -110,10 +110,9 @@ def enrol(names, held, samples, rng, calibrate):
 
 
 def answer(held, options, rng, calibrate=None):
-    """Right or not, probability and whether enrolled, of all answers of one draw.
+    """Right or not, probability, whether enrolled and named, of answers of one draw.
 
-    `calibrate` gives the calibration of a store from the people in it; without it, that
-    is fitted on a third of the speakers.
+    `calibrate` calibrates a store by its people; by default a third of all speakers do.
     """
     speaker, _, embeddings = held
     names = rng.permutation(np.unique(speaker))

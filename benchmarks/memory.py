@@ -2,9 +2,8 @@
 
     python benchmarks/memory.py
 
-Runs `train_triplet.py` from end to end (caching, training, evaluation, figures,
-export), each time in a process of its own and on a fresh cache, on synthetic voices
-with few and with ten times as many utterances, and prints the peak resident memory.
+Runs `train_triplet.py` from end to end, each time in a process of its own and on a
+fresh cache, on synthetic voices with few and with ten times as many utterances.
 """
 
 import argparse

@@ -50,11 +50,9 @@ PEER_ROW = WAY + "{:>9.0f}{:>10.0f}{:>7.2f}{:>8.2f}{:>9.2f}{:>8.2f}{:>12}"
 
 
 class Side:
-    """What one way of sampling took, and the embeddings it gave.
+    """What each run of one way of sampling took, and its scaled embeddings `[n, dim]`.
 
-    Attributes:
-        times: Wall and processor seconds of each run. The first traces and compiles.
-        embeddings: List of scaled embeddings `[n, dim]`, one array a run.
+    Times are wall and processor seconds. The first run traces and compiles.
     """
 
     def __init__(self):

@@ -31,8 +31,7 @@ class Reference:
     Args:
         train: What the model learned from, `[rows, dim]`.
         real: Unseen real voices, `[n, dim]`.
-        other: Other unseen real voices, of other speakers; what they score is the
-            floor.
+        other: Those of other speakers; what they score is the floor.
     """
 
     train: np.ndarray
@@ -120,16 +119,10 @@ def inputs(model):
 
 
 def samplers_of(model, loops, few):
-    """Ways of sampling by name, sampler and steps, the eager loop first.
+    """Samplers, functions of a start, float32 `[n, dim]`, and a seed, int `[2]`.
 
-    Args:
-        model: A `SpeakerDiffusion`.
-        loops: Steps of DDPM, which is taken in four ways.
-        few: Pairs of another sampler and its steps, in our graph.
-
-    Returns:
-        Dict of functions of a start, float32 `[n, dim]`, and a seed, int `[2]`, that
-        give scaled embeddings `[n, dim]`.
+    Keys are name, sampler and steps: `loops` of DDPM in four ways, then each of `few`
+    pairs of another sampler and its steps. They give scaled embeddings `[n, dim]`.
     """
     steps = min(loops, model.schedule.steps)
     step, numbers = ancestral(model, steps)

@@ -74,10 +74,7 @@ def measure(function, share=1.0):
 
 
 def show(count, sides, loop, first, atol):
-    """Prints a line of each side and of a loop over the first trials.
-
-    Returns the scores of the first side, which must be those of the loop.
-    """
+    """Prints each side and a loop over the first trials; gives the first's scores."""
     few = min(count, first)
     rows = {name: measure(side) for name, side in sides.items()}
     plain, slow, _ = row = measure(lambda: loop(few), few / count)

@@ -121,13 +121,7 @@ class PeerProcess:
     """A Python of another environment that answers questions, each a line of JSON.
 
     Its first line, unasked, is `about`. It waits while our side is measured. To be used
-    in a `with` statement. The other end is `serve`.
-
-    Args:
-        python: Its interpreter.
-        script: Name of a file of this folder.
-        *arguments: Of its command line.
-        threads: How many its libraries may use.
+    in a `with` statement. The other end is `serve`, in a script of this folder.
     """
 
     def __init__(self, python, script, *arguments, threads):
