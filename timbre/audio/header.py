@@ -1,5 +1,6 @@
 """Validation of sound files by magic bytes and header, before any decoding."""
 
+import math
 import os
 import struct
 from dataclasses import dataclass
@@ -7,16 +8,52 @@ from pathlib import Path
 
 import soundfile
 
+from timbre.audio import media, mpeg, parts
+
 MAX_DURATION_S = 4 * 3600.0
 MAX_CHANNELS = 8
 MIN_RATE, MAX_RATE = 4_000, 192_000  # Hz
 
+LINEAR = {"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"}
+G711 = {"ULAW", "ALAW"}
 SUBTYPES = {
-    "WAV": {"PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"},
+    "WAV": LINEAR | G711,
+    "RF64": LINEAR | G711,
+    "AIFF": LINEAR | G711,
+    "NIST": LINEAR | G711,
     "FLAC": {"PCM_S8", "PCM_16", "PCM_24"},
     "OGG": {"VORBIS", "OPUS"},
     "MP3": {"MPEG_LAYER_III"},
+    **{kind: media.CODECS for kind in media.KINDS},
 }
+WAV_CODINGS = {  # format tags; those that are read stand first
+    1: "linear PCM",
+    3: "float",
+    6: "G.711 A-law",
+    7: "G.711 mu-law",
+    0x2: "Microsoft ADPCM",
+    0x11: "IMA ADPCM",
+    0x22: "TrueSpeech",
+    0x31: "GSM 6.10",
+    0x40: "G.721 ADPCM",
+    0x45: "G.726 ADPCM",
+    0x50: "MPEG layer I or II",
+    0x55: "MP3",
+    0x64: "G.726 ADPCM",
+    0x65: "G.722 ADPCM",
+    0xFF: "AAC",
+    0x160: "Windows Media Audio 1",
+    0x161: "Windows Media Audio 2",
+    0x162: "Windows Media Audio Pro",
+    0x674F: "Vorbis",
+    0x1610: "AAC",
+    0x2000: "Dolby AC-3",
+    0xF1AC: "FLAC",
+}
+READ_WAV_CODINGS = (1, 3, 6, 7)
+SPHERE_SIZES = ("sample_count", "channel_count", "sample_n_bytes")
+MAX_HEADER_BYTES = 1 << 20
+PLACEHOLDER_BYTES = 1 << 16  # lengths this near to 2**31 or 2**32 were never filled in
 
 
 class AudioError(ValueError):
@@ -54,8 +91,9 @@ def inspect(
 ) -> WaveInfo:
     """Read a sound file's header and refuse what `read` could not use.
 
-    Accepted are WAV (linear PCM or float), FLAC, OGG (Vorbis, Opus) and MP3 with 1 to
-    8 channels, 4 to 192 kHz and at least one sample.
+    Accepted are WAV (also RF64 and BW64; linear PCM, float or G.711), AIFF, NIST
+    SPHERE, FLAC, OGG (Vorbis, Opus) and MP3, and with PyAV also M4A, MP4, WebM,
+    Matroska, AAC and AMR, with 1 to 8 channels, 4 to 192 kHz and at least one sample.
 
     Args:
         path: The file.
@@ -69,44 +107,66 @@ def inspect(
         return describe(path, file, max_duration_s)
 
 
-def open_sound(path: Path) -> soundfile.SoundFile:
+def open_sound(path: Path) -> soundfile.SoundFile | parts.PartedSound | media.Media:
     """Open a file for decoding if its first bytes look like sound we accept."""
     if not path.is_file():
         raise AudioError(path, "there is no such file")
     try:
         with path.open("rb") as file:
-            _check_magic(path, file)
-        return soundfile.SoundFile(path)
-    except (soundfile.LibsndfileError, OSError, UnicodeError) as error:
+            return _open(path, file)
+    except AudioError:
+        raise
+    except ValueError as error:  # of parts and media
+        raise AudioError(path, str(error)) from error
+    except (soundfile.LibsndfileError, OSError) as error:
         raise AudioError(path, f"can not be opened as sound: {error}") from error
 
 
-def _check_magic(path, file):
-    head = file.read(12)
+def _open(path, file):
+    head = file.read(16)
     if not head:
         raise AudioError(path, "the file is empty")
-    if head[:3] == b"ID3":  # a tag, its length in four times seven bits, then the sound
-        length = 0
-        for byte in head[6:10]:
-            length = length << 7 | byte & 127
-        file.seek(10 + length)
-        head = file.read(12)
-    if head[:4] == b"RIFF" and head[8:] == b"WAVE":
-        _check_wav(path, file)
+    if head[:3] == b"ID3":
+        file.seek(mpeg.tag_length(head))
+        head = file.read(16)
+    if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE":
+        start, length = _check_wav(path, file, is_long=head[:4] != b"RIFF")
+        if head[:4] == b"BW64":  # RF64 by another name (ITU-R BS.2088)
+            return parts.open_behind(file, b"RF64")
+        if not length and start < MAX_HEADER_BYTES:
+            file.seek(0)
+            header = file.read(start - 4) + b"\xff" * 4
+            return parts.open_behind(file, header)
     elif head[:4] == b"OggS":
-        _check_ogg(path, file)
-    elif head[:4] != b"fLaC" and not (head[:1] == b"\xff" and head[1:2] >= b"\xe0"):
-        raise AudioError(path, "not a WAV, FLAC, OGG or MP3 file by its first bytes")
+        return parts.open_parts(file, "OGG") or soundfile.SoundFile(path)
+    elif kind := media.recognise(head):
+        return media.open_media(path, kind)
+    elif head[:1] == b"\xff" and head[1:2] >= b"\xe0":
+        return parts.open_parts(file, "MP3") or soundfile.SoundFile(path)
+    elif head[:8] == b"NIST_1A\n":
+        _check_sphere(path, file)
+    elif head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        _check_aiff(path, file)
+    elif head[:4] != b"fLaC":
+        reason = "not a sound file by its first bytes; read are WAV, FLAC, OGG, MP3, "
+        raise AudioError(path, f"{reason}AIFF, NIST SPHERE and {media.NAMES}")
+    return soundfile.SoundFile(path)
 
 
-def _check_wav(path, file):
-    """Check a WAV by its chunks: linear or float samples, and all of them there.
+def _check_wav(path, file, *, is_long):
+    """Check a WAV by its chunks: a coding that is read, and all samples there.
+
+    Returns where they begin, and their number of bytes.
 
     Decoders of rarer codings have a history of overflows and are never started; and
-    the library would take a WAV cut short for a shorter one.
+    the library would take a WAV cut short for a shorter one. Programs that write to a
+    pipe can not go back and fill in the length: they leave 0, or one that is next to
+    the largest number, and the samples go on to the end of the file.
     """
     size = os.fstat(file.fileno()).st_size
-    coding = None
+    file.seek(-12, os.SEEK_CUR)
+    riff_bytes, _ = struct.unpack("<I4s", file.read(8))
+    coding = long_length = None
     for _ in range(1000):
         head = file.read(8)
         if len(head) < 8:
@@ -118,37 +178,86 @@ def _check_wav(path, file):
             coding = struct.unpack_from("<H", body)[0] if len(body) >= 16 else None
             if coding == 0xFFFE and len(body) >= 26:  # extensible: the real tag is here
                 coding = struct.unpack_from("<H", body, 24)[0]
+        elif name == b"ds64" and is_long:  # EBU Tech 3306: sizes of 64 bits
+            body = file.read(min(length, 28))
+            long_length = struct.unpack_from("<Q", body, 8)[0] if len(body) > 15 else 0
         elif name == b"data":
-            if coding not in (1, 3):
-                raise AudioError(
-                    path, f"WAV coding {coding} is not linear PCM or float"
-                )
+            if coding not in READ_WAV_CODINGS:
+                raise AudioError(path, _unread_coding(path, coding))
             held = size - start
-            if length > held and length != 0xFFFFFFFF:  # all ones: to the end
-                reason = f"truncated: {length} bytes of samples promised, {held} found"
-                raise AudioError(path, reason)
-            return
+            if not length and (not held or size == 8 + riff_bytes):
+                raise AudioError(path, "there are no samples in it")
+            if long_length is not None and length == 0xFFFFFFFF:
+                length = long_length
+            _check_length(path, length, held)
+            return start, length
         file.seek(start + length + length % 2)
     raise AudioError(path, "a WAV file without samples")
 
 
-def _check_ogg(path, file):
-    """Check an OGG by its last page, which is whole and says that it is the last."""
+def _is_placeholder(length):
+    return any(
+        limit - PLACEHOLDER_BYTES <= length <= limit
+        for limit in (2**31, 2**32 - 1, 2**63, 2**64 - 1)
+    )
+
+
+def _unread_coding(path, coding):
+    name = WAV_CODINGS.get(coding, f"an unknown coding (format tag {coding})")
+    read = ", ".join(WAV_CODINGS[tag] for tag in READ_WAV_CODINGS)
+    return f"WAV with {name}; read are {read}. {media.advise(path)}"
+
+
+def _check_aiff(path, file):
+    """Check an AIFF by its chunk of samples, which the library takes for shorter."""
     size = file.seek(0, os.SEEK_END)
-    file.seek(max(size - 65_307, 0))  # the longest that a page can be
-    tail = file.read()
-    start = tail.rfind(b"OggS")
-    page = tail[start:] if start >= 0 else b""
-    lengths = page[27 : 27 + page[26]] if len(page) > 26 else b""
-    if not (lengths and page[5] & 4 and len(page) >= 27 + len(lengths) + sum(lengths)):
-        raise AudioError(path, "truncated: the last page of the stream is missing")
+    position = 12
+    for _ in range(1000):
+        file.seek(position)
+        head = file.read(8)
+        if len(head) < 8:
+            break
+        name, length = struct.unpack(">4sI", head)
+        if name == b"SSND":
+            return _check_length(path, length, size - position - 8)
+        position += 8 + length + length % 2
+    raise AudioError(path, "an AIFF file without samples")
 
 
-def describe(path: Path, file: soundfile.SoundFile, max_duration_s: float) -> WaveInfo:
+def _check_sphere(path, file):
+    """Check a NIST SPHERE file by its header, lines of `name -type value`."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(8)
+    begin, *lines = file.read(4096).decode("ascii", "replace").splitlines()
+    words = [line.split(None, 2) for line in lines]
+    fields = {word[0]: word[2] for word in words if len(word) == 3}
+    coding = fields.get("sample_coding", "pcm")
+    if "shorten" in coding or "wavpack" in coding:
+        reason = f"NIST SPHERE with {coding} samples; convert it with `sph2pipe -f wav`"
+        raise AudioError(path, reason)
+    sizes = (fields.get(name, "1") for name in SPHERE_SIZES)
+    try:
+        length = math.prod(map(int, sizes))
+        _check_length(path, length, size - int(begin))
+    except ValueError as error:
+        if isinstance(error, AudioError):
+            raise
+        raise AudioError(path, "a NIST SPHERE header that can not be read") from error
+
+
+def _check_length(path, length, held):
+    """Refuse samples that are cut short, unless their length was never filled in."""
+    if length > held and not _is_placeholder(length):
+        reason = f"truncated: {length} bytes of samples promised, {held} found"
+        raise AudioError(path, reason)
+
+
+def describe(path: Path, file, max_duration_s: float) -> WaveInfo:
     """Read the header of an open file, or refuse it."""
     kind = "WAV" if file.format == "WAVEX" else file.format
     if file.subtype not in SUBTYPES.get(kind, ()):
-        raise AudioError(path, f"{kind} with {file.subtype} samples is not accepted")
+        reason = f"{kind} with {file.subtype} samples is not read"
+        raise AudioError(path, f"{reason}. {media.advise(path)}")
     channels, rate, frames = file.channels, file.samplerate, file.frames
     if not 1 <= channels <= MAX_CHANNELS:
         raise AudioError(path, f"{channels} channels; 1 to {MAX_CHANNELS} are read")

@@ -22,7 +22,10 @@ from pathlib import Path
 from timbre.corpora.corpus import Corpus, Utterance
 from timbre.files import atomic_write
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+AUDIO_SUFFIXES = (
+    *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".sph"),
+    *(".m4a", ".webm", ".aac", ".amr", ".wma"),  # with PyAV; MP4 are taken for videos
+)
 COLUMNS = ("path", "speaker", "start", "end", "text")
 
 

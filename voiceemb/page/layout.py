@@ -50,7 +50,7 @@ def _html(value=None, **options):
 def _lay_out_sources(parts):
     with gr.Tabs():
         with gr.Tab("A file"):
-            label = "WAV, FLAC, OGG or MP3"
+            label = "WAV, FLAC, OGG, MP3, M4A ..."
             parts.file = gr.File(
                 label=label, file_types=["audio"], height=140, elem_id="file"
             )

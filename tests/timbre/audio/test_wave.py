@@ -153,10 +153,13 @@ def test_text_named_wav_is_refused(tmp_path):
         ({"rate": 3999, "body": bytes(200)}, "3999 Hz"),
         ({"rate": 2**31 - 1, "body": bytes(200)}, "2147483647 Hz"),
         ({"body": b""}, "no samples"),
-        ({"body": bytes(3200), "declared": 2**32 - 2}, "truncated"),
+        ({"body": bytes(3200), "declared": 2**30}, "truncated"),
         ({"body": bytes(3200), "declared": 3202}, "truncated"),
-        ({"coding": 0x11, "bits": 4, "body": bytes(512)}, "coding 17"),  # IMA ADPCM
-        ({"coding": 0x55, "body": bytes(512)}, "coding 85"),  # MP3 in a WAV
+        (
+            {"coding": 0x11, "bits": 4, "body": bytes(512)},
+            "IMA ADPCM; read are linear PCM, float",
+        ),
+        ({"coding": 0x55, "body": bytes(512)}, "WAV with MP3; .* ffmpeg -i a.wav"),
     ],
 )
 def test_a_wav_header_out_of_bounds_is_refused(tmp_path, header, reason):
@@ -170,12 +173,12 @@ def test_a_coding_hidden_behind_a_tag_or_an_extensible_header_is_refused(tmp_pat
     tag = b"ID3\x04\x00\x00" + bytes([0, 0, 0, 20]) + bytes(20)
     hidden = tag + wav_bytes(coding=0x11, bits=4, body=bytes(512))
     (tmp_path / "a.mp3").write_bytes(hidden)
-    refuse(tmp_path / "a.mp3", "coding 17")
+    refuse(tmp_path / "a.mp3", "IMA ADPCM")
     fmt = struct.pack("<HHIIHH", 0xFFFE, 1, 16000, 32000, 2, 16)
     fmt += struct.pack("<HHIH", 22, 16, 0, 0x11) + bytes(14)
     body = b"WAVEfmt " + struct.pack("<I", 40) + fmt + b"data\4\0\0\0abcd"
     (tmp_path / "b.wav").write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
-    refuse(tmp_path / "b.wav", "coding 17")
+    refuse(tmp_path / "b.wav", "IMA ADPCM")
 
 
 def test_a_wav_of_unknown_length_is_read_to_its_end(tmp_path):
