@@ -84,6 +84,7 @@ class Media:
 
     def _start(self):
         import av
+        import av.error
 
         self._file.seek(0)
         try:
@@ -101,6 +102,7 @@ class Media:
 
     def _decode(self, container, stream):
         import av
+        import av.error
 
         planes = av.AudioResampler(format="fltp")
         try:

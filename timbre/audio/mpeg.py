@@ -93,12 +93,13 @@ def info_frame(header: bytes, count: int) -> bytes:
 
     Without it a decoder guesses the number of frames by the size of the first.
     """
-    header = bytearray(header)
-    header[1] |= 1  # no checksum follows
-    header[2] = 14 << 4 | header[2] & 0b1100  # the longest frame, without padding
-    length, tag_offset = _measure(bytes(header))
+    sync, kind, sizes, channels = header
+    kind |= 1  # no checksum follows
+    sizes = 14 << 4 | sizes & 0b1100  # the longest frame, without padding
+    header = bytes((sync, kind, sizes, channels))
+    length, tag_offset = _measure(header)
     tag = b"Info" + (1).to_bytes(4, "big") + count.to_bytes(4, "big")
-    return (bytes(header).ljust(tag_offset, b"\0") + tag).ljust(length, b"\0")
+    return (header.ljust(tag_offset, b"\0") + tag).ljust(length, b"\0")
 
 
 @functools.lru_cache(4096)

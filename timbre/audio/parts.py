@@ -7,6 +7,7 @@ libsndfile decodes the first part only. Each part is given to it as a file of it
 
 import io
 import mmap
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -85,7 +86,8 @@ class PartedSound:
         self._part, self._open = 0, None
 
     def _decoder(self, index):
-        return soundfile.SoundFile(Slice(self._data, *self._spans[index]))
+        part: Any = Slice(self._data, *self._spans[index])
+        return soundfile.SoundFile(part)
 
     def _close_part(self):
         if self._open is not None:
@@ -101,7 +103,7 @@ class PartedSound:
             self._open = self._decoder(self._part)
             self._open.seek(int(frame - ends[self._part] + self._lengths[self._part]))
 
-    def read(self, frames, dtype="float32", always_2d=True):
+    def read(self, frames, dtype: Any = "float32", always_2d=True):
         """Reads up to so many samples, none at the end; `[samples, channels]`."""
         while self._part < len(self._spans):
             if self._open is None:

@@ -22,10 +22,12 @@ COMMANDS = {
     ).split()
 }
 Source = Positional[Annotated[Path, arg(help="Folder or manifest.")]]
-MANY = {"help_behavior_hint": "(at least one)"}
-SOURCES = arg(metavar="SOURCE [SOURCE ...]", help="Folders or manifests.", **MANY)
+MANY = "(at least one)"
+SOURCES = arg(
+    metavar="SOURCE [SOURCE ...]", help="Folders or manifests.", help_behavior_hint=MANY
+)
 Sources = Positional[Annotated[tuple[Path, ...], SOURCES]]
-SUBSETS = arg(metavar="SUBSET [SUBSET ...]", **MANY)
+SUBSETS = arg(metavar="SUBSET [SUBSET ...]", help_behavior_hint=MANY)
 
 
 def synthetic(
