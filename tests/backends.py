@@ -9,8 +9,9 @@ import pytest
 
 from tests.conftest import ROOT
 
-# Operations by the hundred are compiled, and run once: optimising them takes the time.
-QUICK = "--xla_backend_optimization_level=0"
+# Operations by the hundred are compiled, and run once: optimising them takes the time,
+# and XLA's newer emitter of fused loops three times what the older one takes.
+QUICK = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 
 
 def on_jax(program, *arguments):

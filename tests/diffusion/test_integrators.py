@@ -22,9 +22,15 @@ from tests.diffusion.gaussian_sde import (
     Gaussian,
     compile_integration,
     every_integrator,
-    every_sde,
     run_integration,
 )
+
+EVENTS = [(64,), (40, 8), (16, 8, 2)]
+VP, MEAN_REVERTING, VE, OUVE = SDES
+REVERSED = [  # VP with every integrator is above
+    *((integrator, OUVE) for integrator in MEMBERS),
+    *zip(MEMBERS, [MEAN_REVERTING, VE, VE, MEAN_REVERTING, VE] * 2, strict=False),
+]
 
 
 def check_finds_the_data(data, samples, tolerance):
@@ -39,8 +45,9 @@ def check_finds_the_data(data, samples, tolerance):
     assert largest < tolerance + 6 / np.sqrt(len(rows))
 
 
-@every_integrator
-@pytest.mark.parametrize("event", [(64,), (40, 8), (16, 8, 2)])
+@pytest.mark.parametrize(
+    "integrator, event", zip(MEMBERS, 3 * EVENTS, strict=True), ids=repr
+)
 def test_the_exact_score_leads_to_the_data_whatever_the_rank(integrator, event):
     data = Gaussian(VPSDE(), event)
     start = data.sample(1.0, count=16384 // np.prod(event))
@@ -48,8 +55,7 @@ def test_the_exact_score_leads_to_the_data_whatever_the_rank(integrator, event):
     check_finds_the_data(data, samples, tolerance=0.06)
 
 
-@every_integrator
-@every_sde
+@pytest.mark.parametrize("integrator, sde", REVERSED, ids=repr)
 def test_every_process_is_reversed(integrator, sde):
     data = Gaussian(sde, (8,))
     samples = run_integration(data, data.sample(sde.T, count=2048), integrator, 150)
@@ -81,10 +87,13 @@ def test_a_corrector_reduces_the_bias_of_the_prior_of_ouve():
 
 
 @pytest.mark.parametrize(
-    "integrator, order",
-    [(EulerFlow(), 1), (EulerFlow(midpoint=True), 1), (HeunFlow(), 2)],
+    "integrator, order, sde",
+    [
+        (EulerFlow(), 1, OUVE),
+        (EulerFlow(midpoint=True), 1, OUVE),
+        *((HeunFlow(), 2, sde) for sde in SDES),
+    ],
 )
-@every_sde
 def test_half_a_step_is_half_or_a_quarter_of_the_error(integrator, order, sde):
     """Against the exact flow: in float64, from the same noise to the same time."""
     data = Gaussian(sde, (3, 4), "float64")
@@ -130,17 +139,6 @@ def test_one_step_and_two_stay_finite(integrator, steps):
 
 
 @every_integrator
-def test_the_same_seed_gives_the_same_bits(integrator):
-    data = Gaussian(VPSDE(), (6,))
-    x = data.sample(1.0, count=8)
-    run = compile_integration(data, integrator)
-    first, again, other = (run(x, 5, seed).numpy() for seed in [(0, 1), (0, 1), (0, 2)])
-    np.testing.assert_array_equal(first, again)
-    deterministic = isinstance(integrator, EulerFlow | HeunFlow)
-    assert (first == other).all() == deterministic
-
-
-@every_integrator
 def test_a_sample_does_not_depend_on_how_many_follow_it(integrator):
     if getattr(integrator, "corrector", None) == "langevin":
         return  # as published, its step is that of the whole batch
@@ -152,46 +150,40 @@ def test_a_sample_does_not_depend_on_how_many_follow_it(integrator):
 
 
 @every_integrator
-def test_the_score_is_traced_once_and_called_as_often_as_stated(integrator):
-    calls = tf.Variable(0)
-    traces = []
+def test_one_graph_serves_every_number_of_steps_and_seed(integrator):
+    """Eager execution agrees, calls of the score are as stated, a seed gives bits."""
+    data = Gaussian(OUVESDE(), (6,))
+    x = data.sample(1.0, count=4)
+    options = {"sde": data.sde, "mean": data.condition, "integrator": integrator}
+    calls, traces = tf.Variable(0), []
 
     def score(x, t):
         traces.append(t)
         calls.assign_add(1)
-        return -x
+        return data.score(x, t)
 
-    @tf.function
-    def graph(x, steps, denoise_last):
-        options = {"integrator": integrator, "steps": steps}
-        return integrate(score, x, sde=VPSDE(), denoise_last=denoise_last, **options)
+    @tf.function(reduce_retracing=True)
+    def graph(x, steps, seed):
+        return integrate(score, x, steps=steps, seed=seed, **options)
 
-    graph(tf.ones([2, 3]), tf.constant(7), True)
-    assert len(traces) == 1
-    assert int(calls) == num_calls(integrator, 7)
-    graph(tf.ones([2, 3]), tf.constant(4), False)
-    more = num_calls(integrator, 4, denoise_last=False)
-    assert int(calls) == num_calls(integrator, 7) + more
-
-
-@every_integrator
-def test_a_graph_takes_the_number_of_steps_as_a_tensor(integrator):
-    """One trace serves all, and eager execution agrees with it."""
-    data = Gaussian(OUVESDE(), (6,))
-    x = data.sample(1.0, count=4)
-    options = {"sde": data.sde, "mean": data.condition, "integrator": integrator}
-
-    @tf.function(input_signature=[tf.TensorSpec([None, 6]), tf.TensorSpec([], "int32")])
-    def graph(x, steps):
-        return integrate(data.score, x, steps=steps, **options)
+    def run(steps, seed=(0, 0)):
+        return graph(x, tf.constant(steps), tf.constant(seed)).numpy()
 
     for steps in (1, 4):
         eager = integrate(data.score, x, steps=steps, **options)
-        found = graph(x, tf.constant(steps))
-        np.testing.assert_allclose(found, eager, rtol=1e-4, atol=1e-5)
-    assert graph.experimental_get_tracing_count() == 1
+        calls.assign(0)
+        np.testing.assert_allclose(run(steps), eager, rtol=1e-4, atol=1e-5)
+        assert int(calls) == num_calls(integrator, steps)
+    first, again, other = (run(4, seed) for seed in [(0, 1), (0, 1), (0, 2)])
+    np.testing.assert_array_equal(first, again)
+    deterministic = isinstance(integrator, EulerFlow | HeunFlow)
+    assert (first == other).all() == deterministic
+    assert graph.experimental_get_tracing_count() == len(traces) == 1
     with pytest.raises(tf.errors.InvalidArgumentError):
-        graph(x, tf.constant(0))
+        run(0)
+    calls.assign(0)
+    integrate(score, x, steps=3, denoise_last=False, **options)
+    assert int(calls) == num_calls(integrator, 3, denoise_last=False)
 
 
 def test_integration_is_differentiable():

@@ -1,3 +1,4 @@
+import itertools
 from functools import partial
 
 import numpy as np
@@ -66,8 +67,9 @@ def standardised(data, sampler, x, y, times):
     return expected, end - expected, var
 
 
-@members
-@pytest.mark.parametrize("event", EVENTS, ids=str)
+@pytest.mark.parametrize(
+    "sampler, event", zip(REFERENCES, 3 * EVENTS, strict=True), ids=repr
+)
 def test_sampling_finds_the_data_at_every_spacing(sampler, event):
     """From `x_t` at the first time come the mean and the whole covariance of the data.
 
@@ -96,13 +98,13 @@ def test_sampling_finds_the_data_at_every_spacing(sampler, event):
 
 
 @members
-@pytest.mark.parametrize("spacing", SPACINGS)
-def test_one_step_two_steps_and_all_steps_are_those_of_the_papers(sampler, spacing):
-    data = Gaussian(COSINE)
-    for steps in (1, 2, COSINE.steps):
+def test_one_step_two_steps_and_all_steps_are_those_of_the_papers(sampler):
+    data = Gaussian(COSINE, (3, 2))
+    run = in_graph(data, sampler)
+    for spacing, steps in itertools.product(SPACINGS, (1, 2, COSINE.steps)):
         times = sampling_times(COSINE, steps, spacing).numpy()
         x = data.sample(40, times[0])
-        y = sample(data, sampler, x, times)
+        y = run(x, times)
         _, left, var = standardised(data, sampler, x, y, times)
         if sampler in ORDERS or steps == 1:
             np.testing.assert_allclose(left, 0, atol=1e-9)

@@ -1,7 +1,4 @@
 import json
-import os
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -9,7 +6,6 @@ import pytest
 import tensorflow as tf
 
 from diffusion.speakers.scaling import KINDS, Scaler, has_unit_norm
-from tests.conftest import ROOT
 from tests.contracts import check_layer
 from tests.references import unit
 
@@ -206,30 +202,3 @@ def test_what_can_not_be_scaled_is_refused(rng):
         scaler.fit(points[:, :3])
     with pytest.raises(ValueError, match=r"must be \[\.\.\., 6\]"):
         scaler.unscale(points[:, :3])
-
-
-@pytest.mark.slow
-def test_jax_scales_as_tensorflow_does(rng, tmp_path):
-    pytest.importorskip("jax")
-    points = cloud(rng)
-    np.save(tmp_path / "points.npy", points)
-    code = """
-import sys, keras, numpy as np
-from diffusion.speakers.scaling import Scaler
-assert keras.backend.backend() == "jax"
-points = np.load(sys.argv[1])
-scaler = Scaler("whiten", (2, 4), unit=True).fit(points)
-scaled = scaler.scale(points)
-np.savez(sys.argv[2], scaled=scaled, back=scaler.unscale(scaled))
-"""
-    subprocess.run(
-        [sys.executable, "-c", code, tmp_path / "points.npy", tmp_path / "found.npz"],
-        env={**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)},
-        check=True,
-    )
-    found = np.load(tmp_path / "found.npz")
-    scaler = Scaler("whiten", (2, 4), unit=True).fit(points)
-    scaled = scaler.scale(points)
-    np.testing.assert_allclose(found["scaled"], numbers(scaled), atol=1e-3)
-    back = numbers(scaler.unscale(scaled))
-    np.testing.assert_allclose(found["back"], back, atol=1e-5)
