@@ -47,7 +47,8 @@ def small_disk(tmp_path):
     ):
         pytest.skip("mounting a disk is not permitted here")
     yield disk
-    subprocess.run(["umount", disk], check=True)
+    # Lazily: a failed test, whose traceback holds files open, leaves no disk either.
+    subprocess.run(["umount", "-l", disk], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -68,13 +68,35 @@ def atomic_folder(folder: str | os.PathLike) -> Iterator[Path]:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
+def open_lock(path: Path, access: int) -> int:
+    """Open a lock file, new or as it is: nothing is emptied and no link followed.
+
+    Args:
+        path: The file.
+        access: `os.O_RDWR`, which network disks need, or `os.O_RDONLY`, which lets the
+            disk be made read-only meanwhile.
+
+    Raises:
+        ValueError: If it is a link, or anything but a file.
+    """
+    flags = access | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    flags |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+    if path.is_symlink() or path.exists() and not path.is_file():
+        raise ValueError(f"A lock must be a file, not a link; delete it: {path}")
+    return os.open(path, flags, 0o666)
+
+
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Let one process at a time write in a folder; the lock of a killed one is free."""
+    """Let one process at a time write in a folder; the lock of a killed one is free.
+
+    Raises:
+        ValueError: If the lock of the folder is a link.
+    """
     try:
         import fcntl
 
-        lock = (folder / LOCK).open("w")
+        lock = os.fdopen(open_lock(folder / LOCK, os.O_RDWR), "rb")
     except (ImportError, OSError):  # Windows; a read-only folder can still be read
         yield
         return

@@ -134,3 +134,26 @@ def test_a_folder_takes_the_place_of_an_empty_one_and_of_no_other(tmp_path):
         (folder / "two").write_text("2")
     assert [p.name for p in (tmp_path / "empty").iterdir()] == ["one"]
     assert [p.name for p in tmp_path.iterdir()] == ["empty"]
+
+
+def test_a_lock_that_is_a_link_is_refused_and_its_file_untouched(tmp_path):
+    own = tmp_path / "thesis.txt"
+    own.write_text("years of work")
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / files.LOCK).symlink_to(own)
+    with pytest.raises(ValueError, match="not a link"):
+        with files.lock_folder(tmp_path / "store"):
+            pass
+    assert own.read_text() == "years of work"
+    (tmp_path / "store" / files.LOCK).unlink()
+    (tmp_path / "store" / files.LOCK).symlink_to(tmp_path / "new")
+    with pytest.raises(ValueError, match="not a link"):
+        files.open_lock(tmp_path / "store" / files.LOCK, os.O_RDONLY)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_lock_keeps_what_it_holds(tmp_path):
+    (tmp_path / files.LOCK).write_text("as it was")
+    with files.lock_folder(tmp_path):
+        pass
+    assert (tmp_path / files.LOCK).read_text() == "as it was"

@@ -9,6 +9,7 @@ import dataclasses
 import json
 import math
 import os
+import sys
 import tokenize
 import zipfile
 import zlib
@@ -31,6 +32,8 @@ BAD_FILE = (  # what reading a damaged `.npz` raises
     EOFError,
     ValueError,
     TypeError,
+    OverflowError,  # a shape beyond any memory
+    MemoryError,
     RuntimeError,  # a password, or an unknown compression
 )
 
@@ -120,7 +123,7 @@ class EmbeddingSet:
                 unfold to far more than its size.
         """
         try:
-            arrays = _read(path)
+            arrays = read_arrays(path, _is_known)
             embeddings, speaker = arrays.pop("embeddings"), arrays.pop("speaker")
             about = json.loads(str(arrays.pop("about", "{}")))
             segment = arrays.pop("segment", np.full(speaker.shape, "", "U1"))
@@ -139,13 +142,26 @@ class EmbeddingSet:
             ) from error
 
 
-def _read(path) -> dict[str, np.ndarray]:
-    """The arrays of a set by name; others are not read."""
+def _is_known(name):
     known = ("embeddings", "speaker", "segment", "about")
+    return name in known or name.startswith(LABEL)
+
+
+def read_arrays(path, is_known) -> dict[str, np.ndarray]:
+    """Read arrays of an `.npz` file that is not trusted, none of them an object.
+
+    Args:
+        path: The file.
+        is_known: Says of a name whether its array is read.
+
+    Raises:
+        One of `BAD_FILE`: If it is damaged, or would unfold to far more than its size;
+            before memory is needed for more.
+    """
     # Opened here: a torn archive would stay open.
     with open(path, "rb") as raw, zipfile.ZipFile(raw) as archive:
         members = {m.filename.removesuffix(".npy"): m for m in archive.infolist()}
-        ours = {k: v for k, v in members.items() if k in known or k.startswith(LABEL)}
+        ours = {name: member for name, member in members.items() if is_known(name)}
         size, total = Path(path).stat().st_size, sum(m.file_size for m in ours.values())
         if total > max(MIN_LIMIT, MAX_RATIO * size):
             raise ValueError(f"{size} bytes that would unfold to {total}")
@@ -155,7 +171,16 @@ def _read(path) -> dict[str, np.ndarray]:
                 _check_header(name, member, info.file_size)
             with archive.open(info) as member:
                 arrays[name] = np.lib.format.read_array(member, allow_pickle=False)
+            _check_letters(name, arrays[name])
     return arrays
+
+
+def _check_letters(name, array):
+    """Refuses text with numbers that are no letters, which fail when they are used."""
+    if array.dtype.kind == "U":
+        kind = np.dtype(np.uint32).newbyteorder(array.dtype.byteorder)
+        if (np.frombuffer(array.tobytes(), kind) > sys.maxunicode).any():
+            raise ValueError(f"`{name}` holds numbers that are no letters")
 
 
 def _check_header(name, member, size):

@@ -20,7 +20,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from timbre.files import atomic_write, sha256, verify_sha256
+from timbre.files import atomic_write, open_lock, sha256, verify_sha256
 
 LOCK = ".lock"
 PACKAGES = ("tensorflow", "keras", "numpy")
@@ -201,7 +201,10 @@ class _FolderLock:
             import fcntl
         except ImportError:  # Windows
             return None
-        file = os.open(folder / LOCK, os.O_RDONLY | os.O_CREAT, 0o666)
+        try:
+            file = open_lock(folder / LOCK, os.O_RDONLY)
+        except ValueError as error:
+            raise RunError(str(error)) from error
         status = os.fstat(file)
         own = cls._all.get((status.st_dev, status.st_ino))
         if own is not None:

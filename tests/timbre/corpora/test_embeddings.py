@@ -6,6 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from tests.archives import endless, no_letter
 from tests.references import unit
 from timbre.corpora.embeddings import EmbeddingSet
 
@@ -208,3 +209,10 @@ def test_a_damaged_file_is_refused_wherever_it_is_torn(tmp_path, rng):
             EmbeddingSet.load(tmp_path / "torn.npz")
         except ValueError as error:
             assert "Not an embedding set" in str(error)
+
+
+@pytest.mark.parametrize("spoil", [no_letter, endless])
+def test_whatever_the_bytes_are_the_error_is_a_value_error(tmp_path, spoil):
+    spoil(tmp_path / "set.npz")
+    with pytest.raises(ValueError, match="Not an embedding set.*set.npz"):
+        EmbeddingSet.load(tmp_path / "set.npz")

@@ -132,6 +132,16 @@ def test_a_run_keeps_others_out_as_long_as_anyone_here_has_it(tmp_path):
     assert others_can()
 
 
+@needs_locks
+def test_a_lock_that_is_a_link_is_refused(tmp_path):
+    Run.open(tmp_path / "a", CONFIG)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / ".lock").symlink_to(tmp_path / "new")
+    with pytest.raises(RunError, match="not a link"):
+        Run.open(tmp_path / "b", CONFIG)
+    assert not (tmp_path / "new").exists()
+
+
 def test_where_there_are_no_locks_a_run_opens_all_the_same(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "fcntl", None)
     for _ in range(2):

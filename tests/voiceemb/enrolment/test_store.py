@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.archives import endless, no_letter
 from tests.references import unit
 from tests.voiceemb.bands import BANDS, again, encoder, files, speak
 from timbre.corpora.embeddings import EmbeddingSet
@@ -123,6 +124,8 @@ def changed(**columns):
         (torn, "Not an embedding set"),
         (pickled, "Not an embedding set"),
         (objects, "Not an embedding set"),
+        (endless, "Not an embedding set"),
+        (no_letter, "Not an embedding set"),
         (changed(embeddings=[np.nan] * BANDS), "finite"),
         (changed(embeddings=[0.0] * BANDS), "unit vectors"),
         (changed(embeddings=[1.0, 0.0]), f"2 of {BANDS} numbers"),

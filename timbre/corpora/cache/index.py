@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from timbre.corpora.corpus import Corpus
-from timbre.corpora.embeddings import BAD_FILE
+from timbre.corpora.embeddings import BAD_FILE, read_arrays
 from timbre.files import atomic_write
 
 FORMAT = 3  # 1 and 2 were TFRecord
@@ -76,15 +76,15 @@ def load(folder: Path) -> tuple[dict, tuple[str, ...], np.ndarray]:
         reason = f"A cache must be complete: it has no {INDEX}. Received: {folder}"
         raise FileNotFoundError(reason)
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as npz:
-            about = json.loads(npz["about"].tobytes())
-            paths = npz["paths"].tobytes().decode(errors="surrogateescape")
-            paths = tuple(paths.split("\0"))
-            if about["format"] not in range(1, FORMAT):
-                records = npz["records"]
-                _check(about, paths, records)
-                return about, paths, records
-    except (*BAD_FILE, AttributeError, OSError) as error:
+        arrays = read_arrays(path, {"about", "paths", "records"}.__contains__)
+        about = json.loads(arrays["about"].tobytes())
+        paths = arrays["paths"].tobytes().decode(errors="surrogateescape")
+        paths = tuple(paths.split("\0"))
+        if about["format"] not in range(1, FORMAT):
+            records = arrays["records"]
+            _check(about, paths, records)
+            return about, paths, records
+    except (*BAD_FILE, AttributeError, OSError, RecursionError) as error:
         raise ValueError(
             f"{INDEX} must be one that `timbre.corpora.cache.records.cache` wrote; "
             f"delete it to cache anew. Received: {path} ({error})"

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.timbre.corpora.recordings import frames, put, twelve_files
 from timbre.audio import wave
-from timbre.corpora import folders
+from timbre.corpora import embeddings, folders
 from timbre.corpora.cache.records import Records, cache
 
 
@@ -142,7 +143,7 @@ def test_an_old_cache_is_gone_when_a_new_one_is_interrupted(corpus, tmp_path):
 
 KILLED = """
 import os, signal, sys
-from timbre.corpora import folders
+from timbre.corpora import embeddings, folders
 from timbre.corpora.cache import records
 calls = []
 def transform(waveform):
@@ -236,6 +237,31 @@ def test_an_index_that_lies_is_refused(corpus, tmp_path, poison):
     arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
     np.savez(path, **arrays)
     with pytest.raises(ValueError, match=r"index.npz must be one that"):
+        Records(tmp_path / "c")
+
+
+def test_a_damaged_index_is_refused_in_words(corpus, tmp_path):
+    folder = tmp_path / "c"
+    cache(corpus, folder)
+    with np.load(folder / "index.npz") as npz:
+        np.savez_compressed(folder / "index.npz", **dict(npz))
+    data = bytearray((folder / "index.npz").read_bytes())
+    with zipfile.ZipFile(folder / "index.npz") as archive:
+        at = archive.getinfo("records.npy").header_offset + 60
+    data[at : at + 8] = bytes(255 - byte for byte in data[at : at + 8])
+    (folder / "index.npz").write_bytes(data)
+    for use in (Records, lambda folder: cache(corpus, folder)):
+        with pytest.raises(ValueError, match=r"delete it to cache anew"):
+            use(folder)
+
+
+def test_an_index_that_would_unfold_to_far_more_is_refused(
+    corpus, tmp_path, monkeypatch
+):
+    cache(corpus, tmp_path / "c")
+    monkeypatch.setattr(embeddings, "MIN_LIMIT", 1 << 10)
+    monkeypatch.setattr(embeddings, "MAX_RATIO", 0.5)
+    with pytest.raises(ValueError, match="would unfold"):
         Records(tmp_path / "c")
 
 
