@@ -1,17 +1,22 @@
 """The script for flows from end to end: spectra of numbers, and data that is broken."""
 
+import csv
 import json
+import os
 import signal
-import time
+import sys
 
+import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from flows.models import registry
 from tests import programs
-from tests.flows.runs import KINDS, command, smoke
+from tests.conftest import ROOT
+from tests.flows.stand_ins import call, refused
 from tests.sessions import run_sessions
+from timbre.audio import wave
 from timbre.corpora.embeddings import EmbeddingSet
 from timbre.corpora.synthetic import embeddings
 from timbre.files import verify_sha256
@@ -19,15 +24,59 @@ from timbre.files import verify_sha256
 pytestmark = pytest.mark.slow
 
 
-def train(folder, *arguments):
-    """Runs the smoke preset; returns the process."""
-    return programs.run(command(*arguments), cwd=folder)
+KINDS = ("vae", "nf", "dnf-phone", "dnf-speaker", "fdnf")
+SMOKE = ("--preset", "smoke", "--backbone.steps", "1")
+TWO = ("--models", "vae", "fdnf")
+# Ends at once, as by a power cut, three steps after a checkpoint.
+KILLED = """
+import os, signal
+from timbre.progress import ProgressBar
+import train_flow
+
+update = ProgressBar.update
+
+def count(bar, *given):
+    update(bar, *given)
+    if (bar.desc, bar.n) == ("fdnf", 13):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+ProgressBar.update = count
+train_flow.main()
+"""
+
+
+def train(folder, *arguments, script=(str(ROOT / "train_flow.py"),)):
+    """Runs the smoke preset, of one step of the backbone; returns the process."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, *script, *SMOKE, *arguments]
+    return programs.run(command, cwd=folder, env=env)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A folder with a finished run, and what the script printed."""
-    return smoke(tmp_path_factory)
+    """A run that was left alone, of all models, and what the script printed."""
+    folder = tmp_path_factory.mktemp("whole")
+    done = train(folder)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder / "runs" / "flow-smoke", done.stdout
+
+
+@pytest.fixture(scope="module")
+def resumed(tmp_path_factory):
+    """A run of two models, interrupted in one and killed in the other, and as above."""
+    folder = tmp_path_factory.mktemp("broken")
+    run = folder / "runs" / "flow-smoke"
+    stopped = train(folder, *TWO, "--stop-after", "7")
+    assert stopped.returncode == 130 and "Saved step 7 of vae." in stopped.stderr
+    killed = train(folder, *TWO, script=("-c", KILLED))
+    assert killed.returncode == -signal.SIGKILL
+    assert "Resuming vae after step 7." in killed.stderr
+    assert (run / "vae.weights.h5").exists() and newest(run, "fdnf") == 10
+    assert not (run / "fdnf.weights.h5").exists()
+    done = train(folder, *TWO)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Resuming fdnf after step 10." in done.stderr
+    return run, done.stdout
 
 
 def test_a_run_leaves_all_it_promises(trained):
@@ -73,30 +122,10 @@ def test_the_served_model_is_the_factorial_one(trained):
     assert about["model"] == "fdnf" and about["run"] == "flow-smoke"
 
 
-def texts(run):
-    """What must not change when nothing was left to do."""
-    names = ["metrics.json", "history.csv", "card.md", "flow.json"]
-    names += [f"{registry.weights_file(kind)}.sha256" for kind in KINDS]
-    names += [f"export/{path.name}" for path in (run / "export").iterdir()]
-    return {
-        name: (run / name).read_text() if (run / name).is_file() else None
-        for name in names
-    }
-
-
-def test_the_same_command_again_takes_no_step_and_changes_nothing(trained):
-    run, said = trained
-    before = texts(run)
-    done = train(run.parents[1])
-    assert done.returncode == 0 and done.stdout == said
-    assert texts(run) == before
-    assert "steps/s" not in done.stderr and "Resuming" not in done.stderr
-
-
 def test_a_run_of_another_config_is_refused(trained):
     done = train(trained[0].parents[1], "--backbone.steps", "3")
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "backbone.steps: 2 there, 3 here" in done.stderr
+    assert "backbone.steps: 1 there, 3 here" in done.stderr
 
 
 def test_a_run_goes_on_with_its_own_rows_only(tmp_path):
@@ -118,28 +147,101 @@ def newest(run, kind):
     return int(text.split('"')[1].removeprefix("last-"))
 
 
-def test_a_run_stopped_in_each_model_ends_as_one_left_alone_to_the_bit(tmp_path):
-    longer = ("--models", "vae", "fdnf", "--steps", "300", "--validate-every", "100")
-    longer += ("--save-every", "20", "--log-every", "20", "--pairs", "50")
-    whole, broken = (tmp_path / name / "flow-smoke" for name in ("whole", "broken"))
-    stopped = train(tmp_path, *longer, "--runs", "broken", "--stop-after", "130")
-    assert stopped.returncode == 130 and "Saved step 130 of vae." in stopped.stderr
-    killed = programs.Program(command(*longer, "--runs", "broken"), cwd=tmp_path)
-    while killed.poll() is None and newest(broken, "fdnf") < 120:
-        time.sleep(0.002)
-    killed.kill()
-    assert killed.wait() == -signal.SIGKILL, "it had ended before it was killed"
-    assert (broken / "vae.weights.h5").exists()
-    assert not (broken / "fdnf.weights.h5").exists()
-    again = command(*longer, "--runs")[2:]
-    both = ((*again, name) for name in ("broken", "whole"))  # goes on in a new process
-    left, said = run_sessions(tmp_path, "train_flow", *both)
-    assert left == [0, 0] and said.count("Resuming fdnf after step") == 1
-    for name in (
-        *("vae.weights.h5.sha256", "fdnf.weights.h5.sha256"),
-        *("history.csv", "metrics.json", "flow.json", "card.md"),
-    ):
-        assert (whole / name).read_text() == (broken / name).read_text(), name
+def told(run, kind):
+    """All that a run says of one of its models, and of its data.
+
+    Names of layers, which Keras counts over all models of a run, are left out.
+    """
+    with (run / "history.csv").open(newline="") as file:
+        history = [row for row in csv.DictReader(file) if row["phase"] == kind]
+    found = json.loads((run / "metrics.json").read_text())
+    digest = verify_sha256(run / registry.weights_file(kind))
+    card = (run / "card.md").read_text().splitlines()
+    changed = {factor: of[kind] for factor, of in found["manipulation"].items()}
+    return {
+        "history": history,
+        "weights": weights(run / registry.weights_file(kind)),
+        "facts": (run / "flow.json").read_text(),
+        "measures": (found["models"][kind], changed, found["training"][kind]),
+        "rows": (found["sizes"], found["probes"]),
+        "card": [line.replace(digest, "") for line in card if digest in line],
+    }
+
+
+def weights(path):
+    """The numbers of a file of weights, bytes by name."""
+    found = {}
+
+    def note(name, item):
+        if isinstance(item, h5py.Dataset):
+            found[name] = item[()].tobytes()
+
+    with h5py.File(path) as file:
+        file.visititems(note)
+    return found
+
+
+@pytest.mark.parametrize("kind", TWO[1:])
+def test_a_run_stopped_in_each_model_ends_as_one_left_alone_to_the_bit(
+    trained, resumed, kind
+):
+    whole, broken = (told(run, kind) for run, _ in (trained, resumed))
+    assert [int(row["step"]) for row in whole["history"]][-1] == 20
+    assert len(whole["card"]) == 1 and len(whole["weights"]) > 5
+    assert broken == whole
+
+
+def texts(run):
+    """What must not change when nothing was left to do."""
+    names = ["metrics.json", "history.csv", "card.md", "flow.json"]
+    names += [f"{registry.weights_file(kind)}.sha256" for kind in TWO[1:]]
+    names += [f"export/{path.name}" for path in (run / "export").iterdir()]
+    return {
+        name: (run / name).read_text() if (run / name).is_file() else None
+        for name in names
+    }
+
+
+def test_the_same_command_again_takes_no_step_and_changes_nothing(resumed):
+    run, said = resumed
+    before = texts(run)
+    done = train(run.parents[1], *TWO)
+    assert done.returncode == 0 and done.stdout == said
+    assert texts(run) == before
+    assert "steps/s" not in done.stderr and "Resuming" not in done.stderr
+
+
+def test_the_run_is_evaluated_to_the_same_figures(resumed, tmp_path, monkeypatch):
+    run, _ = resumed
+    monkeypatch.setattr(registry, "list_kinds", lambda run: ["fdnf"])  # one is enough
+    out = tmp_path / "again.json"
+    call("evaluate", "--run", run, "--out", out)
+    found = json.loads((run / "metrics.json").read_text())
+    again = json.loads(out.read_text())
+    assert again["sizes"] == found["sizes"]
+    for factor, rows in found["manipulation"].items():
+        other = again["manipulation"][factor]["fdnf"]["target"]["after"]
+        assert other == pytest.approx(rows["fdnf"]["target"]["after"], abs=1e-3)
+
+
+def test_the_figures_of_the_run_are_drawn_again(resumed, tmp_path, capsys):
+    run, _ = resumed
+    call("figure", "--run", run, "--out", tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {path.name for path in (run / "figures").iterdir()}
+    parts = ("encoding", "parts", "leakage", "manipulation", "segments", "history")
+    assert names == {f"{part}.png" for part in parts}
+    assert len(capsys.readouterr().out.splitlines()) == 6
+
+
+def test_the_run_has_no_sound_and_says_so(resumed, tmp_path):
+    run, _ = resumed
+    wave.write(tmp_path / "in.wav", np.zeros(8000))
+    to = json.loads((run / "flow.json").read_text())["vocabulary"]["speaker"][0]
+    said = refused("manipulate", "--run", run, "--factor", "speaker", "--to", to,
+                   "--sound", tmp_path / "in.wav",
+                   "--out", tmp_path / "out.wav")  # fmt: skip
+    assert "Only features of sound" in said and not (tmp_path / "out.wav").exists()
 
 
 def missing(path):
@@ -186,7 +288,7 @@ BAD = {
 
 
 @pytest.fixture(scope="module")
-def refused(tmp_path_factory):
+def of_bad_data(tmp_path_factory):
     """A folder of bad data, and how the script left for each."""
     folder, tried = tmp_path_factory.mktemp("bad"), {}
     for name, (write, changes, _) in BAD.items():
@@ -198,8 +300,10 @@ def refused(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_can_not_be_learned_from_leaves_a_sentence_and_no_folder(name, refused):
-    folder, left = refused
+def test_what_can_not_be_learned_from_leaves_a_sentence_and_no_folder(
+    name, of_bad_data
+):
+    folder, left = of_bad_data
     line = left[name]
     assert line.startswith("error: ") and "\n" not in line and BAD[name][2] in line
     assert not (folder / "runs" / name).exists()

@@ -1,7 +1,11 @@
-"""Couplings whose conditioner is a multilayer perceptron of fitting outputs."""
+"""Couplings whose conditioner is a multilayer perceptron of fitting outputs, and a
+chain with them."""
 
+from flows.bijectors.base import Chain, Permutation
 from flows.bijectors.conditioner import Conditioner
 from flows.bijectors.coupling import AffineCoupling, conditioning_mask
+from flows.bijectors.linear import InvertibleLinear
+from flows.bijectors.normalisation import ActNorm
 from flows.bijectors.spline import SplineCoupling
 
 NAMES = ("affine", "spline")
@@ -27,3 +31,16 @@ def build(name, channels, hidden=(8,), *, mask="first", num_bins=8, **options):
     if name == "affine":
         return AffineCoupling(conditioner, mask, **options)
     return SplineCoupling(conditioner, mask, num_bins=num_bins, **options)
+
+
+def step(channels, **options):
+    """A little of everything."""
+    return Chain(
+        [
+            ActNorm(**options),
+            Permutation(1, **options),
+            build("affine", channels, **options),
+            InvertibleLinear(2, "rotation", **options),
+            build("spline", channels, mask="second", **options),
+        ]
+    )

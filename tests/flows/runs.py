@@ -1,16 +1,11 @@
-"""Run folders of flows, as a training leaves them: of models that learned nothing, and
-one that the script has trained for a moment."""
+"""Run folders of flows, as a training leaves them, of models that learned nothing."""
 
 import dataclasses
-import functools
-import sys
 
 import numpy as np
 
 from flows import config, data
 from flows.models import registry
-from tests import programs
-from tests.conftest import ROOT
 from timbre.training.run import Run
 
 PLAN = config.SpeechFlowConfig(
@@ -18,7 +13,7 @@ PLAN = config.SpeechFlowConfig(
         source="spectra", speakers=3, classes=4, rows=240, unseen=0.0
     ),
     segment=config.SegmentConfig(frames=2, bands=4),
-    backbone=config.BackboneConfig(steps=2, hidden=8),
+    backbone=config.BackboneConfig(steps=1, hidden=8),
     vae=config.VaeConfig(latent=4, hidden=8),
 )
 KINDS = ("vae", "nf", "dnf-phone", "dnf-speaker", "fdnf")
@@ -49,27 +44,3 @@ def make(folder, kinds=KINDS, **changes):
         model.fit_class_means(parts.train.x, parts.train.labels)
         run.save_weights(model, registry.weights_file(kind))
     return folder
-
-
-def command(*arguments):
-    """`train_flow.py --preset smoke` and what is added to it."""
-    return [
-        sys.executable,
-        str(ROOT / "train_flow.py"),
-        "--preset",
-        "smoke",
-        *arguments,
-    ]
-
-
-def smoke(tmp_path_factory):
-    """The run of the smoke preset, trained once a session, and what it printed."""
-    return _smoke(tmp_path_factory.getbasetemp() / "flow-smoke-of-the-session")
-
-
-@functools.cache
-def _smoke(folder):
-    folder.mkdir()
-    done = programs.run(command(), cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return folder / "runs" / "flow-smoke", done.stdout

@@ -27,7 +27,7 @@ def untrained(kind="fdnf", **given):
     told = {
         "shape": SHAPE,
         "vocabulary": VOCABULARY,
-        "backbone": {"steps": 2, "hidden": 8},
+        "backbone": {"steps": 1, "hidden": 8},
         "vae": {"latent": 4, "hidden": 16},
     }
     return registry.build(kind, **{**told, **given})

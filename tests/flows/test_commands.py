@@ -102,33 +102,6 @@ def test_figure_draws_what_the_run_has_found_again(
     assert "taken" in refused("figure", "--run", run, "--out", tmp_path / "taken")
 
 
-@pytest.mark.slow
-def test_a_smoke_run_is_evaluated_to_the_same_figures(
-    tmp_path_factory, tmp_path, monkeypatch
-):
-    run, _ = runs.smoke(tmp_path_factory)
-    monkeypatch.setattr(registry, "list_kinds", lambda run: ["fdnf"])  # one is enough
-    out = tmp_path / "again.json"
-    call("evaluate", "--run", run, "--out", out)
-    found = json.loads((run / "metrics.json").read_text())
-    again = json.loads(out.read_text())
-    assert again["sizes"] == found["sizes"]
-    for factor, rows in found["manipulation"].items():
-        other = again["manipulation"][factor]["fdnf"]["target"]["after"]
-        assert other == pytest.approx(rows["fdnf"]["target"]["after"], abs=1e-3)
-
-
-@pytest.mark.slow
-def test_a_smoke_runs_figures_are_drawn_again(tmp_path_factory, tmp_path, capsys):
-    run, _ = runs.smoke(tmp_path_factory)
-    call("figure", "--run", run, "--out", tmp_path)
-    names = {path.name for path in tmp_path.iterdir()}
-    assert names == {path.name for path in (run / "figures").iterdir()}
-    parts = ("encoding", "parts", "leakage", "manipulation", "segments", "history")
-    assert names == {f"{part}.png" for part in parts}
-    assert len(capsys.readouterr().out.splitlines()) == 6
-
-
 def test_a_model_of_whole_utterances_is_not_for_sliding_windows(tmp_path, known):
     known["fdnf"] = stand_ins.Model((20, 40))
     run = leave(tmp_path / "run", {"source": "manifest", "sample_rate": 16000})
@@ -139,17 +112,6 @@ def test_a_model_of_whole_utterances_is_not_for_sliding_windows(tmp_path, known)
                    "--sound", tmp_path / "in.wav",
                    "--out", tmp_path / "out.wav")  # fmt: skip
     assert "stretched to one length" in said and not (tmp_path / "out.wav").exists()
-
-
-@pytest.mark.slow
-def test_a_smoke_run_has_no_sound_and_says_so(tmp_path_factory, tmp_path):
-    run, _ = runs.smoke(tmp_path_factory)
-    wave.write(tmp_path / "in.wav", np.zeros(8000))
-    to = json.loads((run / "flow.json").read_text())["vocabulary"]["speaker"][0]
-    said = refused("manipulate", "--run", run, "--factor", "speaker", "--to", to,
-                   "--sound", tmp_path / "in.wav",
-                   "--out", tmp_path / "out.wav")  # fmt: skip
-    assert "Only features of sound" in said and not (tmp_path / "out.wav").exists()
 
 
 @pytest.mark.slow

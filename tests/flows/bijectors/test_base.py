@@ -1,8 +1,5 @@
 """Bijectors: every member keeps the contract, alone, in chains and in its own laws."""
 
-import json
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
@@ -11,11 +8,9 @@ import tensorflow as tf
 from flows.bijectors.base import Bijector, Chain, Inverse, Permutation, Reverse
 from flows.bijectors.linear import InvertibleLinear
 from flows.bijectors.normalisation import ActNorm, Scaler
-from tests.backends import on_jax
 from tests.contracts import check_bijector, stir
 from tests.flows import couplings
 
-ROOT = Path(__file__).resolve().parents[3]
 EVENTS = [(6,), (5, 6), (3, 2, 4)]  # a voice; frames of a mel; a picture
 # name: what makes a member of channels and a dtype, and whether it begins as identity
 MEMBERS = {
@@ -33,12 +28,14 @@ MEMBERS = {
     ),
     "affine-permuted": (lambda n, **k: affine(n, mask=every_second(n), **k), True),
     "nothing": (lambda n, **k: Chain(**k), True),
-    "chain": (lambda n, **k: step(n, **k), False),
+    "chain": (lambda n, **k: couplings.step(n, **k), False),
     "chain-of-chains": (
-        lambda n, **k: Chain([Chain(dtype=k["dtype"]), step(n, **k), Reverse(**k)]),
+        lambda n, **k: Chain(
+            [Chain(dtype=k["dtype"]), couplings.step(n, **k), Reverse(**k)]
+        ),
         False,
     ),
-    "inverse": (lambda n, **k: Inverse(step(n, **k)), False),
+    "inverse": (lambda n, **k: Inverse(couplings.step(n, **k)), False),
 }
 
 
@@ -54,24 +51,12 @@ def every_second(channels):
     return [channel % 2 == 1 for channel in range(channels)]
 
 
-def step(channels, **options):
-    """A little of everything."""
-    return Chain(
-        [
-            ActNorm(**options),
-            Permutation(1, **options),
-            affine(channels, **options),
-            InvertibleLinear(2, "rotation", **options),
-            spline(channels, mask="second", **options),
-        ]
-    )
-
-
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("event", EVENTS, ids=str)
 @pytest.mark.parametrize("name", MEMBERS)
-def test_member_keeps_the_contract(name, event, dtype, rng):
+def test_member_keeps_the_contract(name, dtype, rng):
+    """Of another event in either dtype; members take turns with the three."""
     make, identity = MEMBERS[name]
+    event = EVENTS[([*MEMBERS].index(name) + (dtype == "float64")) % len(EVENTS)]
     bijector = make(event[-1], dtype=dtype)
     check_bijector(bijector, rng.normal(size=(3, *event)), identity=identity)
 
@@ -211,25 +196,3 @@ def test_only_bijectors_are_chained():
         Chain([keras.layers.Dense(3)])
     with pytest.raises(NotImplementedError):
         Bijector().forward(np.ones((2, 3)))
-
-
-@pytest.mark.slow
-def test_jax_gives_the_same_numbers(tmp_path, rng):
-    x = rng.normal(size=(3, 5, 6)).astype("float32")
-    np.savez(tmp_path / "inputs.npz", x=x)
-    expected = {}
-    for name in ("chain", "reverse"):  # a chain has the others in it
-        bijector = MEMBERS[name][0](6, dtype="float32")
-        stir(bijector, x)
-        config = keras.saving.serialize_keras_object(bijector)
-        weights = [weight.tolist() for weight in bijector.get_weights()]
-        answers = {"config": config, "weights": weights}
-        (tmp_path / f"{name}.json").write_text(json.dumps(answers))
-        expected[name] = (*bijector(x), *bijector.inverse_and_log_det(x))
-    on_jax("flows/backend.py", tmp_path)
-    with np.load(tmp_path / "answers.npz") as answers:
-        for name, values in expected.items():
-            for index, value in enumerate(values):
-                np.testing.assert_allclose(
-                    answers[f"{name}.{index}"], value, rtol=1e-5, atol=1e-5
-                )

@@ -176,7 +176,7 @@ def test_paths_of_weights_on_disk_stay_what_they_are(kind, own, tmp_path):
 
     The layers of a model are such a list, and so `Scaler` is in a path.
     """
-    model = small.untrained(kind)
+    model = small.untrained(kind, backbone={"steps": 2, "hidden": 8})
     model.save_weights(tmp_path / "model.weights.h5")
     found = set()
     with h5py.File(tmp_path / "model.weights.h5") as file:
