@@ -39,7 +39,7 @@ def main():
     trainer = TripletTrainer(encoder, strategy="semi_hard", margin=0.2)
     trainer.compile(optimizer=keras.optimizers.Adam(3e-3))
     show("untrained", trainer, batch, speakers)
-    trainer.fit(batch, speakers, batch_size=SPEAKERS, epochs=60, verbose=0)
+    trainer.fit(batch, speakers, batch_size=SPEAKERS, epochs=20, verbose=0)
     show("trained", trainer, batch, speakers)
 
 
