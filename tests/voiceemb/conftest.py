@@ -1,10 +1,36 @@
 """What several tests of voices begin with; a module may have its own by these names."""
 
+import functools
 import importlib.util
 import os
 import sys
 
 import pytest
+
+
+@functools.cache
+def _once(load, run):
+    return load(run)
+
+
+@pytest.fixture(scope="module")
+def networks_loaded_once():
+    """Commands share one encoder a run: it takes a second to build and to trace.
+
+    One with a calibration of its own is loaded anew.
+    """
+    from voiceemb import report
+    from voiceemb.commands import io
+
+    load, untrained = io.load_encoder, report.build_untrained
+
+    def load_encoder(run, calibration=None):
+        return load(run, calibration) if calibration else _once(load, run)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(io, "load_encoder", load_encoder)
+        patch.setattr(report, "build_untrained", functools.partial(_once, untrained))
+        yield
 
 
 @pytest.fixture

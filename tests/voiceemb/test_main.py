@@ -11,6 +11,8 @@ from voiceemb import calibration as calibrations
 from voiceemb.commands import io
 from voiceemb.encoder import Encoder
 
+pytestmark = pytest.mark.usefixtures("networks_loaded_once")
+
 
 @pytest.fixture(scope="module")
 def places(trained_run):

@@ -20,6 +20,7 @@ from voiceemb.streaming.events import TimelineEvent
 from voiceemb.vad import detection
 
 RATE = 16000
+pytestmark = pytest.mark.usefixtures("networks_loaded_once")
 
 
 @pytest.fixture(scope="module")
