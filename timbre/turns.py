@@ -5,7 +5,7 @@
 
 The first is a turn in an RTTM file, the second a scored region in a UEM file; times are
 in seconds, fields are separated by white space, and a file may hold several recordings.
-Blank lines and comments (`;;`) are skipped, and channels ignored. Turns are also
+Blank lines and comments (`;;`) are skipped. Turns are also
 written as CSV, as subtitles (SRT) and as labels of Audacity, see `write`.
 
 References:
@@ -73,6 +73,10 @@ class Turn:
 def read_rttm(path) -> dict[str, list[Turn]]:
     """Read the turns of each recording of an RTTM file, sorted by time.
 
+    Where a recording has turns on several channels, each channel is one of its own, as
+    in NIST's md-eval, called by the recording, a space and the channel: a speaker of
+    one channel is nobody of another.
+
     Lines of other types than `SPEAKER` are skipped, and so are turns of no duration,
     which programs that round to the hundredth write. Starts and durations are added as
     decimals, so turns that meet in the file meet here.
@@ -95,10 +99,10 @@ def read_rttm(path) -> dict[str, list[Turn]]:
             raise _line_error(path, number, "must name its speaker", fields)
         start = _seconds(path, number, "start", fields[3])
         end = start + _seconds(path, number, "duration", fields[4])
-        turns = recordings.setdefault(fields[1], [])
+        turns = recordings.setdefault(fields[1], {}).setdefault(fields[2], [])
         if float(start) < float(end):
             turns.append(Turn(float(start), float(end), fields[7]))
-    return {name: sorted(turns) for name, turns in recordings.items()}
+    return _join_channels(recordings)
 
 
 def write_rttm(path, turns_by_recording: Mapping[str, Iterable[Turn]]):
@@ -125,12 +129,17 @@ def write_rttm(path, turns_by_recording: Mapping[str, Iterable[Turn]]):
     _write_text(path, "".join(lines))
 
 
-def write(path, turns: Iterable[Turn]):
+def write(path, turns: Iterable[Turn], *, recording: str | None = None):
     """Write the turns of one recording in the format of the suffix, atomically.
 
-    `.rttm` names the recording as the file. `.csv` has the columns start, end and
-    speaker; `.srt` has subtitles with the name of the speaker; `.txt` has labels for
-    Audacity. Turns are written in the order given, but sorted in RTTM.
+    `.rttm` names the recording, by which others score it. `.csv` has the columns start,
+    end and speaker; `.srt` has subtitles with the name of the speaker; `.txt` has
+    labels for Audacity. Turns are written in the order given, but sorted in RTTM.
+
+    Args:
+        path: The file.
+        turns: Turns of one recording.
+        recording: Its name, the stem of the sound's file. Defaults to that of `path`.
 
     Raises:
         ValueError: If the suffix is none of `FORMATS`, or a name has no place in RTTM.
@@ -140,7 +149,7 @@ def write(path, turns: Iterable[Turn]):
     if suffix not in FORMATS:
         raise ValueError(f"A file ends in one of {FORMATS}. Received: {path}")
     if suffix == ".rttm":
-        write_rttm(path, {path.stem: turns})
+        write_rttm(path, {recording or path.stem: turns})
     else:
         _write_text(path, TEXTS[suffix](turns))
 
@@ -224,8 +233,8 @@ def exclusive_spans(turns, speaker) -> list[tuple[float, float]]:
 def read_uem(path) -> dict[str, list[tuple[float, float]]]:
     """Read the scored regions of each recording of a UEM file, sorted by time.
 
-    Regions are `(start, end)` in seconds; those of no duration are left out. Errors are
-    those of `read_rttm`.
+    Regions are `(start, end)` in seconds; those of no duration are left out. Channels
+    and errors are those of `read_rttm`.
     """
     recordings = {}
     for number, fields in _lines(path):
@@ -236,10 +245,19 @@ def read_uem(path) -> dict[str, list[tuple[float, float]]]:
         end = float(_seconds(path, number, "end", fields[3]))
         if end < start:
             raise _line_error(path, number, "must not end before it starts", fields)
-        regions = recordings.setdefault(fields[0], [])
+        regions = recordings.setdefault(fields[0], {}).setdefault(fields[1], [])
         if start < end:
             regions.append((start, end))
-    return {name: sorted(regions) for name, regions in recordings.items()}
+    return _join_channels(recordings)
+
+
+def _join_channels(recordings):
+    """Sorted turns by recording, or by recording and channel where it has several."""
+    return {
+        f"{name} {channel}" if len(channels) > 1 else name: sorted(turns)
+        for name, channels in recordings.items()
+        for channel, turns in channels.items()
+    }
 
 
 def _lines(path) -> Iterator[tuple[int, list[str]]]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from timbre import turns
-from timbre.turns import Turn, read_rttm, read_uem, write_rttm
+from timbre.turns import Turn, read_rttm, read_uem, write, write_rttm
 
 LINE = "SPEAKER talk 1 {} {} <NA> <NA> {} <NA> <NA>"
 
@@ -35,11 +35,29 @@ def test_recordings_are_parted_and_turns_sorted_by_time(path):
         path,
         "SPEAKER two 1 5 1 <NA> <NA> b <NA> <NA>",
         "SPEAKER one 1 0 1 <NA> <NA> a <NA> <NA>",
-        "SPEAKER two 2 0 1 <NA> <NA> a <NA> <NA>",
+        "SPEAKER two 1 0 1 <NA> <NA> a <NA> <NA>",
     )
     assert found == {
         "two": [Turn(0, 1, "a"), Turn(5, 6, "b")],
         "one": [Turn(0, 1, "a")],
+    }
+
+
+def test_channels_of_a_recording_are_scored_apart(path):
+    """Both sides of a call have a `spk1`; the third field tells them apart."""
+    lines = [
+        "SPEAKER call {} 0 5 <NA> <NA> spk1 <NA> <NA>",
+        "SPEAKER call {} 4 6 <NA> <NA> spk1 <NA> <NA>",
+    ]
+    sides = [lines[0].format(1), lines[1].format(2)]
+    assert read(path, *sides) == {
+        "call 1": [Turn(0, 5, "spk1")],
+        "call 2": [Turn(4, 10, "spk1")],
+    }
+    assert list(read(path, lines[0].format("A"), lines[1].format("A"))) == ["call"]
+    assert read(path, "call 1 0 5", "call 2 4 10", read=read_uem) == {
+        "call 1": [(0, 5)],
+        "call 2": [(4, 10)],
     }
 
 
@@ -326,3 +344,10 @@ def test_texts_of_turns_are_exact(tmp_path):
     assert read_rttm(tmp_path / "talk.rttm") == {"talk": talk[:1]}
     with pytest.raises(ValueError, match="ends in one of"):
         turns.write(tmp_path / "talk.doc", talk)
+
+
+def test_rttm_names_the_recording_and_not_its_own_file(tmp_path):
+    write(tmp_path / "hyp.rttm", [Turn(0, 1, "a")], recording="meeting_07")
+    write(tmp_path / "talk.rttm", [Turn(0, 1, "a")])
+    assert list(read_rttm(tmp_path / "hyp.rttm")) == ["meeting_07"]
+    assert list(read_rttm(tmp_path / "talk.rttm")) == ["talk"]

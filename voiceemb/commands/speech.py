@@ -189,7 +189,7 @@ def timeline(
 
         plotting.save(timeline_figure(events, title=path.name), out)
     else:
-        timelines.save(out, events)
+        timelines.save(out, events, recording=path.stem)
     spoken = sum(one.end - one.start for one in events if one.is_speech)
     print(f"{out}: {len(events)} events, {spoken:.1f} s of them speech")
 
@@ -236,7 +236,7 @@ def diarize(
         for turn in found.turns:
             print(f"{turn.start:9.2f} {turn.end:9.2f}  {turn.speaker}")
         if path in outs:
-            found.save(outs[path])
+            found.save(outs[path], recording=path.stem)
             cli.warn(f"{outs[path]} is written")
 
     cli.for_each_file(paths, answer)

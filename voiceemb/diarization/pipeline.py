@@ -108,7 +108,7 @@ def diarize(
         windows = starts_s, ends_s, embeddings, labels
         needed = num_speakers or min_speakers
         found = segment(activity.segments, *windows, min_speakers=needed)
-    notes = _notes(activity, found, num_speakers)
+    notes = _notes(activity, found, num_speakers, max_speakers)
     found = dataclasses.replace(
         found, duration_s=duration_s, stages=work.seconds, notes=notes
     )
@@ -229,7 +229,7 @@ def _embed(encoder, waveform, starts_s, ends_s, progress):
     return encoder.embed_windows(waveform, starts, length=length, progress=report)
 
 
-def _notes(activity, found, asked):
+def _notes(activity, found, asked, most):
     if not activity.segments:
         return ["No speech was found."]
     notes = []
@@ -243,6 +243,11 @@ def _notes(activity, found, asked):
         notes.append(
             f"{asked} speakers were asked for; there is speech for "
             f"{len(found.speakers)} of them."
+        )
+    elif asked is None and len(found.speakers) == most > 1:
+        notes.append(
+            f"{most} speakers were found, as many as are allowed (--max-speakers): there "
+            "may be more."
         )
     return notes
 

@@ -151,18 +151,18 @@ class Diarization:
         identities = {n: one for n, one in identities.items() if new.count(n) == 1}
         return self._replace([Turn(*s) for s in spans], labels, identities, known)
 
-    def save(self, path):
+    def save(self, path, *, recording=None):
         """Write the format of the suffix, atomically.
 
         `.json` has all but the identities, to be read again; for `.rttm`, `.csv`,
-        `.srt` and `.txt` see `timbre.turns.write`.
+        `.srt` and `.txt`, and for `recording`, see `timbre.turns.write`.
         """
         path = Path(path)
         suffix = path.suffix.lower()
         if suffix not in FORMATS:
             raise ValueError(f"A file ends in one of {FORMATS}. Received: {path}")
         if suffix != ".json":
-            turn_files.write(path, self.turns)
+            turn_files.write(path, self.turns, recording=recording)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as unfinished:

@@ -178,7 +178,7 @@ def _save_version(found, recording):
     folder = Path(tempfile.mkdtemp(dir=recording.path.parent))
     paths = [folder / f"turns.{suffix}" for suffix in FORMATS]
     for path in paths:
-        found.save(path)
+        found.save(path, recording=Path(recording.name).stem)
     return Version(found, tuple(map(str, paths)))
 
 

@@ -89,7 +89,7 @@ def read(path) -> Timeline:
     return timeline
 
 
-def save(path, events) -> Path:
+def save(path, events, *, recording=None) -> Path:
     """Write events in the format of the suffix, atomically.
 
     `.jsonl` is as `append` writes. `.csv` has a row for each event, without
@@ -99,13 +99,14 @@ def save(path, events) -> Path:
     Args:
         path: The file, which is returned.
         events: `TimelineEvent`s in the order of time, embeddings of one length.
+        recording: Name of the recording in RTTM. Defaults to the stem of `path`.
     """
     path, events = Path(path), list(events)
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
         raise ValueError(f"A timeline is saved as {FORMATS}. Received: {path}")
     if suffix in (".rttm", ".txt"):
-        turn_files.write(path, turns(events))
+        turn_files.write(path, turns(events), recording=recording)
         return path
     write = {".jsonl": _write_lines, ".csv": _write_table, ".npz": _write_arrays}
     with atomic_write(path) as unfinished:

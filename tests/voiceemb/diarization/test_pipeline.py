@@ -97,6 +97,17 @@ def test_bounds_of_the_number_are_kept(two):
     assert len(run(two[0], min_speakers=3).speakers) == 3
 
 
+def test_an_estimate_that_meets_its_bound_says_that_there_may_be_more(two):
+    def notes(**bounds):
+        return " ".join(run(two[0], **bounds).notes)
+
+    assert "2 speakers were found, as many as are allowed (--max-speakers)" in notes(
+        max_speakers=2
+    )
+    for bounds in ({"max_speakers": 3}, {"num_speakers": 2}, {"max_speakers": 1}):
+        assert "as many as" not in notes(**bounds)
+
+
 def test_a_path_and_its_waveform_give_the_same(two, tmp_path):
     waveform = two[0]
     path = tmp_path / "대화.wav"

@@ -1,5 +1,6 @@
 """Sessions of the page: a recording, its turns, and what is done to them."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -76,13 +77,13 @@ def test_turns_of_a_recording_that_is_replaced_while_they_are_written_are_droppe
     old = opened.recording.path.parent
 
     class Slow(Diarization):
-        def save(self, path):
+        def save(self, path, **names):
             if moment == "last":
-                super().save(path)
+                super().save(path, **names)
             if path.suffix == (".rttm" if moment == "first" else ".srt"):
                 opened.load(talk, "newer")
             if moment == "first":
-                super().save(path)
+                super().save(path, **names)
 
     def late(waveform, **options):
         return Slow(diarize(waveform, **options).turns, 8.5)
@@ -130,7 +131,8 @@ def test_each_version_has_its_own_files(opened):
     opened.rename("speaker 2", "Bea")
     assert not {*first} & {*opened.files}
     assert [path.rpartition(".")[2] for path in first] == [*session.FORMATS]
-    (turns,) = read_rttm(opened.files[0]).values()
+    ((name, turns),) = read_rttm(opened.files[0]).items()
+    assert name == Path(opened.recording.name).stem
     assert sorted(turns) == sorted(opened.found.turns)
     opened.undo()
     opened.undo()
