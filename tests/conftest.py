@@ -1,5 +1,6 @@
 """Fixtures every test may use: seeded noise and the real recordings, if present."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -10,9 +11,18 @@ import numpy as np
 import pytest
 
 from tests import programs
+from timbre.files import atomic_folder, lock_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = ROOT.parent / "shared" / "data"
+
+STEPS = 24  # of each of the two stages
+TRAINED = (  # what `train_triplet.py` was told for `trained_run`
+    *("--preset", "smoke", "--encoder.stages", "8", "--crop-frames", "80"),
+    *("--synthetic.num-speakers", "12", "--synthetic.utterances", "5"),
+    *("--softmax.steps", str(STEPS), "--triplet.steps", str(STEPS)),
+    *("--save-every", "4", "--log-every", "3", "--validate-every", "12"),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -55,20 +65,25 @@ def small_disk(tmp_path):
 def trained_run(tmp_path_factory):
     """The folder in which a very short training has left all it leaves.
 
-    `runs/smoke` is the run and `corpus/` the synthetic voices it learned from.
+    `runs/smoke` is the run, `corpus/` the synthetic voices it learned from and `cache/`
+    their features. One pytest worker trains, and each has a copy.
     """
     folder = tmp_path_factory.mktemp("trained")
-    train(folder, "--triplet.steps", "6", "--softmax.steps", "6")
-    return folder
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        train(folder)
+        return folder
+    shared = tmp_path_factory.getbasetemp().parent / "trained"  # of all workers
+    shared.mkdir(exist_ok=True)
+    with lock_folder(shared):
+        if not (shared / "done").exists():
+            with atomic_folder(shared / "done") as unfinished:
+                train(unfinished)
+    return shutil.copytree(shared / "done", folder, dirs_exist_ok=True)
 
 
-def train(folder, *arguments):
+def train(folder):
     """Runs `train_triplet.py` on twelve synthetic voices; returns what it printed."""
-    command = [
-        *(sys.executable, str(ROOT / "train_triplet.py"), "--preset", "smoke"),
-        *("--synthetic.num-speakers", "12", "--synthetic.utterances", "5"),
-        *arguments,
-    ]
+    command = [sys.executable, str(ROOT / "train_triplet.py"), *TRAINED]
     done = programs.run(command, cwd=folder)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout

@@ -7,7 +7,10 @@ import soundfile
 import train_triplet
 
 NAMES = ("#e", "50% off", "a b", "d'é", "김철수")
-STEPS = ("--preset", "smoke", "--softmax.steps", "1", "--triplet.steps", "1")
+STEPS = (
+    *("--preset", "smoke", "--encoder.stages", "8"),
+    *("--softmax.steps", "1", "--triplet.steps", "1"),
+)
 
 
 def record(path, *, sample_rate=16000, channels=1, seconds=0.6, **coding):
@@ -139,7 +142,7 @@ MISTAKES = {
         "at least 2 utterances each.*a, b, c, d, e",
     ),
     "files outside": (outside, "folder named after their speaker.*c.wav"),
-    "no sound at all": (dead, "all 4 are skipped.*not a WAV"),
+    "no sound at all": (dead, "all 4 are skipped.*not a sound file"),
 }
 
 

@@ -1,8 +1,9 @@
 """Training that is killed, interrupted, spoilt or short of disk: the real script.
 
-One module of runs shares one rendered corpus and one cache. `whole` was left alone;
-`broken` ran the same command, killed in its first phase, killed in its second,
-stopped by Ctrl-C and then let go on; `spoilt` met a record that is not a number.
+One module of runs shares one rendered corpus and one cache. `whole` was left alone,
+the `trained_run` of all tests; `broken` ran the same command, stopped by Ctrl-C in its
+first phase, killed in its second and then let go on; `spoilt` met a record that is not
+a number.
 """
 
 import gc
@@ -21,35 +22,26 @@ import tensorflow as tf
 
 import train_triplet
 from tests import programs
-from tests.conftest import ROOT
+from tests.conftest import ROOT, STEPS, TRAINED
 from timbre.training.run import SPARE_BYTES
 
-SETTINGS = (
-    *("--preset", "smoke"),
-    *("--synthetic.num-speakers", "12", "--synthetic.utterances", "5"),
-    *("--save-every", "4", "--log-every", "3", "--validate-every", "12"),
-)
-STEPS = ("--softmax.steps", "30", "--triplet.steps", "30")
-SPOILT_STEP, SPOILT_STEPS = 7, 15
+SPOILT_STEP, SPOILT_STEPS = 7, 12
 
-# One process makes `whole`, then `spoilt`: step 7 of its triplet phase, counted from 0,
-# gets one record that is not a number.
-UNBROKEN = f"""
+# Step 7 of the triplet phase, counted from 0, gets one record that is not a number.
+SPOILT = f"""
 import sys
 import tensorflow as tf
 import train_triplet
 from voiceemb.training import batch_sampler as batches
 
-settings, make = sys.argv[1:], batches.dataset
-train_triplet.main([*settings, *{STEPS}, "--runs", "whole"])
+make = batches.dataset
 
 def spoil(crops, seed):
     bad = tf.where(seed[1] == {SPOILT_STEP}, float("nan"), 1.0)
     return tf.concat([crops[:1] * bad, crops[1:]], axis=0)
 
 batches.dataset = lambda *args, **kwargs: make(*args, **kwargs | {{"transform": spoil}})
-triplets = ("--softmax.steps", "0", "--triplet.steps", "{SPOILT_STEPS}")
-train_triplet.main([*settings, *triplets, "--runs", "spoilt"])
+train_triplet.main(sys.argv[1:])
 """
 
 
@@ -81,9 +73,12 @@ def newest(index):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """The folder below which all runs of this module lie."""
-    return tmp_path_factory.mktemp("resume")
+def place(tmp_path_factory, trained_run):
+    """The folder of the interrupted runs, with the voices of the one left alone."""
+    folder = tmp_path_factory.mktemp("resume")
+    for name in ("corpus", "cache"):
+        shutil.copytree(trained_run / name, folder / name)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +89,7 @@ def start(place):
 
     def start(*arguments, program=(str(ROOT / "train_triplet.py"),)):
         process = programs.Program(
-            [sys.executable, *program, *SETTINGS, *arguments],
+            [sys.executable, *program, *TRAINED, *arguments],
             cwd=place,
             env=environment,
         )
@@ -108,21 +103,23 @@ def start(place):
 
 
 @pytest.fixture(scope="module")
-def runs(place, start):
+def runs(place, start, trained_run):
     """Folders of the runs by name, and what the interrupted ones said."""
-    unbroken = start(program=("-c", UNBROKEN))
+    spoilt = start(
+        *("--softmax.steps", "0", "--triplet.steps", str(SPOILT_STEPS)),
+        *("--closed-set-share", "0", "--runs", "spoilt"),
+        program=("-c", SPOILT),
+    )
     broken, said = place / "broken" / "smoke", {}
-    command = (*STEPS, "--runs", "broken")
-    kill, interrupt = signal.SIGKILL, signal.SIGINT
-    said["softmax"] = stop(start(*command), broken, "softmax", 8, kill)
+    command = ("--runs", "broken")
+    said["Ctrl-C"] = stop(start(*command), broken, "softmax", 4, signal.SIGINT)
+    said["stopped at"] = newest(broken / "checkpoints" / "softmax" / "checkpoint")
     assert not (broken / "checkpoints" / "triplet").exists()
-    said["triplet"] = stop(start(*command), broken, "triplet", 8, kill)
+    said["killed"] = stop(start(*command), broken, "triplet", 4, signal.SIGKILL)
     assert not (broken / "model.weights.h5").exists()
-    said["Ctrl-C"] = stop(start(*command), broken, "triplet", 16, interrupt)
-    said["stopped at"] = newest(broken / "checkpoints" / "triplet" / "checkpoint")
     said["last"] = finish(start(*command))
-    finish(unbroken)
-    whole, spoilt = (place / name / "smoke" for name in ("whole", "spoilt"))
+    finish(spoilt)
+    whole, spoilt = trained_run / "runs" / "smoke", place / "spoilt" / "smoke"
     return {"whole": whole, "broken": broken, "said": said, "spoilt": spoilt}
 
 
@@ -156,17 +153,16 @@ def assert_equal(found, expected):
 
 
 @pytest.mark.slow
-def test_a_run_killed_twice_and_interrupted_ends_as_one_left_alone_to_the_bit(runs):
+def test_a_run_interrupted_and_killed_ends_as_one_left_alone_to_the_bit(runs):
     whole, broken, said = (runs[name] for name in ("whole", "broken", "said"))
-    assert "Resuming softmax after step" in said["triplet"]
-    assert "Resuming triplet after step" in said["Ctrl-C"]
-    assert f"Resuming triplet after step {said['stopped at']}." in said["last"]
+    assert f"Resuming softmax after step {said['stopped at']}." in said["killed"]
+    assert "Resuming triplet after step" in said["last"]
     expected = arrays(whole / "model.weights.h5")
     assert len(expected) > 10
     assert_equal(arrays(broken / "model.weights.h5"), expected)
     for name in ("history.csv", "metrics.json", "speakers.json"):
         assert (broken / name).read_bytes() == (whole / name).read_bytes(), name
-    card = (broken / "card.md").read_text().replace("broken/smoke", "whole/smoke")
+    card = (broken / "card.md").read_text().replace("broken/smoke", "runs/smoke")
     assert card == (whole / "card.md").read_text()
     for path in whole.glob("trials/*/*.npz"):
         scores = np.load(path), np.load(broken / path.relative_to(whole))
@@ -178,15 +174,15 @@ def test_a_run_killed_twice_and_interrupted_ends_as_one_left_alone_to_the_bit(ru
 def test_the_optimiser_of_each_phase_ends_the_same_too(runs, phase):
     whole, broken = (variables(runs[name], phase) for name in ("whole", "broken"))
     assert sum(name.startswith("optimizer") for name in whole) > 20
-    assert int(whole["step/.ATTRIBUTES/VARIABLE_VALUE"]) == 30
+    assert int(whole["step/.ATTRIBUTES/VARIABLE_VALUE"]) == STEPS
     assert_equal(broken, whole)
 
 
 @pytest.mark.slow
 def test_ctrl_c_ends_with_130_and_the_command_that_goes_on(runs):
     said = runs["said"]
-    assert 16 <= said["stopped at"] < 30
-    assert f"Saved step {said['stopped at']} of triplet." in said["Ctrl-C"]
+    assert 4 <= said["stopped at"] < STEPS
+    assert f"Saved step {said['stopped at']} of softmax." in said["Ctrl-C"]
     assert "To go on, run the same command again" in said["Ctrl-C"]
     assert "train_triplet.py --preset smoke" in said["Ctrl-C"]
     assert "Traceback" not in said["Ctrl-C"]
@@ -226,7 +222,7 @@ def script(tmp_path, monkeypatch, capsys):
 
     def run(*arguments):
         with pytest.raises(SystemExit) as end:
-            train_triplet.main([*SETTINGS, *STEPS, *map(str, arguments)])
+            train_triplet.main([*TRAINED, *map(str, arguments)])
         code = end.value.code
         del end
         gc.collect()  # as the end of a process does: a probe of a full disk goes
@@ -260,7 +256,7 @@ def test_a_full_disk_is_a_clear_error_before_any_work(script, small_disk, leave)
 
 @pytest.mark.slow
 def test_a_disk_without_room_for_checkpoints_is_an_error_before_training(
-    script, small_disk, place, runs
+    script, small_disk, place
 ):
     fill(small_disk, leave=SPARE_BYTES + (200 << 10))
     reason, said = script(
@@ -274,7 +270,7 @@ def test_a_disk_without_room_for_checkpoints_is_an_error_before_training(
 
 @pytest.mark.slow
 def test_a_disk_too_full_for_the_cache_is_an_error_and_leaves_no_cache(
-    script, small_disk, place, runs
+    script, small_disk, place
 ):
     fill(small_disk, leave=100 << 10)
     folder = place / "corpus" / "smoke"
@@ -296,7 +292,7 @@ def test_a_disk_too_full_for_the_corpus_is_an_error_and_leaves_no_corpus(
 @pytest.mark.slow
 @pytest.mark.parametrize("option", ["--runs", "--cache", "--synthetic.folder"])
 def test_a_read_only_folder_is_a_clear_error_before_training(
-    script, small_disk, place, runs, option
+    script, small_disk, place, option
 ):
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     settings = {
@@ -325,4 +321,4 @@ def test_ctrl_c_before_training_says_how_to_go_on(script, monkeypatch):
 def test_the_settings_of_a_broken_run_are_those_it_began_with(runs):
     """A killed session leaves `config.json` whole, so that the next one finds it."""
     config = json.loads((runs["broken"] / "config.json").read_text())["config"]
-    assert config["triplet"]["steps"] == 30 and config["runs"] == "broken"
+    assert config["triplet"]["steps"] == STEPS and config["runs"] == "broken"

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tests import programs
-from tests.conftest import ROOT, train
+from tests.conftest import ROOT, STEPS, TRAINED, train
 from voiceemb import Encoder
 
 pytestmark = pytest.mark.slow
@@ -28,7 +28,7 @@ def test_a_run_leaves_all_it_promises(trained_run):
     ):
         assert (run / name).is_file(), name
     config = json.loads((run / "config.json").read_text())
-    assert config["config"]["softmax"]["steps"] == 6
+    assert config["config"]["softmax"]["steps"] == STEPS
     assert {"keras", "tensorflow"} <= set(config["versions"])
     speakers = json.loads((run / "speakers.json").read_text())["speakers"]
     assert not set(speakers["test"]) & set(speakers["train"])
@@ -52,14 +52,14 @@ def test_a_run_leaves_all_it_promises(trained_run):
 def test_the_same_command_again_ends_at_once_with_the_same_table(trained_run):
     run = trained_run / "runs" / "smoke"
     before = json.loads((run / "metrics.json").read_text())
-    train(trained_run, "--triplet.steps", "6", "--softmax.steps", "6")
+    train(trained_run)
     assert json.loads((run / "metrics.json").read_text()) == before
     assert [p.name for p in (run / "export").iterdir()] == ["1"]  # the same weights
 
 
 def test_a_run_of_another_config_is_refused_before_any_work(trained_run):
     command = [
-        *(sys.executable, str(ROOT / "train_triplet.py"), "--preset", "smoke"),
+        *(sys.executable, str(ROOT / "train_triplet.py"), *TRAINED),
         *("--triplet.margin", "0.3"),
     ]
     done = programs.run(command, cwd=trained_run)
@@ -125,9 +125,9 @@ def test_two_machines_train_one_run_and_one_of_them_writes_it(tmp_path):
     for each in sockets:
         each.close()
     command = [
-        *(sys.executable, str(ROOT / "train_triplet.py"), "--preset", "smoke"),
-        *("--synthetic.num-speakers", "12", "--synthetic.utterances", "5"),
-        *("--strategy", "multiworker"),
+        *(sys.executable, str(ROOT / "train_triplet.py"), *TRAINED),
+        *("--softmax.steps", "0", "--triplet.steps", "2", "--validate-every", "2"),
+        *("--closed-set-share", "0", "--strategy", "multiworker"),
     ]
     workers = []
     for index in range(2):

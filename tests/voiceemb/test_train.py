@@ -108,32 +108,57 @@ def new_run(tmp_path):
     return lambda name: Run.open(tmp_path / name, {})
 
 
+@pytest.fixture(scope="module")
+def left_alone(tmp_path_factory):
+    """A training with averages that nothing stopped, and its weights on the way.
+
+    `before` has those of each stage's trainer when it begins, `kept` those of the
+    encoder as the stage leaves it.
+    """
+    found = SimpleNamespace(voices=FiveSpeakers(), before={}, kept={})
+    found.run = Run.open(tmp_path_factory.mktemp("train") / "whole", {})
+
+    def fit(trainer, after, *, phase, **settings):
+        found.before[phase] = trainer.get_weights()
+        return real(trainer, after, phase=phase, **settings)
+
+    def select_weights(trainer, result, *, phase, **settings):
+        select(trainer, result, phase=phase, **settings)
+        found.kept[phase] = trainer.encoder.get_weights()
+
+    real, select = loop.fit, loop.select_weights
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "fit", fit)
+        patch.setattr(loop, "select_weights", select_weights)
+        found.encoder, found.results = train_stages(found.run, found.voices, ema=0.5)
+    return found
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("ema", [None, 0.5])
-def test_stages_that_stop_and_go_on_end_as_those_left_alone_to_the_bit(new_run, ema):
-    """The margin, halfway up when the data ends, and the scale go on too."""
-    expected, whole = train_stages(new_run("whole"), FiveSpeakers(), ema=ema)
+def test_stages_that_stop_and_go_on_end_as_those_left_alone_to_the_bit(
+    new_run, left_alone
+):
+    """The margin, halfway up when the data ends, and the scale go on too.
+
+    So does the average of the weights; `test_resume.py` has a run without one.
+    """
     broken = new_run("broken")
     for phase in range(3):
         with pytest.raises(ValueError, match="before step 4 of 6"):
-            train_stages(broken, FiveSpeakers(ends=phase), ema=ema)
-    found, results = train_stages(broken, FiveSpeakers(), ema=ema)
-    for was, now in zip(expected.get_weights(), found.get_weights(), strict=True):
+            train_stages(broken, FiveSpeakers(ends=phase), ema=0.5)
+    found, results = train_stages(broken, FiveSpeakers(), ema=0.5)
+    expected = left_alone.encoder.get_weights()
+    for was, now in zip(expected, found.get_weights(), strict=True):
         np.testing.assert_array_equal(now, was)
-    assert results == whole and [r.step for r in results] == [6, 6, 6]
+    assert results == left_alone.results and [r.step for r in results] == [6, 6, 6]
     text = {
-        (run.folder / "history.csv").read_text() for run in (broken, new_run("whole"))
+        (run.folder / "history.csv").read_text() for run in (broken, left_alone.run)
     }
     assert len(text) == 1
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("validated", [True, False])
-def test_a_phase_leaves_the_weights_its_encoder_ends_with(new_run, validated):
-    """The averages, since those are validated; without validation the last ones."""
-    run = new_run("run")
-    encoder, results = train_stages(run, FiveSpeakers(validated=validated), ema=0.5)
-    assert [bool(result.best_weights) for result in results] == [validated] * 3
+def check_phase_left(run, encoder):
+    """The best weights of the last phase are the encoder's, not the last step's."""
     trainer = SpeakerClassifier(SmallestEncoder(), 5, **AAM)
     trainer(np.ones((1, 6, BANDS), "float32"))
     run.load_weights(trainer, "checkpoints/large_margin/best.weights.h5")
@@ -148,30 +173,30 @@ def test_a_phase_leaves_the_weights_its_encoder_ends_with(new_run, validated):
 
 
 @pytest.mark.slow
-def test_the_large_margin_goes_on_with_the_classes_of_the_softmax(new_run, monkeypatch):
+def test_a_phase_leaves_the_averages_its_encoder_ends_with(left_alone):
+    assert all(result.best_weights for result in left_alone.results)
+    check_phase_left(left_alone.run, left_alone.encoder)
+
+
+@pytest.mark.slow
+def test_without_validation_a_phase_leaves_its_last_averages(new_run):
+    run = new_run("run")
+    encoder, results = train_stages(run, FiveSpeakers(validated=False), ema=0.5)
+    assert not any(result.best_weights for result in results)
+    check_phase_left(run, encoder)
+
+
+@pytest.mark.slow
+def test_the_large_margin_goes_on_with_the_classes_of_the_softmax(left_alone):
     """And with the encoder as the phase before has left it, on crops of its own."""
-    run, voices, before = new_run("run"), FiveSpeakers(), {}
-
-    def fit(trainer, after, *, phase, **settings):
-        before[phase] = trainer.get_weights()
-        return real(trainer, after, phase=phase, **settings)
-
-    def select_weights(trainer, result, *, phase, **settings):
-        select(trainer, result, phase=phase, **settings)
-        kept[phase] = trainer.encoder.get_weights()
-
-    real, select, kept = loop.fit, loop.select_weights, {}
-    monkeypatch.setattr(loop, "fit", fit)
-    monkeypatch.setattr(loop, "select_weights", select_weights)
-    train_stages(run, voices)
     trained = SpeakerClassifier(SmallestEncoder(), 5, **AAM)
     trained(np.ones((1, 6, BANDS), "float32"))
-    run.load_weights(trained, "checkpoints/softmax/best.weights.h5")
-    *encoder, centres = before["large_margin"]
+    left_alone.run.load_weights(trained, "checkpoints/softmax/best.weights.h5")
+    *encoder, centres = left_alone.before["large_margin"]
     np.testing.assert_array_equal(centres, trained.get_weights()[-1])
-    for start, left in zip(encoder, kept["metric"], strict=True):
+    for start, left in zip(encoder, left_alone.kept["metric"], strict=True):
         np.testing.assert_array_equal(start, left)
-    assert voices.crops == [6, 6, 10]
+    assert left_alone.voices.crops == [6, 6, 10]
 
 
 def replicas(count):
