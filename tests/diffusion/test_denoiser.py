@@ -41,10 +41,10 @@ class Constant(keras.Model):
         return {"event": self.event, "steps": self.steps, "classes": self.classes}
 
 
-def denoiser(classes=(), width=16, **options):
-    network = build(
-        dim=8, steps=SCHEDULE["steps"], classes=classes, width=width, num_blocks=1
-    )
+def denoiser(classes=(), network="resmlp", **options):
+    sizes = {"width": 16, "num_blocks": 1, "hidden": (64,)}
+    steps = SCHEDULE["steps"]
+    network = build(network, dim=8, steps=steps, classes=classes, **sizes)
     return Denoiser(network, **{"schedule": SCHEDULE, **options})
 
 
@@ -218,7 +218,7 @@ def test_a_whole_denoiser_goes_through_one_file(rng, tmp_path):
 @pytest.mark.parametrize("kind", PREDICTIONS)
 def test_fit_alone_learns_a_point(kind):
     """All the data is one point: given that, every error is the network's own."""
-    model = denoiser(prediction=kind, width=32)
+    model = denoiser(network="linear", prediction=kind)
     model.compile(optimizer=keras.optimizers.Adam(0.01))
     x_0 = np.tile(np.linspace(-1, 1, 8, dtype="float32"), (3845, 1))
     before = np.mean(model(x_0))
@@ -242,7 +242,7 @@ def test_the_loop_trains_it_and_resumes_to_the_bit(rng, tmp_path):
     def train(name, *ends):
         for end in ends:
             keras.utils.set_random_seed(0)
-            model = denoiser((2,))
+            model = denoiser((2,), network="linear")
             model.compile(optimizer=keras.optimizers.Adam(0.01))
             run = Run.open(tmp_path / name, {})
             loop.fit(model, batches, run=run, phase="p", steps=end)

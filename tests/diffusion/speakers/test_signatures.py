@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from diffusion.speakers.signatures import signatures
 from tests.diffusion.speakers.runs import DIM, load_tiny
@@ -65,8 +66,6 @@ def test_the_c_loader_denoises_as_python_does(served, tmp_path):
     ("wrong", "rule"),
     [
         ({"count": 0}, "`count` must be between 1 and"),
-        ({"count": 2_000_000}, "`count` must be between 1 and"),
-        ({"steps": 0}, "`steps` must be between 1 and 50"),
         ({"steps": 51}, "`steps` must be between 1 and 50"),
         ({"label": 2}, "`labels` must be class indices"),
         ({"weight": np.nan}, "`weight` must be finite"),
@@ -75,3 +74,17 @@ def test_the_c_loader_denoises_as_python_does(served, tmp_path):
 def test_a_refused_request_gets_the_reason(served, tmp_path, wrong, rule):
     done = run(served[1], "generate", tmp_path, **make_request(**wrong))
     assert done.returncode != 0 and rule in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "rule"),
+    [
+        ({"count": 2_000_000}, "`count` must be between 1 and"),
+        ({"steps": 0}, "`steps` must be between 1 and 50"),
+    ],
+)
+def test_limits_hold_at_both_ends(served, wrong, rule):
+    generate, *_ = signatures(served[0])["generate"]
+    request = {k: tf.constant(v) for k, v in make_request(**wrong).items()}
+    with pytest.raises(tf.errors.InvalidArgumentError, match=rule):
+        generate(**request)
