@@ -246,8 +246,8 @@ def _notes(activity, found, asked, most):
         )
     elif asked is None and len(found.speakers) == most > 1:
         notes.append(
-            f"{most} speakers were found, as many as are allowed (--max-speakers): there "
-            "may be more."
+            f"{most} speakers were found, as many as are allowed (--max-speakers): "
+            "there may be more."
         )
     return notes
 
