@@ -8,6 +8,14 @@ import sys
 import pytest
 
 
+@pytest.fixture(scope="session")
+def pretrained():
+    """The encoder that comes with the package."""
+    from voiceemb import Encoder
+
+    return Encoder.pretrained()
+
+
 @functools.cache
 def _once(load, run):
     return load(run)

@@ -19,6 +19,17 @@ def places(trained_run):
     return trained_run / "runs" / "smoke", trained_run / "corpus" / "smoke"
 
 
+@pytest.fixture
+def calibrated(places, tmp_path):
+    """The run, with another calibration."""
+    trained, _ = places
+    run = shutil.copytree(trained, tmp_path / "smoke")
+    calibration = LogisticCalibration(slope=4.0, offset=-2.0)
+    weights = Encoder.load(trained).about["sha256"]
+    calibrations.write(run / calibrations.FILE, calibration, sha256=weights, about={})
+    return run
+
+
 @pytest.mark.slow
 def test_embed_writes_a_set_of_all_that_can_be_read(places, tmp_path, capsys):
     run, corpus = places
@@ -54,19 +65,26 @@ def test_verify_tells_score_answer_and_where_the_threshold_is_from(places, capsy
 
 
 @pytest.mark.slow
-def test_evaluate_refuses_speakers_it_was_trained_on(places, tmp_path, capsys):
-    run, corpus = places
-    command = ["evaluate", "--corpus", str(corpus), "--run", str(run)]
+def test_evaluate_refuses_speakers_it_was_trained_on(places, calibrated, capsys):
+    """Of others it prints the errors, and of a calibration too."""
+    corpus = places[1]
+    command = ["evaluate", "--corpus", str(corpus), "--run", str(calibrated)]
     with pytest.raises(SystemExit, match="have names that were trained on"):
         cli.main(command)
-    cli.main([*command, "--out", str(tmp_path), "--leave-out-trained"])
+    cli.main([*command, "--leave-out-trained"])
     table = capsys.readouterr().out
     for name in ("smoke: smoke", "smoke: untrained network", "smoke: MFCC statistics"):
         assert name in table
-    rows = json.loads((tmp_path / "metrics.json").read_text())["table"]
+    last = table.splitlines()[-1]
+    assert last.startswith("smoke: smoke, all-pairs, open-set, unseen speakers: ")
+    assert "expected calibration error" in last and "Cllr" in last
+    out = calibrated / "evaluation"
+    rows = json.loads((out / "metrics.json").read_text())["table"]
     assert len(rows) == 3 and rows[0]["num_speakers"] == 2
-    assert (tmp_path / "smoke" / "det.png").is_file()
-    assert (tmp_path / "smoke" / "all-pairs.txt").is_file()
+    assert ["calibration" in row for row in rows] == [True, False, False]
+    assert (out / "smoke" / "det.png").is_file()
+    assert (out / "smoke" / "reliability.png").is_file()
+    assert (out / "smoke" / "all-pairs.txt").is_file()
 
 
 @pytest.mark.slow
@@ -89,7 +107,10 @@ def test_an_export_is_evaluated_only_under_a_protocol_that_is_said(
     places, tmp_path, capsys
 ):
     run, corpus = places
-    command = ["evaluate", "--corpus", str(corpus), "--run", str(run / "export")]
+    for speaker in sorted(path for path in corpus.iterdir() if path.is_dir())[:2]:
+        shutil.copytree(speaker, tmp_path / "few" / speaker.name)
+    few = str(tmp_path / "few")
+    command = ["evaluate", "--corpus", few, "--run", str(run / "export")]
     with pytest.raises(SystemExit, match="does not know whom it was trained on"):
         cli.main(command)
     cli.main([*command, "--protocol", "closed-set", "--out", str(tmp_path)])
@@ -98,7 +119,7 @@ def test_an_export_is_evaluated_only_under_a_protocol_that_is_said(
 
 
 @pytest.mark.slow
-def test_evaluate_takes_a_list_of_trials(places, tmp_path, capsys):
+def test_evaluate_takes_a_list_of_trials_and_centres_scores(places, tmp_path, capsys):
     run, corpus = places
     trials = run / "trials" / "test" / "all-pairs.txt"
     lines = trials.read_text().splitlines()[:30:3]
@@ -106,7 +127,8 @@ def test_evaluate_takes_a_list_of_trials(places, tmp_path, capsys):
     listed.write_text("\n".join(lines) + "\n")
     command = ["evaluate", "--corpus", str(corpus), "--run", str(run)]
     command += ["--trials", str(listed), "--out", str(tmp_path), "--leave-out-trained"]
-    cli.main(command)
+    cli.main([*command, "--normalise", "centre"])
+    assert "smoke: smoke, centred on this corpus (unsuper" in capsys.readouterr().out
     rows = json.loads((tmp_path / "metrics.json").read_text())["table"]
     assert {row["num_trials"] for row in rows} == {len(lines)}
     assert {row["trial_list"] for row in rows} == {"list"}
@@ -183,8 +205,6 @@ def test_evaluate_normalises_scores_and_names_what_it_did(places, tmp_path, caps
     run, corpus = places
     command = ["evaluate", "--corpus", str(corpus), "--run", str(run)]
     command += ["--out", str(tmp_path), "--leave-out-trained", "--normalise"]
-    cli.main([*command, "centre"])
-    assert "smoke: smoke, centred on this corpus (unsuper" in capsys.readouterr().out
     cli.main([*command, "as-norm", "--cohort", str(corpus), "--top", "5"])
     said = capsys.readouterr()
     assert "smoke: smoke, AS-norm by smoke (top 5 of 10)" in said.out
@@ -194,24 +214,6 @@ def test_evaluate_normalises_scores_and_names_what_it_did(places, tmp_path, caps
     for wrong in (["as-norm"], ["centre", "--cohort", str(corpus)]):
         with pytest.raises(SystemExit, match="--cohort need each other"):
             cli.main([*command, *wrong])
-
-
-@pytest.mark.slow
-def test_evaluate_prints_the_errors_of_a_calibration(places, tmp_path, capsys):
-    trained, corpus = places
-    run = shutil.copytree(trained, tmp_path / "smoke")
-    calibration = LogisticCalibration(slope=4.0, offset=-2.0)
-    weights = Encoder.load(trained).about["sha256"]
-    calibrations.write(run / calibrations.FILE, calibration, sha256=weights, about={})
-    command = ["evaluate", "--corpus", str(corpus), "--run", str(run)]
-    cli.main([*command, "--leave-out-trained"])
-    said = capsys.readouterr().out.splitlines()
-    assert said[-1].startswith("smoke: smoke, all-pairs, open-set, unseen speakers: ")
-    assert "expected calibration error" in said[-1] and "Cllr" in said[-1]
-    out = run / "evaluation"
-    rows = json.loads((out / "metrics.json").read_text())["table"]
-    assert ["calibration" in row for row in rows] == [True, False, False]
-    assert (out / "smoke" / "reliability.png").is_file()
 
 
 @pytest.mark.slow

@@ -66,6 +66,7 @@ def test_a_run_that_can_not_be_calibrated_says_so_and_has_its_threshold(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("networks_loaded_once")
 def test_users_calibrate_on_recordings_of_their_own(run, trained_run, tmp_path, capsys):
     out = tmp_path / "mine.json"
     corpus = str(trained_run / "corpus" / "smoke")

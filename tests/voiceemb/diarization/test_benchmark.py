@@ -11,7 +11,7 @@ from tests.voiceemb.dialogues import conversation, drawn
 from timbre.audio import wave
 from timbre.turns import write_rttm
 
-BENCHMARK = ROOT / "benchmarks" / "diarization.py"
+SCRIPT = ROOT / "benchmarks" / "diarization.py"
 
 
 @pytest.fixture(scope="module")
@@ -27,16 +27,24 @@ def folder(tmp_path_factory):
     return folder
 
 
-def lines_of(*arguments):
-    command = [sys.executable, BENCHMARK, *arguments]
-    done = programs.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout.splitlines()
+@pytest.fixture
+def lines_of(benchmark, folder, pretrained, monkeypatch, capsys):
+    """What the benchmark prints of these arguments, in this process."""
+    monkeypatch.setattr(benchmark.Encoder, "pretrained", lambda: pretrained)
+    monkeypatch.setattr(benchmark.timing, "run_apart", lambda run, *a: run(*a))
+
+    def run(*arguments):
+        command = [str(SCRIPT), "--folder", str(folder), *arguments]
+        monkeypatch.setattr(sys, "argv", command)
+        benchmark.main()
+        return capsys.readouterr().out.splitlines()
+
+    return run
 
 
 @pytest.mark.slow
-def test_the_table_has_every_recording_its_means_and_the_ratios(folder):
-    about, _, _, *rows = lines_of("--folder", str(folder), "--detector", "truth")
+def test_the_table_has_every_recording_its_means_and_the_ratios(lines_of):
+    about, _, _, *rows = lines_of("--detector", "truth")
     assert about.startswith("2 recordings, activity by truth")
     assert [row.split()[0] for row in rows[:2]] == ["one", "two"]
     assert [row.split(",")[0].split()[0] for row in rows[2:8]] == [
@@ -46,9 +54,16 @@ def test_the_table_has_every_recording_its_means_and_the_ratios(folder):
 
 
 @pytest.mark.slow
-def test_an_hour_reports_real_time_factor_and_memory(folder):
-    arguments = ("--hour", "--minutes", "1", "2", "--detector", "energy")
-    head, *rows = lines_of("--folder", str(folder), *arguments)
-    assert head.split()[:2] == ["minutes", "windows"]
-    assert [row.split()[0] for row in rows] == ["1", "2"]
-    assert all("embed" in row and "1/" in row for row in rows)
+def test_an_hour_reports_real_time_factor_and_memory(folder, lines_of):
+    """Of a process of its own; then of more lengths, in this one."""
+    options = ["--hour", "--detector", "energy", "--minutes"]
+    command = [sys.executable, SCRIPT, "--folder", folder, *options, "1"]
+    done = programs.run(command)
+    assert done.returncode == 0, done.stderr[-2000:]
+    apart = done.stdout.splitlines()
+    here = lines_of(*options, "1", "2")
+    assert apart[0] == here[0] and here[0].split()[:2] == ["minutes", "windows"]
+    assert apart[1].split()[:2] == here[1].split()[:2]
+    assert [row.split()[0] for row in here[1:]] == ["1", "2"]
+    for row in (apart[1], *here[1:]):
+        assert "embed" in row and "1/" in row

@@ -289,17 +289,16 @@ def test_at_equal_likelihoods_the_unknown_prior_decides(rng, people):
 
 
 @pytest.mark.slow
-def test_real_people_are_identified_and_an_unknown_speaker_is_not(real_data, tmp_path):
-    from voiceemb import Encoder
+def test_real_people_are_identified_and_an_unknown_speaker_is_not(
+    real_data, pretrained, tmp_path
+):
     from voiceemb.vad.energy import EnergyDetector
 
     corpus = real_data / "librispeech_test_other"
     paths = {
         name: sorted((corpus / name).glob("*.flac")) for name in ("1998", "2033", "367")
     }
-    store = People.create(
-        tmp_path / "p", Encoder.pretrained(), detector=EnergyDetector()
-    )
+    store = People.create(tmp_path / "p", pretrained, detector=EnergyDetector())
     for name in ("1998", "2033"):
         assert store.enrol(name, paths[name][0]).enrolled
     named = {

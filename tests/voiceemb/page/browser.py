@@ -2,11 +2,12 @@
 
 import contextlib
 import os
+import signal
 import socket
-import subprocess
 import sys
 import time
 
+from tests import programs
 from tests.conftest import ROOT
 
 CHROMIUM = [
@@ -24,17 +25,14 @@ def served(folder, *options):
         port = free.getsockname()[1]
     command = [sys.executable, "tests/voiceemb/page/pages.py", str(port), *options]
     told = {"PYTHONPATH": str(ROOT), "TMPDIR": str(folder), "GRADIO_IS_E2E_TEST": "1"}
-    with open(folder / "log", "wb") as log:
-        program = subprocess.Popen(
-            command, cwd=ROOT, env=os.environ | told, stdout=log, stderr=log
-        )
+    program = programs.Program(command, cwd=ROOT, env=os.environ | told)
     try:
         wait(lambda: program.poll() is not None or _answers(port), 60)
-        assert program.poll() is None, (folder / "log").read_text()
+        assert program.poll() is None, program.communicate()
         yield f"http://127.0.0.1:{port}"
     finally:
-        program.terminate()
-        assert program.wait(30) == 0, (folder / "log").read_text()
+        program.send_signal(signal.SIGTERM)
+        assert program.wait(30) == 0, program.communicate()
     assert not list(folder.glob("timbre-page-*"))
 
 
@@ -51,14 +49,19 @@ def wait(happened, seconds=20):
 
 
 def give(page, path):
+    """Gives a file, and waits until it, or what is wrong with it, is shown."""
+    before = ".when-player audio, .when-turn, .when-error"
+    page.evaluate(
+        f"document.querySelectorAll('{before}').forEach(x => x.dataset.before = 1)"
+    )
     page.set_input_files("#file input[type=file]", path)
+    page.wait_for_selector(":is(.when-player audio, .when-error):not([data-before])")
 
 
 def find(page, path):
     give(page, path)
-    page.wait_for_selector(".when-player audio")
     page.click("#find")
-    page.wait_for_selector(".when-turn")
+    page.wait_for_selector(".when-turn:not([data-before])")
 
 
 def shown(page):

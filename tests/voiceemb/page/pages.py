@@ -8,6 +8,7 @@ once if anything tries to reach another machine.
 import os
 import socket
 import sys
+import tempfile
 
 import numpy as np
 
@@ -99,6 +100,7 @@ def _stay_here(connect):
 if __name__ == "__main__":
     socket.socket.connect = _stay_here(socket.socket.connect)
     socket.socket.connect_ex = _stay_here(socket.socket.connect_ex)
+    tempfile.tempdir = None  # what a process that was forked may know already
     from voiceemb import page
 
     page.launch(int(sys.argv[1]), diarize=None if "real" in sys.argv else diarize)

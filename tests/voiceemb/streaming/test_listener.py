@@ -203,9 +203,11 @@ def test_people_without_a_calibration_are_refused_before_any_sound(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.real_data
-def test_readers_are_named_in_what_they_were_not_enrolled_with(rng, real_data):
+def test_readers_are_named_in_what_they_were_not_enrolled_with(
+    rng, real_data, pretrained
+):
     """Two readers known, one not; and the network, too, gives the same to the bit."""
-    encoder = Encoder.pretrained()
+    encoder = pretrained
     folder = real_data / "librispeech_test_other"
     readers = {name: sorted((folder / name).glob("*.flac")) for name in ("367", "2414")}
     points = {n: encoder.embed_speaker(paths[:3]) for n, paths in readers.items()}
