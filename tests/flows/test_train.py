@@ -184,7 +184,10 @@ def test_an_export_says_what_it_is(learned, whole):
 
 @pytest.mark.slow
 def test_half_of_the_labels_teach_classes_nearly_as_well_as_all(tmp_path):
-    """Accuracies of its own posterior on test rows, within five points."""
+    """Accuracies of its own posterior on test rows, within three points.
+
+    They lose 1.5 points at most; 3.9 and more if a missing label counted as the first.
+    """
     found = []
     for missing in (0.0, 0.5):
         few = {"speakers": 3, "classes": 4, "rows": 4000, "test": 0.3, "unseen": 0.0}
@@ -200,7 +203,7 @@ def test_half_of_the_labels_teach_classes_nearly_as_well_as_all(tmp_path):
         found.append(measures.classification_accuracy(model, fitted[1].test))
     full, half = found
     for factor in ("phone", "speaker"):
-        assert full[factor] > 0.9 and half[factor] > full[factor] - 0.05
+        assert full[factor] > 0.9 and half[factor] > full[factor] - 0.03
 
 
 def test_a_batch_of_more_rows_than_there_are_is_refused(learned):
