@@ -35,7 +35,7 @@ ORDERS = {
     DPMSolverSampler(): 2,
     UniPCSampler(): 3,
 }
-EVENTS = [(64,), (40, 8), (16, 8, 2)]  # voice, mel, complex
+EVENTS = [(40, 8), (16, 8, 2), (64,)]  # mel, complex, voice: few for no noise
 KARRAS = schedules.karras(400, sigma_min=0.02)
 COSINE = schedules.cosine(12)
 
