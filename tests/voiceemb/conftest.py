@@ -4,6 +4,7 @@ import functools
 import importlib.util
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +18,8 @@ def pretrained():
 
 
 @functools.cache
-def _once(load, run):
+def _once(load, run, folder=None):
+    """What `load` makes of a run, which may be a path in the current folder."""
     return load(run)
 
 
@@ -33,7 +35,7 @@ def networks_loaded_once():
     load, untrained = io.load_encoder, report.build_untrained
 
     def load_encoder(run, calibration=None):
-        return load(run, calibration) if calibration else _once(load, run)
+        return load(run, calibration) if calibration else _once(load, run, Path.cwd())
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(io, "load_encoder", load_encoder)
