@@ -1,31 +1,35 @@
 """The same weights give the same embedding in Keras, in a SavedModel and under JAX."""
 
+import functools
 import json
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from tests.backends import on_jax
 from timbre.serving.publish import publish
 from voiceemb import Encoder
 from voiceemb.encoder import PRETRAINED
+from voiceemb.inference import unit, window_starts
 from voiceemb.networks import speaker_encoder
 from voiceemb.signatures import signatures
 
-NETWORKS = {
-    "rescnn": {"stages": (4, 8), "num_blocks": 1, "embedding_dim": 8},
-    "gru": {"filters": 4, "units": (8, 8), "embedding_dim": 8},
-    "ecapa": {"channels": 16, "squeeze": 4, "attention": 4, "embedding_dim": 8},
-    "resnet": {"widths": (4, 8), "depths": (1, 2), "embedding_dim": 8},
-    "fusion": {
-        "members": (
-            {"network": "rescnn", "stages": (4,), "num_blocks": 1, "embedding_dim": 4},
-            {"network": "rescnn", "stages": (2,), "num_blocks": 1, "embedding_dim": 4},
-        )
+RESCNN = {"stages": (4, 8), "num_blocks": 1, "embedding_dim": 8}
+MEMBERS = (
+    {"network": "rescnn", **RESCNN, "block": "basic"},
+    {"network": "gru", "filters": 4, "units": (8, 8), "embedding_dim": 8},
+    {
+        "network": "ecapa",
+        "channels": 12,
+        "scale": 3,
+        "squeeze": 4,
+        "attention": 4,
+        "embedding_dim": 8,
     },
-}
-LENGTH = 12_345  # samples
+    {"network": "resnet", "widths": (4, 8), "depths": (1, 2), "embedding_dim": 8},
+)
+NETWORKS = {"rescnn": RESCNN, "fusion": {"members": MEMBERS}}  # side by side in one
+LENGTH, WINDOW = 12_345, 8_000  # samples
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +60,7 @@ def runs(tmp_path_factory):
     return folders
 
 
+@functools.cache
 def build(folder):
     config = json.loads((folder / "config.json").read_text("utf-8"))["config"]
     model = speaker_encoder.build(**config["encoder"])
@@ -83,18 +88,23 @@ def test_every_network_embeds_alike_on_jax(runs, sound, tmp_path):
 
 @pytest.mark.slow
 def test_every_network_embeds_alike_when_served(runs, sound, tmp_path):
+    """Each window by Keras, and their mean; alone, many at once, shorter and longer."""
     for folder in runs:
         model = build(folder)
-        served = publish(
+        published = publish(
             tmp_path / folder.name,
-            signatures(model, window=LENGTH),
-            about={"sha256": folder.name},
+            signatures(model, window=WINDOW),
+            about=Encoder.from_model(model, window=WINDOW).about,
         )
-        embed = tf.saved_model.load(str(served)).signatures["embed"]
-        expected = Encoder.from_model(model, window=LENGTH).embed_utterances(
-            list(sound)
-        )
-        answer = embed(waveform=tf.constant(sound))["embedding"]
-        np.testing.assert_allclose(answer, expected, atol=1e-5)
-        alone = model(model.features(sound), training=False)
-        np.testing.assert_allclose(answer, alone, atol=1e-5)
+        encoder = Encoder.load(published)
+        utterances = [sound[0, :1600], sound[0, :WINDOW], *sound]
+        expected = []
+        for utterance in utterances:
+            starts = window_starts(len(utterance), WINDOW)
+            windows = np.stack([utterance[s:][:WINDOW] for s in starts])
+            points = model(model.features(windows), training=False)
+            expected.append(unit(np.mean(points, axis=0)))
+        together = encoder.embed_utterances(utterances)
+        np.testing.assert_allclose(together, expected, atol=1e-5)
+        alone = [encoder.embed_utterance(utterance) for utterance in utterances]
+        np.testing.assert_allclose(alone, expected, atol=1e-5)
