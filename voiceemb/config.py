@@ -18,6 +18,25 @@ from timbre.training.config import (
 MAX_MARGIN = 1.57  # below pi / 2
 
 
+def check_margin(owner):
+    """Checks `margin` and `margin_rise` of a config or a trainer."""
+    check_range(owner, margin=(0, MAX_MARGIN))
+    first, last = owner.margin_rise
+    if not (0 <= first < last or first == last == 0):
+        raise ValueError(
+            "`margin_rise` must be two steps, the first before the last, or 0 0. "
+            f"Received: {owner.margin_rise}"
+        )
+
+
+def check_speeds(speeds):
+    """Checks ratios of speed, of a config or of records."""
+    possible = [speed for speed in set(speeds) if 0.5 <= speed <= 2]
+    if not speeds or len(possible) < len(speeds):
+        rule = "`speeds` must be ratios from 0.5 to 2, each given once"
+        raise ValueError(f"{rule}. Received: {speeds}")
+
+
 @dataclass(frozen=True)
 class FrontEndConfig:
     """Mel filterbank (`timbre.audio.filterbank.Filterbank`)."""
@@ -78,13 +97,8 @@ class SoftmaxConfig:
 
     def __post_init__(self):
         check_min(self, steps=0, batch=1, scale=1e-6, sub_centres=1, crop_frames=10)
-        check_range(self, dropout=(0, 1), margin=(0, MAX_MARGIN))
-        first, last = self.margin_rise
-        if not (0 <= first < last or first == last == 0):
-            raise ValueError(
-                "`margin_rise` must be two steps, the first before the last, or 0 0. "
-                f"Received: {self.margin_rise}"
-            )
+        check_range(self, dropout=(0, 1))
+        check_margin(self)
 
 
 @dataclass(frozen=True)
@@ -177,12 +191,7 @@ class AugmentationConfig(CorruptionConfig):
 
     def __post_init__(self):
         check_min(self, num_masks=0)
-        possible = [speed for speed in set(self.speeds) if 0.5 <= speed <= 2]
-        if not self.speeds or len(possible) < len(self.speeds):
-            raise ValueError(
-                "`speeds` must be ratios from 0.5 to 2, each given once. "
-                f"Received: {self.speeds}"
-            )
+        check_speeds(self.speeds)
 
 
 @dataclass(frozen=True, kw_only=True)

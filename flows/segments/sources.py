@@ -83,8 +83,7 @@ def open_source(config, segment):
         table = Path(path, "segments.csv") if Path(path).is_dir() else path
         labels = phones.read(table)
     elif source == "timit":
-        sounds = Path(config.cache) / "timit-sounds"
-        labels = phones.read_timit(path, map_phones=config.fold, sounds=sounds)
+        labels = phones.read_timit(path, map_phones=config.fold)
     else:
         raise ValueError(f"There is no such source of segments. Received: {source!r}")
     about = _about(source, labels.name, segment)

@@ -228,7 +228,7 @@ def _check_sphere(path, file):
     """Check a NIST SPHERE file by its header, lines of `name -type value`."""
     size = file.seek(0, os.SEEK_END)
     file.seek(8)
-    begin, *lines = file.read(4096).decode("ascii", "replace").splitlines()
+    lines = file.read(4096).decode("ascii", "replace").splitlines()
     words = [line.split(None, 2) for line in lines]
     fields = {word[0]: word[2] for word in words if len(word) == 3}
     coding = fields.get("sample_coding", "pcm")
@@ -237,12 +237,10 @@ def _check_sphere(path, file):
         raise AudioError(path, reason)
     sizes = (fields.get(name, "1") for name in SPHERE_SIZES)
     try:
-        length = math.prod(map(int, sizes))
-        _check_length(path, length, size - int(begin))
-    except ValueError as error:
-        if isinstance(error, AudioError):
-            raise
+        length, start = math.prod(map(int, sizes)), int(lines[0])
+    except (ValueError, IndexError) as error:
         raise AudioError(path, "a NIST SPHERE header that can not be read") from error
+    _check_length(path, length, size - start)
 
 
 def _check_length(path, length, held):

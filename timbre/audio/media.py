@@ -1,7 +1,8 @@
 """Sound of phones, browsers and videos, decoded by PyAV (FFmpeg) where it is installed.
 
 The container is told by the first bytes, and FFmpeg is given the open file and that
-one demultiplexer: no name, no other file and no address is opened for it.
+one demultiplexer: no name, no other file and no address is opened for it. Only usual
+decoders are started.
 """
 
 import importlib.util
@@ -18,8 +19,8 @@ KINDS = {  # the name of each kind, to FFmpeg's name of the container
 }
 NAMES = "(with PyAV) " + ", ".join(KINDS)
 CODECS = {  # by FFmpeg's names
-    *("aac", "alac", "flac", "mp3", "opus", "vorbis"),
-    *("amrnb", "amrwb", "amr_nb", "amr_wb", "wmav1", "wmav2", "wmapro"),
+    *("aac", "ac3", "alac", "eac3", "flac", "mp3", "mp3float", "opus", "vorbis"),
+    *("amrnb", "amrwb", "wmav1", "wmav2", "wmapro", "pcm_s16le", "pcm_s16be"),
 }
 
 
@@ -51,10 +52,7 @@ def open_media(path, kind: str) -> "Media":
         ValueError: If PyAV is not installed, or there is no sound that can be decoded.
     """
     if importlib.util.find_spec("av") is None:
-        raise ValueError(
-            f"{kind} is read with PyAV: pip install 'timbre-voice[media]'. "
-            f"{advise(path)}"
-        )
+        raise ValueError(f"{kind} is read with PyAV: pip install av. {advise(path)}")
     return Media(path, kind)
 
 
@@ -72,45 +70,46 @@ class Media:
     """
 
     def __init__(self, path, kind):
-        self.path, self.format = path, kind
+        self.format, self._container = kind, None
         self._file = path.open("rb")
         try:
             self._start()
             self.frames = sum(len(block) for block in self._blocks)
             self._start()
         except BaseException:
-            self._file.close()
+            self.__exit__()
             raise
 
     def _start(self):
         import av
         import av.error
 
+        if self._container is not None:
+            self._container.close()
         self._file.seek(0)
         try:
-            container = av.open(self._file, format=KINDS[self.format])
+            self._container = av.open(self._file, format=KINDS[self.format])
         except (av.error.FFmpegError, OSError) as error:
             raise ValueError(f"can not be opened as {self.format}: {error}") from error
-        if not container.streams.audio:
+        if not self._container.streams.audio:
             raise ValueError(f"there is no sound in this {self.format} file")
-        stream = container.streams.audio[0]
-        codec = stream.codec_context.name
+        stream = self._container.streams.audio[0]
+        self.subtype = stream.codec_context.name
+        if self.subtype not in CODECS:  # before its decoder is started
+            raise ValueError(f"{self.format} with {self.subtype} sound is not read")
         self.samplerate, self.channels = stream.rate, stream.channels
-        self.subtype = codec
-        self._container, self._rest = container, None
-        self._blocks = self._decode(container, stream)
+        self._rest = np.zeros((0, self.channels), np.float32)
+        self._blocks = self._decode(stream)
 
-    def _decode(self, container, stream):
+    def _decode(self, stream):
         import av
         import av.error
 
         planes = av.AudioResampler(format="fltp")
         try:
-            for frame in container.decode(stream):
-                if (frame.sample_rate, frame.layout.nb_channels) != (
-                    self.samplerate,
-                    self.channels,
-                ):
+            for frame in self._container.decode(stream):
+                kind = frame.sample_rate, frame.layout.nb_channels
+                if kind != (self.samplerate, self.channels):
                     raise ValueError("its rate or channels change on the way")
                 for part in planes.resample(frame):
                     yield part.to_ndarray().T
@@ -128,9 +127,7 @@ class Media:
 
     def read(self, frames, dtype="float32", always_2d=True):
         """Reads up to so many samples, none at the end; `[samples, channels]`."""
-        block = self._rest
-        if block is None or not len(block):
-            block = next(self._blocks, np.zeros((0, self.channels), dtype))
+        block = self._rest if len(self._rest) else next(self._blocks, self._rest)
         self._rest = block[frames:]
         return block[:frames].astype(dtype)
 
@@ -138,5 +135,6 @@ class Media:
         return self
 
     def __exit__(self, *_):
-        self._container.close()
+        if self._container is not None:
+            self._container.close()
         self._file.close()

@@ -21,6 +21,8 @@ RATES = {  # Hz, by index
 }
 VBRI_OFFSET = 36
 MAX_TAG_BYTES = 192  # of a frame that are searched for the count of frames
+MAX_RUNS = 10_000
+MAX_TRIES = 1 << 20  # places in rubbish that begin like a frame
 
 
 @dataclass
@@ -32,6 +34,7 @@ class FrameRun:
         promised: Frames counted by its Xing or Info frame, 0 where there is none.
         first: First byte of the first frame with sound.
         count: Frames with sound.
+        later: Frames with sound behind gaps in what `promised` counts.
         is_cut: Whether the file ends within the frame behind it.
     """
 
@@ -40,6 +43,7 @@ class FrameRun:
     promised: int = 0
     first: int = 0
     count: int = 0
+    later: int = 0
     is_cut: bool = False
 
 
@@ -51,15 +55,25 @@ def find_runs(data) -> list[FrameRun]:
 
     Returns:
         Runs with sound. None where the file is not MPEG audio of layer III.
+
+    Raises:
+        ValueError: If there are more than 10,000 runs, or a million places in rubbish
+            that begin like a frame and are none.
     """
-    runs, position = [], 0
+    runs, counted, position = [], None, 0
     while (position := _find_frame(data, position)) >= 0:
+        if len(runs) > MAX_RUNS:
+            raise ValueError(f"more than {MAX_RUNS} MP3 put end to end")
         length, tag_offset = _measure(data[position : position + 4])
         promised = _read_count(data[position : position + MAX_TAG_BYTES], tag_offset)
         if promised is not None or not runs or position != runs[-1].stop:
             runs.append(FrameRun(position, position, promised or 0))
         run = runs[-1]
-        if promised is None:
+        if promised is not None:
+            counted = run
+        else:
+            if counted is not None and counted is not run:
+                counted.later += 1
             run.first = run.first if run.count else position
             run.count += 1
         position = run.stop = position + length
@@ -78,7 +92,7 @@ def read_part(data, run, *, is_first):
     Raises:
         ValueError: If the run ends before its count of frames.
     """
-    missing = run.promised - run.count
+    missing = run.promised - run.count - run.later
     if missing > 1 or missing == 1 and run.is_cut:  # some count that frame too
         reason = f"{run.promised} frames promised, {run.count} found"
         raise ValueError(f"truncated: {reason}")
@@ -131,7 +145,7 @@ def _read_count(frame, tag_offset):
 
 def _find_frame(data, position):
     """Place of the next frame at `position` or behind tags and rubbish; -1 if none."""
-    size, in_row = len(data), position > 0
+    size, in_row, tries = len(data), position > 0, 0
     while position + 4 <= size:
         length, _ = _measure(data[position : position + 4])
         behind = position + length
@@ -140,15 +154,15 @@ def _find_frame(data, position):
             if in_row or behind == size or _measure(data[behind : behind + 4])[0]:
                 return position
         if data[position : position + 3] == b"ID3":
-            position, in_row = (
-                position + tag_length(data[position : position + 10]),
-                True,
-            )
+            position += tag_length(data[position : position + 10])
+            in_row = True
             continue
         if data[position : position + 3] == b"TAG" and position + 128 <= size:
             position, in_row = position + 128, True
             continue
-        in_row = False
+        in_row, tries = False, tries + 1
+        if tries > MAX_TRIES:
+            raise ValueError(f"no MP3 frame in {MAX_TRIES} places that begin like one")
         position = data.find(b"\xff", position + 1)
         if position < 0:
             break

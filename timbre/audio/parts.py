@@ -66,8 +66,6 @@ class PartedSound:
     """
 
     def __init__(self, data, spans):
-        if len(spans) > MAX_PARTS:
-            raise ValueError(f"{len(spans)} parts; at most {MAX_PARTS} are read")
         self._data, self._spans = data, spans
         self._lengths, kinds = [], []
         for index in range(len(spans)):
@@ -134,16 +132,7 @@ def open_parts(file, kind):
         ValueError: If a part is cut short, or parts differ in rate or channels.
         soundfile.LibsndfileError: If a part can not be decoded.
     """
-    data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    try:
-        spans = (_mp3_spans if kind == "MP3" else _ogg_spans)(data)
-        if spans is not None:
-            return PartedSound(data, spans)
-    except BaseException:
-        data.close()
-        raise
-    data.close()
-    return None
+    return _open(file, _mp3_spans if kind == "MP3" else _ogg_spans)
 
 
 def _mp3_spans(data):
@@ -165,6 +154,8 @@ def _ogg_spans(data):
         begins = bool(flags & 2)
         if begins and not began:
             starts.append(position)
+            if len(starts) > MAX_PARTS:
+                raise ValueError(f"more than {MAX_PARTS} links")
         began = begins
         count = lengths[0] if lengths else 0
         sizes = data[position + 27 : position + 27 + count]
@@ -177,5 +168,17 @@ def _ogg_spans(data):
 
 def open_behind(file, header):
     """Opens a sound file as if it began with these bytes in the place of as many."""
+    return _open(file, lambda data: [(header, len(header), len(data))])
+
+
+def _open(file, find_spans):
     data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    return PartedSound(data, [(header, len(header), len(data))])
+    try:
+        spans = find_spans(data)
+        if spans is not None:
+            return PartedSound(data, spans)
+    except BaseException:
+        data.close()
+        raise
+    data.close()
+    return None

@@ -15,13 +15,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import soundfile
-
-from timbre.audio import wave
 from timbre.corpora import manifest
 from timbre.corpora.corpus import Corpus, Utterance
 from timbre.corpora.phone_sets import SILENCE, map_timit
-from timbre.progress import ProgressBar
 
 COLUMNS = ("path", "start", "end", "phone", "speaker")
 TIMIT_RATE = 16000  # Hz; its labels count samples
@@ -95,12 +91,7 @@ def read(segments_csv: str | os.PathLike, *, name: str | None = None) -> Labels:
     return Labels(name or manifest.name_of(table, "segments.csv"), tuple(segments))
 
 
-def read_timit(
-    root: str | os.PathLike,
-    *,
-    map_phones: bool = True,
-    sounds: str | os.PathLike | None = None,
-) -> Labels:
+def read_timit(root: str | os.PathLike, *, map_phones: bool = True) -> Labels:
     """Read a TIMIT tree, `(TRAIN|TEST)/DR<n>/<speaker>/<sentence>.(WAV|PHN)`.
 
     Names may be in any case; of a recording that lies there twice, as `SA1.WAV` and
@@ -110,8 +101,6 @@ def read_timit(
         root: A folder above `TRAIN` and `TEST`.
         map_phones: Map the 61 labels to 38 and drop silence, see
             `timbre.corpora.phone_sets.map_timit`. Defaults to `True`.
-        sounds: Folder in which recordings in NIST SPHERE are converted once to FLAC,
-            which the rest of the toolkit reads. Defaults to `None`: not converted.
 
     Returns:
         The labels, with `part`, `dialect`, `gender` and `sentence` as extra columns.
@@ -126,13 +115,8 @@ def read_timit(
             "A TIMIT tree must hold (TRAIN|TEST)/DR<n>/<speaker>/*.PHN. "
             f"Received: {root}, which has none"
         )
-    with ProgressBar("TIMIT", len(tables), enabled=sounds is not None) as bar:
-        for table in tables:
-            path = _sound(table)
-            if sounds is not None:
-                path = _to_flac(path, root, Path(sounds))
-            segments += _timit_segments(table, path, map_phones)
-            bar.update()
+    for table in tables:
+        segments += _timit_segments(table, _sound(table), map_phones)
     return Labels("timit", tuple(segments))
 
 
@@ -170,23 +154,6 @@ def _sound(table):
             f"Labels of TIMIT must lie beside their recording. Received: {table} alone"
         )
     return max(found, key=lambda path: (len(path.name), path.name))
-
-
-def _to_flac(path, root, sounds):
-    """The path of a recording as RIFF or FLAC; SPHERE is converted."""
-    with path.open("rb") as file:
-        if file.read(7) != b"NIST_1A":
-            return path
-    copy = (sounds / path.relative_to(root)).with_suffix(".flac")
-    if not copy.is_file():
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            waveform, rate = soundfile.read(path, dtype="float32")
-        except soundfile.LibsndfileError as error:
-            reason = f"A recording must be RIFF or plain SPHERE. Received: {path}"
-            raise ValueError(f"{reason} ({error})") from error
-        wave.write(copy, waveform, sample_rate=rate)
-    return copy
 
 
 def _timit_segments(table, path, map_phones):

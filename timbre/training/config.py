@@ -20,14 +20,20 @@ def check_min(config: typing.Any, **limits: float) -> None:
     Raises:
         ValueError: For the first field below its limit, or NaN; `None` never is.
     """
+    for name, limit, value in find_below(config, limits):
+        raise ValueError(
+            f"`{name}` of {type(config).__name__} must be at least {limit}. "
+            f"Received: {value}"
+        )
+
+
+def find_below(owner: typing.Any, limits: dict[str, float]) -> typing.Iterator[tuple]:
+    """Name, limit and value of each attribute below its limit, or NaN."""
     for name, limit in limits.items():
-        value = getattr(config, name)
+        value = getattr(owner, name)
         numbers = value if isinstance(value, tuple) else (value,)
         if any(n is not None and not n >= limit for n in numbers):
-            raise ValueError(
-                f"`{name}` of {type(config).__name__} must be at least {limit}. "
-                f"Received: {value}"
-            )
+            yield name, limit, value
 
 
 def check_range(config: typing.Any, **limits: tuple[float, float]) -> None:

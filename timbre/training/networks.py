@@ -2,6 +2,8 @@
 
 import inspect
 
+from timbre.training.config import find_below
+
 
 class ConfiguredByArguments:
     """Mix-in of layers and models that keep each argument as the attribute of its name.
@@ -29,13 +31,8 @@ class ConfiguredByArguments:
 
     def check_min(self, **limits):
         """Refuses arguments below their limits, as `config.check_min` does."""
-        for name, limit in limits.items():
-            value = getattr(self, name)
-            numbers = value if isinstance(value, tuple) else (value,)
-            if any(n is not None and not n >= limit for n in numbers):
-                raise ValueError(
-                    f"`{name}` must be at least {limit}. Received: {value}"
-                )
+        for name, limit, value in find_below(self, limits):
+            raise ValueError(f"`{name}` must be at least {limit}. Received: {value}")
 
 
 def check_choice(name, value, known):

@@ -11,6 +11,7 @@ Reference:
 import numpy as np
 
 from timbre.audio import wave
+from voiceemb.config import check_speeds
 
 RATE = 16000  # only the ratio of rates counts
 
@@ -31,6 +32,7 @@ class SpeedPerturbedRecords:
 
     def __init__(self, records, speeds):
         speeds = tuple(map(float, speeds))
+        check_speeds(speeds)
         if records.shape != ():
             raise ValueError(
                 "Only waveforms can be resampled to other speeds. Received: cached "

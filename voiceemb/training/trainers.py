@@ -11,6 +11,7 @@ from keras import layers, ops
 
 from timbre.training.losses import scale_over_replicas
 from timbre.training.networks import ConfiguredByArguments, check_choice
+from voiceemb.config import check_margin
 from voiceemb.losses import mining
 from voiceemb.losses.contrastive import CONTRASTIVE_LOSSES
 from voiceemb.losses.margin_softmax import MARGINS, CosineClasses, with_margin
@@ -101,6 +102,7 @@ class SpeakerClassifier(Trainer):
         self.margin_rise = tuple(margin_rise)
         self.sub_centres = sub_centres
         self.check_min(num_speakers=2)
+        check_margin(self)
         if head == "softmax":
             self.drop = layers.Dropout(dropout, seed=seed)
             self.classes = layers.Dense(num_speakers, dtype="float32", name="classes")
@@ -266,6 +268,7 @@ class ContrastiveTrainer(EmbeddingTrainer):
         check_choice("contrast", contrast, sorted(CONTRASTIVE_LOSSES))
         self.contrast = contrast
         self.temperature = temperature
+        self.check_min(temperature=1e-6)
         if contrast != "supcon":
             self.log_scale = self.add_weight(
                 name="log_scale",  # its exponential is positive whatever is learnt

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from timbre.audio import media, mpeg, wave
+from timbre.audio import media, mpeg, parts, wave
 
 RATE = 16000
 
@@ -65,6 +65,44 @@ def test_mp3_files_put_end_to_end_are_read_whole(tmp_path, between, counted):
     assert found_beeps(tmp_path / "a.mp3") == pytest.approx([3.0, 7.0], abs=0.15)
     tail = wave.read(tmp_path / "a.mp3", start_s=5.0, end_s=7.9)
     assert np.abs(tail[: RATE // 2]).max() < 0.01 < np.abs(tail[2 * RATE :]).max()
+
+
+def test_rubbish_within_a_counted_mp3_hides_nothing_behind_it(tmp_path):
+    """One damaged frame: what the count promises is found on both sides of it."""
+    whole = bytearray(encode(tmp_path / "a.mp3", beeps(3.0)))
+    (run,) = mpeg.find_runs(bytes(whole))
+    at = whole.index(whole[run.first : run.first + 2], len(whole) // 3)
+    middle = bytes(whole[:at]) + b"rubbish" + bytes(whole[at:])
+    (tmp_path / "a.mp3").write_bytes(middle)
+    assert wave.inspect(tmp_path / "a.mp3").duration_s == pytest.approx(4.0, abs=0.2)
+    assert found_beeps(tmp_path / "a.mp3") == pytest.approx([3.0], abs=0.2)
+    (tmp_path / "a.mp3").write_bytes(middle[: len(middle) * 3 // 4])
+    with pytest.raises(wave.AudioError, match="truncated"):
+        wave.inspect(tmp_path / "a.mp3")
+
+
+def test_parts_and_places_that_are_looked_at_are_bounded(tmp_path, monkeypatch):
+    part = encode(tmp_path / "a.mp3", beeps(0.0, seconds=0.5))
+    (tmp_path / "a.mp3").write_bytes(5 * part)
+    monkeypatch.setattr(mpeg, "MAX_RUNS", 3)
+    with pytest.raises(wave.AudioError, match="more than 3 MP3"):
+        wave.inspect(tmp_path / "a.mp3")
+    (tmp_path / "a.mp3").write_bytes(part + 100 * b"\xff\x00" + part)
+    monkeypatch.setattr(mpeg, "MAX_TRIES", 50)
+    with pytest.raises(wave.AudioError, match="no MP3 frame in 50 places"):
+        wave.inspect(tmp_path / "a.mp3")
+    link = encode(tmp_path / "a.ogg", beeps(0.0, seconds=0.5))
+    (tmp_path / "a.ogg").write_bytes(5 * link)
+    monkeypatch.setattr(parts, "MAX_PARTS", 3)
+    with pytest.raises(wave.AudioError, match="more than 3 links"):
+        wave.inspect(tmp_path / "a.ogg")
+
+
+@pytest.mark.parametrize("header", [b"NIST_1A\n", b"NIST_1A\n   many\n"])
+def test_a_sphere_header_that_can_not_be_read_is_refused_in_words(tmp_path, header):
+    (tmp_path / "a.sph").write_bytes(header)
+    with pytest.raises(wave.AudioError, match="SPHERE header that can not be read"):
+        wave.inspect(tmp_path / "a.sph")
 
 
 def test_the_last_of_joined_mp3_files_that_is_cut_is_refused(tmp_path):
@@ -202,7 +240,7 @@ def test_without_pyav_a_container_is_named_with_what_reads_it(
     with pytest.raises(wave.AudioError) as caught:
         wave.inspect(tmp_path / "my talk.bin")
     assert kind in str(caught.value)
-    assert "pip install 'timbre-voice[media]'" in str(caught.value)
+    assert "pip install av" in str(caught.value)
     assert "ffmpeg -i 'my talk.bin' 'my talk.wav'" in str(caught.value)
 
 
@@ -238,6 +276,19 @@ def test_pyav_reads_what_it_wrote(tmp_path, suffix, codec, rate, channels):
     whole = wave.read(path, sample_rate=rate)
     part = wave.read(path, sample_rate=rate, start_s=2.0)
     assert np.array_equal(part, whole[2 * rate :])
+
+
+def test_a_decoder_that_is_not_usual_is_not_started(tmp_path):
+    av = pytest.importorskip("av")
+    path = tmp_path / "a.mkv"
+    with av.open(path, "w") as container:
+        stream = container.add_stream("mp2", rate=RATE, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1152), np.int16), "s16", "mono")
+        frame.sample_rate = RATE
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with pytest.raises(wave.AudioError, match="with mp2.* sound is not read"):
+        wave.inspect(path)
 
 
 CASES = {  # of `../shared/cases`: where beeps begin (s), and samples at 16 kHz

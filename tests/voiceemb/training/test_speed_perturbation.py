@@ -80,3 +80,9 @@ def test_features_have_no_speed():
 
     with pytest.raises(ValueError, match="Only waveforms"):
         SpeedPerturbedRecords(Features(), (0.9, 1.0))
+
+
+@pytest.mark.parametrize("speeds", [(), (1.0, 1.0), (0.4,), (float("nan"),)])
+def test_speeds_must_be_possible_and_differ(voices, speeds):
+    with pytest.raises(ValueError, match="`speeds` must be ratios"):
+        SpeedPerturbedRecords(voices, speeds)

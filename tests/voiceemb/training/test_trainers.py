@@ -6,7 +6,11 @@ from tests.references import unit
 from voiceemb.losses import mining
 from voiceemb.losses.triplet import CosineTripletLoss, stack
 from voiceemb.networks import speaker_encoder
-from voiceemb.training.trainers import SpeakerClassifier, TripletTrainer
+from voiceemb.training.trainers import (
+    ContrastiveTrainer,
+    SpeakerClassifier,
+    TripletTrainer,
+)
 
 
 def small(**arguments):
@@ -204,6 +208,10 @@ def test_learners_are_rebuilt_from_their_config(rng):
         (lambda: TripletTrainer(small(), "hardest"), "`strategy` must be one of"),
         (lambda: TripletTrainer(small(), reduction="max"), "`reduction` must be"),
         (lambda: SpeakerClassifier(small(), 1), "`num_speakers` must be at least 2"),
+        (lambda: SpeakerClassifier(small(), 3, margin=-0.1), "`margin` of"),
+        (lambda: SpeakerClassifier(small(), 3, margin=1.6), "`margin` of"),
+        (lambda: SpeakerClassifier(small(), 3, margin_rise=(5, 5)), "`margin_rise`"),
+        (lambda: ContrastiveTrainer(small(), temperature=0.0), "`temperature` must"),
     ],
 )
 def test_a_wrong_argument_is_named(make, rule):
