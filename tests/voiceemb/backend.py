@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+import jax
 import keras
 import numpy as np
 
@@ -18,7 +19,12 @@ for run in runs:
     config = json.loads((run / "config.json").read_text("utf-8"))["config"]
     model = speaker_encoder.build(**config["encoder"])
     model.load_weights(run / "model.weights.h5")
-    embedding = model(model.features(np.load(sound)), training=False)
+
+    @jax.jit  # as one, which is compiled sooner than each of its operations
+    def embed(waveform, model=model):
+        return model(model.features(waveform), training=False)
+
+    embedding = embed(np.load(sound))
     found[run.name] = keras.ops.convert_to_numpy(embedding)
 np.savez(out, **found)
 print(keras.backend.backend())
