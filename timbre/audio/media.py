@@ -88,26 +88,27 @@ class Media:
             self._container.close()
         self._file.seek(0)
         try:
-            self._container = av.open(self._file, format=KINDS[self.format])
+            container = av.open(self._file, format=KINDS[self.format])
         except (av.error.FFmpegError, OSError) as error:
             raise ValueError(f"can not be opened as {self.format}: {error}") from error
-        if not self._container.streams.audio:
+        self._container = container
+        if not container.streams.audio:
             raise ValueError(f"there is no sound in this {self.format} file")
-        stream = self._container.streams.audio[0]
+        stream = container.streams.audio[0]
         self.subtype = stream.codec_context.name
         if self.subtype not in CODECS:  # before its decoder is started
             raise ValueError(f"{self.format} with {self.subtype} sound is not read")
         self.samplerate, self.channels = stream.rate, stream.channels
         self._rest = np.zeros((0, self.channels), np.float32)
-        self._blocks = self._decode(stream)
+        self._blocks = self._decode(container, stream)
 
-    def _decode(self, stream):
+    def _decode(self, container, stream):
         import av
         import av.error
 
         planes = av.AudioResampler(format="fltp")
         try:
-            for frame in self._container.decode(stream):
+            for frame in container.decode(stream):
                 kind = frame.sample_rate, frame.layout.nb_channels
                 if kind != (self.samplerate, self.channels):
                     raise ValueError("its rate or channels change on the way")

@@ -171,7 +171,7 @@ def open_behind(file, header):
     return _open(file, lambda data: [(header, len(header), len(data))])
 
 
-def _open(file, find_spans):
+def _open(file, find_spans) -> Any:
     data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     try:
         spans = find_spans(data)
